@@ -1,0 +1,89 @@
+"""Arrays of NumPy or CuPy, and the one place that draws random numbers.
+
+The whole package calls plain ``np.`` functions. NumPy hands them on to the library that owns the array (``np.exp`` of a
+CuPy array runs on the GPU), and new arrays are made ``like=`` an old one, so the same source serves both.
+"""
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """An argument that cannot be used; the message names it, what came and what was expected."""
+
+
+def expect(name, array, shape, kind="f"):
+    """Raise `InputError` unless `array` has the shape and the kind of numbers that `shape` and `kind` say.
+
+    shape: one entry an axis, a number that must match or a letter that stands for any size, as ``("S", 5, "N")``.
+    kind:  "f" floats (complex too: the complex step runs through everything), "i" integers.
+    """
+    if not hasattr(array, "dtype"):
+        raise InputError(f"{name}: expected an array of shape {_written(shape)}, got a {type(array).__name__}")
+    fits = len(array.shape) == len(shape) and all(
+        isinstance(wanted, str) or wanted == size for wanted, size in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise InputError(f"{name}: expected shape {_written(shape)}, got {_written(array.shape)}")
+    if array.dtype.kind not in {"f": "fc", "i": "iu"}[kind]:
+        kinds = {"f": "floating-point numbers", "i": "integer codes"}
+        raise InputError(f"{name}: expected {kinds[kind]}, got dtype {array.dtype}")
+
+
+def expect_codes(name, z, K):
+    """Raise `InputError` unless every code of the integer array z lies in 0..K-1."""
+    if z.size and (int(z.min()) < 0 or int(z.max()) >= K):
+        raise InputError(f"{name}: expected codes from 0 to K-1 = {K - 1}, got {int(z.min())} to {int(z.max())}")
+
+
+def _written(shape):
+    return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def is_codes(z):
+    """True where z holds integer codes (..., N), False where it holds relaxed codes (..., N, K)."""
+    return z.dtype.kind in "iu"
+
+
+def one_hot(z, K, dtype):
+    """Integer codes (...) as one-hot rows (..., K)."""
+    return (z[..., None] == np.arange(K, like=z)).astype(dtype)
+
+
+def total(gradients, more):
+    """The sum of two dicts of named arrays, entry by entry."""
+    return {name: gradients[name] + more[name] for name in more} if gradients else more
+
+
+def uniform(rng, shape, dtype):
+    """Uniforms in the *open* interval (0, 1).
+
+    The generator returns multiples of eps/2 from 0 to 1 - eps/2; its 0 becomes eps/4, so that neither log u nor
+    log(-log u) is ever infinite, in float32 as in float64.
+    """
+    return np.maximum(rng.random(shape, dtype=dtype), np.finfo(dtype).eps / 4)
+
+
+def draw(rng, logits, S, names):
+    """The noise that an estimator asks for, S samples of it: a tuple of arrays in the order of `names`.
+
+    rng:    a generator of the library that owns the logits (`numpy.random.Generator`, `cupy.random.Generator`).
+    logits: (B, N, K).
+    names:  of ``"z"`` (codes drawn from q, (S, B, N) [Eq. 2.8]) and ``"u"``, ``"v"`` (uniforms in the open interval
+            (0, 1), (S, B, N, K)).
+
+    Raises InputError for S < 1 and for a name that is none of these.
+    """
+    from dvae_np.categorical import codes  # categorical stands on this module
+
+    expect("logits", logits, ("B", "N", "K"))
+    if S < 1:
+        raise InputError(f"S: expected at least 1 sample, got {S}")
+    noise = []
+    for name in names:
+        if name not in ("z", "u", "v"):
+            raise InputError(f"noise: expected names among z, u, v, got {name!r}")
+        if name == "z":
+            noise.append(codes(logits, uniform(rng, (S, *logits.shape[:2]), logits.dtype)))
+        else:
+            noise.append(uniform(rng, (S, *logits.shape), logits.dtype))
+    return tuple(noise)

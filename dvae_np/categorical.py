@@ -1,0 +1,120 @@
+"""The categorical distribution over N latents of K categories, parametrised by logits (B, N, K).
+
+q(z|x) is the product over the N latents of softmax(logits)[z_n]. Log-probability, entropy and KL are ops (value and
+backward, as in `dvae_np.ops`), in nats; sampling takes its uniforms as an argument.
+"""
+
+import math
+
+import numpy as np
+
+from dvae_np.arrays import expect, expect_codes, one_hot
+from dvae_np.ops import embedding, log_softmax, softmax
+
+
+def log_prob(logits, z):
+    """log q(z) = sum_n log softmax(logits_n)[z_n], in nats: (S, B) [Eq. 2.3]; the score is its gradient.
+
+    logits: (B, N, K). z: codes (S, B, N), or (S, 1, N) for states shared by the whole batch: their log-probabilities
+    are then an embedding of the states, with log q as the table.
+
+    `backward(dlogq)` takes (S, B) and returns (dlogits (B, N, K), None). Raises InputError for wrong shapes and codes.
+    """
+    B, N, K = logits.shape
+    expect("z", z, ("S", 1 if z.shape[1] == 1 else B, N), "i")
+    logq, log_softmax_backward = log_softmax(logits)
+
+    if z.shape[1] == 1:
+        value, embedding_backward = embedding(z[:, 0], logq.transpose(1, 2, 0))  # (S, N) in a table (N, K, B): (S, B)
+        return value, lambda dvalue: (log_softmax_backward(embedding_backward(dvalue)[1].transpose(2, 0, 1)), None)
+
+    expect_codes("z", z, K)
+    value = logq[np.arange(B, like=z)[:, None], np.arange(N, like=z), z].sum(-1)  # (S, B, N) summed to (S, B)
+
+    def backward(dvalue):
+        dlogq = (dvalue[..., None, None] * one_hot(z, K, dvalue.dtype)).sum(0)  # (B, N, K)
+        return log_softmax_backward(dlogq), None
+
+    return value, backward
+
+
+def score(logits, z):
+    """The gradient of log q(z) in the logits, one_hot(z) - q, of each sample: (S, B, N, K) [Eq. 2.4]."""
+    q, _ = softmax(logits)
+    return one_hot(z, logits.shape[-1], logits.dtype) - q
+
+
+def entropy(logits):
+    """-sum q log q, over the N latents, in nats: (B,) [Eq. 2.5]; gradient -q (log q + entropy of that latent)."""
+    logq, _ = log_softmax(logits)
+    q = np.exp(logq)
+    each = -(q * logq).sum(-1)  # (B, N)
+    return each.sum(-1), lambda dvalue: -dvalue[:, None, None] * q * (logq + each[..., None])
+
+
+def kl(q_logits, p_logits=None):
+    """KL(q || p) = sum_k q_k log(q_k / p_k), over the N latents, in nats: (B,) [Eq. 3.3].
+
+    q_logits: (B, N, K). p_logits: (B, N, K), or (1, N, K) for one prior shared by the batch, or None for the uniform
+    prior, for which the KL is N log K - entropy [Eq. 3.6].
+
+    `backward(dvalue)` returns (dq_logits, dp_logits): q (log(q/p) - KL of that latent) [Eq. 3.4] and p - q [Eq. 3.5],
+    the latter summed over the batch where the prior is shared, None where it is uniform. A category with q = 0 adds 0.
+    """
+    B, N, K = q_logits.shape
+    logq, _ = log_softmax(q_logits)
+    if p_logits is None:
+        logp = -math.log(K)
+    else:
+        expect("p_logits", p_logits, (1 if len(p_logits) == 1 else B, N, K))
+        logp, _ = log_softmax(p_logits)
+    q, ratio = np.exp(logq), logq - logp
+    each = (q * ratio).sum(-1)  # (B, N)
+
+    def backward(dvalue):
+        dvalue = dvalue[:, None, None]
+        dq_logits = dvalue * q * (ratio - each[..., None])
+        if p_logits is None:
+            return dq_logits, None
+        dp_logits = dvalue * (np.exp(logp) - q)
+        return dq_logits, dp_logits if len(p_logits) == B else dp_logits.sum(0, keepdims=True)
+
+    return each.sum(-1), backward
+
+
+def codes(logits, u):
+    """Codes drawn from q by inverting its distribution function at uniforms u (S, B, N): (S, B, N) [Eq. 2.8].
+
+    z is the number of categories whose cumulated probability does not exceed u. One uniform a code, where Gumbel-max
+    takes K; a category of probability zero is never drawn. The sum runs in float64, so that K in the thousands is safe.
+    """
+    q, _ = softmax(logits)
+    cumulated = np.cumsum(q, axis=-1, dtype=np.float64)  # (B, N, K)
+    highest = cumulated[..., -1]
+    target = np.minimum(u * highest, highest * (1 - 2**-52))  # strictly below the top, whatever u rounds to
+    return (cumulated[..., :-1] <= target[..., None]).sum(-1)
+
+
+def gumbel(u):
+    """Standard Gumbel noise -log(-log u) from uniforms u, of the same shape [Eq. 2.6].
+
+    The ends 0 and 1, which a cast to float32 can reach, are moved to the nearest inner numbers: the noise stays finite.
+    """
+    limits = np.finfo(u.dtype)
+    return -np.log(-np.log(np.clip(u, limits.tiny, 1 - limits.eps / 2)))
+
+
+def gumbel_max(logits, u):
+    """Codes drawn from q as argmax(logits + Gumbel noise), from uniforms u (S, B, N, K): (S, B, N) [Eq. 2.7]."""
+    return np.argmax(logits + gumbel(u), axis=-1)
+
+
+def joint_states(N, K, start=0, stop=None, like=None):
+    """The joint states of N latents with numbers start..stop-1 of all K**N, the last latent fastest: (M, N) codes.
+
+    The state with number m is m written in base K [Eq. 4.6]. `like` is an array on the device where they are wanted.
+    """
+    like = np.empty(0) if like is None else like
+    numbers = np.arange(start, K**N if stop is None else stop, like=like)
+    powers = K ** np.arange(N - 1, -1, -1, like=like)
+    return numbers[:, None] // powers % K

@@ -1,0 +1,21 @@
+"""Checks: what we derived, against what the numbers say, with the difference explained.
+
+    differences   numeric gradients (complex step, central differences, Taylor remainder) and comparisons
+    hints         from a wrong gradient to the mistake that makes it
+    enumeration   exact means and variances of estimators: every outcome of the noise, weighted
+    verdicts      UNBIASED, NO BIAS FOUND, BIASED, INCONCLUSIVE, INVALID
+    problems      objectives small enough to know everything about
+    suite         the whole verification; identities and estimators are its parts; report prints it
+"""
+
+from dvae_np.check.differences import Comparison, central, compare, complex_step, relative_error, taylor_order
+from dvae_np.check.enumeration import every_code, expectation, gumbel_nodes, moments, tiled
+from dvae_np.check.problems import lookup_table, polynomial
+from dvae_np.check.report import Report, Result
+from dvae_np.check.verdicts import Verdict, from_mean, from_samples
+
+__all__ = [
+    "Comparison", "Report", "Result", "Verdict", "central", "compare", "complex_step", "every_code", "expectation",
+    "from_mean", "from_samples", "gumbel_nodes", "lookup_table", "moments", "polynomial", "relative_error",
+    "taylor_order", "tiled",
+]  # fmt: skip

@@ -1,0 +1,118 @@
+"""Numeric gradients, and how an analytic one is judged beside them.
+
+A loss here is a function of a dict of named arrays and returns a number; gradients come back as a dict of the same
+names and shapes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvae_np.check.hints import hint
+
+COMPLEX_STEP = 1e-12  # errors to expect in float64, as `relative_error` measures them
+CENTRAL = 1e-8
+
+
+def complex_step(loss, arrays, h=1e-20):
+    """The gradient as Im loss(x + ih) / h [Eq. 1.8], one entry after the other: exact to rounding, as nothing cancels.
+
+    Needs a loss that is analytic in its inputs, which all of this package is (Squire & Trapp 1998).
+    """
+    arrays = {name: array.astype(complex) for name, array in arrays.items()}
+    gradients = {}
+    for name, array in arrays.items():
+        gradients[name] = np.empty(array.shape)
+        for i in np.ndindex(array.shape):
+            array[i] += 1j * h
+            gradients[name][i] = loss(arrays).imag / h
+            array[i] = array[i].real
+    return gradients
+
+
+def complex_step_along(loss, arrays, direction, h=1e-20):
+    """The derivative along one direction (a dict like `arrays`): one evaluation, whatever the number of parameters."""
+    return loss({name: array + 1j * h * direction[name] for name, array in arrays.items()}).imag / h
+
+
+def central(loss, arrays, h=6e-6):
+    """The gradient by central differences, (loss(x + h) - loss(x - h)) / 2h, of error O(h^2) + O(eps / h) [Eq. 1.9]."""
+    arrays = {name: array.copy() for name, array in arrays.items()}
+    gradients = {}
+    for name, array in arrays.items():
+        gradients[name] = np.empty(array.shape)
+        for i in np.ndindex(array.shape):
+            kept = array[i]
+            array[i] = kept + h
+            above = loss(arrays)
+            array[i] = kept - h
+            gradients[name][i] = (above - loss(arrays)) / (2 * h)
+            array[i] = kept
+    return gradients
+
+
+def taylor_order(loss, arrays, gradients, direction, steps=(2e-2, 1e-2, 5e-3, 2.5e-3)):
+    """The order in h of |loss(x + h d) - loss(x) - h <gradient, d>|, which is 2 for a right gradient [Eq. 1.10].
+
+    A gradient that is wrong anywhere along d leaves a remainder of order 1.
+    """
+    start, slope = loss(arrays), sum((gradients[name] * direction[name]).sum() for name in arrays)
+    remainders = [
+        abs(loss({name: array + h * direction[name] for name, array in arrays.items()}) - start - h * slope)
+        for h in steps
+    ]
+    return float(np.polyfit(np.log(steps), np.log(remainders), 1)[0])
+
+
+def relative_error(analytic, numeric):
+    """|a - n| / (|a| + |n|) of whole arrays [Eq. 1.11]: 0 is equal, 1 is opposite or unrelated.
+
+    An absolute tolerance would pass a small gradient of the wrong sign; a ratio entry by entry would fail a tiny entry
+    that is right.
+    """
+    norms = np.linalg.norm(analytic) + np.linalg.norm(numeric)
+    return float(np.linalg.norm(analytic - numeric) / norms) if norms > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An analytic gradient beside a numeric one; `str` explains the difference."""
+
+    name: str
+    error: float
+    tolerance: float
+    explanation: str  # empty where they agree
+
+    @property
+    def ok(self):
+        return self.error <= self.tolerance
+
+    def __str__(self):
+        agree = f"{self.name}: analytic and numeric agree (relative error {self.error:.1e})"
+        return agree if self.ok else f"{self.name}: {self.explanation}"
+
+
+def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
+    """Judge one array, and where it is wrong say where, by how much and, if that can be seen, why.
+
+    known: what `hint` may use: sizes, q, and other gradients that the analytic one may turn out to be.
+    """
+    analytic, numeric = np.asarray(analytic), np.asarray(numeric)
+    if analytic.shape != numeric.shape:
+        what = f"shape {analytic.shape}, expected {numeric.shape}"
+        return Comparison(name, np.inf, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
+    if not np.isfinite(analytic).all():
+        worst = tuple(int(i) for i in np.argwhere(~np.isfinite(analytic))[0])
+        return Comparison(name, np.inf, tolerance, f"analytic is {analytic[worst]} at {worst}")
+    error = relative_error(analytic, numeric)
+    if error <= tolerance:
+        return Comparison(name, error, tolerance, "")
+    worst = np.unravel_index(np.argmax(abs(analytic - numeric)), numeric.shape)
+    norms = np.linalg.norm(analytic) * np.linalg.norm(numeric)
+    cosine = (analytic * numeric).sum() / norms if norms > 0 else 0.0
+    ratio = (analytic * numeric).sum() / (numeric**2).sum() if numeric.any() else np.inf
+    what = (
+        f"relative error {error:.2g}; worst at {tuple(int(i) for i in worst)}: analytic {analytic[worst]:.6g}, "
+        f"numeric {numeric[worst]:.6g}; ratio {ratio:.4g}, cosine {cosine:.4f}"
+    )
+    return Comparison(name, error, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))

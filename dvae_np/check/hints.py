@@ -1,0 +1,51 @@
+"""From a wrong gradient to the mistake that makes it, where the numbers tell."""
+
+import numpy as np
+
+CLOSE = 1e-6  # how nearly a wrong gradient must match a mistake's signature to be called by its name
+
+
+def hint(analytic, numeric, sizes=None, q=None, instead=None):
+    """One sentence on why `analytic` may differ from `numeric`, or "" where no signature fits.
+
+    sizes:   names and numbers that a factor may be made of, as {"S": 3, "B": 5, "K": 4, "tau": 0.5}.
+    q:       the probabilities (..., K) of a softmax that the gradient went through.
+    instead: other gradients that it may turn out to be, as {"the gradient without the KL": array}.
+    """
+    if analytic.shape != numeric.shape:
+        return "it has the shape of the transpose" if analytic.shape == numeric.shape[::-1] else ""
+    if not analytic.any():
+        return "it is zero everywhere: is a path cut, or the score not multiplied by f?"
+    for what, other in (instead or {}).items():
+        if _close(analytic, other):
+            return f"it equals {what}"
+    if numeric.any():
+        ratio = (analytic * numeric).sum() / (numeric**2).sum()
+        if _close(analytic, ratio * numeric):
+            return named_factor(ratio, sizes) or f"it is right but for a factor {ratio:.6g}"
+    if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
+        return "it is the transpose of what it should be"
+    if q is not None and q.shape == numeric.shape:
+        excess = (analytic - numeric) / np.maximum(q, np.finfo(q.dtype).tiny)
+        if _close(excess, np.broadcast_to(excess.mean(-1, keepdims=True), excess.shape)):
+            return "it differs by a multiple of q: the second term of the softmax Jacobian, -q <q, dq>, is missing"
+    return ""
+
+
+def named_factor(ratio, sizes=None, slack=CLOSE):
+    """What a constant factor between a gradient and the right one may come from; "" where none fits within `slack`."""
+    named = {-1.0: "-1: a flipped sign", 2.0: "2", 0.5: "1/2", -2.0: "-2", -0.5: "-1/2"}
+    for name, size in (sizes or {}).items():
+        if size == 1:
+            continue
+        mean = ": a mean where the gradient sums, or the reverse" if name.isupper() else ""
+        named |= {float(size): f"{name} = {size}{mean}", 1 / size: f"1/{name} = 1/{size}{mean}"}
+        if name == "S":
+            own = "the baseline includes its own sample, or S stands where S - 1 belongs"
+            named |= {1 - 1 / size: f"1 - 1/S: {own}", size / (size - 1): "S/(S-1): S - 1 stands where S belongs"}
+    nearest = min(named, key=lambda factor: abs(ratio - factor))
+    return f"it is right but for a factor {named[nearest]}" if abs(ratio - nearest) <= slack * abs(nearest) else ""
+
+
+def _close(a, b):
+    return a.shape == b.shape and np.linalg.norm(a - b) <= CLOSE * np.linalg.norm(b)

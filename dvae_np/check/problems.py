@@ -1,0 +1,57 @@
+"""Objectives small enough to know everything about: f is not only a decoder.
+
+Each is an f of the package's kind, ``fz, backward = f(z)`` with ``backward(dfz) -> (dz, dtheta)``.
+"""
+
+import numpy as np
+
+from dvae_np.arrays import InputError, expect_codes, is_codes, one_hot
+
+
+def lookup_table(table):
+    """f(z) = table[z_1, ..., z_N]: any function of codes at all, but of codes alone.
+
+    table: (K, ..., K) with N axes, or (B, K, ..., K) for a table per example; the table is f's parameter, so that the
+    gradient in it shows which weight every state was given. Relaxed codes raise InputError: a table has no slope.
+    """
+    K = table.shape[-1]
+
+    def f(z):
+        if not is_codes(z):
+            raise InputError("lookup_table: expected integer codes; a table says nothing between its entries")
+        expect_codes("z", z, K)
+        N = z.shape[-1]
+        own = table.ndim == N + 1  # a table per example
+        index = tuple(z[..., n] for n in range(N))
+        if own:
+            index = (np.arange(len(table), like=z), *index)
+
+        def backward(dfz):
+            numbers = np.ravel_multi_index(tuple(np.broadcast_arrays(*index)), table.shape).ravel()
+            return None, {"table": np.bincount(numbers, dfz.ravel(), minlength=table.size).reshape(table.shape)}
+
+        return table[index], backward
+
+    return f
+
+
+def polynomial(w, degree):
+    """f(z) = sum_r sum_d s_r^d / d, d = 1..degree, with s_r = <w_r, z>: smooth in relaxed codes too.
+
+    w: (R, N, K). Degree 1 is affine in z, 2 quadratic: the steps at which straight-through and its successors are exact.
+    """
+    R, N, K = w.shape
+    matrix = w.reshape(R, N * K)
+
+    def f(z):
+        y = one_hot(z, K, w.dtype) if is_codes(z) else z
+        s = y.reshape(*y.shape[:2], N * K) @ matrix.T  # (S, B, R)
+        fz = sum(s**d / d for d in range(1, degree + 1)).sum(-1)
+
+        def backward(dfz):
+            ds = sum(s ** (d - 1) for d in range(1, degree + 1)) * dfz[..., None]
+            return None if is_codes(z) else (ds @ matrix).reshape(z.shape), {}
+
+        return fz, backward
+
+    return f

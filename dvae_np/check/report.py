@@ -1,0 +1,73 @@
+"""The verification as a table: for a terminal, a notebook, or a file."""
+
+import html
+import json
+import math
+from dataclasses import asdict, dataclass
+
+LEVELS = {
+    0: "shapes, dtype, purity, independent examples",
+    1: "complex step, central differences, Taylor remainder",
+    2: "enumeration of the estimator's own sample space",
+    3: "quadrature over the Gumbel noise",
+    4: "identities",
+    5: "statistics",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table."""
+
+    level: int
+    subject: str  # what is verified
+    check: str  # against what
+    verdict: str
+    ok: bool
+    error: float | None = None
+    explanation: str = ""
+
+
+class Report:
+    """All results of a verification; prints as a table, and `failed` lists what did not pass."""
+
+    def __init__(self, results):
+        self.results = list(results)
+
+    @property
+    def failed(self):
+        return [result for result in self.results if not result.ok]
+
+    def __str__(self):
+        rows = [("level", "what", "checked against", "verdict")]
+        rows += [(str(r.level), r.subject, r.check, r.verdict) for r in self.results]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        for result in self.failed:
+            lines.append(f"FAILED  {result.subject}, {result.check}: {result.explanation or result.verdict}")
+        return "\n".join([*lines, self.summary()])
+
+    def summary(self):
+        """One sentence: how many checks, how many failed, and the largest error of the gradient pairs."""
+        errors = [r.error for r in self.results if r.level == 1 and r.error is not None and "complex step" in r.check]
+        worst = f"; largest complex-step error {max(errors):.1e}" if errors else ""
+        return f"{len(self.results)} checks, {len(self.failed)} failed{worst}"
+
+    def json(self):
+        """The report as a JSON text; an error that is not finite becomes null."""
+        results = [asdict(result) for result in self.results]
+        for result in results:
+            if result["error"] is not None and not math.isfinite(result["error"]):
+                result["error"] = None
+        return json.dumps({"ok": not self.failed, "levels": LEVELS, "results": results}, indent=1, ensure_ascii=False)
+
+    def _repr_html_(self):
+        cells = "".join(
+            f"<tr><td>{r.level}</td><td>{html.escape(r.subject)}</td><td>{html.escape(r.check)}</td>"
+            f"<td style='color:{'#1b7837' if r.ok else '#b2182b'}'>{html.escape(r.verdict)}</td>"
+            f"<td>{html.escape(r.explanation)}</td></tr>"
+            for r in self.results
+        )
+        head = "<tr><th>level</th><th>what</th><th>checked against</th><th>verdict</th><th></th></tr>"
+        return f"<table>{head}{cells}</table><p>{html.escape(self.summary())}</p>"

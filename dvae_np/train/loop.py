@@ -1,0 +1,106 @@
+"""The training loop: mini-batches, epochs, history."""
+
+import time
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from dvae_np import vae
+from dvae_np.arrays import InputError
+from dvae_np.estimators import TABLE
+from dvae_np.train.evaluation import MOST_STATES, evaluate
+from dvae_np.train.optimisers import SGD, Adam
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run: the same settings on the same data give the same numbers."""
+
+    estimator: str = "exact"
+    N: int = 2  # latent variables
+    K: int = 16  # categories of each
+    S: int = 1  # samples for each example
+    beta: float = 1.0  # weight of the KL
+    hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
+    optimiser: str = "adam"
+    lr: float = 1e-3
+    batch: int = 100
+    epochs: int = 100
+    seed: int = 0
+    hyper: dict = field(default_factory=dict)  # the estimator's, where not the table's
+
+    def __post_init__(self):
+        if self.estimator not in TABLE:
+            raise InputError(f"estimator: expected one of {', '.join(TABLE)}, got {self.estimator!r}")
+        row = TABLE[self.estimator]
+        for name in ("N", "K", "S", "batch", "epochs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if any(size < 1 for size in self.hidden):
+            raise InputError(f"hidden: expected sizes of at least 1, got {self.hidden}")
+        if row.noise and self.S < row.fewest_samples:
+            raise InputError(f"S: {self.estimator} needs at least {row.fewest_samples} samples, got {self.S}")
+        if not row.noise and self.K**self.N > MOST_STATES:
+            raise InputError(
+                f"{self.estimator}: K**N = {self.K}**{self.N} = {self.K**self.N} joint states are more than {MOST_STATES}; "
+                f"f for a batch of {self.batch} would be {self.K**self.N * self.batch * 4 / 2**30:.3g} GB to compute at "
+                "every step; take fewer latents, or an estimator that samples, as reinforce_loo or gumbel_softmax"
+            )
+        if not (self.lr > 0 and self.beta >= 0):
+            raise InputError(f"lr and beta: expected lr > 0 and beta >= 0, got {self.lr} and {self.beta}")
+        if self.optimiser not in ("adam", "sgd"):
+            raise InputError(f"optimiser: expected adam or sgd, got {self.optimiser!r}")
+        for name in self.hyper:
+            if name not in row.hyper:
+                known = ", ".join(row.hyper) or "none"
+                raise InputError(f"{name}: not a hyper-parameter of {self.estimator}, which has {known}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training: its settings, parameters, history (one list entry an epoch) and seconds."""
+
+    settings: Settings
+    params: dict
+    history: dict
+    seconds: float
+
+    def record(self):
+        """The run without its parameters, as plain values for a JSON file."""
+        return {"settings": asdict(self.settings), "seconds": self.seconds, "history": self.history}
+
+
+def fit(data, settings, progress=None):
+    """Train a discrete VAE on the data's training split.
+
+    progress: called with (epoch, loss, validation) after every epoch, for a progress bar.
+    History: ``loss`` is the mean training loss *as the estimator sees it* (for relaxed codes not an ELBO), ``validation``
+    the discrete negative ELBO on the validation split, both in nats.
+    Raises InputError for settings that cannot be used.
+    """
+    row = TABLE[settings.estimator]
+    rng = np.random.Generator(np.random.SFC64(settings.seed))
+    x = data.train.x
+    model = vae.parameters(rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type)
+    optimisers = [Adam(model, settings.lr) if settings.optimiser == "adam" else SGD(model, settings.lr)]
+    params = dict(model)
+    if row.omega:
+        omega = {"omega": {name: np.asarray(value, x.dtype) for name, value in row.omega.items()}}
+        optimisers.append(SGD(omega, row.omega_rate))
+        params |= omega
+
+    hyper = row.hyper | settings.hyper
+    history = {"loss": [], "validation": []}
+    started = time.perf_counter()
+    for epoch in range(settings.epochs):
+        order = np.argsort(rng.random(len(x)))
+        losses = []
+        for start in range(0, len(x), settings.batch):
+            batch = x[order[start : start + settings.batch]]
+            loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, settings.beta, **hyper)
+            losses.append(float(loss.value) * len(batch))
+        history["loss"].append(sum(losses) / len(x))
+        history["validation"].append(evaluate(params, data.validation.x).negative_elbo)
+        if progress:
+            progress(epoch, history["loss"][-1], history["validation"][-1])
+    return Run(settings, params, history, time.perf_counter() - started)

@@ -1,0 +1,102 @@
+"""The MNIST files: found, or downloaded and verified, and read with nothing taken on trust."""
+
+import gzip
+import hashlib
+import os
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+SHA256 = {
+    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+LARGEST = 2**28  # bytes of one array; MNIST's largest is 47 million
+
+
+def read_mnist(data_dir=None):
+    """((images (60000, 28, 28), labels (60000,)), the same of the 10,000 test images), as uint8.
+
+    data_dir: the folder of the four IDX files, gzipped or not; else the folder in DVAE_NP_DATA; else a cache folder
+    that is filled from public mirrors, each file's SHA-256 verified before use.
+    Raises InputError where a file is missing, truncated, corrupt or of the wrong kind.
+    """
+    given = data_dir or os.environ.get("DVAE_NP_DATA")
+    folder = Path(given) if given else cache_folder()
+    paths = {}
+    for name in SHA256:
+        candidates = [folder / name, folder / name.removesuffix(".gz")]
+        paths[name] = next((path for path in candidates if path.is_file()), None)
+        if paths[name] is None and given:
+            raise InputError(f"data-dir: expected {name} (or without .gz) in {folder}, found none")
+        if paths[name] is None:
+            paths[name] = download(name, folder)
+    arrays = {name: read_idx(path) for name, path in paths.items()}
+    splits = []
+    for part in ("train", "t10k"):
+        images, labels = arrays[f"{part}-images-idx3-ubyte.gz"], arrays[f"{part}-labels-idx1-ubyte.gz"]
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            raise InputError(f"data-dir: {part} images {images.shape} and labels {labels.shape} do not belong together")
+        splits.append((images, labels))
+    if len(splits[0][0]) <= 5000 or splits[0][0].shape[1:] != splits[1][0].shape[1:]:
+        raise InputError(f"data-dir: expected more than 5,000 training images of the test images' size, got "
+                         f"{splits[0][0].shape} and {splits[1][0].shape}")  # fmt: skip
+    return tuple(splits)
+
+
+def read_idx(path):
+    """The array of unsigned bytes in an IDX file, gzipped or not. Raises InputError for anything else."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rb") as file:
+            head = file.read(4)
+            if len(head) < 4 or head[:3] != b"\x00\x00\x08" or head[3] not in (1, 3):
+                raise InputError(f"{path}: expected an IDX file of unsigned bytes with 1 or 3 axes, got head {head!r}")
+            sizes = np.frombuffer(file.read(4 * head[3]), ">u4").astype(np.int64)
+            if len(sizes) < head[3] or not 0 < (items := int(np.prod(sizes.astype(object)))) <= LARGEST:
+                raise InputError(f"{path}: expected {head[3]} plausible sizes in the header, got {sizes.tolist()}")
+            body = file.read(items + 1)  # one byte more than there should be, never more
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: truncated or corrupt ({error})") from error
+    if len(body) != items:
+        least = "more" if len(body) > items else f"{len(body)}"
+        raise InputError(f"{path}: expected {items} bytes of data, got {least}: truncated or corrupt")
+    return np.frombuffer(body, np.uint8).reshape(sizes)
+
+
+def download(name, folder, mirrors=MIRRORS):
+    """Fetch one file into `folder`, trying each mirror; it gets its name only once its SHA-256 is right."""
+    failures = []
+    for mirror in mirrors:
+        try:
+            with urllib.request.urlopen(mirror + name, timeout=30) as response:
+                body = response.read(2**25)
+        except (urllib.error.URLError, OSError) as error:
+            failures.append(f"{mirror}: {error}")
+            continue
+        if (found := hashlib.sha256(body).hexdigest()) != SHA256[name]:
+            failures.append(f"{mirror}: SHA-256 {found}, expected {SHA256[name]}")
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{name}.{os.getpid()}.part"
+        part.write_bytes(body)
+        os.replace(part, folder / name)
+        return folder / name
+    raise InputError(f"mnist: {name} could not be downloaded ({'; '.join(failures)}); put the four IDX files into a folder "
+                     "and name it with --data-dir or DVAE_NP_DATA")  # fmt: skip
+
+
+def cache_folder():
+    """Where downloaded files are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dvae_np" / "mnist"

@@ -1,0 +1,59 @@
+"""Adam and plain gradient descent, each over one flat vector of all its parameters.
+
+An optimiser takes a dict of dicts of arrays and replaces every array in it by a view into its vector: a step on the
+vector is then a step on the parameters.
+"""
+
+import numpy as np
+
+BLOCK = 2**15  # Adam reads and writes four vectors: blocks of this many entries stay in the cache
+
+
+class SGD:
+    """Plain gradient descent: parameters -= lr * gradients."""
+
+    def __init__(self, params, lr):
+        self.params, self.lr = params, lr
+        self.vector = flatten(params)
+
+    def step(self, gradients):
+        """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
+        self.vector -= self.lr * concatenated(gradients, self.params)
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015) [Eq. 15.1], its bias corrections folded into two numbers."""
+
+    def __init__(self, params, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+        self.params, self.lr, self.beta1, self.beta2, self.eps = params, lr, beta1, beta2, eps
+        self.vector = flatten(params)
+        self.mean, self.square, self.steps = np.zeros_like(self.vector), np.zeros_like(self.vector), 0
+
+    def step(self, gradients):
+        """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
+        self.steps += 1
+        correction = (1 - self.beta2**self.steps) ** 0.5
+        rate, eps = self.lr * correction / (1 - self.beta1**self.steps), self.eps * correction
+        gradient = concatenated(gradients, self.params)
+        for start in range(0, len(gradient), BLOCK):
+            part = slice(start, start + BLOCK)
+            g, mean, square = gradient[part], self.mean[part], self.square[part]
+            mean += (1 - self.beta1) * (g - mean)
+            square += (1 - self.beta2) * (g * g - square)
+            self.vector[part] -= rate * mean / (np.sqrt(square) + eps)
+
+
+def flatten(params):
+    """One vector of all arrays in a dict of dicts; the dicts' entries become views into it."""
+    vector = concatenated(params, params)
+    start = 0
+    for group in params.values():
+        for name, array in group.items():
+            group[name] = vector[start : start + array.size].reshape(array.shape)
+            start += array.size
+    return vector
+
+
+def concatenated(tree, like):
+    """The arrays of `tree` that `like` has too, in the order of `like`, as one vector."""
+    return np.concatenate([tree[group][name].ravel() for group in like for name in like[group]])
