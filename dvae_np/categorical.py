@@ -20,8 +20,9 @@ def log_prob(logits, z):
 
     `backward(dlogq)` takes (S, B) and returns (dlogits (B, N, K), None). Raises InputError for wrong shapes and codes.
     """
+    expect("logits", logits, ("B", "N", "K"))
     B, N, K = logits.shape
-    expect("z", z, ("S", 1 if z.shape[1] == 1 else B, N), "i")
+    expect("z", z, ("S", 1 if z.shape[1:2] == (1,) else B, N), "i")
     logq, log_softmax_backward = log_softmax(logits)
 
     if z.shape[1] == 1:

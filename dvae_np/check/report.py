@@ -28,6 +28,14 @@ class Result:
     explanation: str = ""
 
 
+def columns(rows):
+    """Rows of text, the first one the headings, aligned in columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
 class Report:
     """All results of a verification; prints as a table, and `failed` lists what did not pass."""
 
@@ -41,12 +49,22 @@ class Report:
     def __str__(self):
         rows = [("level", "what", "checked against", "verdict")]
         rows += [(str(r.level), r.subject, r.check, r.verdict) for r in self.results]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        for result in self.failed:
-            lines.append(f"FAILED  {result.subject}, {result.check}: {result.explanation or result.verdict}")
-        return "\n".join([*lines, self.summary()])
+        return "\n".join([columns(rows), *self.failures(), self.summary()])
+
+    def condensed(self):
+        """One line for each thing verified: how many checks, the largest complex-step error, the gradient's verdict."""
+        rows = [("what", "checks", "complex step", "verdict")]
+        for subject in dict.fromkeys(result.subject for result in self.results):
+            own = [result for result in self.results if result.subject == subject]
+            errors = [r.error for r in own if r.level == 1 and r.error is not None and "complex step" in r.check]
+            means = [r.verdict for r in own if r.level in (2, 3) and "dlogits" in r.check] or ["ok"]
+            verdict = means[-1] if all(result.ok for result in own) else "FAILED"
+            rows.append((subject, str(len(own)), f"{max(errors):.0e}" if errors else "", verdict))
+        return "\n".join([columns(rows), *self.failures(), self.summary()])
+
+    def failures(self):
+        """A line with the explanation for everything that failed."""
+        return [f"FAILED  {r.subject}, {r.check}: {r.explanation or r.verdict}" for r in self.failed]
 
     def summary(self):
         """One sentence: how many checks, how many failed, and the largest error of the gradient pairs."""

@@ -16,12 +16,19 @@ class Estimate(NamedTuple):
     domega: Any = ()  # the estimator's tunables: a dict shaped like omega, or () where it has none
 
 
-def expect_samples(logits, noise, fewest=1):
-    """Raise `InputError` unless `noise`, codes (S, B, N) or uniforms (S, B, N, K), fits the logits and S >= fewest."""
+def expect_codes_drawn(logits, z, fewest=1):
+    """Raise `InputError` unless z is codes (S, B, N) that fit logits (B, N, K), with S >= fewest."""
     expect("logits", logits, ("B", "N", "K"))
-    if noise.dtype.kind in "iu":
-        expect("z", noise, ("S", *logits.shape[:2]), "i")
-    else:
-        expect("uniform noise", noise, ("S", *logits.shape))
-    if len(noise) < fewest:
-        raise InputError(f"S: expected at least {fewest} samples, got {len(noise)}")
+    expect("z", z, ("S", *logits.shape[:2]), "i")
+    if len(z) < fewest:
+        raise InputError(f"S: expected at least {fewest} samples, got {len(z)}")
+
+
+def expect_uniforms(logits, u, tau):
+    """Raise `InputError` unless u is uniforms (S, B, N, K) that fit logits (B, N, K), and the temperature is positive."""
+    expect("logits", logits, ("B", "N", "K"))
+    expect("u", u, ("S", *logits.shape))
+    if len(u) < 1:
+        raise InputError(f"S: expected at least 1 sample, got {len(u)}")
+    if not tau > 0:
+        raise InputError(f"tau: expected a temperature above 0, got {tau}")

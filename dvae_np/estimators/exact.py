@@ -3,8 +3,9 @@
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, total
-from dvae_np.categorical import joint_states, log_prob
+from dvae_np.categorical import joint_states
 from dvae_np.estimators.estimate import Estimate
+from dvae_np.ops import embedding, log_softmax
 
 
 def exact(logits, f, *, block=512, most_states=2**20):
@@ -28,13 +29,15 @@ def exact(logits, f, *, block=512, most_states=2**20):
             f"is {gigabytes:.3g} GB to compute); raise most_states, or sample: reinforce_loo, gumbel_softmax"
         )
 
-    value, dlogits, dtheta = np.zeros_like(logits[:, 0, 0]), np.zeros_like(logits), {}
+    logq, log_softmax_backward = log_softmax(logits)
+    table = np.ascontiguousarray(logq.transpose(1, 2, 0))  # (N, K, B): log q of a state is an embedding of its codes
+    value, dtable, dtheta = np.zeros_like(logits, shape=B), np.zeros_like(table), {}
     for start in range(0, M, block):
-        z = joint_states(N, K, start, min(start + block, M), like=logits)[:, None]  # (m, 1, N)
-        logq, log_prob_backward = log_prob(logits, z)
-        fz, f_backward = f(z)  # (m, B), or (m, 1) where f does not see the example
-        q = np.exp(logq)  # (m, B)
-        value += (q * fz).sum(0)
-        dlogits += log_prob_backward(q * fz)[0]  # dq = q dlog q
-        dtheta = total(dtheta, f_backward(q if fz.shape == q.shape else q.sum(1, keepdims=True))[1])
-    return Estimate(value, dlogits, dtheta)
+        states = joint_states(N, K, start, min(start + block, M), like=logits)  # (m, N)
+        log_weight, embedding_backward = embedding(states, table)  # (m, B)
+        fz, f_backward = f(states[:, None])  # (m, B), or (m, 1) where f does not see the example
+        weight = np.exp(log_weight)
+        value += (weight * fz).sum(0)
+        dtable += embedding_backward(weight * fz)[1]  # dq = q dlog q
+        dtheta = total(dtheta, f_backward(weight if fz.shape == weight.shape else weight.sum(1, keepdims=True))[1])
+    return Estimate(value, log_softmax_backward(dtable.transpose(2, 0, 1)), dtheta)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.categorical import log_prob
-from dvae_np.estimators.estimate import Estimate, expect_samples
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
 
 def reinforce(logits, f, z, *, baseline=0.0):
@@ -15,7 +15,7 @@ def reinforce(logits, f, z, *, baseline=0.0):
 
     logits: (B, N, K). z: codes drawn from q, (S, B, N). baseline: a number, or an array that broadcasts to (S, B).
     """
-    expect_samples(logits, z)
+    expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
     _, log_prob_backward = log_prob(logits, z)
     dlogits, _ = log_prob_backward((fz - baseline) / len(z))

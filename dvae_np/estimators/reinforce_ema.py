@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.categorical import log_prob
-from dvae_np.estimators.estimate import Estimate, expect_samples
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
 
 def reinforce_ema(logits, f, z, *, omega):
@@ -17,7 +17,7 @@ def reinforce_ema(logits, f, z, *, omega):
     domega is b - f, summed over the batch: a step of size 1 - decay on its mean, b - (1 - decay)(b - f), is exactly an
     exponential moving average (Mnih & Gregor 2014 centre their learning signal so).
     """
-    expect_samples(logits, z)
+    expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
     _, log_prob_backward = log_prob(logits, z)
     dlogits, _ = log_prob_backward((fz - omega["baseline"]) / len(z))

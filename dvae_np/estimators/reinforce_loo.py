@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.categorical import log_prob
-from dvae_np.estimators.estimate import Estimate, expect_samples
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
 
 def reinforce_loo(logits, f, z):
@@ -17,7 +17,7 @@ def reinforce_loo(logits, f, z):
     The difference from the others' mean is S/(S-1) times the difference from the mean of all: with S in place of S - 1
     the gradient would be too small by exactly 1 - 1/S. Raises InputError for S = 1.
     """
-    expect_samples(logits, z, fewest=2)
+    expect_codes_drawn(logits, z, fewest=2)
     S = len(z)
     fz, f_backward = f(z)  # (S, B)
     _, log_prob_backward = log_prob(logits, z)

@@ -36,6 +36,8 @@ class Settings:
         for name in ("N", "K", "S", "batch", "epochs"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise InputError(f"seed: expected at least 0, got {self.seed}")
         if any(size < 1 for size in self.hidden):
             raise InputError(f"hidden: expected sizes of at least 1, got {self.hidden}")
         if row.noise and self.S < row.fewest_samples:
@@ -97,9 +99,13 @@ def fit(data, settings, progress=None):
         losses = []
         for start in range(0, len(x), settings.batch):
             batch = x[order[start : start + settings.batch]]
-            loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, settings.beta, **hyper)
+            with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told so below, in words
+                loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, settings.beta, **hyper)
             losses.append(float(loss.value) * len(batch))
         history["loss"].append(sum(losses) / len(x))
+        if not np.isfinite(history["loss"][-1]):
+            raise InputError(f"lr: training diverged in epoch {epoch + 1} (loss {history['loss'][-1]}); lr = {settings.lr} "
+                             "is too large")  # fmt: skip
         history["validation"].append(evaluate(params, data.validation.x).negative_elbo)
         if progress:
             progress(epoch, history["loss"][-1], history["validation"][-1])

@@ -1,0 +1,7 @@
+"""python -m dvae_np"""
+
+import sys
+
+from dvae_np.cli import main
+
+sys.exit(main())

@@ -1,0 +1,222 @@
+"""The command line: python -m dvae_np tour | verify | train | bench."""
+
+import argparse
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from dvae_np.arrays import InputError
+from dvae_np.estimators import TABLE
+from dvae_np.train.loop import Settings
+
+DEFAULTS = {field.name: field.default for field in fields(Settings)}
+
+
+def main(arguments=None):
+    """Run one command; the exit status is 0, 1 where a check failed, or 2 for what cannot be used."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except InputError as error:
+        print(f"dvae_np: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"dvae_np: not enough memory: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"dvae_np: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dvae_np: stopped", file=sys.stderr)
+        return 130
+
+
+def parser():
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m dvae_np",
+        description="Discrete latent VAEs in NumPy, every gradient written by hand and proved.",
+        epilog="Begin with `tour`. All losses are in nats; smaller is better.",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "tour",
+        help="verify everything, then train on the embedded digits by four estimators (about a minute, offline)",
+        description="Verifies every gradient pair and every estimator and prints the table; trains the VAE on 8x8 digits by "
+        "exact marginalisation and by three estimators, with three seeds each; prints the exact test negative ELBO, the "
+        "exact log-likelihood and the seconds; writes its figures. Needs no network.",
+    )
+    command.add_argument("--out", type=Path, default=Path("runs/tour"), help="folder for figures and numbers (%(default)s)")
+    command.set_defaults(run=run_tour)
+
+    command = commands.add_parser(
+        "verify",
+        help="the whole verification as a table; exit status 1 if anything fails",
+        description="Levels: 0 contract (shapes, dtype, purity), 1 numeric derivatives, 2 enumeration, 3 quadrature, "
+        "4 identities, 5 statistics with stated false-alarm rate and detectable bias.",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
+    command.set_defaults(run=run_verify)
+
+    command = commands.add_parser(
+        "train",
+        help="train one discrete VAE and evaluate it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""\
+Train a VAE with N latents of K categories each, on binary images x:
+
+    loss = E_q[-log p(x|z)] + beta KL(q(z|x) || uniform),   q(z|x) = softmax of the encoder's logits
+
+The KL is a finite sum. The expectation is a sum over K^N joint states: `exact` takes all of them, each decoded once for
+the whole batch; the other estimators draw S samples. After training, the *discrete* negative ELBO and log p(x) are
+computed exactly where K^N <= 65,536, whatever the estimator was.""",
+        epilog=estimators_help(),
+    )
+    command.add_argument("--estimator", choices=TABLE, default="exact", metavar="NAME", help="one of those below (%(default)s)")
+    command.add_argument("--data", choices=("digits", "bars", "mnist"), default="digits",
+                         help="digits: 8x8, shipped; bars: 5x5, generated; mnist: 28x28 (%(default)s)")  # fmt: skip
+    command.add_argument("--data-dir", metavar="DIR", help="folder of the MNIST files (else $DVAE_NP_DATA, else download)")
+    command.add_argument("--binarisation", choices=("threshold", "grey"), default="threshold",
+                         help="targets: pixels thresholded at 0.5, or grey (%(default)s)")  # fmt: skip
+    numbers = {
+        "N": (int, "latent variables"),
+        "K": (int, "categories of each; K^N joint states"),
+        "S": (int, "samples for each example (default: the fewest that the estimator can use)"),
+        "beta": (float, "weight of the KL; above 1 codes are used less, below 1 more"),
+        "epochs": (int, "passes over the training images"),
+        "batch": (int, "images in a mini-batch"),
+        "lr": (float, "step size of the optimiser"),
+        "seed": (int, "same seed, same numbers"),
+    }
+    for name, (kind, text) in numbers.items():
+        default = None if name == "S" else DEFAULTS[name]
+        command.add_argument(f"--{name}", type=kind, default=default, metavar=name.upper(),
+                             help=text + f" ({default})" * (default is not None))  # fmt: skip
+    command.add_argument("--hidden", type=sizes, default=DEFAULTS["hidden"], metavar="SIZES",
+                         help="hidden layers of the encoder as 512,256, or none; the decoder mirrors them (128)")  # fmt: skip
+    command.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="(%(default)s)")
+    command.add_argument("--tau", type=float, help="temperature, for estimators that have one")
+    command.add_argument("--baseline", type=float, help="constant baseline, for reinforce")
+    command.add_argument("--out", type=Path, help="folder for figures, parameters and numbers (runs/DATA-ESTIMATOR-sSEED)")
+    command.set_defaults(run=run_train)
+
+    command = commands.add_parser(
+        "bench",
+        help="time exact marginalisation against bare matrix products and against decoding every pair",
+        description="Times the value and gradients of exact marginalisation (B=256 examples, 784 pixels), side by side in "
+        "one run, with the bare matrix products of the same shapes and with the usual code, which decodes B x K pairs.",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the measurements to FILE as well")
+    command.set_defaults(run=run_bench)
+    return top
+
+
+def estimators_help():
+    """The table of estimators as text."""
+    lines = [f"  {row.name:24}{row.title}" + "" * bool(row.hyper) for row in TABLE.values()]
+    return "estimators:\n" + "\n".join(lines) + "\n\nExample: python -m dvae_np train --estimator gumbel_softmax --tau 0.5"
+
+
+def sizes(text):
+    """'512,256' as (512, 256); 'none' or '' as ()."""
+    try:
+        return tuple(int(size) for size in text.split(",")) if text not in ("", "none") else ()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers as 512,256, or none, got {text!r}") from None
+
+
+class Bar:
+    """A progress bar on a terminal, fed with epochs; silent where standard error is no terminal."""
+
+    def __init__(self, description, total):
+        from tqdm import tqdm
+
+        self.bar = tqdm(desc=description, total=total, unit="epoch", disable=None, leave=False)
+
+    def __call__(self, epoch, loss, validation):
+        self.bar.set_postfix_str(f"loss {loss:.2f}, validation {validation:.2f} nats", refresh=False)
+        self.bar.update()
+
+    def close(self):
+        """Remove the bar."""
+        self.bar.close()
+
+
+def run_tour(options):
+    """`tour`"""
+    from dvae_np.experiments.tour import tour
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    return 0 if tour(options.out, progress=Bar) else 1
+
+
+def run_verify(options):
+    """`verify`"""
+    from dvae_np.check.report import Report
+    from dvae_np.check.suite import results
+
+    expect_folder(options.json)
+    report = Report(results())
+    print(report)
+    if options.json:
+        options.json.write_text(report.json() + "\n")
+    return 1 if report.failed else 0
+
+
+def run_bench(options):
+    """`bench`"""
+    from dvae_np.experiments.bench import bench
+
+    expect_folder(options.json)
+    record = bench(say=print)
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+    return 0
+
+
+def expect_folder(file):
+    """Raise `InputError`, before any work is done, where a file could not be written after it."""
+    if file is not None and not file.resolve().parent.is_dir():
+        raise InputError(f"--json: expected a file in a folder that exists, got {file}")
+
+
+def run_train(options):
+    """`train`"""
+    import numpy as np
+
+    from dvae_np.train import evaluate, fit, load
+
+    row = TABLE[options.estimator]
+    hyper = {name: getattr(options, name) for name in ("tau", "baseline") if getattr(options, name) is not None}
+    chosen = {name: getattr(options, name) for name in DEFAULTS if name not in ("hyper", "S")}
+    settings = Settings(**chosen, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
+    data = load(options.data, options.binarisation, options.data_dir)
+    out = options.out or Path("runs") / f"{data.name}-{settings.estimator}-s{settings.seed}"
+    out.mkdir(parents=True, exist_ok=True)
+
+    print(data)
+    bar = Bar(settings.estimator, settings.epochs)
+    run = fit(data, settings, bar)
+    bar.close()
+    evaluation = evaluate(run.params, data.test.x)
+    print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
+    print(f"test negative ELBO   {evaluation.negative_elbo:9.3f} nats   ({evaluation.method}; {data.binarisation})")
+    print(f"  reconstruction     {evaluation.reconstruction:9.3f}\n  KL(q || p)         {evaluation.kl:9.3f}")
+    if evaluation.log_likelihood is not None:
+        print(f"test log p(x)        {evaluation.log_likelihood:9.3f} nats   ({evaluation.method})")
+        print(f"posterior gap        {evaluation.posterior_gap:9.3f} nats")
+
+    from dvae_np import figures
+
+    np.savez(out / "parameters.npz", **{f"{g}.{name}": array for g in run.params for name, array in run.params[g].items()})
+    (out / "run.json").write_text(json.dumps(run.record() | {"test": vars(evaluation)}, indent=1) + "\n")
+    figures.save(out / "training.png", (7, 4.2), figures.training_curves, {settings.estimator: [run.history]})
+    figures.save(out / "reconstructions.png", (8.8, 1.5), figures.reconstructions, run.params, data)
+    rng = np.random.default_rng(settings.seed)
+    figures.save(out / "samples.png", (8.8, 1.8), figures.samples, run.params, data, rng)
+    if evaluation.log_likelihood is not None:
+        figures.save(out / "codes.png", figures.codes_size(run.params), figures.codes, run.params, data)
+    print(f"written to {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
+    return 0

@@ -1,0 +1,121 @@
+"""Figures, in one visual language: each estimator has the same colour and line wherever it appears.
+
+A function draws one thing into a Matplotlib figure, or into a part of one; `save` makes the figure, has it drawn and
+writes the file. Colours are Okabe and Ito's, which colour-blind readers tell apart; estimators of one family share a line
+style, so that print in grey tells the families apart too.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dvae_np.categorical import joint_states, log_prob
+from dvae_np.networks import decoder, encoder
+from dvae_np.ops import sigmoid
+
+STYLE = {
+    "exact": {"color": "#000000", "linestyle": "-", "linewidth": 2.2},
+    "reinforce": {"color": "#E69F00", "linestyle": "--"},
+    "reinforce_ema": {"color": "#CC79A7", "linestyle": "--"},
+    "reinforce_loo": {"color": "#D55E00", "linestyle": "--", "linewidth": 2.0},
+    "gumbel_softmax": {"color": "#0072B2", "linestyle": ":", "linewidth": 2.2},
+    "straight_through_gumbel": {"color": "#009E73", "linestyle": "-."},
+}
+
+
+def save(path, size, draw, *contents):
+    """Write ``draw(figure, *contents)`` as a PNG of `size` inches, without the version that would change its bytes."""
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure, *contents)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return path
+
+
+def training_curves(figure, histories):
+    """Discrete negative ELBO on the validation split against epochs.
+
+    histories: {estimator: [history, ...]}, one history for each seed: the median is drawn, the range is shaded.
+    """
+    axes = figure.subplots()
+    validation = {name: np.array([history["validation"] for history in runs]) for name, runs in histories.items()}
+    for name, curves in validation.items():  # (seeds, epochs)
+        epochs = np.arange(1, curves.shape[1] + 1)
+        axes.plot(epochs, np.median(curves, 0), label=name, **STYLE[name])
+        if len(curves) > 1:
+            axes.fill_between(epochs, curves.min(0), curves.max(0), color=STYLE[name]["color"], alpha=0.15, linewidth=0)
+    every = np.concatenate([curves.ravel() for curves in validation.values()])
+    low, high = every.min(), np.quantile(every, 0.96)  # the first epochs fall from far above
+    axes.set(xlabel="epoch", ylabel="negative ELBO, validation (nats)")
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+
+
+def reconstructions(figure, params, data, columns=16):
+    """Test images above what the model makes of them: the mean image of each one's most probable codes."""
+    x = data.test.x[np.linspace(0, len(data.test.x) - 1, columns).astype(int)]
+    logits, _ = encoder(params["psi"], x)
+    for row, (title, images) in enumerate({"x": x, "mean": mean_images(params, logits.argmax(-1))}.items()):
+        for column, image in enumerate(images):
+            axes = _picture(figure, (2, columns, row * columns + column + 1), image, data.shape)
+            if column == 0:
+                axes.set_ylabel(title, rotation=0, ha="right", va="center")
+
+
+def samples(figure, params, data, rng, columns=16, rows=3):
+    """Mean images of codes drawn from the uniform prior."""
+    N, K, _ = params["theta"]["table"].shape
+    z = (rng.random((rows * columns, N)) * K).astype(int)
+    for i, image in enumerate(mean_images(params, z)):
+        _picture(figure, (rows, columns, i + 1), image, data.shape)
+
+
+def codes(figure, params, data, columns=16):
+    """What each code means: for latent n and category k the mean image over the validation images' codes with z_n = k.
+
+    Above each picture the share of images that use the code, and the most frequent label among them where there is one.
+    """
+    N, K, _ = params["theta"]["table"].shape
+    logits, _ = encoder(params["psi"], data.validation.x)
+    states = joint_states(N, K)
+    q = np.exp(log_prob(logits, states[:, None])[0])  # (M, B)
+    share, images = q.mean(1), mean_images(params, states)
+    labels = data.validation.labels
+    columns = min(K, columns)
+    lines = -(-K // columns)  # that each latent takes
+    for n, k in np.ndindex(N, K):
+        own = states[:, n] == k
+        mean = (share[own, None] * images[own]).sum(0) / share[own].sum()
+        axes = _picture(figure, (N * lines, columns, (n * lines + k // columns) * columns + k % columns + 1), mean, data.shape)
+        label = f" '{np.bincount(labels, q[own].sum(0)).argmax()}'" if labels.ndim == 1 else ""
+        axes.set_title(f"{share[own].sum():.0%}{label}", fontsize=7, pad=2)
+        if k % columns == 0:
+            axes.set_ylabel(f"z{n + 1}", rotation=0, ha="right", va="center")
+
+
+def codes_size(params, columns=16):
+    """The size in inches at which `codes` is readable."""
+    N, K, _ = params["theta"]["table"].shape
+    return 0.75 * min(K, columns), 1.05 * N * -(-K // columns)
+
+
+def overview(figure, histories, params, data):
+    """Training curves beside what the codes of one trained model mean: the picture of the README."""
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
+    training_curves(left, histories)
+    right.suptitle("what each code of the exactly trained model means: share of images, most frequent digit", fontsize=9)
+    codes(right, params, data, columns=5)
+
+
+def mean_images(params, z):
+    """The probability of each pixel given codes z (M, N): (M, D)."""
+    a, _ = decoder(params["theta"], z[:, None])
+    return sigmoid(a[:, 0])[0]
+
+
+def _picture(figure, place, image, shape):
+    axes = figure.add_subplot(*place)
+    axes.imshow(image.reshape(shape), cmap="gray_r", vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_linewidth(0.4)
+    return axes
