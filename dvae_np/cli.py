@@ -48,7 +48,9 @@ def parser():
         "exact marginalisation and by three estimators, with three seeds each; prints the exact test negative ELBO, the "
         "exact log-likelihood and the seconds; writes its figures. Needs no network.",
     )
-    command.add_argument("--out", type=Path, default=Path("runs/tour"), help="folder for figures and numbers (%(default)s)")
+    command.add_argument(
+        "--out", type=Path, default=Path("runs/tour"), help="folder for figures and numbers (%(default)s)"
+    )
     command.set_defaults(run=run_tour)
 
     command = commands.add_parser(
@@ -74,10 +76,14 @@ the whole batch; the other estimators draw S samples. After training, the *discr
 computed exactly where K^N <= 65,536, whatever the estimator was.""",
         epilog=estimators_help(),
     )
-    command.add_argument("--estimator", choices=TABLE, default="exact", metavar="NAME", help="one of those below (%(default)s)")
+    command.add_argument(
+        "--estimator", choices=TABLE, default="exact", metavar="NAME", help="one of those below (%(default)s)"
+    )
     command.add_argument("--data", choices=("digits", "bars", "mnist"), default="digits",
                          help="digits: 8x8, shipped; bars: 5x5, generated; mnist: 28x28 (%(default)s)")  # fmt: skip
-    command.add_argument("--data-dir", metavar="DIR", help="folder of the MNIST files (else $DVAE_NP_DATA, else download)")
+    command.add_argument(
+        "--data-dir", metavar="DIR", help="folder of the MNIST files (else $DVAE_NP_DATA, else download)"
+    )
     command.add_argument("--binarisation", choices=("threshold", "grey"), default="threshold",
                          help="targets: pixels thresholded at 0.5, or grey (%(default)s)")  # fmt: skip
     numbers = {
@@ -99,7 +105,9 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
     command.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="(%(default)s)")
     command.add_argument("--tau", type=float, help="temperature, for estimators that have one")
     command.add_argument("--baseline", type=float, help="constant baseline, for reinforce")
-    command.add_argument("--out", type=Path, help="folder for figures, parameters and numbers (runs/DATA-ESTIMATOR-sSEED)")
+    command.add_argument(
+        "--out", type=Path, help="folder for figures, parameters and numbers (runs/DATA-ESTIMATOR-sSEED)"
+    )
     command.set_defaults(run=run_train)
 
     command = commands.add_parser(
@@ -116,7 +124,9 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
 def estimators_help():
     """The table of estimators as text."""
     lines = [f"  {row.name:24}{row.title}" + "" * bool(row.hyper) for row in TABLE.values()]
-    return "estimators:\n" + "\n".join(lines) + "\n\nExample: python -m dvae_np train --estimator gumbel_softmax --tau 0.5"
+    return (
+        "estimators:\n" + "\n".join(lines) + "\n\nExample: python -m dvae_np train --estimator gumbel_softmax --tau 0.5"
+    )
 
 
 def sizes(text):
@@ -210,7 +220,9 @@ def run_train(options):
 
     from dvae_np import figures
 
-    np.savez(out / "parameters.npz", **{f"{g}.{name}": array for g in run.params for name, array in run.params[g].items()})
+    np.savez(
+        out / "parameters.npz", **{f"{g}.{name}": array for g in run.params for name, array in run.params[g].items()}
+    )
     (out / "run.json").write_text(json.dumps(run.record() | {"test": vars(evaluation)}, indent=1) + "\n")
     figures.save(out / "training.png", (7, 4.2), figures.training_curves, {settings.estimator: [run.history]})
     figures.save(out / "reconstructions.png", (8.8, 1.5), figures.reconstructions, run.params, data)

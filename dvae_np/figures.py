@@ -86,7 +86,9 @@ def codes(figure, params, data, columns=16):
     for n, k in np.ndindex(N, K):
         own = states[:, n] == k
         mean = (share[own, None] * images[own]).sum(0) / share[own].sum()
-        axes = _picture(figure, (N * lines, columns, (n * lines + k // columns) * columns + k % columns + 1), mean, data.shape)
+        axes = _picture(
+            figure, (N * lines, columns, (n * lines + k // columns) * columns + k % columns + 1), mean, data.shape
+        )
         label = f" '{np.bincount(labels, q[own].sum(0)).argmax()}'" if labels.ndim == 1 else ""
         axes.set_title(f"{share[own].sum():.0%}{label}", fontsize=7, pad=2)
         if k % columns == 0:
@@ -103,7 +105,9 @@ def overview(figure, histories, params, data):
     """Training curves beside what the codes of one trained model mean: the picture of the README."""
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
     training_curves(left, histories)
-    right.suptitle("what each code of the exactly trained model means: share of images, most frequent digit", fontsize=9)
+    right.suptitle(
+        "what each code of the exactly trained model means: share of images, most frequent digit", fontsize=9
+    )
     codes(right, params, data, columns=5)
 
 

@@ -15,7 +15,7 @@ def bernoulli(a, x):
     Returns (S, B); `backward` returns (da, None), da = sigmoid(a) - x times the cotangent [Eq. 3.8].
     Raises InputError for x outside [0, 1] (or not a number) and for sizes that do not fit.
     """
-    S, states, D = a.shape
+    _, states, D = a.shape
     if x.ndim != 2 or x.shape[1] != D or (1 not in (states, len(x)) and states != len(x)):
         raise InputError(f"bernoulli: x {x.shape} does not fit pixel logits (S, B, D) = {a.shape} as (B, D)")
     if not (x.min() >= 0 and x.max() <= 1):

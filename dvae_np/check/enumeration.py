@@ -78,5 +78,3 @@ def expectation(logits, f):
         probability = q[:, np.arange(N), state].prod(-1)  # (B,)
         value = value + probability * f(state[None, None])[0][0]
     return value
-
-

@@ -63,7 +63,9 @@ def contract(row, rng):
             "inputs changed": all(np.array_equal(*pair) for pair in zip(given, (logits, *noise), strict=True)),
             "two calls differ": np.array_equal(estimate.dlogits, again.dlogits),
             "examples mixed": differences.relative_error(
-                estimate.dlogits, np.concatenate([one.dlogits for one in alone])) < close,  # fmt: skip
+                estimate.dlogits, np.concatenate([one.dlogits for one in alone])
+            )
+            < close,
             "dtheta not the batch's sum": all(
                 differences.relative_error(estimate.dtheta[name], sum(one.dtheta[name] for one in alone)) < close
                 for name in theta

@@ -54,7 +54,9 @@ def sampler_results():
     grid = np.tile(((np.arange(cells) + 0.5) / cells)[:, None, None], (1, 1, 3))  # the middles of equal cells
     shares = (categorical.codes(logits, grid)[:, 0, :, None] == np.arange(K)).mean(0)
     error = float(abs(shares - q).max())
-    yield Result(4, "sampler codes", f"law on {cells} even uniforms", f"error {error:.0e} < 1/{cells}", error < 1 / cells)
+    yield Result(
+        4, "sampler codes", f"law on {cells} even uniforms", f"error {error:.0e} < 1/{cells}", error < 1 / cells
+    )
 
     many = tiled(logits, R)
     u = draw(rng, many, 1, ("u",))[0]
@@ -62,7 +64,11 @@ def sampler_results():
     for name, draws, law in (
         ("sampler codes", np.eye(K)[draw(rng, many, 1, ("z",))[0][0]], q),
         ("sampler gumbel_max", np.eye(K)[categorical.gumbel_max(logits, u)[0]], q),
-        ("gumbel noise", np.stack([noise, (noise - np.euler_gamma) ** 2], -1), np.array([np.euler_gamma, np.pi**2 / 6])),
+        (
+            "gumbel noise",
+            np.stack([noise, (noise - np.euler_gamma) ** 2], -1),
+            np.array([np.euler_gamma, np.pi**2 / 6]),
+        ),
     ):
         verdict = verdicts.from_samples(draws, law)
         what = "mean and variance" if name == "gumbel noise" else "probabilities"

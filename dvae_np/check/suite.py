@@ -114,7 +114,9 @@ def objective_results():
             return objective({g: {key: arrays[f"{g}.{key}"] for key in params[g]} for g in params}).value
 
         loss_gradients = objective(params).gradients
-        gradients = {f"{group}.{key}": array for group in loss_gradients for key, array in loss_gradients[group].items()}
+        gradients = {
+            f"{group}.{key}": array for group in loss_gradients for key, array in loss_gradients[group].items()
+        }
         numeric = differences.complex_step(loss, flat)
         comparisons = [differences.compare(array, gradients[array], numeric[array]) for array in flat]
         yield _joined(1, name, f"complex step: all {len(flat)} parameter arrays", comparisons)

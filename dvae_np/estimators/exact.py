@@ -30,7 +30,7 @@ def exact(logits, f, *, block=512, most_states=2**20):
         )
 
     logq, log_softmax_backward = log_softmax(logits)
-    table = np.ascontiguousarray(logq.transpose(1, 2, 0))  # (N, K, B): log q of a state is an embedding of its codes
+    table = logq.transpose(1, 2, 0).copy()  # (N, K, B): log q of a state is an embedding of its codes
     value, dtable, dtheta = np.zeros_like(logits, shape=B), np.zeros_like(table), {}
     for start in range(0, M, block):
         states = joint_states(N, K, start, min(start + block, M), like=logits)  # (m, N)

@@ -42,7 +42,9 @@ def bench(say=print, sizes=(10, 64, 512, 4096), runs=7):
         pairs = (f"{ms['pairs']:.0f}", f"{ms['pairs'] / ms['exact']:.0f}") if "pairs" in ms else ("", "")
         rows.append((str(K), f"{ms['exact']:.1f}", f"{ms['bare']:.1f}", f"{ms['exact'] / ms['bare']:.2f}", *pairs,
                      f"{ms['peak_mb']:.0f}"))  # fmt: skip
-    say(f"Exact marginalisation, value and gradients: B={B}, D={D}, decoder embedding(K)-256-512-784, float32, median of {runs}")
+    say(
+        f"Exact marginalisation, value and gradients: B={B}, D={D}, decoder embedding(K)-256-512-784, float32, median of {runs}"
+    )
     say(columns(rows))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, NumPy {np.__version__}"
     return {"command": "python -m dvae_np bench", "machine": machine, "B": B, "D": D, "milliseconds": measured}

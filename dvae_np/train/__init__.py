@@ -5,4 +5,16 @@ from dvae_np.train.evaluation import Evaluation, evaluate
 from dvae_np.train.loop import Run, Settings, fit
 from dvae_np.train.optimisers import SGD, Adam
 
-__all__ = ["SGD", "Adam", "Data", "Evaluation", "Run", "Settings", "bars", "bars_log_likelihood", "evaluate", "fit", "load"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "Data",
+    "Evaluation",
+    "Run",
+    "Settings",
+    "bars",
+    "bars_log_likelihood",
+    "evaluate",
+    "fit",
+    "load",
+]

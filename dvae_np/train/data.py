@@ -62,7 +62,11 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32):
         parts = [(grey[chosen], labels[chosen]) for chosen in (rest > 1, rest == 1, rest == 0)]
     elif name == "mnist":
         (images, labels), test = read_mnist(data_dir)
-        parts = [(images[:-5000] / 255, labels[:-5000]), (images[-5000:] / 255, labels[-5000:]), (test[0] / 255, test[1])]
+        parts = [
+            (images[:-5000] / 255, labels[:-5000]),
+            (images[-5000:] / 255, labels[-5000:]),
+            (test[0] / 255, test[1]),
+        ]
     else:
         raise InputError(f"data: expected digits, bars or mnist, got {name!r}")
     shape = parts[0][0].shape[1:]

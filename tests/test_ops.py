@@ -1,0 +1,78 @@
+"""Ops: every backward pass against numeric derivatives, and what they do at the ends of the number line."""
+
+import numpy as np
+import pytest
+
+from dvae_np import ops
+from dvae_np.arrays import InputError
+from dvae_np.check.suite import check_op, op_cases, op_results
+
+CASES = {name: (op, inputs) for name, op, inputs in op_cases(np.random.default_rng(3))}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_backward_agrees_with_complex_step_and_central_differences(name):
+    op, inputs = CASES[name]
+    comparisons = [comparison for _, comparison in check_op(op, inputs, np.random.default_rng(4))]
+    assert comparisons and all(comparison.ok for comparison in comparisons), "\n".join(map(str, comparisons))
+
+
+def test_every_public_op_is_in_the_suite():
+    verified = " ".join(result.subject for result in op_results())
+    public = [name for name, op in vars(ops).items() if callable(op) and getattr(op, "__module__", "") == ops.__name__]
+    assert [name for name in public if name not in verified] == ["sum_by_code"]  # a helper: tested below
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_second_forward_pass_does_not_disturb_the_first_ones_backward(name):
+    op, inputs = CASES[name]
+    y, backward = op(**inputs)
+    dy = np.random.default_rng(5).standard_normal(y.shape)
+    first = backward(dy)
+    op(**{key: value[::-1].copy() if value is not None and value.ndim > 2 else value for key, value in inputs.items()})
+    second = backward(dy)
+    pairs = zip(first, second, strict=True) if isinstance(first, tuple) else [(first, second)]
+    assert all(np.array_equal(a, b) for a, b in pairs if a is not None)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op", [ops.tanh, ops.relu, ops.softplus, ops.sigmoid, ops.softmax, ops.log_softmax])
+def test_extreme_inputs_are_finite_and_keep_their_dtype(op, dtype):
+    x = np.array([[-1e4, 0.0, 1e4], [1e4, 1e4, -1e4], [-50, 50, 1e-30]], dtype)
+    y, backward = op(x)
+    dx = backward(np.ones_like(y))
+    assert np.isfinite(y).all() and np.isfinite(dx).all()
+    assert y.dtype == dtype and dx.dtype == dtype
+
+
+def test_extreme_values_are_right():
+    assert ops.softplus(np.array([-800.0, -50.0, 800.0]))[0].tolist() == pytest.approx([0, np.exp(-50), 800], rel=1e-14)
+    assert ops.sigmoid(np.array([-50.0, 800.0, -800.0]))[0].tolist() == pytest.approx([np.exp(-50), 1, 0], rel=1e-13)
+    assert ops.log_softmax(np.array([[-1e4, 1e4]]))[0].tolist() == [[-2e4, 0.0]]
+    assert ops.softmax(np.array([[-1e4, 1e4]], np.float32))[0].tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize(("rows", "K"), [(40, 7), (3, 200), (0, 4)])
+def test_sum_by_code_adds_rows_of_one_code(rows, K):
+    rng = np.random.default_rng(6)
+    codes, values = rng.integers(0, K, rows), rng.standard_normal((rows, 5))
+    expected = np.zeros((K, 5))
+    for code, value in zip(codes, values, strict=True):
+        expected[code] += value
+    np.testing.assert_allclose(ops.sum_by_code(codes, values, K), expected, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ops.linear(np.ones((2, 3)), np.ones((4, 5)), np.ones(5)), "do not fit"),
+        (lambda: ops.linear(np.ones((2, 4)), np.ones((4, 5)), np.ones(4)), "do not fit"),
+        (lambda: ops.embedding(np.array([[0, 3]]), np.ones((2, 3, 4))), "codes from 0 to K-1 = 2, got 0 to 3"),
+        (lambda: ops.embedding(np.array([[0, -1]]), np.ones((2, 3, 4))), "got -1 to 0"),
+        (lambda: ops.embedding(np.array([[0, 1, 2]]), np.ones((2, 3, 4))), "does not fit table"),
+        (lambda: ops.embedding(np.ones((5, 2, 2)), np.ones((2, 3, 4))), "does not fit table"),
+    ],
+)
+def test_bad_input_is_named(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
