@@ -99,10 +99,19 @@ def test_gumbel_max_follows_the_perturbed_logits():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: categorical.log_prob(np.zeros((2, 3)), np.zeros((1, 2, 3), int)), r"logits: expected shape \(B, N, K\)"),
+        (
+            lambda: categorical.log_prob(np.zeros((2, 3)), np.zeros((1, 2, 3), int)),
+            r"logits: expected shape \(B, N, K\)",
+        ),
         (lambda: categorical.log_prob(np.zeros((2, 3, 4)), np.zeros((1, 5, 3), int)), r"z: expected shape \(S, 2, 3\)"),
-        (lambda: categorical.log_prob(np.zeros((2, 3, 4)), np.zeros((1, 2, 3))), "z: expected integer codes, got dtype"),
-        (lambda: categorical.log_prob(np.zeros((2, 3, 4)), np.full((1, 2, 3), 4)), "codes from 0 to K-1 = 3, got 4 to 4"),
+        (
+            lambda: categorical.log_prob(np.zeros((2, 3, 4)), np.zeros((1, 2, 3))),
+            "z: expected integer codes, got dtype",
+        ),
+        (
+            lambda: categorical.log_prob(np.zeros((2, 3, 4)), np.full((1, 2, 3), 4)),
+            "codes from 0 to K-1 = 3, got 4 to 4",
+        ),
         (lambda: categorical.kl(np.zeros((2, 3, 4)), np.zeros((2, 3, 5))), r"p_logits: expected shape \(2, 3, 4\)"),
         (lambda: draw(RNG, np.zeros((2, 3, 4)), 0, ("z",)), "S: expected at least 1 sample, got 0"),
         (lambda: draw(RNG, np.zeros((2, 3, 4)), 1, ("w",)), "noise: expected names among z, u, v, got 'w'"),

@@ -31,13 +31,13 @@ def exact(logits, f, *, block=512, most_states=2**20):
 
     logq, log_softmax_backward = log_softmax(logits)
     table = logq.transpose(1, 2, 0).copy()  # (N, K, B): log q of a state is an embedding of its codes
-    value, dtable, dtheta = np.zeros_like(logits, shape=B), np.zeros_like(table), {}
+    value, dtable, dtheta = 0, 0, {}
     for start in range(0, M, block):
         states = joint_states(N, K, start, min(start + block, M), like=logits)  # (m, N)
         log_weight, embedding_backward = embedding(states, table)  # (m, B)
         fz, f_backward = f(states[:, None])  # (m, B), or (m, 1) where f does not see the example
         weight = np.exp(log_weight)
-        value += (weight * fz).sum(0)
-        dtable += embedding_backward(weight * fz)[1]  # dq = q dlog q
+        value = value + (weight * fz).sum(0)  # (B,)
+        dtable = dtable + embedding_backward(weight * fz)[1]  # dq = q dlog q
         dtheta = total(dtheta, f_backward(weight if fz.shape == weight.shape else weight.sum(1, keepdims=True))[1])
     return Estimate(value, log_softmax_backward(dtable.transpose(2, 0, 1)), dtheta)

@@ -1,0 +1,218 @@
+"""The checker itself: wrong gradients and wrong estimators must be caught, and called by their name."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dvae_np import ops
+from dvae_np.arrays import InputError
+from dvae_np.check import (
+    Report,
+    Result,
+    central,
+    compare,
+    complex_step,
+    enumeration,
+    from_mean,
+    from_samples,
+    gumbel_nodes,
+    lookup_table,
+    polynomial,
+    suite,
+)
+from dvae_np.check.differences import complex_step_along, taylor_order
+from dvae_np.estimators import exact, reinforce, reinforce_loo
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_wrong_gradient_fails_every_method():
+    """A sigmoid whose derivative forgets the factor 1 - y."""
+
+    def wrong(x):
+        y, _ = ops.sigmoid(x)
+        return y, lambda dy: dy * y
+
+    comparisons = [comparison for _, comparison in suite.check_op(wrong, {"x": RNG.standard_normal((3, 4))}, RNG)]
+    assert len(comparisons) == 2 and not any(comparison.ok for comparison in comparisons)
+    assert "worst at" in str(comparisons[0]) and "analytic" in str(comparisons[0]) and "numeric" in str(comparisons[0])
+
+
+def test_a_small_gradient_of_the_wrong_sign_fails():
+    """An absolute tolerance would let it pass."""
+    comparison = compare("dx", np.array([1e-9]), np.array([-1e-9]))
+    assert not comparison.ok and "flipped sign" in comparison.explanation
+
+
+def test_a_tiny_entry_beside_large_ones_passes():
+    """A ratio entry by entry would fail it: 1e-18 beside 0 is rounding of a gradient of size 1."""
+    assert compare("dx", np.array([1.0, 1e-18]), np.array([1.0, 0.0])).ok
+    assert compare("dx", np.zeros(3), np.zeros(3)).ok
+
+
+NUMERIC = RNG.standard_normal((4, 4))
+Q = ops.softmax(RNG.standard_normal((5, 4)))[0]
+DQ = RNG.standard_normal((5, 4))
+MISTAKES = {
+    "a factor 2": (2 * NUMERIC, NUMERIC, {}, "but for a factor 2"),
+    "a mean over the batch": (NUMERIC / 7, NUMERIC, {"sizes": {"B": 7, "K": 3}}, "1/B = 1/7: a mean where"),
+    "a factor K": (3 * NUMERIC, NUMERIC, {"sizes": {"B": 7, "K": 3}}, "K = 3"),
+    "own sample in the baseline": (0.75 * NUMERIC, NUMERIC, {"sizes": {"S": 4}}, "baseline includes its own sample"),
+    "no 1/tau": (0.7 * NUMERIC, NUMERIC, {"sizes": {"tau": 0.7}}, "tau = 0.7"),
+    "an unknown factor": (1.2345 * NUMERIC, NUMERIC, {}, "for a factor 1.2345"),
+    "transposed": (NUMERIC.T, NUMERIC, {}, "transpose of what it should be"),
+    "transposed, oblong": (DQ.T, DQ, {}, "shape of the transpose"),
+    "softmax without its second term": (
+        Q * DQ,
+        Q * (DQ - (Q * DQ).sum(-1, keepdims=True)),
+        {"q": Q},
+        "softmax Jacobian",
+    ),
+    "zero": (0 * NUMERIC, NUMERIC, {}, "zero everywhere"),
+    "the KL forgotten": (
+        NUMERIC,
+        NUMERIC + Q[:4],
+        {"instead": {"the gradient without the KL": NUMERIC}},
+        "without the KL",
+    ),
+    "not a number": (np.where(NUMERIC > 1, np.nan, NUMERIC), NUMERIC, {}, "analytic is nan at"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_called_by_its_name(mistake):
+    analytic, numeric, known, words = MISTAKES[mistake]
+    comparison = compare("dx", analytic, numeric, **known)
+    assert not comparison.ok and words in comparison.explanation, comparison
+
+
+def test_an_unrelated_gradient_gets_no_hint():
+    explanation = compare("dx", RNG.standard_normal((4, 4)), NUMERIC, sizes={"S": 3, "B": 5}).explanation
+    assert explanation.startswith("relative error") and ";" not in explanation.split("cosine")[1]
+
+
+def test_the_numeric_methods_agree_and_know_their_accuracy():
+    arrays = {"x": RNG.standard_normal(6), "y": RNG.standard_normal((2, 3))}
+
+    def loss(arrays):
+        return (np.exp(arrays["x"]) * np.sin(arrays["y"]).ravel()).sum()
+
+    right = {"x": np.exp(arrays["x"]) * np.sin(arrays["y"]).ravel(),
+             "y": np.exp(arrays["x"]).reshape(2, 3) * np.cos(arrays["y"])}  # fmt: skip
+    direction = {name: RNG.standard_normal(array.shape) for name, array in arrays.items()}
+    for name in arrays:
+        assert compare(name, complex_step(loss, arrays)[name], right[name], 1e-15).ok
+        assert compare(name, central(loss, arrays)[name], right[name], 1e-9).ok
+    along = sum((right[name] * direction[name]).sum() for name in arrays)
+    assert complex_step_along(loss, arrays, direction) == pytest.approx(along, rel=1e-14)
+    assert taylor_order(loss, arrays, right, direction) == pytest.approx(2, abs=0.05)
+    wrong = right | {"y": 1.01 * right["y"]}
+    assert taylor_order(loss, arrays, wrong, direction) < 1.9
+
+
+def test_enumeration_finds_the_baseline_that_includes_its_own_sample():
+    """(f - mean of all) / S: too small by exactly 1 - 1/S, and the verdict says why."""
+    logits, table = RNG.standard_normal((1, 2, 3)), RNG.standard_normal((3, 3))
+    z, weights = enumeration.every_code(logits, 3)
+    tiled = enumeration.tiled(logits, len(weights))
+    f = lookup_table(table)
+    shrunk = reinforce(tiled, f, z, baseline=f(z)[0].mean(0)).dlogits
+    verdict = from_mean(enumeration.moments(weights, shrunk)[0], exact(logits, f).dlogits[0], sizes={"S": 3})
+    assert verdict.kind == "BIASED" and "-33.3%" in verdict.detail and "own sample" in verdict.explanation
+    right = from_mean(enumeration.moments(weights, reinforce_loo(tiled, f, z).dlogits)[0], exact(logits, f).dlogits[0])
+    assert right.kind == "UNBIASED" and right.ok
+
+
+def test_gumbel_nodes_know_the_noise():
+    """The nodes' winner has q's probabilities, and each category's noise is Gumbel: its mean is Euler's constant."""
+    logits = RNG.standard_normal((1, 1, 3))
+    u, weights = gumbel_nodes(logits, 40)
+    noise = -np.log(-np.log(u[0, :, 0]))
+    winner = (ops.log_softmax(logits)[0][0] + noise).argmax(-1)
+    q = [weights[winner == k].sum() for k in range(3)]
+    np.testing.assert_allclose(q, ops.softmax(logits)[0][0, 0], rtol=1e-10)
+    np.testing.assert_allclose(weights @ noise, np.euler_gamma, rtol=1e-6)
+
+
+EXACT = np.array([0.5, -0.8, 0.3])
+
+
+def samples(R, shift=0.0, factor=1.0, spread=1.0):
+    return factor * EXACT + shift + spread * np.random.default_rng(1).standard_normal((R, 3))
+
+
+def test_verdicts_from_samples():
+    assert from_samples(samples(100_000), EXACT).kind == "NO BIAS FOUND"
+    assert from_samples(samples(500), EXACT).kind == "INCONCLUSIVE"
+    biased = from_samples(samples(100_000, factor=0.9), EXACT)
+    assert biased.kind == "BIASED" and biased.detail.startswith("-") and not biased.ok
+    assert "1/B = 1/4" in from_samples(samples(100_000, factor=0.25), EXACT, sizes={"B": 4, "K": 3}).explanation
+    shifted = from_samples(samples(100_000, shift=np.array([0.1, 0, 0])), EXACT, sizes={"B": 4})
+    assert shifted.kind == "BIASED" and not shifted.explanation
+    assert from_samples(np.full((10, 3), np.nan), EXACT).kind == "INVALID"
+    assert from_samples(np.zeros((10, 4)), EXACT).kind == "INVALID"
+    assert from_samples(np.tile(EXACT, (10, 1)), EXACT).kind == "NO BIAS FOUND"  # no spread at all, and right
+    assert from_samples(np.tile(EXACT + 0.1, (10, 1)), EXACT).kind == "BIASED"
+    with pytest.raises(InputError, match="at least 2"):
+        from_samples(EXACT[None], EXACT)
+
+
+def test_the_inconclusive_verdict_asks_for_enough_draws():
+    needed = int(from_samples(samples(500), EXACT).detail.split()[1])
+    assert from_samples(samples(int(1.2 * needed)), EXACT).kind == "NO BIAS FOUND"
+
+
+def test_the_stated_false_alarm_rate_and_power_hold():
+    """At a rate of 5 % in place of 1e-4, of 400 right estimators at most 34 are called biased (5 % of 400 is 20; the
+    binomial chance of 35 or more is 1e-3, and the seed is fixed), and a bias of the stated size is seen in at least 90 %."""
+    rng = np.random.default_rng(2)
+    alarms, seen = 0, 0
+    for _ in range(400):
+        draws = EXACT + rng.standard_normal((400, 3))
+        verdict = from_samples(draws, EXACT, false_alarm=0.05, worth_seeing=10)
+        alarms += verdict.kind == "BIASED"
+        detectable = 0.99 * 4.2 / np.sqrt(400)  # along a gradient of length 0.99, in its own units
+        seen += (
+            from_samples(draws + detectable * EXACT / 0.98, EXACT, false_alarm=0.05, worth_seeing=10).kind == "BIASED"
+        )
+    assert alarms <= 34 and seen >= 360
+
+
+def test_a_mean_of_the_wrong_shape_or_not_finite_is_invalid():
+    assert from_mean(np.zeros((2, 3)), np.zeros((3, 2))).kind == "INVALID"
+    assert from_mean(np.array([np.inf, 0.0]), np.array([1.0, 0.0])).kind == "INVALID"
+
+
+def test_toys_are_objectives_like_any_other():
+    """Their own gradients, against the complex step; and a table refuses what lies between its entries."""
+    w, z = RNG.standard_normal((2, 3, 4)), RNG.random((5, 6, 3, 4))
+    f = polynomial(w, 3)
+    dfz = RNG.standard_normal((5, 6))
+    dz, _ = f(z)[1](dfz)
+    numeric = complex_step(lambda arrays: (dfz * f(arrays["z"])[0]).sum(), {"z": z})["z"]
+    assert compare("dz", dz, numeric).ok
+    codes = RNG.integers(0, 4, (5, 6, 3))
+    np.testing.assert_allclose(f(codes)[0], f(np.eye(4)[codes])[0], rtol=1e-13)
+    with pytest.raises(InputError, match="expected integer codes"):
+        lookup_table(np.zeros((4, 4)))(z)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: enumeration.every_code(np.zeros((1, 3, 10)), 4),
+    lambda: enumeration.gumbel_nodes(np.zeros((1, 1, 6)), 20),
+])  # fmt: skip
+def test_too_many_outcomes_are_refused(call):
+    with pytest.raises(InputError, match="outcomes are more than"):
+        call()
+
+
+def test_the_report_fails_aloud_and_as_json_and_html():
+    good = Result(1, "op good", "complex step: dx", "error 1e-16", True, 1e-16)
+    bad = Result(2, "estimator", "dlogits", "BIASED (-50.0%)", False, np.inf, "it is right but for a factor 1/2")
+    report = Report([good, bad])
+    assert report.failed == [bad] and "FAILED  estimator" in str(report) and "factor 1/2" in str(report)
+    assert "2 checks, 1 failed" in report.condensed() and "FAILED" in report.condensed()
+    content = json.loads(report.json())
+    assert not content["ok"] and content["results"][1]["error"] is None
+    assert "BIASED (-50.0%)" in report._repr_html_()

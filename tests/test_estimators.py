@@ -1,0 +1,167 @@
+"""Estimators: everything their rows claim, closed forms, extremes, refusals."""
+
+import numpy as np
+import pytest
+
+from dvae_np import vae
+from dvae_np.arrays import InputError, draw
+from dvae_np.check import enumeration, from_mean, lookup_table, polynomial
+from dvae_np.check.estimators import default_hyper, estimator_results
+from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo
+
+B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
+DRAWING = [name for name, row in TABLE.items() if row.noise]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_everything_that_the_row_claims(name):
+    results = list(estimator_results(TABLE[name]))
+    assert results and all(result.ok for result in results), [str(result) for result in results if not result.ok]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_row_is_complete(name):
+    row = TABLE[name]
+    assert row.name == name == row.estimate.__name__ and 1 <= row.lesson <= 15 and row.paper
+    for line in ("Approximates:", "With:", "Unbiased?", "[Eq."):
+        assert line in row.estimate.__doc__
+    assert row.gradient_of_f in ("none", "relaxed", "discrete")
+
+
+@pytest.mark.parametrize("block", [1, 7, 27, 512])
+def test_exact_does_not_depend_on_the_blocks(block):
+    rng = np.random.default_rng(0)
+    logits, table = rng.standard_normal((B, 3, 3)), rng.standard_normal((B, 3, 3, 3))
+    one, other = (exact(logits, lookup_table(table), block=size) for size in (27, block))
+    np.testing.assert_allclose(one.value, other.value, rtol=1e-13)
+    np.testing.assert_allclose(one.dlogits, other.dlogits, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(one.dtheta["table"], other.dtheta["table"], rtol=1e-13)
+
+
+def test_exact_refuses_too_many_states_and_names_count_memory_and_alternative():
+    with pytest.raises(InputError, match=r"10\*\*30 = 10{30} joint states.*GB.*reinforce_loo, gumbel_softmax"):
+        exact(np.zeros((2, 30, 10)), lookup_table(np.zeros(10)))
+
+
+def test_a_constant_objective_has_no_leave_one_out_gradient():
+    rng = np.random.default_rng(1)
+    logits = rng.standard_normal((B, N, K))
+    (z,) = draw(rng, logits, S, ("z",))
+    assert not reinforce_loo(logits, lookup_table(np.full((K, K), 3.5)), z).dlogits.any()
+
+
+def test_leave_one_out_of_two_is_half_the_difference_of_both():
+    rng = np.random.default_rng(2)
+    logits, table = rng.standard_normal((B, N, K)), rng.standard_normal((K, K))
+    (z,) = draw(rng, logits, 2, ("z",))
+    difference = table[tuple(z[0].T)] - table[tuple(z[1].T)]
+    expected = 0.5 * difference[:, None, None] * (np.eye(K)[z[0]] - np.eye(K)[z[1]])
+    np.testing.assert_allclose(reinforce_loo(logits, lookup_table(table), z).dlogits, expected, rtol=1e-13, atol=1e-15)
+
+
+def test_the_moving_average_is_used_before_it_is_updated_and_follows_its_closed_form():
+    """Two steps of descent on (f - b)^2 / 2 at rate 1 - decay: b2 = decay^2 b0 + (1 - decay)(decay f1 + f2)."""
+    rng = np.random.default_rng(3)
+    logits, table, decay = rng.standard_normal((B, N, K)), rng.standard_normal((K, K)), 0.9
+    baseline, means = np.asarray(0.4), []
+    for _ in range(2):
+        (z,) = draw(rng, logits, S, ("z",))
+        estimate = reinforce_ema(logits, lookup_table(table), z, omega={"baseline": baseline})
+        fixed = reinforce(logits, lookup_table(table), z, baseline=baseline)
+        np.testing.assert_array_equal(estimate.dlogits, fixed.dlogits)
+        means.append(estimate.value.mean())
+        baseline = baseline - (1 - decay) * estimate.domega["baseline"] / B
+    assert baseline == pytest.approx(decay**2 * 0.4 + (1 - decay) * (decay * means[0] + means[1]), rel=1e-13)
+
+
+def test_each_baseline_lowers_the_exact_variance():
+    rng = np.random.default_rng(4)
+    logits, table = rng.standard_normal((1, N, K)), 10 + rng.standard_normal((K, K))
+    f = lookup_table(table)
+    z, weights = enumeration.every_code(logits, 2)
+    tiled = enumeration.tiled(logits, len(weights))
+
+    def variance(estimate):
+        return enumeration.moments(weights, estimate.dlogits)[1].sum()
+
+    none, best = variance(reinforce(tiled, f, z)), variance(reinforce(tiled, f, z, baseline=exact(logits, f).value[0]))
+    assert best < variance(reinforce_loo(tiled, f, z)) < none / 10
+
+
+def test_relaxed_samples_approach_the_exact_gradient_as_the_temperature_falls():
+    """Bias against temperature, by quadrature: it falls; the variance grows."""
+    rng = np.random.default_rng(5)
+    logits, f = rng.standard_normal((1, 1, 3)), polynomial(rng.standard_normal((2, 1, 3)), 3)
+    u, weights = enumeration.gumbel_nodes(logits, 40)
+    target = exact(logits, f).dlogits[0]
+    found = []
+    for tau in (2.0, 1.0, 0.5, 0.25):
+        dlogits = gumbel_softmax(enumeration.tiled(logits, len(weights)), f, u, tau=tau).dlogits
+        mean, variance = enumeration.moments(weights, dlogits)
+        found.append((np.linalg.norm(mean - target), variance.sum()))
+    bias, variance = zip(*found, strict=True)
+    assert (np.diff(bias) < 0).all() and (np.diff(variance) > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", TABLE)
+def test_extreme_logits_and_uniforms_stay_finite(name, dtype):
+    row, rng = TABLE[name], np.random.default_rng(6)
+    logits = np.array([[[1e4, -1e4, 0]], [[50, -50, 0]], [[-1e4, -1e4, -1e4]]], dtype)
+    x = (rng.random((3, D)) < 0.4).astype(dtype)
+    f = vae.reconstruction(vae.parameters(rng, D, 1, 3, (H,), dtype)["theta"], x)
+    noise = draw(rng, logits, S, row.noise)
+    ends = np.resize(np.array([0, np.finfo(dtype).tiny, 1 - np.finfo(dtype).eps / 2, 1], dtype), (S, *logits.shape))
+    for arrays in (noise, [ends if array.dtype.kind == "f" else array for array in noise]):
+        estimate = row.estimate(logits, f, *arrays, **default_hyper(row, dtype))
+        for array in (estimate.value, estimate.dlogits, *estimate.dtheta.values()):
+            assert np.isfinite(array).all() and array.dtype == dtype
+        assert abs(estimate.dlogits[0]).max() < 1e-6  # q is certain: no gradient is left
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_one_category_has_no_gradient(name):
+    row, rng = TABLE[name], np.random.default_rng(7)
+    logits = rng.standard_normal((B, N, 1))
+    f = vae.reconstruction(vae.parameters(rng, D, N, 1, (H,), np.float64)["theta"], np.ones((B, D)))
+    estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **default_hyper(row))
+    assert abs(estimate.dlogits).max() < 1e-14
+    np.testing.assert_allclose(estimate.value, exact(logits, f).value, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_bad_input_is_named(name):
+    row, rng = TABLE[name], np.random.default_rng(8)
+    logits = rng.standard_normal((B, N, K))
+    noise, hyper, f = draw(rng, logits, S, row.noise), default_hyper(row), lookup_table(np.zeros((K, K)))
+
+    def refused(words, logits=logits, noise=noise, **changed):
+        with pytest.raises(InputError, match=words):
+            row.estimate(logits, f, *noise, **hyper | changed)
+
+    refused("logits: expected shape", logits=logits[0])
+    refused("logits: expected floating-point", logits=logits.astype(int))
+    refused(r"expected shape \(S, 5, 2", noise=[array[:, :-1] for array in noise])
+    refused("S: expected at least", noise=[array[: row.fewest_samples - 1] for array in noise])
+    if row.noise == ("z",):
+        refused("z: expected integer codes", noise=[noise[0].astype(float)])
+        refused("codes from 0 to K-1 = 2, got", noise=[noise[0] + 3])
+    if "tau" in row.hyper:
+        refused("tau: expected a temperature above 0, got 0", tau=0)
+        refused("tau: expected a temperature above 0, got nan", tau=float("nan"))
+
+
+def test_an_estimator_without_the_right_samples_says_so():
+    with pytest.raises(InputError, match="S: expected at least 2 samples, got 1"):
+        reinforce_loo(np.zeros((B, N, K)), lookup_table(np.zeros((K, K))), np.zeros((1, B, N), int))
+
+
+def test_enumerated_mean_of_every_baseline():
+    """REINFORCE has the exact mean whatever its baseline is, even one for each example; the table's rows are one each."""
+    rng = np.random.default_rng(9)
+    logits, table = rng.standard_normal((1, N, K)), rng.standard_normal((K, K))
+    z, weights = enumeration.every_code(logits, 2)
+    for baseline in (0.0, -7.0, rng.standard_normal((2, 1))):
+        dlogits = reinforce(enumeration.tiled(logits, len(weights)), lookup_table(table), z, baseline=baseline).dlogits
+        verdict = from_mean(enumeration.moments(weights, dlogits)[0], exact(logits, lookup_table(table)).dlogits[0])
+        assert verdict.kind == "UNBIASED", verdict
