@@ -113,7 +113,7 @@ def gumbel_max(logits, u):
 def joint_states(N, K, start=0, stop=None, like=None):
     """The joint states of N latents with numbers start..stop-1 of all K**N, the last latent fastest: (M, N) codes.
 
-    The state with number m is m written in base K [Eq. 4.6]. `like` is an array on the device where they are wanted.
+    The state with number m is m written in base K [Eq. 4.5]. `like` is an array on the device where they are wanted.
     """
     like = np.empty(0) if like is None else like
     numbers = np.arange(start, K**N if stop is None else stop, like=like)

@@ -1,4 +1,4 @@
-"""The command line: python -m dvae_np tour | verify | train | bench."""
+"""The command line: python -m dvae_np tour | verify | train | estimators | bench."""
 
 import argparse
 import json
@@ -110,6 +110,9 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
     )
     command.set_defaults(run=run_train)
 
+    command = commands.add_parser("estimators", help="the table of estimators, in Markdown")
+    command.set_defaults(run=run_estimators)
+
     command = commands.add_parser(
         "bench",
         help="time exact marginalisation against bare matrix products and against decoding every pair",
@@ -175,12 +178,25 @@ def run_verify(options):
     return 1 if report.failed else 0
 
 
+def run_estimators(options):
+    """`estimators`"""
+    from dvae_np.estimators import markdown_table
+
+    print(markdown_table())
+    return 0
+
+
 def run_bench(options):
     """`bench`"""
-    from dvae_np.experiments.bench import bench
+    from dvae_np.experiments.bench import bench, bench_table
 
     expect_folder(options.json)
-    record = bench(say=print)
+    record = bench()
+    print(
+        f"Value and gradients of {record['B']} examples of {record['D']} pixels, decoder embedding-256-512-784, float32;"
+    )
+    print(f"medians of {record['runs']} interleaved runs; {record['machine']}\n")
+    print(bench_table(record))
     if options.json:
         options.json.write_text(json.dumps(record, indent=1) + "\n")
     return 0

@@ -8,7 +8,7 @@ def bernoulli(a, x):
     """-log p(x|z) for pixels that are Bernoulli with logits a: sum_d softplus(a_d) - x_d a_d, in nats [Eq. 3.7].
 
     a: (S, B, D), or (S, 1, D) for states that the whole batch shares. Then every example is scored against each state
-    by one matrix product [Eq. 4.7], and nothing of size S x B x D is ever made. (Its rounding error is that of sums of
+    by one matrix product [Eq. 4.6], and nothing of size S x B x D is ever made. (Its rounding error is that of sums of
     size |a|: with logits of 10,000 in float32, about 1e-3 nats.)
     x: (B, D) in [0, 1], or (1, D) for one example beside any number of states. With grey x this is the cross-entropy
     that many papers report; only for x in {0, 1} is it a negative log-likelihood.

@@ -20,7 +20,7 @@ def tiled(logits, T):
 
 
 def every_code(logits, S):
-    """All outcomes of S codes drawn from q: z (S, T, N) and their probabilities (T,), T = (K**N)**S [Eq. 5.4].
+    """All outcomes of S codes drawn from q: z (S, T, N) and their probabilities (T,), T = (K**N)**S [Eq. 5.3].
 
     logits: (1, N, K), one example. Raises InputError for more than 2 million outcomes.
     """
@@ -64,7 +64,7 @@ def gumbel_nodes(logits, nodes):
 
 
 def moments(weights, draws):
-    """Mean and variance of weighted draws (T, ...), entry by entry [Eq. 5.4]."""
+    """Mean and variance of weighted draws (T, ...), entry by entry [Eq. 5.3]."""
     mean = np.tensordot(weights, draws, 1)
     return mean, np.tensordot(weights, (draws - mean) ** 2, 1)
 

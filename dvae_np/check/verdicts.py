@@ -55,7 +55,7 @@ def from_mean(mean, exact, how="enumerated", tolerance=ENUMERATION, **known):
 
 
 def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seeing=WORTH_SEEING, **known):
-    """The verdict on an estimator from R independent draws of its gradient: z-tests, with what they could see [Eq. 5.5].
+    """The verdict on an estimator from R independent draws of its gradient: z-tests, with what they could see [Eq. 5.4].
 
     draws: (R, ...), the estimator's gradient R times, by whatever program. exact: (...), the exact gradient.
 

@@ -32,91 +32,60 @@ class Row:
     noise: tuple  # names of the arrays it takes, as `draw` knows them
     unbiased: bool  # is E[dlogits] the gradient of E_q[f]?
     evaluations: str  # of f, for each example
-    gradient_of_f: str  # "none", or where f's gradient in z is needed: "relaxed" or "discrete" points
     lesson: int
     paper: str
+    gradient_of_f: str = "none"  # or where f's gradient in z is needed: at "relaxed" or "discrete" points
     fewest_samples: int = 1
     owns_kl: bool = False  # does its objective contain the KL?
-    hyper: dict = field(default_factory=dict)  # default hyper-parameters, those that a user may set
-    omega: dict = field(default_factory=dict)  # its tunables' initial values
+    hyper: dict = field(default_factory=dict)  # hyper-parameters that a user may set, with their defaults
+    omega: dict = field(default_factory=dict)  # its own tunables' initial values
     omega_rate: float = 0.0  # the step size of plain gradient descent on omega
 
 
+# fmt: off
 _ROWS = (
-    Row(
-        name="exact",
-        title="exact marginalisation",
-        estimate=exact,
-        noise=(),
-        unbiased=True,
-        evaluations="K^N",
-        gradient_of_f="none",
-        lesson=4,
-        paper="a sum over all states",
-    ),
-    Row(
-        name="reinforce",
-        title="REINFORCE, constant baseline",
-        estimate=reinforce,
-        noise=("z",),
-        unbiased=True,
-        evaluations="S",
-        gradient_of_f="none",
-        lesson=5,
-        paper="Williams 1992",
-        hyper={"baseline": 0.0},
-    ),
-    Row(
-        name="reinforce_ema",
-        title="REINFORCE, moving-average baseline",
-        estimate=reinforce_ema,
-        noise=("z",),
-        unbiased=True,
-        evaluations="S",
-        gradient_of_f="none",
-        lesson=6,
-        paper="Williams 1992; Mnih & Gregor 2014",
-        omega={"baseline": 0.0},
-        omega_rate=0.1,
-    ),
-    Row(
-        name="reinforce_loo",
-        title="REINFORCE, leave-one-out baseline",
-        estimate=reinforce_loo,
-        noise=("z",),
-        unbiased=True,
-        evaluations="S",
-        gradient_of_f="none",
-        lesson=6,
-        paper="Salimans & Knowles 2014; Kool et al. 2019",
-        fewest_samples=2,
-    ),
-    Row(
-        name="gumbel_softmax",
-        title="Gumbel-Softmax (Concrete)",
-        estimate=gumbel_softmax,
-        noise=("u",),
-        unbiased=False,
-        evaluations="S",
-        gradient_of_f="relaxed",
-        lesson=7,
-        paper="Jang et al. 2017; Maddison et al. 2017",
-        hyper={"tau": 1.0},
-    ),
-    Row(
-        name="straight_through_gumbel",
-        title="straight-through Gumbel-Softmax",
-        estimate=straight_through_gumbel,
-        noise=("u",),
-        unbiased=False,
-        evaluations="S",
-        gradient_of_f="discrete",
-        lesson=7,
-        paper="Jang et al. 2017",
-        hyper={"tau": 1.0},
-    ),
+    Row("exact", "exact marginalisation", exact,
+        noise=(), unbiased=True, evaluations="K^N", lesson=4, paper="a sum over all states"),
+    Row("reinforce", "REINFORCE, constant baseline", reinforce,
+        noise=("z",), unbiased=True, evaluations="S", lesson=5, paper="Williams 1992",
+        hyper={"baseline": 0.0}),
+    Row("reinforce_ema", "REINFORCE, moving-average baseline", reinforce_ema,
+        noise=("z",), unbiased=True, evaluations="S", lesson=6, paper="Williams 1992; Mnih & Gregor 2014",
+        omega={"baseline": 0.0}, omega_rate=0.1),
+    Row("reinforce_loo", "REINFORCE, leave-one-out baseline", reinforce_loo,
+        noise=("z",), unbiased=True, evaluations="S", lesson=6, paper="Salimans & Knowles 2014; Kool et al. 2019",
+        fewest_samples=2),
+    Row("gumbel_softmax", "Gumbel-Softmax (Concrete)", gumbel_softmax,
+        noise=("u",), unbiased=False, evaluations="S", lesson=7, paper="Jang et al. 2017; Maddison et al. 2017",
+        gradient_of_f="relaxed", hyper={"tau": 1.0}),
+    Row("straight_through_gumbel", "straight-through Gumbel-Softmax", straight_through_gumbel,
+        noise=("u",), unbiased=False, evaluations="S", lesson=7, paper="Jang et al. 2017",
+        gradient_of_f="discrete", hyper={"tau": 1.0}),
 )
+# fmt: on
 
 TABLE = {row.name: row for row in _ROWS}
+
+
+def markdown_table():
+    """The table for readers, one line an estimator."""
+    lines = [
+        "| estimator | what it is | unbiased | evaluations of f | gradient of f at | lesson | paper |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in _ROWS:
+        unbiased = "yes" if row.unbiased else "no"
+        cells = (
+            f"`{row.name}`",
+            row.title,
+            unbiased,
+            row.evaluations,
+            row.gradient_of_f,
+            f"{row.lesson:02}",
+            row.paper,
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
 
 __all__ = ["TABLE", "Estimate", "Row", *TABLE]

@@ -18,14 +18,13 @@ B, D, HIDDEN = 256, 784, (256, 512)
 PAIRS_UP_TO = 512  # the usual way takes seconds and gigabytes from here on
 
 
-def bench(say=print, sizes=(10, 64, 512, 4096), runs=7):
+def bench(sizes=(10, 64, 512, 4096), runs=7):
     """Time value and gradients of exact marginalisation over one latent of K categories; returns the measurements.
 
     The three variants take turns within one run, so that the machine's moods meet all of them.
     """
     rng = np.random.default_rng(0)
     x = (rng.random((B, D)) < 0.2).astype(np.float32)
-    rows = [("K", "exact, ms", "bare products, ms", "ratio", "every pair, ms", "ratio", "exact, peak MB")]
     measured = []
     for K in sizes:
         theta = decoder_parameters(rng, 1, K, HIDDEN, D)
@@ -39,15 +38,37 @@ def bench(say=print, sizes=(10, 64, 512, 4096), runs=7):
         ms = {name: float(np.median(times)) * 1e3 for name, times in seconds.items()}
         ms |= {"K": K, "peak_mb": peak_megabytes(variants["exact"])}
         measured.append(ms)
-        pairs = (f"{ms['pairs']:.0f}", f"{ms['pairs'] / ms['exact']:.0f}") if "pairs" in ms else ("", "")
-        rows.append((str(K), f"{ms['exact']:.1f}", f"{ms['bare']:.1f}", f"{ms['exact'] / ms['bare']:.2f}", *pairs,
-                     f"{ms['peak_mb']:.0f}"))  # fmt: skip
-    say(
-        f"Exact marginalisation, value and gradients: B={B}, D={D}, decoder embedding(K)-256-512-784, float32, median of {runs}"
-    )
-    say(columns(rows))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, NumPy {np.__version__}"
-    return {"command": "python -m dvae_np bench", "machine": machine, "B": B, "D": D, "milliseconds": measured}
+    return {
+        "command": "python -m dvae_np bench",
+        "machine": machine,
+        "B": B,
+        "D": D,
+        "runs": runs,
+        "milliseconds": measured,
+    }
+
+
+def bench_table(record, markdown=False):
+    """The measurements as text, or as a Markdown table."""
+    headings = (
+        "K",
+        "exact",
+        "bare matrix products",
+        "exact / bare",
+        "every pair",
+        "every pair / exact",
+        "exact, peak memory",
+    )
+    rows = [headings]
+    for ms in record["milliseconds"]:
+        pairs = (f"{ms['pairs']:.0f} ms", f"{ms['pairs'] / ms['exact']:.0f}") if "pairs" in ms else ("not run", "")
+        rows.append((str(ms["K"]), f"{ms['exact']:.1f} ms", f"{ms['bare']:.1f} ms", f"{ms['exact'] / ms['bare']:.2f}", *pairs,
+                     f"{ms['peak_mb']:.0f} MB"))  # fmt: skip
+    if not markdown:
+        return columns(rows)
+    rows.insert(1, ("---",) * len(headings))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def every_pair(logits, f):

@@ -1,7 +1,6 @@
 """The tour: verify everything, train by four estimators on the embedded digits, print the numbers, draw the figures."""
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,75 +18,56 @@ ESTIMATORS = {  # each with its samples for an example and its hyper-parameters
 }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One estimator's trainings, a run and its test evaluation for each seed."""
-
-    estimator: str
-    runs: list
-    evaluations: list
-
-    def row(self):
-        """Estimator, samples, test negative ELBO, test log p(x) (each median and range over seeds), seconds."""
-        return (
-            self.estimator,
-            "all states" if self.estimator == "exact" else str(self.runs[0].settings.S),
-            spread([e.negative_elbo for e in self.evaluations]),
-            spread([e.log_likelihood for e in self.evaluations]),
-            f"{np.median([run.seconds for run in self.runs]):.1f}",
-        )
-
-    def record(self):
-        """Plain values for a JSON file."""
-        return {
-            "test_negative_elbo": [e.negative_elbo for e in self.evaluations],
-            "test_log_likelihood": [e.log_likelihood for e in self.evaluations],
-            "runs": [run.record() for run in self.runs],
-        }
-
-
-HEADINGS = ("estimator", "S", "test negative ELBO", "test log p(x)", "seconds")
-
-
-def spread(values):
-    """Median and range: '18.37 (18.30 to 18.52)'."""
-    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
 def tour(out, say=print, progress=lambda description, total: None):
     """Run all of it, writing into the folder `out`; returns True if every check passed.
 
-    progress: makes a bar with `update()` and `close()`, or None, from a description and the number of epochs.
+    progress: makes a bar, called after each epoch and closed at the end, or None, from a description and a total.
     """
     say("1  Verification: every gradient pair, every estimator\n")
     report = Report(results())
     say(report.condensed())
 
     data = load("digits")
-    say(f"\n2  Training on {data}\n")
-    trained = []
+    say(f"\n2  Training on {data}")
+    runs = {}
     for name, options in ESTIMATORS.items():
         bar = progress(name, len(SEEDS) * MODEL["epochs"])
-        runs = [fit(data, Settings(estimator=name, seed=seed, **MODEL, **options), bar) for seed in SEEDS]
+        runs[name] = [fit(data, Settings(estimator=name, seed=seed, **MODEL, **options), bar) for seed in SEEDS]
         if bar:
             bar.close()
-        trained.append(Trained(name, runs, [evaluate(run.params, data.test.x) for run in runs]))
-
-    method = trained[0].evaluations[0].method
-    say(f"3  On the test split, in nats ({method}; {data.binarisation}); median and range of seeds {SEEDS}\n")
-    say(columns([HEADINGS, *(each.row() for each in trained)]))
+    record = {
+        "command": "python -m dvae_np tour",
+        "data": str(data),
+        "trained": {name: [run.record() | {"test": vars(evaluate(run.params, data.test.x))} for run in runs[name]]
+                    for name in runs},
+    }  # fmt: skip
+    states = MODEL["K"] ** MODEL["N"]
+    say(f"\n3  On the test split, in nats, exact over all {states} joint states; {data.binarisation};")
+    say(f"   median (and range) of seeds {', '.join(map(str, SEEDS))}\n")
+    say(results_table(record))
 
     from dvae_np import figures  # matplotlib takes longer to import than everything else
 
-    histories = {each.estimator: [run.history for run in each.runs] for each in trained}
-    best = trained[0].runs[0].params
-    written = [
-        figures.save(out / "tour.png", (11, 4.4), figures.overview, histories, best, data),
-        figures.save(out / "reconstructions.png", (8.8, 1.5), figures.reconstructions, best, data),
-        figures.save(out / "samples.png", (8.8, 1.8), figures.samples, best, data, np.random.default_rng(0)),
-    ]
-    record = {"command": "python -m dvae_np tour", "data": str(data), "evaluation": method,
-              "model": MODEL, "trained": {each.estimator: each.record() for each in trained}}  # fmt: skip
-    (out / "tour.json").write_text(json.dumps(record, indent=1) + "\n")
-    say(f"\n4  Figures and numbers in {out}: " + ", ".join(path.name for path in [*written, out / "tour.json"]))
+    histories, best = {name: [run.history for run in runs[name]] for name in runs}, runs["exact"][0].params
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    (out / "data" / "tour.json").write_text(json.dumps(record, indent=1) + "\n")
+    figures.save(out / "tour.png", (11, 4.4), figures.overview, histories, best, data)
+    figures.save(out / "reconstructions.png", (8.8, 1.5), figures.reconstructions, best, data)
+    figures.save(out / "samples.png", (8.8, 1.8), figures.samples, best, data, np.random.default_rng(0))
+    say(f"\n4  Written to {out}: tour.png, reconstructions.png, samples.png, data/tour.json")
     return not report.failed
+
+
+def results_table(record):
+    """The trained numbers of a tour's record, as text: each a median and its range over the seeds."""
+    rows = [("estimator", "samples", "test negative ELBO", "test log p(x)", "training seconds")]
+    for name, runs in record["trained"].items():
+        samples = "all states" if name == "exact" else f"S = {runs[0]['settings']['S']}"
+        numbers = [spread([run["test"][quantity] for run in runs]) for quantity in ("negative_elbo", "log_likelihood")]
+        rows.append((name, samples, *numbers, f"{np.median([run['seconds'] for run in runs]):.1f}"))
+    return columns(rows)
+
+
+def spread(values):
+    """Median and range: '18.37 (18.30 to 18.52)'."""
+    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

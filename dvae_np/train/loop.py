@@ -69,7 +69,8 @@ class Run:
 
     def record(self):
         """The run without its parameters, as plain values for a JSON file."""
-        return {"settings": asdict(self.settings), "seconds": self.seconds, "history": self.history}
+        history = {name: [round(value, 4) for value in values] for name, values in self.history.items()}
+        return {"settings": asdict(self.settings), "seconds": round(self.seconds, 3), "history": history}
 
 
 def fit(data, settings, progress=None):

@@ -2,9 +2,8 @@
 
 import gzip
 import hashlib
+import math
 import os
-import urllib.error
-import urllib.request
 import zlib
 from pathlib import Path
 
@@ -63,20 +62,24 @@ def read_idx(path):
             head = file.read(4)
             if len(head) < 4 or head[:3] != b"\x00\x00\x08" or head[3] not in (1, 3):
                 raise InputError(f"{path}: expected an IDX file of unsigned bytes with 1 or 3 axes, got head {head!r}")
-            sizes = np.frombuffer(file.read(4 * head[3]), ">u4").astype(np.int64)
-            if len(sizes) < head[3] or not 0 < (items := int(np.prod(sizes.astype(object)))) <= LARGEST:
-                raise InputError(f"{path}: expected {head[3]} plausible sizes in the header, got {sizes.tolist()}")
+            sizes = file.read(4 * head[3])
+            shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, len(sizes), 4))
+            if len(sizes) < 4 * head[3] or not 0 < (items := math.prod(shape)) <= LARGEST:
+                raise InputError(f"{path}: expected {head[3]} plausible sizes in the header, got {shape}")
             body = file.read(items + 1)  # one byte more than there should be, never more
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: truncated or corrupt ({error})") from error
     if len(body) != items:
         least = "more" if len(body) > items else f"{len(body)}"
         raise InputError(f"{path}: expected {items} bytes of data, got {least}: truncated or corrupt")
-    return np.frombuffer(body, np.uint8).reshape(sizes)
+    return np.frombuffer(body, np.uint8).reshape(shape)
 
 
 def download(name, folder, mirrors=MIRRORS):
     """Fetch one file into `folder`, trying each mirror; it gets its name only once its SHA-256 is right."""
+    import urllib.error  # only here: importing them takes as long as importing the rest of the package
+    import urllib.request
+
     failures = []
     for mirror in mirrors:
         try:

@@ -1,0 +1,132 @@
+"""The command line as a user meets it: what it prints, writes and refuses."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dvae_np import cli
+from dvae_np.check import Result, suite
+from dvae_np.estimators import TABLE
+from dvae_np.experiments import tour
+
+QUICK = ["--epochs", "3", "--K", "4", "--hidden", "16"]
+
+
+def run(*arguments):
+    """The exit status of one command, in this process."""
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_verify_prints_the_table_and_writes_json(tmp_path, capsys):
+    assert run("verify", "--json", tmp_path / "report.json") == 0
+    printed, report = capsys.readouterr().out, json.loads((tmp_path / "report.json").read_text())
+    assert report["ok"] and f"{len(report['results'])} checks, 0 failed" in printed
+    for name in TABLE:
+        assert f"\n{'2' if TABLE[name].noise == ('z',) else '0'}      {name} " in printed
+    worst = max(
+        result["error"] for result in report["results"] if "complex step" in result["check"] and result["level"] == 1
+    )
+    assert worst <= 1e-12
+    assert {result["level"] for result in report["results"]} == {0, 1, 2, 3, 4, 5}
+
+
+def test_verify_fails_aloud(monkeypatch, capsys):
+    wrong = Result(1, "op wrong", "complex step: dx", "error 0.3", False, 0.3, "right but for a factor 2")
+    monkeypatch.setattr(suite, "results", lambda: [wrong])
+    assert run("verify") == 1
+    assert "FAILED  op wrong, complex step: dx: right but for a factor 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_train_prints_named_numbers_and_writes_its_files(tmp_path, capsys, name):
+    tau = ["--tau", "0.7"] if "tau" in TABLE[name].hyper else []
+    assert run("train", "--estimator", name, *tau, *QUICK, "--out", tmp_path / "run") == 0
+    printed = capsys.readouterr().out
+    assert "1,283 train, 257 validation, 257 test images of 8x8, pixels thresholded at 0.5" in printed
+    assert "nats   (exact, 16 states; pixels thresholded at 0.5)" in printed and "test log p(x)" in printed
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert written == {"run.json", "parameters.npz", "training.png", "reconstructions.png", "samples.png", "codes.png"}
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert f"{record['test']['negative_elbo']:9.3f}" in printed
+    assert record["settings"]["estimator"] == name and len(record["history"]["loss"]) == 3
+    with np.load(tmp_path / "run" / "parameters.npz", allow_pickle=False) as arrays:
+        assert arrays["theta.table"].shape == (2, 4, 16)
+
+
+def test_train_on_grey_bars_without_hidden_layers_and_one_latent(tmp_path, capsys):
+    options = ["--data", "bars", "--binarisation", "grey", "--N", "1", "--hidden", "none", "--optimiser", "sgd"]
+    assert run("train", *QUICK, *options, "--out", tmp_path) == 0
+    assert "5% of them flipped" in capsys.readouterr().out
+
+
+def test_train_with_too_many_states_to_visit(tmp_path, capsys):
+    options = ["--estimator", "straight_through_gumbel", "--N", "20", "--K", "10", "--epochs", "1"]
+    assert run("train", *options, "--out", tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "(sampled, S=100;" in printed and "log p(x)" not in printed
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["train", "--estimator", "magic"], "invalid choice: 'magic'"),
+    (["train", "--epochs", "many"], "invalid int value: 'many'"),
+    (["train", "--hidden", "64,x"], "expected numbers as 512,256, or none"),
+    (["train", "--unknown"], "unrecognized arguments: --unknown"),
+    (["fly"], "invalid choice: 'fly'"),
+    ([], "required: COMMAND"),
+])  # fmt: skip
+def test_unknown_options_exit_with_2(capsys, arguments, words):
+    with pytest.raises(SystemExit) as stopped:
+        run(*arguments)
+    assert stopped.value.code == 2 and words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--K", "0"], "K: expected at least 1, got 0"),
+    (["--N", "9", "--K", "10"], "1000000000 joint states are more than 65536"),
+    (["--estimator", "reinforce_loo", "--S", "1"], "needs at least 2 samples, got 1"),
+    (["--tau", "0.5"], "tau: not a hyper-parameter of exact"),
+    (["--estimator", "gumbel_softmax", "--tau", "-1"], "tau: expected a temperature above 0, got -1"),
+    (["--data", "mnist", "--data-dir", "/nowhere"], "expected train-images-idx3-ubyte.gz (or without .gz) in /nowhere"),
+    (["--seed", "-5"], "seed: expected at least 0"),
+])  # fmt: skip
+def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(tmp_path, capsys, arguments, words):
+    assert run("train", *arguments, "--out", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("dvae_np: ") and words in error and error.count("\n") == 1
+
+
+def test_a_file_in_the_way_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert run("train", *QUICK, "--out", tmp_path / "taken") == 2
+    assert run("verify", "--json", tmp_path / "no" / "folder.json") == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_tour_runs_end_to_end(tmp_path, monkeypatch, capsys):
+    """With few epochs and two seeds; the whole of it is run beside the tests."""
+    monkeypatch.setattr(tour, "SEEDS", (0, 1))
+    monkeypatch.setattr(tour, "MODEL", tour.MODEL | {"epochs": 2})
+    assert run("tour", "--out", tmp_path / "tour") == 0
+    printed = capsys.readouterr().out
+    for name in tour.ESTIMATORS:
+        assert f"\n{name} " in printed
+    assert "0 failed" in printed and str(tmp_path / "tour") in printed
+    written = {path.name for path in (tmp_path / "tour").iterdir()}
+    assert written == {"tour.png", "reconstructions.png", "samples.png", "data"}
+    for path in (tmp_path / "tour").glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_as_a_process_without_a_terminal():
+    """`python -m` works, help teaches, and no progress bar spoils the output of a pipe."""
+    help_text = subprocess.run(
+        [sys.executable, "-m", "dvae_np", "train", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "E_q[-log p(x|z)] + beta KL" in help_text.stdout and all(name in help_text.stdout for name in TABLE)
+    refused = subprocess.run([sys.executable, "-m", "dvae_np", "train", "--K", "0"], capture_output=True, text=True)
+    assert (
+        refused.returncode == 2 and refused.stderr == "dvae_np: K: expected at least 1, got 0\n" and not refused.stdout
+    )

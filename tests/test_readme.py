@@ -1,0 +1,113 @@
+"""What the README says is what the package does; equations have one number everywhere."""
+
+import contextlib
+import io
+import json
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dvae_np
+from dvae_np.estimators import markdown_table
+from dvae_np.experiments import tour
+from dvae_np.experiments.bench import bench_table
+from dvae_np.train import Settings, evaluate, fit, load
+
+ROOT = Path(__file__).resolve().parents[1]
+README, EQUATIONS = (ROOT / "README.md").read_text(), (ROOT / "notebooks" / "README.md").read_text()
+TOUR, BENCH = (json.loads((ROOT / "figures" / "data" / name).read_text()) for name in ("tour.json", "bench.json"))
+
+
+def between(name):
+    return README.split(f"<!-- {name} -->\n")[1].split(f"\n<!-- end of {name} -->")[0]
+
+
+def test_the_table_of_estimators_is_the_packages():
+    assert between("estimators") == markdown_table()
+
+
+def test_the_measured_costs_are_the_recorded_ones():
+    assert between("bench") == bench_table(BENCH, markdown=True)
+
+
+def test_the_trained_numbers_are_the_recorded_ones():
+    assert tour.results_table(TOUR) in README
+
+
+def test_the_recorded_numbers_are_what_training_gives():
+    """One of the twelve runs, again: within 0.1 nats (another processor's rounding moved it by 0.01)."""
+    recorded = TOUR["trained"]["exact"][1]
+    settings = recorded["settings"] | {"hidden": tuple(recorded["settings"]["hidden"])}
+    data = load("digits")
+    found = evaluate(fit(data, Settings(**settings)).params, data.test.x)
+    assert found.negative_elbo == pytest.approx(recorded["test"]["negative_elbo"], abs=0.1)
+    assert found.log_likelihood == pytest.approx(recorded["test"]["log_likelihood"], abs=0.1)
+
+
+def test_the_example_prints_what_it_says():
+    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})  # the README's own example
+    rows = [line.split("# ")[1] for line in code.splitlines() if "# [" in line]
+    claimed, found = (np.array([row.strip("[]").split() for row in text], float)
+                      for text in (rows, printed.getvalue().splitlines()))  # fmt: skip
+    np.testing.assert_allclose(found, claimed, atol=1e-7)
+    np.testing.assert_allclose(found[1], found[0], atol=0.01)
+
+
+def test_links_and_figures_exist():
+    for text, folder in ((README, ROOT), (EQUATIONS, ROOT / "notebooks")):
+        for target in re.findall(r"\]\(([^)#]+)", text):
+            assert target.startswith("https://") or (folder / target).exists(), target
+
+
+def test_the_map_names_what_exists():
+    for path in re.findall(r"`((?:dvae_np|notebooks|tests|figures)/[\w./]*)`", README):
+        assert (ROOT / path).exists(), path
+
+
+def modules():
+    return [import_module(info.name) for info in pkgutil.walk_packages(dvae_np.__path__, "dvae_np.")
+            if not info.name.endswith("__main__")]  # fmt: skip
+
+
+def test_every_equation_is_in_the_code_and_every_tag_is_an_equation():
+    """The sheet's numbers, each in the source of the function that it names; and no tag in the code without a number."""
+    listed = dict(re.findall(r"^\| (\d+\.\d+) \|.*\| `([\w.]+)` \|$", EQUATIONS, re.M))
+    sources = {module.__name__.split(".")[-1]: Path(module.__file__).read_text() for module in modules()}
+    tags = {name: set(re.findall(r"\d+\.\d+", " ".join(re.findall(r"\[Eq\. ([^]]*)\]", source))))
+            for name, source in sources.items()}  # fmt: skip
+    assert len(listed) >= 40
+    for number, place in listed.items():
+        assert number in tags[place.split(".")[0]], f"Eq. {number} is not in {place}"
+    assert set().union(*tags.values()) == set(listed)
+
+
+def test_formulas_render_on_github():
+    for text in (README, EQUATIONS):
+        assert not re.search(r"\\(operatorname|newcommand|mbox)", text)
+        assert all(line.count("$") % 2 == 0 for line in text.splitlines())
+
+
+def test_every_public_function_is_documented():
+    for module in modules():
+        assert module.__doc__, module.__name__
+        for name, entry in vars(module).items():
+            if callable(entry) and not name.startswith("_") and getattr(entry, "__module__", "") == module.__name__:
+                assert entry.__doc__, f"{module.__name__}.{name}"
+    for name in dvae_np.__all__:
+        assert getattr(dvae_np, name) is not None
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    import subprocess
+    import sys
+
+    heavy = "('scipy', 'matplotlib', 'tqdm', 'urllib.request')"
+    code = f"import sys, dvae_np, dvae_np.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

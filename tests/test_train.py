@@ -1,0 +1,139 @@
+"""Training: optimisers, determinism, evaluation, and runs that must reach a stated loss."""
+
+import numpy as np
+import pytest
+
+from dvae_np import vae
+from dvae_np.arrays import InputError
+from dvae_np.categorical import joint_states, kl
+from dvae_np.estimators import TABLE
+from dvae_np.networks import encoder
+from dvae_np.train import SGD, Adam, Settings, bars, bars_log_likelihood, evaluate, evaluation, fit, load
+
+DIGITS, BARS = load("digits"), bars()
+SHORT = {"N": 2, "K": 5, "hidden": (16,), "epochs": 2}
+
+
+def test_adam_is_the_textbooks():
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((3, 4))
+    params = {"psi": {"w": start.copy()}, "theta": {"b": np.zeros(2)}}
+    adam = Adam(params, lr=0.1, beta1=0.8, beta2=0.95, eps=1e-3)
+    w, m, v = start, 0, 0
+    for t in range(1, 6):
+        g = rng.standard_normal((3, 4))
+        adam.step({"psi": {"w": g}, "theta": {"b": np.zeros(2)}, "omega": {"unused": g}})
+        m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g * g
+        w = w - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
+    np.testing.assert_allclose(params["psi"]["w"], w, rtol=1e-12)
+    assert not params["theta"]["b"].any()
+
+
+def test_adam_in_blocks_is_adam_in_one(monkeypatch):
+    from dvae_np.train import optimisers
+
+    g, found = np.random.default_rng(1).standard_normal(50), []
+    for block in (7, 1000):
+        monkeypatch.setattr(optimisers, "BLOCK", block)
+        params = {"psi": {"w": np.ones(50)}}
+        adam = Adam(params)
+        adam.step({"psi": {"w": g}})
+        adam.step({"psi": {"w": g[::-1]}})
+        found.append(params["psi"]["w"].copy())
+    np.testing.assert_array_equal(*found)
+
+
+def test_sgd_and_parameters_as_views():
+    params = {"omega": {"baseline": np.asarray(1.0), "other": np.ones((2, 2))}}
+    SGD(params, 0.5).step({"omega": {"baseline": np.asarray(2.0), "other": np.full((2, 2), 4.0)}})
+    assert float(params["omega"]["baseline"]) == 0 and (params["omega"]["other"] == -1).all()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_same_seed_same_numbers(name):
+    settings = Settings(name, S=TABLE[name].fewest_samples, seed=3, **SHORT)
+    one, two, other = fit(DIGITS, settings), fit(DIGITS, settings), fit(DIGITS, Settings(name, S=2, seed=4, **SHORT))
+    assert one.history == two.history != other.history
+    for group in one.params:
+        for key, array in one.params[group].items():
+            assert array.tobytes() == two.params[group][key].tobytes()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_estimator_trains(name):
+    """From the 44 nats of a coin toss for each of 64 pixels to below the 27.5 of independent pixels at their means."""
+    run = fit(DIGITS, Settings(name, N=2, K=5, S=TABLE[name].fewest_samples, hidden=(32,), epochs=30))
+    assert run.history["validation"][0] > 35 and run.history["validation"][-1] < 27.5
+
+
+def test_exact_training_finds_the_law_of_the_bars():
+    """At best a model has the generating law's log-likelihood; one latent with spare categories comes within 0.5 nats.
+
+    (Two latents of five, as the law has, find it from some seeds only: from others they settle in a local optimum.)
+    """
+    run = fit(BARS, Settings(N=1, K=40, epochs=100, lr=3e-3, seed=1))
+    best = bars_log_likelihood(BARS.test.x).mean()
+    assert best - 0.5 < evaluate(run.params, BARS.test.x).log_likelihood < best + 0.1
+
+
+def test_evaluation_agrees_with_its_definitions(monkeypatch):
+    """ELBO and log-likelihood of a few images, by the plainest formulas, in chunks and blocks that do not divide."""
+    rng = np.random.default_rng(2)
+    x = DIGITS.test.x[:7].astype(float)
+    params = vae.parameters(rng, 64, 2, 3, (8,), np.float64)
+    monkeypatch.setattr(evaluation, "CHUNK", 3)
+    monkeypatch.setattr(evaluation, "BLOCK", 4)
+    found = evaluate(params, x)
+    logits, _ = encoder(params["psi"], x)
+    fz, _ = vae.reconstruction(params["theta"], x)(joint_states(2, 3)[:, None])  # (9, 7)
+    assert found.log_likelihood == pytest.approx(np.log(np.exp(-fz).mean(0)).mean(), rel=1e-13)
+    expected = TABLE["exact"].estimate(logits, vae.reconstruction(params["theta"], x)).value.mean()
+    assert found.reconstruction == pytest.approx(expected, rel=1e-13)
+    assert found.kl == pytest.approx(kl(logits)[0].mean(), rel=1e-13)
+    assert found.negative_elbo == found.reconstruction + found.kl and found.posterior_gap >= 0
+    assert found.method == "exact, 9 states"
+
+
+def test_too_many_states_are_evaluated_by_sampling(monkeypatch):
+    params = vae.parameters(np.random.default_rng(3), 64, 2, 3, (8,), np.float64)
+    exactly = evaluate(params, DIGITS.test.x)
+    monkeypatch.setattr(evaluation, "MOST_STATES", 8)
+    sampled = evaluate(params, DIGITS.test.x)
+    assert sampled.method == "sampled, S=100" and sampled.log_likelihood is None and sampled.posterior_gap is None
+    assert sampled.negative_elbo == pytest.approx(exactly.negative_elbo, abs=0.05)
+    assert sampled.kl == exactly.kl
+
+
+@pytest.mark.parametrize(("wrong", "words"), [
+    ({"estimator": "reinforcement"}, "estimator: expected one of exact, reinforce"),
+    ({"estimator": "reinforce_loo", "S": 1}, "S: reinforce_loo needs at least 2 samples, got 1"),
+    ({"N": 0}, "N: expected at least 1, got 0"),
+    ({"K": -3}, "K: expected at least 1"),
+    ({"epochs": 0}, "epochs: expected at least 1"),
+    ({"batch": 0}, "batch: expected at least 1"),
+    ({"hidden": (8, 0)}, "hidden: expected sizes"),
+    ({"seed": -1}, "seed: expected at least 0"),
+    ({"lr": 0.0}, "lr > 0"),
+    ({"lr": float("nan")}, "lr > 0"),
+    ({"beta": -1.0}, "beta >= 0"),
+    ({"optimiser": "lbfgs"}, "optimiser: expected adam or sgd"),
+    ({"hyper": {"tau": 1.0}}, "tau: not a hyper-parameter of exact, which has none"),
+    ({"N": 8, "K": 10}, r"10\*\*8 = 100000000 joint states.*GB.*reinforce_loo or gumbel_softmax"),
+])  # fmt: skip
+def test_settings_that_cannot_be_used_are_refused(wrong, words):
+    with pytest.raises(InputError, match=words):
+        Settings(**wrong)
+
+
+def test_a_diverging_run_stops_in_words():
+    with pytest.raises(InputError, match=r"diverged in epoch \d+ .* lr = 1e\+30 is too large"):
+        fit(DIGITS, Settings(**SHORT | {"epochs": 20}, lr=1e30, optimiser="sgd"))
+
+
+def test_nan_data_stop_in_words():
+    from dataclasses import replace
+
+    x = DIGITS.train.x.copy()
+    x[5, 7] = np.nan
+    with pytest.raises(InputError, match=r"expected pixels x in \[0, 1\], got nan"):
+        fit(replace(DIGITS, train=replace(DIGITS.train, x=x)), Settings(**SHORT))
