@@ -6,6 +6,8 @@ CuPy array runs on the GPU), and new arrays are made ``like=`` an old one, so th
 
 import numpy as np
 
+MOST_PERTURBED = 2**16  # joint states up to which `draw` samples without replacement
+
 
 class InputError(ValueError):
     """An argument that cannot be used; the message names it, what came and what was expected."""
@@ -68,22 +70,35 @@ def draw(rng, logits, S, names):
 
     rng:    a generator of the library that owns the logits (`numpy.random.Generator`, `cupy.random.Generator`).
     logits: (B, N, K).
-    names:  of ``"z"`` (codes drawn from q, (S, B, N) [Eq. 2.8]) and ``"u"``, ``"v"`` (uniforms in the open interval
-            (0, 1), (S, B, N, K)).
+    names:  ``"z"``           codes drawn from q, (S, B, N) [Eq. 2.8];
+            ``"u"``, ``"v"``  uniforms in the open interval (0, 1), (S, B, N, K);
+            ``"e"``           the same, one for each latent, (S, B, N);
+            ``"distinct"``    S different joint states in the order drawn without replacement, (S, B, N) [Eq. 12.2];
+            ``"coupled"``     codes that avoid each other, each drawn from q, (S, B, N) [Eq. 12.9].
 
-    Raises InputError for S < 1 and for a name that is none of these.
+    Raises InputError for S < 1, for a name that is none of these, for more distinct states than there are, and where all
+    K**N joint states would have to be perturbed and are too many.
     """
-    from dvae_np.categorical import codes  # categorical stands on this module
+    from dvae_np.categorical import codes, distinct  # both stand on this module
+    from dvae_np.coupling import coupled_codes
 
     expect("logits", logits, ("B", "N", "K"))
     if S < 1:
         raise InputError(f"S: expected at least 1 sample, got {S}")
-    noise = []
+    B, N, K = logits.shape
+    if "distinct" in names and not S <= K**N <= MOST_PERTURBED:
+        raise InputError(
+            f"S: expected S distinct states of K**N = {K**N}, itself at most {MOST_PERTURBED} to perturb them all, got S = {S}"
+        )
+    makers = {
+        "z": lambda: codes(logits, uniform(rng, (S, B, N), logits.dtype)),
+        "u": lambda: uniform(rng, (S, B, N, K), logits.dtype),
+        "v": lambda: uniform(rng, (S, B, N, K), logits.dtype),
+        "e": lambda: uniform(rng, (S, B, N), logits.dtype),
+        "distinct": lambda: distinct(logits, uniform(rng, (B, K**N), logits.dtype))[:S],
+        "coupled": lambda: coupled_codes(logits, uniform(rng, (S + 1, B, N), logits.dtype)),
+    }
     for name in names:
-        if name not in ("z", "u", "v"):
-            raise InputError(f"noise: expected names among z, u, v, got {name!r}")
-        if name == "z":
-            noise.append(codes(logits, uniform(rng, (S, *logits.shape[:2]), logits.dtype)))
-        else:
-            noise.append(uniform(rng, (S, *logits.shape), logits.dtype))
-    return tuple(noise)
+        if name not in makers:
+            raise InputError(f"noise: expected names among {', '.join(makers)}, got {name!r}")
+    return tuple(makers[name]() for name in names)

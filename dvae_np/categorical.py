@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from dvae_np.arrays import expect, expect_codes, one_hot
-from dvae_np.ops import embedding, log_softmax, softmax
+from dvae_np.ops import embedding, log_softmax, softmax, softplus
 
 
 def log_prob(logits, z):
@@ -108,6 +108,42 @@ def gumbel(u):
 def gumbel_max(logits, u):
     """Codes drawn from q as argmax(logits + Gumbel noise), from uniforms u (S, B, N, K): (S, B, N) [Eq. 2.7]."""
     return np.argmax(logits + gumbel(u), axis=-1)
+
+
+def conditional_gumbel(logits, z, v):
+    """Perturbed logits log q + Gumbel, drawn given that their argmax is z: (S, B, N, K) [Eq. 10.1].
+
+    z: codes (S, B, N). v: uniforms (S, B, N, K). With E = -log v, independent Exponential(1) variables, the winner is
+    -log E_z, a Gumbel, and each loser -log(E_k / q_k + E_z), below it (Maddison et al. 2014; Tucker et al. 2017).
+    It is the *normalised* log q that enters: with unnormalised logits the winner would have the wrong law.
+
+    `backward(dvalue)` returns (dlogits, None, None): the winner does not move with the logits, a loser by
+    sigmoid(log(E_k / q_k) - log E_z) of its log q [Eq. 10.2].
+    """
+    limits = np.finfo(v.dtype)
+    logq, log_softmax_backward = log_softmax(logits)
+    log_e = np.log(-np.log(np.clip(v, limits.tiny, 1 - limits.eps / 2)))
+    loser = 1 - one_hot(z, logits.shape[-1], v.dtype)
+    log_winner = (log_e * (1 - loser)).sum(-1, keepdims=True)  # (S, B, N, 1)
+    gap, softplus_backward = softplus(log_e - logq - log_winner)
+    return -log_winner - gap * loser, lambda dvalue: (
+        log_softmax_backward(softplus_backward(dvalue * loser).sum(0)),
+        None,
+        None,
+    )
+
+
+def distinct(logits, u):
+    """S different joint states, drawn from q one after the other without replacement: codes (S, B, N) [Eq. 12.2].
+
+    u: uniforms (B, K**N). They are the states of the S largest log q(state) + Gumbel noise, in falling order: `draw`
+    keeps the first S (Gumbel-top-k, Kool et al. 2019).
+    """
+    _, N, K = logits.shape
+    states = joint_states(N, K, like=logits)
+    logq, _ = log_prob(logits, states[:, None])  # (M, B)
+    order = np.argsort(-(logq.T + gumbel(u)), axis=-1)  # (B, M)
+    return states[order].transpose(1, 0, 2)
 
 
 def joint_states(N, K, start=0, stop=None, like=None):

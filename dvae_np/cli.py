@@ -104,7 +104,10 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
                          help="hidden layers of the encoder as 512,256, or none; the decoder mirrors them (128)")  # fmt: skip
     command.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="(%(default)s)")
     command.add_argument("--tau", type=float, help="temperature, for estimators that have one")
-    command.add_argument("--baseline", type=float, help="constant baseline, for reinforce")
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                         help="a hyper-parameter of the estimator, as mean=arithmetic; may be repeated")  # fmt: skip
+    command.add_argument("--kl", choices=("analytic", "relaxed", "plug_in"), default="analytic",
+                         help="for gumbel_softmax: which of the three KLs (%(default)s)")  # fmt: skip
     command.add_argument(
         "--out", type=Path, help="folder for figures, parameters and numbers (runs/DATA-ESTIMATOR-sSEED)"
     )
@@ -138,6 +141,18 @@ def sizes(text):
         return tuple(int(size) for size in text.split(",")) if text not in ("", "none") else ()
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers as 512,256, or none, got {text!r}") from None
+
+
+def hyper_parameter(row, text):
+    """'tau=0.5' as ("tau", 0.5), of the type of the row's default. Raises InputError for what the row does not have."""
+    name, _, value = text.partition("=")
+    if name not in row.hyper:
+        raise InputError(f"--set: {row.name} has {', '.join(row.hyper) or 'no hyper-parameters'}, got {text!r}")
+    kind = type(row.hyper[name])
+    try:
+        return name, {"True": True, "False": False}[value] if kind is bool else kind(value)
+    except (KeyError, ValueError):
+        raise InputError(f"--set: expected {name} as {row.hyper[name]!r} is, got {value!r}") from None
 
 
 class Bar:
@@ -215,7 +230,8 @@ def run_train(options):
     from dvae_np.train import evaluate, fit, load
 
     row = TABLE[options.estimator]
-    hyper = {name: getattr(options, name) for name in ("tau", "baseline") if getattr(options, name) is not None}
+    hyper = {"tau": options.tau} if options.tau is not None else {}
+    hyper |= dict(hyper_parameter(row, text) for text in options.set)
     chosen = {name: getattr(options, name) for name in DEFAULTS if name not in ("hyper", "S")}
     settings = Settings(**chosen, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
     data = load(options.data, options.binarisation, options.data_dir)

@@ -1,8 +1,8 @@
 """Figures, in one visual language: each estimator has the same colour and line wherever it appears.
 
 A function draws one thing into a Matplotlib figure, or into a part of one; `save` makes the figure, has it drawn and
-writes the file. Colours are Okabe and Ito's, which colour-blind readers tell apart; estimators of one family share a line
-style, so that print in grey tells the families apart too.
+writes the file. Colours are Okabe and Ito's, which colour-blind readers tell apart; estimators of one family share
+a colour, and have markers and dashes of their own, which print in grey keeps.
 """
 
 import numpy as np
@@ -12,13 +12,20 @@ from dvae_np.categorical import joint_states, log_prob
 from dvae_np.networks import decoder, encoder
 from dvae_np.ops import sigmoid
 
+FAMILIES = {  # colour, and the members, each with its own marker and dashes
+    "#000000": ("exact",),
+    "#D55E00": ("reinforce_loo", "reinforce", "reinforce_ema", "reinforce_optimal", "nvil", "vimco"),
+    "#0072B2": ("gumbel_softmax", "muprop", "rebar", "relax"),
+    "#009E73": ("straight_through_gumbel", "straight_through", "decoupled_straight_through", "gumbel_rao",
+                "gapped_straight_through", "reinmax"),
+    "#CC79A7": ("local_expectation", "top_k", "sum_and_sample", "unordered_set"),
+    "#E69F00": ("carms", "arm", "disarm", "double_cv"),
+}  # fmt: skip
+MARKERS, DASHES = "osD^vP", ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
 STYLE = {
-    "exact": {"color": "#000000", "linestyle": "-", "linewidth": 2.2},
-    "reinforce": {"color": "#E69F00", "linestyle": "--"},
-    "reinforce_ema": {"color": "#CC79A7", "linestyle": "--"},
-    "reinforce_loo": {"color": "#D55E00", "linestyle": "--", "linewidth": 2.0},
-    "gumbel_softmax": {"color": "#0072B2", "linestyle": ":", "linewidth": 2.2},
-    "straight_through_gumbel": {"color": "#009E73", "linestyle": "-."},
+    name: {"color": color, "marker": MARKERS[i], "linestyle": DASHES[i]}
+    for color, names in FAMILIES.items()
+    for i, name in enumerate(names)
 }
 
 
@@ -40,7 +47,7 @@ def training_curves(figure, histories):
     validation = {name: np.array([history["validation"] for history in runs]) for name, runs in histories.items()}
     for name, curves in validation.items():  # (seeds, epochs)
         epochs = np.arange(1, curves.shape[1] + 1)
-        axes.plot(epochs, np.median(curves, 0), label=name, **STYLE[name])
+        axes.plot(epochs, np.median(curves, 0), label=name, **STYLE[name] | {"marker": ""}, linewidth=1.8)
         if len(curves) > 1:
             axes.fill_between(epochs, curves.min(0), curves.max(0), color=STYLE[name]["color"], alpha=0.15, linewidth=0)
     every = np.concatenate([curves.ravel() for curves in validation.values()])

@@ -22,10 +22,13 @@ def decoder(theta, z, activation=relu):
     has D columns, and decoding is a look-up. `backward(da)` returns (dz, dtheta), dz None for integer codes.
     """
     h, embedding_backward = embedding(z, theta["table"])  # (S, B, H)
-    a, mlp_backward = mlp(theta, h + theta["bias"], activation)
+    h = h + theta["bias"]
+    h, activation_backward = activation(h) if "w0" in theta else (h, lambda dh: dh)
+    a, mlp_backward = mlp(theta, h, activation)
 
     def backward(da):
         dh, dlayers = mlp_backward(da)
+        dh = activation_backward(dh)
         dz, dtable = embedding_backward(dh)
         return dz, {"table": dtable, "bias": dh.sum((0, 1)), **dlayers}
 
@@ -33,13 +36,13 @@ def decoder(theta, z, activation=relu):
 
 
 def mlp(params, h, activation, data=False):
-    """The linear layers of `params`, an activation before each; data, though, enters the first one as it is.
+    """The linear layers of `params` with an activation between them.
 
     `backward(dy)` returns (dh, dparams), dh None where h is data.
     """
     backwards = []
     for i in range(sum(name.startswith("w") for name in params)):
-        if i > 0 or not data:
+        if i > 0:
             h, activation_backward = activation(h)
             backwards.append(lambda dh, backward=activation_backward: (backward(dh), {}))
         h, linear_backward = linear(h, params[f"w{i}"], params[f"b{i}"], data=data and i == 0)
@@ -61,7 +64,7 @@ def _named(i, dh, dw, db):
 
 def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32):
     """Fresh psi: D inputs, hidden layers of the given sizes, N x K logits."""
-    return _layers(rng, (D, *hidden, (N, K)), dtype)
+    return mlp_parameters(rng, (D, *hidden, (N, K)), dtype)
 
 
 def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32):
@@ -72,10 +75,11 @@ def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32):
         "table": _symmetric(rng, (N, K, sizes[0]), scale, dtype),
         "bias": _symmetric(rng, (sizes[0],), scale, dtype),
     }
-    return theta | _layers(rng, sizes, dtype)
+    return theta | mlp_parameters(rng, sizes, dtype)
 
 
-def _layers(rng, sizes, dtype):
+def mlp_parameters(rng, sizes, dtype=np.float32):
+    """Fresh weights and biases of linear layers between these sizes; a size may be a tuple of axes."""
     params = {}
     for i in range(len(sizes) - 1):
         fan_in, out = sizes[i], sizes[i + 1] if isinstance(sizes[i + 1], tuple) else (sizes[i + 1],)

@@ -14,9 +14,12 @@ import numpy as np
 
 from dvae_np import categorical
 from dvae_np.arrays import draw
+from dvae_np.concrete import plug_in_kl, relaxed_kl
 from dvae_np.likelihoods import bernoulli
 from dvae_np.networks import decoder, decoder_parameters, encoder, encoder_parameters
 from dvae_np.ops import relu
+
+RELAXED_KL = {"relaxed": relaxed_kl, "plug_in": plug_in_kl}
 
 
 def parameters(rng, D, N, K, hidden=(128,), dtype=np.float32):
@@ -52,37 +55,48 @@ class Loss:
     gradients: dict
 
 
-def negative_elbo(params, x, estimate, noise, beta=1.0, activation=relu, **hyper):
+def negative_elbo(params, x, row, noise, beta=1.0, activation=relu, kl="analytic", **hyper):
     """The beta-weighted negative ELBO of a mini-batch, E_q[-log p(x|z)] + beta KL(q || p), and its gradients [Eq. 3.2].
 
-    x:        (B, D).
-    estimate: an estimator (a function of `dvae_np.estimators`), which supplies the expectation and its gradients.
-    noise:    the estimator's noise as a function of the logits, e.g. ``lambda logits: draw(rng, logits, S, ("z",))``.
-    hyper:    the estimator's hyper-parameters; its tunables come from ``params["omega"]``.
+    x:     (B, D).
+    row:   an estimator's row of `dvae_np.TABLE`, which supplies the expectation and its gradients. Where it owns the KL (a
+           multi-sample bound), what it gives is the whole objective, and the KL is only reported.
+    noise: the estimator's noise as a function of the logits, e.g. ``lambda logits: draw(rng, logits, S, row.noise)``.
+    kl:    "analytic"; or, for gumbel_softmax, "relaxed" or "plug_in", at the same relaxed samples (`dvae_np.concrete`).
+    hyper: the estimator's hyper-parameters; its tunables come from ``params["omega"]``.
 
     Every gradient is of the mean over the batch; the estimator's come summed, as each example's own.
     """
     logits, encoder_backward = encoder(params["psi"], x, activation)  # (B, N, K)
     f = reconstruction(params["theta"], x, activation)
-    if "omega" in params:
-        hyper["omega"] = params["omega"]
-    expectation = estimate(logits, f, *noise(logits), **hyper)
-    kl, kl_backward = categorical.kl(logits)  # (B,), uniform prior
+    arrays = noise(logits)
+    tunables = {"omega": params["omega"]} if "omega" in params else {}
+    expectation = row.estimate(logits, f, *arrays, **hyper, **tunables)
+
+    if kl == "analytic":
+        divergence, kl_backward = categorical.kl(logits)  # (B,), uniform prior
+        dkl, _ = kl_backward(np.ones_like(divergence))
+    else:
+        sampled, kl_backward = RELAXED_KL[kl](logits, *arrays, hyper["tau"])  # (S, B)
+        divergence, dkl = sampled.mean(0), kl_backward(np.full_like(sampled, 1 / len(sampled)))
+    weight = 0 if row.owns_kl else beta
 
     B = len(x)
-    dkl, _ = kl_backward(np.full_like(kl, beta / B))
     gradients = {
-        "psi": encoder_backward(expectation.dlogits / B + dkl),
+        "psi": encoder_backward((expectation.dlogits + weight * dkl) / B),
         "theta": {name: gradient / B for name, gradient in expectation.dtheta.items()},
     }
-    if "omega" in params:
+    if tunables:
         gradients["omega"] = {name: gradient / B for name, gradient in expectation.domega.items()}
-    return Loss((expectation.value + beta * kl).mean(), expectation.value, kl, gradients)
+    return Loss((expectation.value + weight * divergence).mean(), expectation.value, divergence, gradients)
 
 
-def training_step(params, x, row, rng, optimisers, S=1, beta=1.0, **hyper):
-    """Draw the noise that the estimator of this table `row` needs, take the gradients, let every optimiser step."""
-    loss = negative_elbo(params, x, row.estimate, lambda logits: draw(rng, logits, S, row.noise), beta, **hyper)
+def training_step(params, x, row, rng, optimisers, S=1, **options):
+    """Draw the noise that the estimator of this table `row` needs, take the gradients, let every optimiser step.
+
+    options: those of `negative_elbo` and the estimator's hyper-parameters.
+    """
+    loss = negative_elbo(params, x, row, lambda logits: draw(rng, logits, S, row.noise), **options)
     for optimiser in optimisers:
         optimiser.step(loss.gradients)
     return loss

@@ -66,6 +66,7 @@ class DeviceArray(NDArrayOperatorsMixin):
             "ravel",
             "transpose",
             "astype",
+            "squeeze",
             "copy",
         ):
             return lambda *args, **kwargs: _to_device(getattr(self.host, name)(*_to_host(args), **_to_host(kwargs)))

@@ -114,7 +114,10 @@ def test_gumbel_max_follows_the_perturbed_logits():
         ),
         (lambda: categorical.kl(np.zeros((2, 3, 4)), np.zeros((2, 3, 5))), r"p_logits: expected shape \(2, 3, 4\)"),
         (lambda: draw(RNG, np.zeros((2, 3, 4)), 0, ("z",)), "S: expected at least 1 sample, got 0"),
-        (lambda: draw(RNG, np.zeros((2, 3, 4)), 1, ("w",)), "noise: expected names among z, u, v, got 'w'"),
+        (
+            lambda: draw(RNG, np.zeros((2, 3, 4)), 1, ("w",)),
+            "noise: expected names among z, u, v, e, distinct, coupled, got 'w'",
+        ),
         (lambda: draw(RNG, [[0.0]], 1, ("z",)), "logits: expected an array"),
     ],
 )

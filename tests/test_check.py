@@ -125,14 +125,18 @@ def test_enumeration_finds_the_baseline_that_includes_its_own_sample():
 
 
 def test_gumbel_nodes_know_the_noise():
-    """The nodes' winner has q's probabilities, and each category's noise is Gumbel: its mean is Euler's constant."""
+    """Uniforms from the nodes: the winner has q's probabilities, and noise of two categories differs by a logistic."""
     logits = RNG.standard_normal((1, 1, 3))
-    u, weights = gumbel_nodes(logits, 40)
-    noise = -np.log(-np.log(u[0, :, 0]))
-    winner = (ops.log_softmax(logits)[0][0] + noise).argmax(-1)
-    q = [weights[winner == k].sum() for k in range(3)]
-    np.testing.assert_allclose(q, ops.softmax(logits)[0][0, 0], rtol=1e-10)
-    np.testing.assert_allclose(weights @ noise, np.euler_gamma, rtol=1e-6)
+    outcomes, weights, winner = gumbel_nodes(logits, 200)
+    noise = -np.log(-np.log(np.clip(outcomes["u"][0, :, 0], 1e-300, 1 - 2**-53)))
+    np.testing.assert_allclose([weights[winner == k].sum() for k in range(3)], ops.softmax(logits)[0][0, 0], rtol=1e-10)
+    heavy = weights > 1e-9
+    perturbed = ops.log_softmax(logits)[0][0] + noise
+    np.testing.assert_array_equal(perturbed.argmax(-1)[heavy], winner[heavy])
+    for t in (-1.0, 0.3, 2.0):  # E[sigmoid(D - t)], D logistic, by an independent rule
+        s = np.linspace(-40, 40, 4001)
+        expected = np.sum(0.02 * np.exp(-abs(s)) / (1 + np.exp(-abs(s))) ** 2 / (1 + np.exp(t - s)))
+        assert weights @ (1 / (1 + np.exp(t - noise[:, 0] + noise[:, 2]))) == pytest.approx(expected, rel=1e-9)
 
 
 EXACT = np.array([0.5, -0.8, 0.3])
@@ -200,7 +204,7 @@ def test_toys_are_objectives_like_any_other():
 
 @pytest.mark.parametrize("call", [
     lambda: enumeration.every_code(np.zeros((1, 3, 10)), 4),
-    lambda: enumeration.gumbel_nodes(np.zeros((1, 1, 6)), 20),
+    lambda: enumeration.gumbel_nodes(np.zeros((1, 1, 6)), 40),
 ])  # fmt: skip
 def test_too_many_outcomes_are_refused(call):
     with pytest.raises(InputError, match="outcomes are more than"):

@@ -6,14 +6,16 @@ import pytest
 
 from dvae_np import categorical, vae
 from dvae_np.arrays import draw
-from dvae_np.check.estimators import default_hyper
+from dvae_np.check.estimators import defaults, samples, sizes
 from dvae_np.estimators import TABLE
 from dvae_np.train import SGD, Adam, evaluate
 
-B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
+B, D, H = 5, 11, 7
 
 
-def problem(rng, K=K):
+def problem(row, rng, many=False):
+    """Images, parameters and logits of a size that the row takes; `many` for more categories than one-hot products like."""
+    N, K = sizes(row, 2, 150 if many else 3)
     x = (rng.random((B, D)) < 0.4).astype(np.float32)
     return x, vae.parameters(rng, D, N, K, (H,)), rng.standard_normal((B, N, K)).astype(np.float32)
 
@@ -26,43 +28,46 @@ def test_the_stand_in_is_strict():
             mix()
 
 
-@pytest.mark.parametrize("K", [3, 150])
+@pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("name", TABLE)
-def test_every_estimator_gives_the_same_on_the_device(name, K):
+def test_every_estimator_gives_the_same_on_the_device(name, many):
+    if name in ("carms",) and many:
+        pytest.skip("its pair law visits K (K - 1) orders")
     rng, row = np.random.default_rng(1), TABLE[name]
-    x, params, logits = problem(rng, K)
-    noise, hyper = draw(rng, logits, S, row.noise), default_hyper(row, np.float32)
+    S = samples(row, 4)
+    x, params, logits = problem(row, rng, many)
+    noise, hyper = draw(rng, logits, S, row.noise), defaults(row, *logits.shape[1:], np.float32)
     expected = row.estimate(logits, vae.reconstruction(params["theta"], x), *noise, **hyper)
     on_device = hyper | ({"omega": fake_cupy.put(hyper["omega"])} if "omega" in hyper else {})
     f = vae.reconstruction(fake_cupy.put(params["theta"]), fake_cupy.put(x))
     estimate = row.estimate(fake_cupy.put(logits), f, *map(fake_cupy.put, noise), **on_device)
     np.testing.assert_array_equal(fake_cupy.get(estimate.value), expected.value)
     np.testing.assert_array_equal(fake_cupy.get(estimate.dlogits), expected.dlogits)
-    for array in estimate.dtheta:
-        np.testing.assert_array_equal(fake_cupy.get(estimate.dtheta[array]), expected.dtheta[array])
+    for found, wanted in ((estimate.dtheta, expected.dtheta), (dict(estimate.domega), dict(expected.domega))):
+        assert set(found) == set(wanted)
+        for array in wanted:
+            np.testing.assert_array_equal(fake_cupy.get(found[array]), wanted[array])
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_training_steps_run_on_the_device(name):
-    row = TABLE[name]
-    x, params, _ = problem(np.random.default_rng(2))
+    row, rng = TABLE[name], fake_cupy.Generator(3)
+    x, params, logits = problem(row, np.random.default_rng(2))
     params = fake_cupy.put(params)
     optimisers = [Adam({group: params[group] for group in ("psi", "theta")})]
     if row.omega:
-        params["omega"] = default_hyper(row, np.float32)["omega"] and fake_cupy.put(
-            default_hyper(row, np.float32)["omega"]
-        )
-        optimisers.append(SGD({"omega": params["omega"]}, row.omega_rate))
+        params["omega"] = fake_cupy.put(defaults(row, *logits.shape[1:], np.float32)["omega"])
+        optimisers.append(SGD({"omega": params["omega"]}, 1e-3))
     before = float(evaluate(params, fake_cupy.put(x)).negative_elbo)
-    rng = fake_cupy.Generator(3)
     for _ in range(30):
-        vae.training_step(params, fake_cupy.put(x), row, rng, optimisers, S, **row.hyper)
+        vae.training_step(params, fake_cupy.put(x), row, rng, optimisers, samples(row, 4), **row.hyper)
     assert evaluate(params, fake_cupy.put(x)).negative_elbo < before
 
 
 def test_samplers_run_on_the_device():
+    S, N, K = 4, 2, 3
     logits = fake_cupy.put(np.random.default_rng(4).standard_normal((B, N, K)))
-    z, u = draw(fake_cupy.Generator(5), logits, S, ("z", "u"))
-    assert z.shape == (S, B, N) and u.shape == (S, B, N, K)
+    z, u, e, distinct, coupled = draw(fake_cupy.Generator(5), logits, S, ("z", "u", "e", "distinct", "coupled"))
+    assert z.shape == e.shape == distinct.shape == coupled.shape == (S, B, N) and u.shape == (S, B, N, K)
     assert categorical.gumbel_max(logits, u).shape == (S, B, N)
     assert categorical.score(logits, z).shape == (S, B, N, K)

@@ -6,7 +6,7 @@ import pytest
 from dvae_np import vae
 from dvae_np.arrays import InputError, draw
 from dvae_np.check import enumeration, from_mean, lookup_table, polynomial
-from dvae_np.check.estimators import default_hyper, estimator_results
+from dvae_np.check.estimators import defaults, estimator_results, samples, sizes
 from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
@@ -92,11 +92,11 @@ def test_relaxed_samples_approach_the_exact_gradient_as_the_temperature_falls():
     """Bias against temperature, by quadrature: it falls; the variance grows."""
     rng = np.random.default_rng(5)
     logits, f = rng.standard_normal((1, 1, 3)), polynomial(rng.standard_normal((2, 1, 3)), 3)
-    u, weights = enumeration.gumbel_nodes(logits, 40)
+    outcomes, weights, _ = enumeration.gumbel_nodes(logits, 200)
     target = exact(logits, f).dlogits[0]
     found = []
     for tau in (2.0, 1.0, 0.5, 0.25):
-        dlogits = gumbel_softmax(enumeration.tiled(logits, len(weights)), f, u, tau=tau).dlogits
+        dlogits = gumbel_softmax(enumeration.tiled(logits, len(weights)), f, outcomes["u"], tau=tau).dlogits
         mean, variance = enumeration.moments(weights, dlogits)
         found.append((np.linalg.norm(mean - target), variance.sum()))
     bias, variance = zip(*found, strict=True)
@@ -107,14 +107,16 @@ def test_relaxed_samples_approach_the_exact_gradient_as_the_temperature_falls():
 @pytest.mark.parametrize("name", TABLE)
 def test_extreme_logits_and_uniforms_stay_finite(name, dtype):
     row, rng = TABLE[name], np.random.default_rng(6)
-    logits = np.array([[[1e4, -1e4, 0]], [[50, -50, 0]], [[-1e4, -1e4, -1e4]]], dtype)
+    K, S = sizes(row, 1, 3)[1], samples(row, 3)
+    logits = np.array([[[1e4, -1e4, 0]], [[50, -50, 0]], [[-1e4, -1e4, -1e4]]], dtype)[..., :K]
     x = (rng.random((3, D)) < 0.4).astype(dtype)
-    f = vae.reconstruction(vae.parameters(rng, D, 1, 3, (H,), dtype)["theta"], x)
+    f = vae.reconstruction(vae.parameters(rng, D, 1, K, (H,), dtype)["theta"], x)
+    S = min(S, K)  # there are no more than K distinct states
     noise = draw(rng, logits, S, row.noise)
-    ends = np.resize(np.array([0, np.finfo(dtype).tiny, 1 - np.finfo(dtype).eps / 2, 1], dtype), (S, *logits.shape))
-    for arrays in (noise, [ends if array.dtype.kind == "f" else array for array in noise]):
-        estimate = row.estimate(logits, f, *arrays, **default_hyper(row, dtype))
-        for array in (estimate.value, estimate.dlogits, *estimate.dtheta.values()):
+    ends = np.array([0, np.finfo(dtype).tiny, 1 - np.finfo(dtype).eps / 2, 1], dtype)
+    for arrays in (noise, [np.resize(ends, array.shape) if array.dtype.kind == "f" else array for array in noise]):
+        estimate = row.estimate(logits, f, *arrays, **defaults(row, 1, K, dtype))
+        for array in (estimate.value, estimate.dlogits, *estimate.dtheta.values(), *dict(estimate.domega).values()):
             assert np.isfinite(array).all() and array.dtype == dtype
         assert abs(estimate.dlogits[0]).max() < 1e-6  # q is certain: no gradient is left
 
@@ -122,18 +124,25 @@ def test_extreme_logits_and_uniforms_stay_finite(name, dtype):
 @pytest.mark.parametrize("name", TABLE)
 def test_one_category_has_no_gradient(name):
     row, rng = TABLE[name], np.random.default_rng(7)
-    logits = rng.standard_normal((B, N, 1))
+    if row.binary or "distinct" in row.noise:
+        pytest.skip("takes two categories, or more states than the one there is")
+    logits, S = rng.standard_normal((B, N, 1)), samples(row, 4)
     f = vae.reconstruction(vae.parameters(rng, D, N, 1, (H,), np.float64)["theta"], np.ones((B, D)))
-    estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **default_hyper(row))
-    assert abs(estimate.dlogits).max() < 1e-14
+    estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **defaults(row, N, 1))
+    assert abs(estimate.dlogits).max() < 1e-13
     np.testing.assert_allclose(estimate.value, exact(logits, f).value, rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", DRAWING)
 def test_bad_input_is_named(name):
     row, rng = TABLE[name], np.random.default_rng(8)
-    logits = rng.standard_normal((B, N, K))
-    noise, hyper, f = draw(rng, logits, S, row.noise), default_hyper(row), lookup_table(np.zeros((K, K)))
+    N, K = sizes(row, 2, 3)
+    logits, S = rng.standard_normal((B, N, K)), samples(row, 4)
+    noise, hyper, f = (
+        draw(rng, logits, S, row.noise),
+        defaults(row, N, K),
+        polynomial(rng.standard_normal((2, N, K)), 2),
+    )
 
     def refused(words, logits=logits, noise=noise, **changed):
         with pytest.raises(InputError, match=words):
@@ -141,14 +150,17 @@ def test_bad_input_is_named(name):
 
     refused("logits: expected shape", logits=logits[0])
     refused("logits: expected floating-point", logits=logits.astype(int))
-    refused(r"expected shape \(S, 5, 2", noise=[array[:, :-1] for array in noise])
-    refused("S: expected at least", noise=[array[: row.fewest_samples - 1] for array in noise])
-    if row.noise == ("z",):
-        refused("z: expected integer codes", noise=[noise[0].astype(float)])
-        refused("codes from 0 to K-1 = 2, got", noise=[noise[0] + 3])
-    if "tau" in row.hyper:
-        refused("tau: expected a temperature above 0, got 0", tau=0)
-        refused("tau: expected a temperature above 0, got nan", tau=float("nan"))
+    refused(rf"expected shape \(S, 5, {N}", noise=[array[:, :-1] for array in noise])
+    refused("^S: ", noise=[array[: row.fewest_samples - 1] for array in noise])
+    if noise[0].dtype.kind == "i":
+        refused("z: expected integer codes", noise=[array.astype(float) for array in noise])
+        refused(f"codes from 0 to K-1 = {K - 1}, got", noise=[noise[0] + K, *noise[1:]])
+    for tau in (option for option in row.hyper if option.startswith("tau")):
+        refused(f"{tau}: expected a temperature above 0, got 0", **{tau: 0})
+        refused(f"{tau}: expected a temperature above 0, got nan", **{tau: float("nan")})
+    if row.binary:
+        ternary = rng.standard_normal((B, N, 3))
+        refused("expected binary latents, K = 2, got K = 3", ternary, noise=draw(rng, ternary, S, row.noise))
 
 
 def test_an_estimator_without_the_right_samples_says_so():

@@ -19,7 +19,7 @@ def complex_step(loss, arrays, h=1e-20):
 
     Needs a loss that is analytic in its inputs, which all of this package is (Squire & Trapp 1998).
     """
-    arrays = {name: array.astype(complex) for name, array in arrays.items()}
+    arrays = {name: np.array(array, complex) for name, array in arrays.items()}
     gradients = {}
     for name, array in arrays.items():
         gradients[name] = np.empty(array.shape)
@@ -37,7 +37,7 @@ def complex_step_along(loss, arrays, direction, h=1e-20):
 
 def central(loss, arrays, h=6e-6):
     """The gradient by central differences, (loss(x + h) - loss(x - h)) / 2h, of error O(h^2) + O(eps / h) [Eq. 1.9]."""
-    arrays = {name: array.copy() for name, array in arrays.items()}
+    arrays = {name: np.array(array) for name, array in arrays.items()}
     gradients = {}
     for name, array in arrays.items():
         gradients[name] = np.empty(array.shape)

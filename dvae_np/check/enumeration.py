@@ -5,10 +5,14 @@ times along the batch, with T different outcomes of the noise, give T draws of t
 over them are its mean and variance, with no sampling error at all.
 """
 
+import itertools
+import math
+
 import numpy as np
 
 from dvae_np.arrays import InputError, expect
 from dvae_np.categorical import joint_states, log_prob
+from dvae_np.coupling import intervals
 from dvae_np.ops import log_softmax
 
 MOST_OUTCOMES = 2**21
@@ -35,32 +39,94 @@ def every_code(logits, S):
     return states[chosen], np.exp(logq[chosen, 0].sum(0))
 
 
-def gumbel_nodes(logits, nodes):
-    """Quadrature over the Gumbel noise of one latent: uniforms u (1, T, 1, K) and weights (T,), T = K nodes**K.
+def every_sequence(logits, S):
+    """All outcomes of S different joint states drawn without replacement, in order: codes (S, T, N), probabilities (T,).
 
-    logits: (1, 1, K). Given which category wins, the K perturbed logits are smooth functions of K independent
-    Exponential(1) variables [Eq. 10.1]; so the integral splits at the argmax, where estimators jump, into K smooth ones,
-    each by the double-exponential rule for half-lines (Takahasi & Mori 1974). Convergence is judged by doubling `nodes`.
+    logits: (1, N, K). A sequence's probability is the product of q / (1 - what was drawn before).
     """
-    expect("logits", logits, (1, 1, "K"))
-    K = logits.shape[-1]
-    if K * nodes**K > MOST_OUTCOMES:
-        raise InputError(f"gumbel_nodes: K nodes**K = {K} x {nodes}**{K} outcomes are more than {MOST_OUTCOMES}")
-    t, step = np.linspace(-3.4, 4.1, nodes, retstep=True)
-    exponential = np.exp(t - np.exp(-t))  # E, a variable of density e^-E on the half-line
-    weight = step * np.exp(-exponential) * exponential * (1 + np.exp(-t))
+    expect("logits", logits, (1, "N", "K"))
+    states = joint_states(*logits.shape[1:])
+    q = np.exp(log_prob(logits, states[:, None])[0][:, 0])  # (M,)
+    order = np.array(list(itertools.permutations(range(len(states)), S))).T  # (S, T)
+    before = np.concatenate([np.zeros((1, order.shape[1])), np.cumsum(q[order], axis=0)[:-1]])
+    return states[order], (q[order] / np.where(before < 1, 1 - before, 1)).prod(0)
 
-    index = joint_states(K, nodes)  # (nodes**K, K)
-    E, weights = exponential[index], weight[index].prod(-1)
-    logq = log_softmax(logits)[0][0, 0]  # (K,)
-    u, probabilities = [], []
-    for winner in range(K):
-        top = E[:, [winner]]
-        perturbed = -np.log(E / np.exp(logq) + top)  # the losers, below the winner's -log E
-        perturbed[:, winner] = -np.log(top[:, 0])
-        u.append(np.exp(-np.exp(-(perturbed - logq))))
-        probabilities.append(np.exp(logq[winner]) * weights)
-    return np.concatenate(u)[None, :, None], np.concatenate(probabilities)
+
+def every_coupled(logits, S):
+    """All outcomes of S coupled codes: (S, T, N) and their probabilities (T,).
+
+    logits: (1, N, K). The copula's mass on a box, P(all u_i <= a_i) = max(0, sum a_i^(1/(S-1)) - (S-1))^(S-1), summed with
+    signs over the box's 2^S corners, averaged over the orders of the categories; latents are independent.
+    """
+    expect("logits", logits, (1, "N", "K"))
+    _, N, K = logits.shape
+    edges = np.stack(intervals(np.exp(log_softmax(logits)[0])))[:, :, 0]  # (low and high, O, N, K)
+    tuples = joint_states(S, K).T  # (S, K^S)
+    law = 0
+    for corner in itertools.product((0, 1), repeat=S):
+        roots = sum(edges[side][..., tuples[i]] ** (1 / (S - 1)) for i, side in enumerate(corner))
+        law = law + (-1) ** (S - sum(corner)) * np.maximum(roots - (S - 1), 0) ** (S - 1)
+    law = law.mean(0)  # (N, K^S)
+    chosen = joint_states(N, K**S)  # (T, N): which tuple each latent has
+    return tuples[:, chosen], law[np.arange(N), chosen].prod(-1)
+
+
+def threshold_nodes(logits):
+    """Quadrature over one uniform for each binary latent: e (1, T, N), weights (T,), exact for what is piecewise cubic.
+
+    logits: (1, N, 2). The pieces end at p and 1 - p, the probability of category 1, where antithetic codes jump.
+    """
+    expect("logits", logits, (1, "N", 2))
+    points, weights = np.polynomial.legendre.leggauss(2)
+    p = np.exp(log_softmax(logits)[0])[0, :, 1]
+    each = []
+    for ends in np.sort(np.stack([0 * p, p, 1 - p, 1 + 0 * p]), axis=0).T:
+        low, width = ends[:-1, None], np.diff(ends)[:, None]
+        each.append(((low + width * (points + 1) / 2).ravel(), (width * weights / 2).ravel()))
+    index = joint_states(len(p), 6)  # three pieces of two points
+    e = np.stack([nodes[index[:, n]] for n, (nodes, _) in enumerate(each)], -1)
+    return e[None], np.prod([weight[index[:, n]] for n, (_, weight) in enumerate(each)], axis=0)
+
+
+def gumbel_nodes(logits, nodes, scale=1.0):
+    """Quadrature over Gumbel noise: {"z", "u", "v"}, each with T outcomes, their weights (T,), and the winner's number (T,).
+
+    logits: (1, N, K), small. Given which category wins, the perturbed logits are smooth functions of K independent
+    Exponential(1) variables [Eq. 10.1]; so the integral splits at the argmax, where estimators jump. All that such an
+    estimator uses is differences of perturbed logits, ratios r = E_k / E_winner of the variables, whose density is
+    (K-1)! / (1 + sum r)^K: what is left is K - 1 dimensions for each latent, by the trapezoidal rule in log r, which
+    converges exponentially. "u" holds the noise that leads to the winner z, "v" noise for a second draw given z
+    [Eq. 10.1], both at the same node; `scale` moves all E of a node, to test that only ratios matter.
+    """
+    expect("logits", logits, (1, "N", "K"))
+    _, N, K = logits.shape
+    T = (K * nodes ** (K - 1)) ** N
+    if T > MOST_OUTCOMES:
+        raise InputError(f"gumbel_nodes: (K nodes**(K-1))**N = {T} outcomes are more than {MOST_OUTCOMES}")
+    s, step = np.linspace(-27, 27, nodes, retstep=True)
+    ratios = np.exp(s[joint_states(K - 1, nodes)])  # (nodes**(K-1), K-1)
+    weights = math.factorial(K - 1) * (step * ratios).prod(-1) / (1 + ratios.sum(-1)) ** K
+
+    u, v, winners, masses = [], [], [], []
+    for n in range(N):
+        q = np.exp(log_softmax(logits[0, n])[0])
+        E = np.stack([np.insert(ratios, winner, 1, axis=1) for winner in range(K)])  # (K winners, nodes, K)
+        E = scale * E * np.minimum(1, 30 / E.max(-1, keepdims=True))  # so that every e^-E has digits
+        first = np.stack([E[w] + q * E[w][:, [w]] - np.eye(K)[w] * E[w] for w in range(K)])  # -log u
+        u.append(np.exp(-first).reshape(-1, K))
+        v.append(np.exp(-E).reshape(-1, K))
+        winners.append(np.repeat(np.arange(K), len(ratios)))
+        masses.append((q[:, None] * weights).ravel())
+
+    index = joint_states(N, K * len(ratios))  # (T, N)
+    z = np.stack([winners[n][index[:, n]] for n in range(N)], -1)
+    noise = {
+        "z": z[None],
+        "u": np.stack([u[n][index[:, n]] for n in range(N)], 1)[None],
+        "v": np.stack([v[n][index[:, n]] for n in range(N)], 1)[None],
+    }
+    mass = np.prod([masses[n][index[:, n]] for n in range(N)], axis=0)
+    return noise, mass, z @ K ** np.arange(N)
 
 
 def moments(weights, draws):
@@ -77,4 +143,16 @@ def expectation(logits, f):
     for state in joint_states(N, K):
         probability = q[:, np.arange(N), state].prod(-1)  # (B,)
         value = value + probability * f(state[None, None])[0][0]
+    return value
+
+
+def multi_sample_bound(logits, f, S):
+    """-E[log 1/S sum_s w_s], log w = -f - N log K - log q, as the plain sum over all S-tuples of states: (B,) [Eq. 9.1]."""
+    _, N, K = logits.shape
+    states = joint_states(N, K)
+    logq = log_prob(logits, states[:, None])[0]  # (M, B)
+    w = np.exp(-f(states[:, None])[0] - N * np.log(K) - logq)
+    value = 0
+    for chosen in joint_states(S, len(states)):
+        value = value - np.exp(logq[chosen].sum(0)) * np.log(w[chosen].mean(0))
     return value

@@ -35,10 +35,12 @@ def lookup_table(table):
     return f
 
 
-def polynomial(w, degree):
+def polynomial(w, degree, linear=None):
     """f(z) = sum_r sum_d s_r^d / d, d = 1..degree, with s_r = <w_r, z>: smooth in relaxed codes too.
 
     w: (R, N, K). Degree 1 is affine in z, 2 quadratic: the steps at which straight-through and its successors are exact.
+    linear: (B, N, K), each example's own <linear_b, z> on top; f's parameter, so that the gradient in it shows at which z
+    f was evaluated and with what weight.
     """
     R, N, K = w.shape
     matrix = w.reshape(R, N * K)
@@ -47,10 +49,17 @@ def polynomial(w, degree):
         y = one_hot(z, K, w.dtype) if is_codes(z) else z
         s = y.reshape(*y.shape[:2], N * K) @ matrix.T  # (S, B, R)
         fz = sum(s**d / d for d in range(1, degree + 1)).sum(-1)
+        if linear is not None:
+            fz = fz + (linear * y).sum((-1, -2))
 
         def backward(dfz):
             ds = sum(s ** (d - 1) for d in range(1, degree + 1)) * dfz[..., None]
-            return None if is_codes(z) else (ds @ matrix).reshape(z.shape), {}
+            dz = (ds @ matrix).reshape(*s.shape[:2], N, K)
+            if linear is None:
+                return None if is_codes(z) else dz, {}
+            dz = dz + dfz[..., None, None] * linear
+            dlinear = (dfz[..., None, None] * y).sum(0)
+            return None if is_codes(z) else dz, {"linear": dlinear}
 
         return fz, backward
 

@@ -9,10 +9,11 @@ from itertools import chain
 
 import numpy as np
 
-from dvae_np import categorical, likelihoods, ops, vae
+from dvae_np import categorical, concrete, likelihoods, ops, vae
 from dvae_np.check import differences
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import identity_results, sampler_results
+from dvae_np.check.relations import relation_results
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
 
@@ -26,6 +27,7 @@ def results():
         identity_results(),
         objective_results(),
         sampler_results(),
+        relation_results(),
         *(estimator_results(row) for row in TABLE.values()),
     )
 
@@ -51,6 +53,12 @@ def op_cases(rng):
     yield "kl", categorical.kl, {"q_logits": logits, "p_logits": normal((B, N, K))}
     yield "kl (shared prior)", categorical.kl, {"q_logits": logits, "p_logits": normal((1, N, K))}
     yield "kl (uniform prior)", categorical.kl, {"q_logits": logits, "p_logits": None}
+    u = rng.random((S, B, N, K))
+    yield "conditional_gumbel", categorical.conditional_gumbel, {"logits": logits, "z": hard, "v": u}
+    xi = ops.log_softmax(normal((S, B, N, K)))[0]
+    yield "concrete_log_prob", concrete.concrete_log_prob, {"logits": logits, "xi": xi, "tau": 0.7}
+    yield "relaxed_kl", concrete.relaxed_kl, {"logits": logits, "u": u, "tau": 0.7}
+    yield "plug_in_kl", concrete.plug_in_kl, {"logits": logits, "u": u, "tau": 0.7}
     yield "bernoulli", likelihoods.bernoulli, {"a": 2 * normal((S, B, D)), "x": pixels}
     yield "bernoulli (shared z)", likelihoods.bernoulli, {"a": 2 * normal((S, 1, D)), "x": pixels}
 
@@ -63,7 +71,7 @@ def check_op(op, inputs, rng):
     y, backward = op(**inputs)
     dy = rng.standard_normal(y.shape)
     gradients = backward(dy)
-    gradients = dict(zip(inputs, gradients if isinstance(gradients, tuple) else (gradients,), strict=True))
+    gradients = dict(zip(inputs, gradients if isinstance(gradients, tuple) else (gradients,), strict=False))
     floats = {name: inputs[name] for name, gradient in gradients.items() if gradient is not None}
 
     def loss(arrays):
@@ -94,14 +102,19 @@ def objective_cases(rng):
     x = (rng.random((B, D)) < 0.4).astype(float)
     params = vae.parameters(rng, D, N, K, hidden, np.float64)
     u = rng.random((S, B, N, K))
-    for activation in (ops.tanh, ops.relu):
-        for name, noise in (("exact", ()), ("gumbel_softmax", (u,))):
+    for name, noise, activation, kl in (
+        ("exact", (), ops.tanh, "analytic"),
+        ("exact", (), ops.relu, "analytic"),
+        ("gumbel_softmax", (u,), ops.tanh, "analytic"),
+        ("gumbel_softmax", (u,), ops.relu, "relaxed"),
+        ("gumbel_softmax", (u,), ops.tanh, "plug_in"),
+    ):
 
-            def objective(params, name=name, noise=noise, activation=activation):
-                estimate = TABLE[name].estimate
-                return vae.negative_elbo(params, x, estimate, lambda _: noise, beta=0.7, activation=activation)
+        def objective(params, row=TABLE[name], noise=noise, activation=activation, kl=kl):
+            options = {"beta": 0.7, "activation": activation, "kl": kl, **row.hyper}
+            return vae.negative_elbo(params, x, row, lambda _: noise, **options)
 
-            yield f"objective ({name}, {activation.__name__})", objective, params
+        yield f"objective ({name}, {activation.__name__}, {kl} KL)", objective, params
 
 
 def objective_results():

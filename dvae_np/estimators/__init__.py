@@ -13,13 +13,35 @@ sample axis of its noise and never mixes examples of the batch, keeps no state, 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from dvae_np.estimators.arm import arm
+from dvae_np.estimators.carms import carms
+from dvae_np.estimators.decoupled_straight_through import decoupled_straight_through
+from dvae_np.estimators.disarm import disarm
+from dvae_np.estimators.double_cv import double_cv
 from dvae_np.estimators.estimate import Estimate
 from dvae_np.estimators.exact import exact
+from dvae_np.estimators.gapped_straight_through import gapped_straight_through
+from dvae_np.estimators.gumbel_rao import gumbel_rao
 from dvae_np.estimators.gumbel_softmax import gumbel_softmax
+from dvae_np.estimators.local_expectation import local_expectation
+from dvae_np.estimators.muprop import muprop
+from dvae_np.estimators.nvil import nvil
+from dvae_np.estimators.rebar import rebar
 from dvae_np.estimators.reinforce import reinforce
 from dvae_np.estimators.reinforce_ema import reinforce_ema
 from dvae_np.estimators.reinforce_loo import reinforce_loo
+from dvae_np.estimators.reinforce_optimal import reinforce_optimal
+from dvae_np.estimators.reinmax import reinmax
+from dvae_np.estimators.relax import relax
+from dvae_np.estimators.straight_through import straight_through
 from dvae_np.estimators.straight_through_gumbel import straight_through_gumbel
+from dvae_np.estimators.sum_and_sample import sum_and_sample
+from dvae_np.estimators.top_k import top_k
+from dvae_np.estimators.unordered_set import unordered_set
+from dvae_np.estimators.vimco import vimco
+from dvae_np.networks import mlp_parameters
 
 
 @dataclass(frozen=True)
@@ -30,16 +52,40 @@ class Row:
     title: str
     estimate: Callable
     noise: tuple  # names of the arrays it takes, as `draw` knows them
-    unbiased: bool  # is E[dlogits] the gradient of E_q[f]?
+    unbiased: bool  # is E[dlogits] the gradient of E_q[f] (of the bound, where it owns the KL)?
     evaluations: str  # of f, for each example
     lesson: int
     paper: str
     gradient_of_f: str = "none"  # or where f's gradient in z is needed: at "relaxed" or "discrete" points
     fewest_samples: int = 1
+    most_samples: float = float("inf")
+    binary: bool = False  # for K = 2 alone
     owns_kl: bool = False  # does its objective contain the KL?
     hyper: dict = field(default_factory=dict)  # hyper-parameters that a user may set, with their defaults
-    omega: dict = field(default_factory=dict)  # its own tunables' initial values
-    omega_rate: float = 0.0  # the step size of plain gradient descent on omega
+    omega: Callable | None = None  # (rng, N, K) -> initial values of its own tunables
+    tunes: str = ""  # what omega is learned for: the "baseline"'s fit, or the "variance" of the estimate
+    omega_step: tuple = ()  # the optimiser that tunes them, and its step size
+
+
+HIDDEN = 16  # of the networks that estimators bring along
+
+
+def _centres(rng, N, K):
+    return {"baseline": np.zeros(())}
+
+
+def _nvil_omega(rng, N, K):
+    network = mlp_parameters(rng, (N * K, HIDDEN, 1), np.float64)
+    return network | {"centre": np.zeros(()), "variance": np.ones(())}
+
+
+def _rebar_omega(rng, N, K):
+    return {"eta": np.ones(()), "log_tau": np.log(0.5) * np.ones(())}
+
+
+def _relax_omega(rng, N, K):
+    surrogate = mlp_parameters(rng, (N * K, HIDDEN, 1), np.float64)
+    return _rebar_omega(rng, N, K) | surrogate | {"w1": 0 * surrogate["w1"], "b1": 0 * surrogate["b1"]}
 
 
 # fmt: off
@@ -51,7 +97,13 @@ _ROWS = (
         hyper={"baseline": 0.0}),
     Row("reinforce_ema", "REINFORCE, moving-average baseline", reinforce_ema,
         noise=("z",), unbiased=True, evaluations="S", lesson=6, paper="Williams 1992; Mnih & Gregor 2014",
-        omega={"baseline": 0.0}, omega_rate=0.1),
+        omega=_centres, tunes="baseline", omega_step=("sgd", 0.1)),
+    Row("reinforce_optimal", "REINFORCE, baseline of least variance", reinforce_optimal,
+        noise=("z",), unbiased=True, evaluations="S", lesson=6, paper="Weaver & Tao 2001; Greensmith et al. 2004",
+        fewest_samples=2),
+    Row("nvil", "REINFORCE, input-dependent baseline (NVIL)", nvil,
+        noise=("z",), unbiased=True, evaluations="S", lesson=6, paper="Mnih & Gregor 2014",
+        hyper={"normalise": False}, omega=_nvil_omega, tunes="baseline", omega_step=("sgd", 0.01)),
     Row("reinforce_loo", "REINFORCE, leave-one-out baseline", reinforce_loo,
         noise=("z",), unbiased=True, evaluations="S", lesson=6, paper="Salimans & Knowles 2014; Kool et al. 2019",
         fewest_samples=2),
@@ -61,6 +113,54 @@ _ROWS = (
     Row("straight_through_gumbel", "straight-through Gumbel-Softmax", straight_through_gumbel,
         noise=("u",), unbiased=False, evaluations="S", lesson=7, paper="Jang et al. 2017",
         gradient_of_f="discrete", hyper={"tau": 1.0}),
+    Row("straight_through", "straight-through", straight_through,
+        noise=("z",), unbiased=False, evaluations="S", lesson=8, paper="Bengio et al. 2013",
+        gradient_of_f="discrete", hyper={"tau": 1.0}),
+    Row("decoupled_straight_through", "straight-through, two temperatures", decoupled_straight_through,
+        noise=("u",), unbiased=False, evaluations="S", lesson=8, paper="Shah et al. 2024",
+        gradient_of_f="discrete", hyper={"tau_forward": 1.0, "tau_backward": 2.0}),
+    Row("gumbel_rao", "Gumbel-Rao, 10 inner draws", gumbel_rao,
+        noise=("z", *10 * ("v",)), unbiased=False, evaluations="S", lesson=8, paper="Paulus et al. 2021",
+        gradient_of_f="discrete", hyper={"tau": 1.0}),
+    Row("gapped_straight_through", "gapped straight-through", gapped_straight_through,
+        noise=("z",), unbiased=False, evaluations="S", lesson=8, paper="Fan et al. 2022",
+        gradient_of_f="discrete", hyper={"tau": 1.0, "gap": 1.0}),
+    Row("reinmax", "ReinMax", reinmax,
+        noise=("z",), unbiased=False, evaluations="S", lesson=8, paper="Liu et al. 2023",
+        gradient_of_f="discrete", hyper={"tau": 1.0}),
+    Row("vimco", "VIMCO (multi-sample bound)", vimco,
+        noise=("z",), unbiased=True, evaluations="S", lesson=9, paper="Mnih & Rezende 2016",
+        fewest_samples=2, owns_kl=True, hyper={"mean": "geometric"}),
+    Row("muprop", "MuProp", muprop,
+        noise=("z",), unbiased=True, evaluations="S + 1", lesson=10, paper="Gu et al. 2016",
+        gradient_of_f="relaxed"),
+    Row("rebar", "REBAR", rebar,
+        noise=("u", "v"), unbiased=True, evaluations="3 S", lesson=10, paper="Tucker et al. 2017",
+        gradient_of_f="relaxed", omega=_rebar_omega, tunes="variance", omega_step=("adam", 0.01)),
+    Row("relax", "RELAX", relax,
+        noise=("u", "v"), unbiased=True, evaluations="3 S", lesson=11, paper="Grathwohl et al. 2018",
+        gradient_of_f="relaxed", omega=_relax_omega, tunes="variance", omega_step=("adam", 0.01)),
+    Row("local_expectation", "local expectation gradient", local_expectation,
+        noise=("z",), unbiased=True, evaluations="S N K", lesson=12, paper="Titsias & Lazaro-Gredilla 2015"),
+    Row("top_k", "top-k and a sample of the rest", top_k,
+        noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Liu et al. 2019"),
+    Row("sum_and_sample", "sum and sample, without replacement", sum_and_sample,
+        noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Liang et al. 2018; Kool et al. 2020"),
+    Row("unordered_set", "unordered set, without replacement", unordered_set,
+        noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Kool, van Hoof & Welling 2020",
+        most_samples=10, hyper={"baseline": True}),
+    Row("arm", "ARM", arm,
+        noise=("e",), unbiased=True, evaluations="2 S", lesson=12, paper="Yin & Zhou 2019", binary=True),
+    Row("disarm", "DisARM", disarm,
+        noise=("coupled",), unbiased=True, evaluations="2", lesson=12, paper="Dong et al. 2020; Yin et al. 2020",
+        fewest_samples=2, most_samples=2, binary=True),
+    Row("carms", "CARMS, coupled samples", carms,
+        noise=("coupled",), unbiased=True, evaluations="S", lesson=12, paper="Dimitriev & Zhou 2021; Dong et al. 2021",
+        fewest_samples=2),
+    Row("double_cv", "double control variates", double_cv,
+        noise=("z",), unbiased=True, evaluations="2", lesson=12, paper="Titsias & Shi 2022",
+        gradient_of_f="discrete", fewest_samples=2, most_samples=2, binary=True,
+        omega=lambda rng, N, K: {"alpha": np.zeros(())}, tunes="variance", omega_step=("adam", 0.01)),
 )
 # fmt: on
 

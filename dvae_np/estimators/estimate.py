@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect
+from dvae_np.arrays import InputError, expect, expect_codes
 
 
 class Estimate(NamedTuple):
@@ -17,18 +17,29 @@ class Estimate(NamedTuple):
 
 
 def expect_codes_drawn(logits, z, fewest=1):
-    """Raise `InputError` unless z is codes (S, B, N) that fit logits (B, N, K), with S >= fewest."""
+    """Raise `InputError` unless z is codes (S, B, N) from 0 to K-1 for logits (B, N, K), with S >= fewest."""
     expect("logits", logits, ("B", "N", "K"))
     expect("z", z, ("S", *logits.shape[:2]), "i")
     if len(z) < fewest:
         raise InputError(f"S: expected at least {fewest} samples, got {len(z)}")
+    expect_codes("z", z, logits.shape[-1])
 
 
-def expect_uniforms(logits, u, tau):
-    """Raise `InputError` unless u is uniforms (S, B, N, K) that fit logits (B, N, K), and the temperature is positive."""
+def expect_uniforms(logits, u):
+    """Raise `InputError` unless u is uniforms (S, B, N, K) that fit logits (B, N, K)."""
     expect("logits", logits, ("B", "N", "K"))
-    expect("u", u, ("S", *logits.shape))
+    expect("uniforms", u, ("S", *logits.shape))
     if len(u) < 1:
         raise InputError(f"S: expected at least 1 sample, got {len(u)}")
+
+
+def expect_temperature(name, tau):
+    """Raise `InputError` unless the temperature is above zero."""
     if not tau > 0:
-        raise InputError(f"tau: expected a temperature above 0, got {tau}")
+        raise InputError(f"{name}: expected a temperature above 0, got {tau}")
+
+
+def expect_binary(name, logits):
+    """Raise `InputError` where an estimator for binary latents meets more categories, or fewer."""
+    if logits.shape[-1] != 2:
+        raise InputError(f"{name}: expected binary latents, K = 2, got K = {logits.shape[-1]}; carms takes any K")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.categorical import gumbel
-from dvae_np.estimators.estimate import Estimate, expect_uniforms
+from dvae_np.estimators.estimate import Estimate, expect_temperature, expect_uniforms
 from dvae_np.ops import softmax
 
 
@@ -17,7 +17,8 @@ def gumbel_softmax(logits, f, u, *, tau=1.0):
     logits: (B, N, K). u: uniforms (S, B, N, K) in (0, 1). tau > 0: the temperature. (Jang et al. 2017; Maddison et al.
     2017.) `value` is that of the relaxed objective, and so are the gradients in f's parameters: not an ELBO.
     """
-    expect_uniforms(logits, u, tau)
+    expect_uniforms(logits, u)
+    expect_temperature("tau", tau)
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)  # (S, B, N, K)
     fz, f_backward = f(y)  # (S, B)
     dy, dtheta = f_backward(np.full_like(fz, 1 / len(u)))

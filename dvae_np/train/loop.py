@@ -21,6 +21,7 @@ class Settings:
     K: int = 16  # categories of each
     S: int = 1  # samples for each example
     beta: float = 1.0  # weight of the KL
+    kl: str = "analytic"  # or "relaxed", "plug_in" for gumbel_softmax
     hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
     optimiser: str = "adam"
     lr: float = 1e-3
@@ -42,6 +43,12 @@ class Settings:
             raise InputError(f"hidden: expected sizes of at least 1, got {self.hidden}")
         if row.noise and self.S < row.fewest_samples:
             raise InputError(f"S: {self.estimator} needs at least {row.fewest_samples} samples, got {self.S}")
+        if self.S > row.most_samples:
+            raise InputError(f"S: {self.estimator} takes at most {row.most_samples} samples, got {self.S}")
+        if row.binary and self.K != 2:
+            raise InputError(f"K: {self.estimator} is for binary latents, K = 2, got {self.K}")
+        if row.owns_kl and self.beta != 1:
+            raise InputError(f"beta: {self.estimator}'s bound contains the KL with weight 1, got beta = {self.beta}")
         if not row.noise and self.K**self.N > MOST_STATES:
             raise InputError(
                 f"{self.estimator}: K**N = {self.K}**{self.N} = {self.K**self.N} joint states are more than {MOST_STATES}; "
@@ -52,6 +59,8 @@ class Settings:
             raise InputError(f"lr and beta: expected lr > 0 and beta >= 0, got {self.lr} and {self.beta}")
         if self.optimiser not in ("adam", "sgd"):
             raise InputError(f"optimiser: expected adam or sgd, got {self.optimiser!r}")
+        if self.kl != "analytic" and (self.kl not in vae.RELAXED_KL or self.estimator != "gumbel_softmax"):
+            raise InputError(f"kl: expected analytic, or relaxed or plug_in for gumbel_softmax, got {self.kl!r}")
         for name in self.hyper:
             if name not in row.hyper:
                 known = ", ".join(row.hyper) or "none"
@@ -88,11 +97,13 @@ def fit(data, settings, progress=None):
     optimisers = [Adam(model, settings.lr) if settings.optimiser == "adam" else SGD(model, settings.lr)]
     params = dict(model)
     if row.omega:
-        omega = {"omega": {name: np.asarray(value, x.dtype) for name, value in row.omega.items()}}
-        optimisers.append(SGD(omega, row.omega_rate))
+        initial = row.omega(rng, settings.N, settings.K)
+        omega = {"omega": {name: np.asarray(value, x.dtype) for name, value in initial.items()}}
+        kind, rate = row.omega_step
+        optimisers.append(SGD(omega, rate) if kind == "sgd" else Adam(omega, rate))
         params |= omega
 
-    hyper = row.hyper | settings.hyper
+    options = {"beta": settings.beta, "kl": settings.kl, **row.hyper, **settings.hyper}
     history = {"loss": [], "validation": []}
     started = time.perf_counter()
     for epoch in range(settings.epochs):
@@ -101,7 +112,7 @@ def fit(data, settings, progress=None):
         for start in range(0, len(x), settings.batch):
             batch = x[order[start : start + settings.batch]]
             with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told so below, in words
-                loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, settings.beta, **hyper)
+                loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, **options)
             losses.append(float(loss.value) * len(batch))
         history["loss"].append(sum(losses) / len(x))
         if not np.isfinite(history["loss"][-1]):

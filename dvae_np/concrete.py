@@ -1,0 +1,69 @@
+"""The Concrete distribution, and the three things that go by the name of KL in Gumbel-Softmax VAEs.
+
+analytic   KL(q || p) of the categoricals (`categorical.kl`): exact, but beside a relaxed reconstruction not a bound
+relaxed    log q_tau(y) - log p_tau(y) at the relaxed sample: a bound of the relaxed model, above the discrete KL
+plug-in    sum_k y_k log(q_k / p_k): a discrete formula at a relaxed sample. Not a KL: it can be negative
+"""
+
+import math
+
+import numpy as np
+
+from dvae_np.arrays import expect
+from dvae_np.categorical import gumbel
+from dvae_np.ops import log_softmax, softmax
+
+
+def concrete_log_prob(logits, xi, tau):
+    """log density of xi = log y, for y Concrete with these logits and temperature, over the N latents: (S, B) [Eq. 7.4].
+
+    logits: (B, N, K). xi: (S, B, N, K), logarithms that exponentiate to points of the simplex. In log space the density
+    stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi). (Maddison et al. 2017.)
+    """
+    K = logits.shape[-1]
+    shifted = logits - tau * xi  # (S, B, N, K)
+    log_share, log_softmax_backward = log_softmax(shifted)
+    value = (log_share.sum(-1) + math.lgamma(K) + (K - 1) * math.log(tau)).sum(-1)
+
+    def backward(dvalue):
+        dshifted = log_softmax_backward(np.broadcast_to(dvalue[..., None, None], shifted.shape))
+        return dshifted.sum(0), -tau * dshifted
+
+    return value, backward
+
+
+def relaxed_kl(logits, u, tau, prior_logits=None):
+    """log q_tau(y) - log p_tau(y) at y = softmax((logits + Gumbel) / tau), an estimate of the relaxed KL: (S, B) [Eq. 7.5].
+
+    logits: (B, N, K). u: uniforms (S, B, N, K). prior_logits: (1, N, K) or (B, N, K), None for uniform; posterior and
+    prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns dlogits, through y as well.
+    """
+    prior_logits = np.zeros_like(logits) if prior_logits is None else prior_logits
+    expect("u", u, ("S", *logits.shape))
+    xi, path_backward = log_softmax((logits + gumbel(u)) / tau)
+    log_q, q_backward = concrete_log_prob(logits, xi, tau)
+    log_p, p_backward = concrete_log_prob(prior_logits, xi, tau)
+
+    def backward(dvalue):
+        dlogits, dxi = q_backward(dvalue)
+        return dlogits + path_backward(dxi + p_backward(-dvalue)[1]).sum(0) / tau
+
+    return log_q - log_p, backward
+
+
+def plug_in_kl(logits, u, tau, prior_logits=None):
+    """sum_k y_k (log q_k - log p_k) at the relaxed y, what some code calls KL: (S, B) [Eq. 7.6].
+
+    Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments as `relaxed_kl`.
+    """
+    prior_logits = np.zeros_like(logits) if prior_logits is None else prior_logits
+    expect("u", u, ("S", *logits.shape))
+    y, path_backward = softmax((logits + gumbel(u)) / tau)
+    logq, log_softmax_backward = log_softmax(logits)
+    ratio = logq - log_softmax(prior_logits)[0]
+
+    def backward(dvalue):
+        dvalue = dvalue[..., None, None]
+        return log_softmax_backward((dvalue * y).sum(0)) + path_backward(dvalue * ratio).sum(0) / tau
+
+    return (y * ratio).sum((-1, -2)), backward

@@ -1,0 +1,63 @@
+"""What REBAR and RELAX share: a control variate c on perturbed logits, and the gradient of the variance in its tunables."""
+
+import numpy as np
+
+from dvae_np.arrays import one_hot
+from dvae_np.categorical import conditional_gumbel, gumbel, log_prob
+from dvae_np.estimators.estimate import Estimate, expect_uniforms
+from dvae_np.ops import log_softmax, softmax
+
+STEP = 1e-20  # of the complex step
+
+
+def controlled(logits, f, c, u, v):
+    """(f(z) - c(zt)) score + d c(zg)/dlogits - d c(zt)/dlogits, averaged over S samples [Eq. 10.4], and its domega.
+
+    c: ``value, backward = c(perturbed)`` for perturbed logits (S, B, N, K), with backward(dvalue) returning (dperturbed,
+    domega); complex-safe, as all ops here are. See `rebar` for the rest.
+
+    domega is the gradient of |g|^2, g the estimate [Eq. 11.2]. As g is linear in the first derivatives of c, that is
+    2 <g, dg/domega>, and <g, dc/dlogits> is the derivative of c along the direction g of the logits: the imaginary part
+    of c at logits + i h g. So the second derivatives come, exactly, from the same backward pass at a complex point.
+    """
+    expect_uniforms(logits, u)
+    expect_uniforms(logits, v)
+    S = len(u)
+
+    def perturbed(logits):
+        logq, logq_backward = log_softmax(logits)
+        zg = logq + gumbel(u)  # (S, B, N, K)
+        z = np.argmax(zg.real, axis=-1)
+        zt, zt_backward = conditional_gumbel(logits, z, v)
+        return z, zg, zt, lambda dzg: logq_backward(dzg.sum(0)), lambda dzt: zt_backward(dzt)[0]
+
+    z, zg, zt, zg_backward, zt_backward = perturbed(logits)
+    fz, f_backward = f(z)  # (S, B)
+    _, c_zg_backward = c(zg)
+    c_zt, c_zt_backward = c(zt)
+    _, score_backward = log_prob(logits, z)
+    share = np.full_like(fz, 1 / S)
+    dlogits = score_backward((fz - c_zt) / S)[0]
+    dlogits = dlogits + zg_backward(c_zg_backward(share)[0]) - zt_backward(c_zt_backward(share)[0])
+    _, dtheta = f_backward(share)  # Monte Carlo [Eq. 5.1]
+
+    score = one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0]
+    along = (score * dlogits).sum((-1, -2))  # <g, score>, (S, B)
+    _, zg, zt, *_ = perturbed(logits + 1j * STEP * dlogits)
+    through_zg = c(zg)[1](share)[1]
+    through_zt = c(zt)[1](share * (1 + 1j * STEP * along))[1]
+    domega = {name: 2 * (through_zg[name] - through_zt[name]).imag / STEP for name in through_zg}
+    return Estimate(fz.mean(0), dlogits, dtheta, domega)
+
+
+def relaxed(f, z, omega):
+    """eta f(softmax(z / tau)), REBAR's control variate; `backward` returns (dz, {"eta", "log_tau"})."""
+    tau = np.exp(omega["log_tau"])
+    y, softmax_backward = softmax(z / tau)
+    fy, f_backward = f(y)
+
+    def backward(dvalue):
+        dz = softmax_backward(f_backward(omega["eta"] * dvalue)[0]) / tau
+        return dz, {"eta": (dvalue * fy).sum(), "log_tau": -(dz * z).sum()}
+
+    return omega["eta"] * fy, backward

@@ -1,0 +1,27 @@
+"""Decoupled straight-through: one temperature to explore with, another to send gradients back through."""
+
+import numpy as np
+
+from dvae_np.arrays import one_hot
+from dvae_np.categorical import gumbel_max
+from dvae_np.estimators.estimate import Estimate, expect_temperature, expect_uniforms
+from dvae_np.ops import softmax
+
+
+def decoupled_straight_through(logits, f, u, *, tau_forward=1.0, tau_backward=1.0):
+    """Straight-through with codes drawn from softmax(logits / tau_forward), gradient through tau_backward [Eq. 8.2].
+
+    Approximates: the gradient of E_q[f] in the logits.
+    With:         S evaluations of f and of its gradient, at one-hot codes.
+    Unbiased?     No. And for tau_forward != 1 the codes are not drawn from q: `value` and dtheta are biased too.
+
+    logits: (B, N, K). u: uniforms (S, B, N, K). (Shah et al. 2024.) At 1 and 1 it is `straight_through`.
+    """
+    expect_uniforms(logits, u)
+    expect_temperature("tau_forward", tau_forward)
+    expect_temperature("tau_backward", tau_backward)
+    z = one_hot(gumbel_max(logits / tau_forward, u), logits.shape[-1], logits.dtype)
+    fz, f_backward = f(z)  # (S, B)
+    dz, dtheta = f_backward(np.full_like(fz, 1 / len(u)))
+    _, softmax_backward = softmax(logits / tau_backward)
+    return Estimate(fz.mean(0), softmax_backward(dz.sum(0)) / tau_backward, dtheta)

@@ -1,0 +1,33 @@
+"""NVIL: REINFORCE with a baseline that depends on the input, learned by least squares."""
+
+import numpy as np
+
+from dvae_np.categorical import log_prob
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
+from dvae_np.networks import mlp
+from dvae_np.ops import tanh
+
+
+def nvil(logits, f, z, *, omega, normalise=False):
+    """(f(z) - c - C(x)) times the score, with C a small network and c a running mean [Eq. 6.5].
+
+    Approximates: the gradient of E_q[f] in the logits.
+    With:         S evaluations of f, none of its gradient, and a network with one hidden layer.
+    Unbiased?     Yes, for any omega. With `normalise` the signal is divided by max(1, its running standard deviation): the
+                  right direction, another length.
+
+    logits: (B, N, K), which is what the baseline sees of the input x. z: codes drawn from q, (S, B, N).
+    omega: w0, b0, w1, b1 of C; centre c; variance. domega: the gradient of (f - c - C)^2 / 2 in C's weights and in c, and
+    of (variance - (f - c - C)^2)^2 / 2 in the variance, so that a step of descent is a moving average. (Mnih & Gregor 2014.)
+    """
+    expect_codes_drawn(logits, z)
+    fz, f_backward = f(z)  # (S, B)
+    network = {name: omega[name] for name in ("w0", "b0", "w1", "b1")}
+    C, network_backward = mlp(network, logits.reshape(len(logits), -1), tanh, data=True)  # (B, 1)
+    signal = fz - omega["centre"] - C[:, 0]
+    scale = np.sqrt(np.maximum(omega["variance"], 1)) if normalise else 1
+    dlogits, _ = log_prob(logits, z)[1](signal / scale / len(z))
+    _, dtheta = f_backward(np.full_like(fz, 1 / len(z)))  # Monte Carlo [Eq. 5.1]
+    _, domega = network_backward(-signal.mean(0)[:, None])
+    domega |= {"centre": -signal.mean(0).sum(), "variance": (omega["variance"] - signal**2).mean(0).sum()}
+    return Estimate(fz.mean(0), dlogits, dtheta, domega)

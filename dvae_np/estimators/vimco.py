@@ -1,0 +1,51 @@
+"""VIMCO: REINFORCE for the multi-sample bound, each sample's baseline made of the others."""
+
+import math
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+from dvae_np.categorical import log_prob
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
+from dvae_np.ops import log_softmax
+
+
+def vimco(logits, f, z, *, mean="geometric", prior_logits=None):
+    """The gradient of -E[log 1/S sum_s w_s], log w = -f(z) + log p(z) - log q(z) [Eq. 9.1, 9.2].
+
+    Approximates: the gradient of the negative multi-sample bound, which contains the KL: it is the whole objective.
+    With:         S >= 2 evaluations of f, none of its gradient.
+    Unbiased?     Yes, for that bound, with either mean.
+
+    logits: (B, N, K). z: codes drawn from q, (S, B, N). prior_logits: (1, N, K) or (B, N, K), None for uniform.
+    mean: what stands in for a sample's own weight in its baseline, the "geometric" or the "arithmetic" mean of the others
+    [Eq. 9.3]. The second part of the gradient, through log q(z) in the weights themselves, is part of it. (Mnih & Rezende
+    2016.) Raises InputError for S = 1 and for another mean.
+    """
+    expect_codes_drawn(logits, z, fewest=2)
+    if mean not in ("geometric", "arithmetic"):
+        raise InputError(f"mean: expected geometric or arithmetic, got {mean!r}")
+    S, (_, N, K) = len(z), logits.shape
+    fz, f_backward = f(z)  # (S, B)
+    logq, logq_backward = log_prob(logits, z)
+    logp = -N * math.log(K) if prior_logits is None else log_prob(prior_logits + 0 * logits, z)[0]
+    logw = logp - fz - logq
+
+    log_share = log_softmax(logw.T)[0].T  # log of the normalised weights, (S, B)
+    bound = (logw - log_share)[0] - math.log(S)  # (B,)
+    without = np.where(np.eye(S, like=logw)[..., None] > 0, -np.inf, logw)  # (S, S, B), row s lacks sample s
+    if mean == "geometric":
+        own = (logw.sum(0) - logw) / (S - 1)
+    else:
+        own = _log_sum(without, axis=1) - math.log(S - 1)
+    baseline = _log_sum(np.where(np.eye(S, like=logw)[..., None] > 0, own[:, None], without), axis=1) - math.log(S)
+
+    dlogits, _ = logq_backward(np.exp(log_share) - (bound - baseline))
+    _, dtheta = f_backward(np.exp(log_share))
+    return Estimate(-bound, dlogits, dtheta)
+
+
+def _log_sum(a, axis):
+    """log sum e^a; never by subtracting one term from the whole, which one dominant weight turns into log 0."""
+    top = a.real.max(axis, keepdims=True)
+    return (top + np.log(np.exp(a - top).sum(axis, keepdims=True))).squeeze(axis)
