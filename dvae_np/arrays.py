@@ -4,6 +4,8 @@ The whole package calls plain ``np.`` functions. NumPy hands them on to the libr
 CuPy array runs on the GPU), and new arrays are made ``like=`` an old one, so the same source serves both.
 """
 
+import math
+
 import numpy as np
 
 MOST_PERTURBED = 2**16  # joint states up to which `draw` samples without replacement
@@ -35,6 +37,11 @@ def expect_codes(name, z, K):
     """Raise `InputError` unless every code of the integer array z lies in 0..K-1."""
     if z.size and (int(z.min()) < 0 or int(z.max()) >= K):
         raise InputError(f"{name}: expected codes from 0 to K-1 = {K - 1}, got {int(z.min())} to {int(z.max())}")
+
+
+def count_states(N, K):
+    """K**N, or infinity where that is beyond all use (and would take long to compute)."""
+    return K**N if N * math.log(max(K, 1)) < 40 else math.inf
 
 
 def _written(shape):
@@ -83,12 +90,14 @@ def draw(rng, logits, S, names):
     from dvae_np.coupling import coupled_codes
 
     expect("logits", logits, ("B", "N", "K"))
-    if S < 1:
-        raise InputError(f"S: expected at least 1 sample, got {S}")
+    if names and not np.isfinite(logits).all():
+        raise InputError("logits: expected finite numbers, got nan or infinity")
+    if S < 1 or S != int(S):
+        raise InputError(f"S: expected a whole number of samples, at least 1, got {S}")
     B, N, K = logits.shape
-    if "distinct" in names and not S <= K**N <= MOST_PERTURBED:
+    if "distinct" in names and not S <= count_states(N, K) <= MOST_PERTURBED:
         raise InputError(
-            f"S: expected S distinct states of K**N = {K**N}, itself at most {MOST_PERTURBED} to perturb them all, got S = {S}"
+            f"S: expected S distinct states of K**N = {K}**{N}, at most {MOST_PERTURBED} so that all can be perturbed, got {S}"
         )
     makers = {
         "z": lambda: codes(logits, uniform(rng, (S, B, N), logits.dtype)),

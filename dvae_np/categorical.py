@@ -41,12 +41,15 @@ def log_prob(logits, z):
 
 def score(logits, z):
     """The gradient of log q(z) in the logits, one_hot(z) - q, of each sample: (S, B, N, K) [Eq. 2.4]."""
+    expect("z", z, ("S", *logits.shape[:2]), "i")
+    expect_codes("z", z, logits.shape[-1])
     q, _ = softmax(logits)
     return one_hot(z, logits.shape[-1], logits.dtype) - q
 
 
 def entropy(logits):
     """-sum q log q, over the N latents, in nats: (B,) [Eq. 2.5]; gradient -q (log q + entropy of that latent)."""
+    expect("logits", logits, ("B", "N", "K"))
     logq, _ = log_softmax(logits)
     q = np.exp(logq)
     each = -(q * logq).sum(-1)  # (B, N)
@@ -60,8 +63,10 @@ def kl(q_logits, p_logits=None):
     prior, for which the KL is N log K - entropy [Eq. 3.6].
 
     `backward(dvalue)` returns (dq_logits, dp_logits): q (log(q/p) - KL of that latent) [Eq. 3.4] and p - q [Eq. 3.5],
-    the latter summed over the batch where the prior is shared, None where it is uniform. A category with q = 0 adds 0.
+    the latter summed over the batch where the prior is shared, None where it is uniform.
+    A category whose q underflows to 0 adds 0; logits must be finite.
     """
+    expect("q_logits", q_logits, ("B", "N", "K"))
     B, N, K = q_logits.shape
     logq, _ = log_softmax(q_logits)
     if p_logits is None:
@@ -89,6 +94,7 @@ def codes(logits, u):
     z is the number of categories whose cumulated probability does not exceed u. One uniform a code, where Gumbel-max
     takes K; a category of probability zero is never drawn. The sum runs in float64, so that K in the thousands is safe.
     """
+    expect("u", u, ("S", *logits.shape[:2]))
     q, _ = softmax(logits)
     cumulated = np.cumsum(q, axis=-1, dtype=np.float64)  # (B, N, K)
     highest = cumulated[..., -1]
@@ -107,6 +113,7 @@ def gumbel(u):
 
 def gumbel_max(logits, u):
     """Codes drawn from q as argmax(logits + Gumbel noise), from uniforms u (S, B, N, K): (S, B, N) [Eq. 2.7]."""
+    expect("u", u, ("S", *logits.shape))
     return np.argmax(logits + gumbel(u), axis=-1)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,14 @@ from dvae_np.train.loop import Settings
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message):
+        """Print it and exit with status 2."""
+        self.exit(2, f"dvae_np: {message} (--help explains)\n")
+
+
 def main(arguments=None):
     """Run one command; the exit status is 0, 1 where a check failed, or 2 for what cannot be used."""
     options = parser().parse_args(arguments)
@@ -22,7 +31,7 @@ def main(arguments=None):
         print(f"dvae_np: {error}", file=sys.stderr)
         return 2
     except MemoryError as error:
-        print(f"dvae_np: not enough memory: {error}", file=sys.stderr)
+        print(f"dvae_np: S, K, N, batch or hidden: not enough memory: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"dvae_np: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
@@ -34,7 +43,7 @@ def main(arguments=None):
 
 def parser():
     """The parser of the whole command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m dvae_np",
         description="Discrete latent VAEs in NumPy, every gradient written by hand and proved.",
         epilog="Begin with `tour`. All losses are in nats; smaller is better.",
@@ -56,9 +65,21 @@ def parser():
     command = commands.add_parser(
         "verify",
         help="the whole verification as a table; exit status 1 if anything fails",
-        description="Levels: 0 contract (shapes, dtype, purity), 1 numeric derivatives, 2 enumeration, 3 quadrature, "
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""\
+Without arguments, the whole of this package. With FILE.py:FUNCTION, an estimator of yours: a function
+
+    my_estimator(logits, f, z)      z: codes drawn from q, (S, B, N); or u, v, e, distinct, coupled: other noise
+
+that returns the gradient in the logits (B, N, K). With --samples and --exact, gradients that any program wrote.
+
+"""
+        "Levels: 0 contract (shapes, dtype, purity), 1 numeric derivatives, 2 enumeration, 3 quadrature, "
         "4 identities, 5 statistics with stated false-alarm rate and detectable bias.",
     )
+    command.add_argument("estimator", nargs="?", metavar="FILE.py:FUNCTION", help="judge this estimator")
+    command.add_argument("--samples", type=Path, metavar="FILE.npy", help="gradient samples (R, ...) to judge")
+    command.add_argument("--exact", type=Path, metavar="FILE.npy", help="the exact gradient (...) beside them")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
     command.set_defaults(run=run_verify)
 
@@ -109,7 +130,7 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
     command.add_argument("--kl", choices=("analytic", "relaxed", "plug_in"), default="analytic",
                          help="for gumbel_softmax: which of the three KLs (%(default)s)")  # fmt: skip
     command.add_argument(
-        "--out", type=Path, help="folder for figures, parameters and numbers (runs/DATA-ESTIMATOR-sSEED)"
+        "--out", type=Path, help="folder for figures, parameters and numbers (runs/DATA-ESTIMATOR-N-K-SEED)"
     )
     command.set_defaults(run=run_train)
 
@@ -176,17 +197,37 @@ def run_tour(options):
     """`tour`"""
     from dvae_np.experiments.tour import tour
 
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     return 0 if tour(options.out, progress=Bar) else 1
+
+
+def make_folder(out):
+    """Make the folder of --out, before any work is done; raises `InputError` where it could not be written to."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".write").touch()
+        (out / ".write").unlink()
+    except OSError as error:
+        raise InputError(
+            f"--out: expected a folder that can be written to, got {str(out)!r} ({error.strerror})"
+        ) from None
 
 
 def run_verify(options):
     """`verify`"""
+    from dvae_np.check import judging, suite
     from dvae_np.check.report import Report
-    from dvae_np.check.suite import results
 
     expect_folder(options.json)
-    report = Report(results())
+    if (options.samples is None) != (options.exact is None) or (options.samples and options.estimator):
+        raise InputError("verify: expected --samples and --exact together, or FILE.py:FUNCTION, or neither")
+    if options.samples:
+        draws, exact = judging.load_array(options.samples, "samples"), judging.load_array(options.exact, "exact")
+        report = judging.judge_samples(draws, exact)
+    elif options.estimator:
+        report = judging.judge(judging.load_function(options.estimator))
+    else:
+        report = Report(suite.results())
     print(report)
     if options.json:
         options.json.write_text(report.json() + "\n")
@@ -219,8 +260,8 @@ def run_bench(options):
 
 def expect_folder(file):
     """Raise `InputError`, before any work is done, where a file could not be written after it."""
-    if file is not None and not file.resolve().parent.is_dir():
-        raise InputError(f"--json: expected a file in a folder that exists, got {file}")
+    if file is not None and (file.is_dir() or not os.access(file.resolve().parent, os.W_OK)):
+        raise InputError(f"--json: expected a file in a folder that can be written to, got {str(file)!r}")
 
 
 def run_train(options):
@@ -234,9 +275,13 @@ def run_train(options):
     hyper |= dict(hyper_parameter(row, text) for text in options.set)
     chosen = {name: getattr(options, name) for name in DEFAULTS if name not in ("hyper", "S")}
     settings = Settings(**chosen, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
+    if options.data_dir and options.data != "mnist":
+        raise InputError(f"--data-dir: only mnist is read from a folder, got --data {options.data}")
+    if options.data == "bars" and options.binarisation != "threshold":
+        raise InputError(f"--binarisation: bars are binary as they are generated, got {options.binarisation}")
     data = load(options.data, options.binarisation, options.data_dir)
-    out = options.out or Path("runs") / f"{data.name}-{settings.estimator}-s{settings.seed}"
-    out.mkdir(parents=True, exist_ok=True)
+    out = options.out or Path("runs") / f"{data.name}-{settings.estimator}-N{settings.N}-K{settings.K}-s{settings.seed}"
+    make_folder(out)
 
     print(data)
     bar = Bar(settings.estimator, settings.epochs)
@@ -247,20 +292,26 @@ def run_train(options):
     print(f"test negative ELBO   {evaluation.negative_elbo:9.3f} nats   ({evaluation.method}; {data.binarisation})")
     print(f"  reconstruction     {evaluation.reconstruction:9.3f}\n  KL(q || p)         {evaluation.kl:9.3f}")
     if evaluation.log_likelihood is not None:
-        print(f"test log p(x)        {evaluation.log_likelihood:9.3f} nats   ({evaluation.method})")
-        print(f"posterior gap        {evaluation.posterior_gap:9.3f} nats")
+        print(
+            f"test log p(x)        {evaluation.log_likelihood:9.3f} nats   ({evaluation.method}; {data.binarisation})"
+        )
+        print(f"posterior gap        {evaluation.posterior_gap:9.3f} nats   ({evaluation.method})")
 
     from dvae_np import figures
 
-    np.savez(
-        out / "parameters.npz", **{f"{g}.{name}": array for g in run.params for name, array in run.params[g].items()}
-    )
-    (out / "run.json").write_text(json.dumps(run.record() | {"test": vars(evaluation)}, indent=1) + "\n")
-    figures.save(out / "training.png", (7, 4.2), figures.training_curves, {settings.estimator: [run.history]})
-    figures.save(out / "reconstructions.png", (8.8, 1.5), figures.reconstructions, run.params, data)
+    record = {"data": str(data), **run.record(), "test": vars(evaluation)}
+    (out / "run.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    arrays = {f"{group}.{name}": array for group in run.params for name, array in run.params[group].items()}
+    np.savez(out / "parameters.npz", **arrays)
     rng = np.random.default_rng(settings.seed)
-    figures.save(out / "samples.png", (8.8, 1.8), figures.samples, run.params, data, rng)
+    drawings = {
+        "training.png": ((7, 4.2), figures.training_curves, {settings.estimator: [run.history]}),
+        "reconstructions.png": ((8.8, 1.5), figures.reconstructions, run.params, data),
+        "samples.png": ((8.8, 1.8), figures.samples, run.params, data, rng),
+    }
     if evaluation.log_likelihood is not None:
-        figures.save(out / "codes.png", figures.codes_size(run.params), figures.codes, run.params, data)
-    print(f"written to {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
+        drawings["codes.png"] = (figures.codes_size(run.params), figures.codes, run.params, data)
+    for name, drawing in drawings.items():
+        figures.save(out / name, *drawing)
+    print(f"written to {out}: run.json, parameters.npz, {', '.join(drawings)}")
     return 0

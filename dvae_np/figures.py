@@ -12,6 +12,7 @@ from dvae_np.categorical import joint_states, log_prob
 from dvae_np.networks import decoder, encoder
 from dvae_np.ops import sigmoid
 
+MOST_CODES = 64
 FAMILIES = {  # colour, and the members, each with its own marker and dashes
     "#000000": ("exact",),
     "#D55E00": ("reinforce_loo", "reinforce", "reinforce_ema", "reinforce_optimal", "nvil", "vimco"),
@@ -81,6 +82,7 @@ def codes(figure, params, data, columns=16):
     """What each code means: for latent n and category k the mean image over the validation images' codes with z_n = k.
 
     Above each picture the share of images that use the code, and the most frequent label among them where there is one.
+    Of more than 64 categories the 64 most used are drawn, in falling order.
     """
     N, K, _ = params["theta"]["table"].shape
     logits, _ = encoder(params["psi"], data.validation.x)
@@ -88,24 +90,25 @@ def codes(figure, params, data, columns=16):
     q = np.exp(log_prob(logits, states[:, None])[0])  # (M, B)
     share, images = q.mean(1), mean_images(params, states)
     labels = data.validation.labels
-    columns = min(K, columns)
-    lines = -(-K // columns)  # that each latent takes
-    for n, k in np.ndindex(N, K):
-        own = states[:, n] == k
-        mean = (share[own, None] * images[own]).sum(0) / share[own].sum()
-        axes = _picture(
-            figure, (N * lines, columns, (n * lines + k // columns) * columns + k % columns + 1), mean, data.shape
-        )
-        label = f" '{np.bincount(labels, q[own].sum(0)).argmax()}'" if labels.ndim == 1 else ""
-        axes.set_title(f"{share[own].sum():.0%}{label}", fontsize=7, pad=2)
-        if k % columns == 0:
-            axes.set_ylabel(f"z{n + 1}", rotation=0, ha="right", va="center")
+    drawn, columns = min(K, MOST_CODES), min(K, columns)
+    lines = -(-drawn // columns)  # that each latent takes
+    for n in range(N):
+        used = np.bincount(states[:, n], share, minlength=K)
+        for place, k in enumerate(range(K) if K <= MOST_CODES else np.argsort(-used)[:MOST_CODES]):
+            own = states[:, n] == k
+            mean = (share[own, None] * images[own]).sum(0) / max(used[k], np.finfo(used.dtype).tiny)
+            index = (n * lines + place // columns) * columns + place % columns + 1
+            axes = _picture(figure, (N * lines, columns, index), mean, data.shape)
+            label = f" '{np.bincount(labels, q[own].sum(0)).argmax()}'" if labels.ndim == 1 else ""
+            axes.set_title(f"{used[k]:.0%}{label}", fontsize=7, pad=2)
+            if place % columns == 0:
+                axes.set_ylabel(f"z{n + 1}", rotation=0, ha="right", va="center")
 
 
 def codes_size(params, columns=16):
     """The size in inches at which `codes` is readable."""
     N, K, _ = params["theta"]["table"].shape
-    return 0.75 * min(K, columns), 1.05 * N * -(-K // columns)
+    return 0.75 * min(K, columns), 1.05 * N * -(-min(K, MOST_CODES) // columns)
 
 
 def overview(figure, histories, params, data):

@@ -1,11 +1,12 @@
 """The checker itself: wrong gradients and wrong estimators must be caught, and called by their name."""
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 
-from dvae_np import ops
+from dvae_np import categorical, ops
 from dvae_np.arrays import InputError
 from dvae_np.check import (
     Report,
@@ -22,6 +23,7 @@ from dvae_np.check import (
     suite,
 )
 from dvae_np.check.differences import complex_step_along, taylor_order
+from dvae_np.check.identities import equal
 from dvae_np.estimators import exact, reinforce, reinforce_loo
 
 RNG = np.random.default_rng(0)
@@ -154,12 +156,15 @@ def test_verdicts_from_samples():
     assert "1/B = 1/4" in from_samples(samples(100_000, factor=0.25), EXACT, sizes={"B": 4, "K": 3}).explanation
     shifted = from_samples(samples(100_000, shift=np.array([0.1, 0, 0])), EXACT, sizes={"B": 4})
     assert shifted.kind == "BIASED" and not shifted.explanation
-    assert from_samples(np.full((10, 3), np.nan), EXACT).kind == "INVALID"
+    assert from_samples(np.full((100, 3), np.nan), EXACT).kind == "INVALID"
     assert from_samples(np.zeros((10, 4)), EXACT).kind == "INVALID"
-    assert from_samples(np.tile(EXACT, (10, 1)), EXACT).kind == "NO BIAS FOUND"  # no spread at all, and right
-    assert from_samples(np.tile(EXACT + 0.1, (10, 1)), EXACT).kind == "BIASED"
-    with pytest.raises(InputError, match="at least 2"):
-        from_samples(EXACT[None], EXACT)
+    assert from_samples(np.tile(EXACT, (100, 1)), EXACT).kind == "NO BIAS FOUND"  # no spread at all, and right
+    assert from_samples(np.zeros((100, 3)), EXACT).kind == "INCONCLUSIVE"  # a rare event that has not happened yet?
+    assert from_samples(np.zeros((1000, 3)), EXACT).kind == "BIASED"
+    assert from_samples(samples(20), EXACT).kind == "INCONCLUSIVE"
+    assert from_samples(samples(100), EXACT * np.nan).kind == "INVALID"
+    with pytest.raises(InputError, match="expected a gradient that is not zero"):
+        from_samples(samples(100), 0 * EXACT)
 
 
 def test_the_inconclusive_verdict_asks_for_enough_draws():
@@ -167,25 +172,83 @@ def test_the_inconclusive_verdict_asks_for_enough_draws():
     assert from_samples(samples(int(1.2 * needed)), EXACT).kind == "NO BIAS FOUND"
 
 
-def test_the_stated_false_alarm_rate_and_power_hold():
-    """At a rate of 5 % in place of 1e-4, of 400 right estimators at most 34 are called biased (5 % of 400 is 20; the
-    binomial chance of 35 or more is 1e-3, and the seed is fixed), and a bias of the stated size is seen in at least 90 %."""
+@pytest.mark.parametrize("R", [30, 400])
+def test_the_stated_false_alarm_rate_and_power_hold(R):
+    """At a rate of 20 %, of 1,000 right estimators 80 to 240 are called biased (Bonferroni over dependent tests keeps it
+    below 200; a binomial count of rate 0.2 exceeds 240 with chance 1e-3, and the seed is fixed); and the very bias that
+    the verdict says it would have seen is seen in at least 97 % of 300 runs, when 99 % is what it says."""
     rng = np.random.default_rng(2)
-    alarms, seen = 0, 0
-    for _ in range(400):
-        draws = EXACT + rng.standard_normal((400, 3))
-        verdict = from_samples(draws, EXACT, false_alarm=0.05, worth_seeing=10)
-        alarms += verdict.kind == "BIASED"
-        detectable = 0.99 * 4.2 / np.sqrt(400)  # along a gradient of length 0.99, in its own units
-        seen += (
-            from_samples(draws + detectable * EXACT / 0.98, EXACT, false_alarm=0.05, worth_seeing=10).kind == "BIASED"
+    options = {"false_alarm": 0.2, "worth_seeing": 10}
+    verdict = [from_samples(EXACT + rng.standard_normal((R, 3)), EXACT, **options) for _ in range(1000)]
+    assert 80 <= sum(each.kind == "BIASED" for each in verdict) <= 240
+    seen = 0
+    for _ in range(300):
+        draws = EXACT + rng.standard_normal((R, 3))
+        stated = (
+            float(from_samples(draws, EXACT, false_alarm=1e-9, worth_seeing=100).detail.split("%")[0].split()[-1]) / 100
         )
-    assert alarms <= 34 and seen >= 360
+        shifted = draws - draws.mean(0) + EXACT + rng.standard_normal(3) / np.sqrt(R)  # a fresh mean, the same spread
+        seen += from_samples(shifted + stated * EXACT, EXACT, false_alarm=1e-9, worth_seeing=100).kind == "BIASED"
+    assert seen >= 291
 
 
 def test_a_mean_of_the_wrong_shape_or_not_finite_is_invalid():
     assert from_mean(np.zeros((2, 3)), np.zeros((3, 2))).kind == "INVALID"
     assert from_mean(np.array([np.inf, 0.0]), np.array([1.0, 0.0])).kind == "INVALID"
+    assert from_mean(np.array([1.0, 0.0]), np.array([np.nan, 0.0])).kind == "INVALID"
+
+
+def test_what_is_not_a_number_or_tiny_never_passes():
+    assert not compare("dx", np.ones(2), np.array([1.0, np.nan])).ok
+    assert not compare("dx", np.array([np.inf, 1.0]), np.ones(2)).ok
+    assert not compare("dx", np.array([1e-200]), np.array([-1e-200])).ok
+    assert not compare("dx", np.array([1e-30], np.float32), np.array([-1e-30], np.float32)).ok
+    assert from_mean(np.array([1e-17, 0.0]), np.zeros(2)).kind == "UNBIASED"
+    assert from_mean(np.array([1e-3, 0.0]), np.zeros(2)).kind == "BIASED"
+
+
+def test_numeric_methods_refuse_what_would_mislead_them():
+    with pytest.raises(InputError, match="dropped the imaginary part"):
+        complex_step(lambda arrays: np.abs(arrays["x"]).sum(), {"x": np.ones(2)})
+    np.testing.assert_allclose(central(lambda a: (a["x"] ** 2).sum(), {"x": np.array([1, 2])})["x"], [2, 4], rtol=1e-9)
+    arrays, gradient = {"x": np.ones(3)}, {"x": np.full(3, 2.0)}
+    assert taylor_order(lambda a: 2 * a["x"].sum(), arrays, gradient, {"x": np.arange(3.0)}) == np.inf
+
+
+def test_wrong_code_fails_the_suite_itself(monkeypatch):
+    """A wrong op, a wrong identity and a wrong objective come out as failed results, with their explanation."""
+    right = ops.sigmoid
+    monkeypatch.setattr(ops, "sigmoid", lambda x: (right(x)[0], lambda dy: 2 * right(x)[1](dy)))
+    failed = [result for result in suite.op_results() if not result.ok]
+    assert len(failed) == 2
+    assert all("factor 2" in result.explanation for result in failed)
+    monkeypatch.undo()
+    assert not equal("1 = 2", np.ones(3), 2 * np.ones(3)).ok and not equal("1 = 0", np.ones(3), np.zeros(3), scale=1).ok
+    true_kl = categorical.kl
+    monkeypatch.setattr(
+        categorical, "kl", lambda *logits: (true_kl(*logits)[0], lambda d: (-true_kl(*logits)[1](d)[0], None))
+    )
+    assert not any(
+        result.ok
+        for result in suite.objective_results()
+        if "complex step" in result.check and "analytic" in result.subject
+    )
+
+
+def test_the_suite_is_complete():
+    """Every level, every op, every row of the table is in it."""
+    results = list(suite.op_results()) + list(suite.objective_results())
+    assert {r.level for r in results} == {1}
+    source = inspect.getsource(suite.results)
+    for part in (
+        "op_results",
+        "identity_results",
+        "objective_results",
+        "sampler_results",
+        "relation_results",
+        "TABLE.values()",
+    ):
+        assert part in source
 
 
 def test_toys_are_objectives_like_any_other():

@@ -117,26 +117,42 @@ def test_too_many_states_are_evaluated_by_sampling(monkeypatch):
 @pytest.mark.parametrize(("wrong", "words"), [
     ({"estimator": "reinforcement"}, "estimator: expected one of exact, reinforce"),
     ({"estimator": "reinforce_loo", "S": 1}, "S: reinforce_loo needs at least 2 samples, got 1"),
-    ({"N": 0}, "N: expected at least 1, got 0"),
+    ({"N": 0}, "N: expected at least 1, a whole number, got 0"),
+    ({"epochs": 1.5}, "epochs: expected at least 1, a whole number, got 1.5"),
+    ({"hidden": 128}, "hidden: expected a tuple of sizes"),
+    ({"S": 3}, "S: exact visits every state"),
     ({"K": -3}, "K: expected at least 1"),
     ({"epochs": 0}, "epochs: expected at least 1"),
     ({"batch": 0}, "batch: expected at least 1"),
-    ({"hidden": (8, 0)}, "hidden: expected sizes"),
+    ({"hidden": (8, 0)}, "hidden: expected a tuple of sizes"),
     ({"seed": -1}, "seed: expected at least 0"),
-    ({"lr": 0.0}, "lr > 0"),
-    ({"lr": float("nan")}, "lr > 0"),
-    ({"beta": -1.0}, "beta >= 0"),
+    ({"lr": 0.0}, "lr: expected a step size above 0, got 0"),
+    ({"lr": float("nan")}, "lr: expected a step size above 0, got nan"),
+    ({"beta": -1.0}, "beta: expected a weight of at least 0, got -1"),
     ({"optimiser": "lbfgs"}, "optimiser: expected adam or sgd"),
     ({"hyper": {"tau": 1.0}}, "tau: not a hyper-parameter of exact, which has none"),
-    ({"N": 8, "K": 10}, r"10\*\*8 = 100000000 joint states.*GB.*reinforce_loo or gumbel_softmax"),
+    ({"N": 8, "K": 10}, r"10\*\*8 = 100000000 joint states.*GiB.*reinforce_loo or gumbel_softmax"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_used_are_refused(wrong, words):
     with pytest.raises(InputError, match=words):
         Settings(**wrong)
 
 
+def test_tunables_learn_and_validation_is_the_validation_splits():
+    run = fit(DIGITS, Settings("reinforce_ema", **SHORT))
+    assert 30 < run.params["omega"]["baseline"] < 50  # a moving average of some 40 nats, from 0
+    assert run.history["validation"][-1] == evaluate(run.params, DIGITS.validation.x).negative_elbo
+    rebar = fit(DIGITS, Settings("rebar", **SHORT | {"epochs": 5}))
+    assert rebar.params["omega"]["eta"] != 1 and rebar.params["omega"]["log_tau"] != np.float32(np.log(0.5))
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    with pytest.raises(InputError, match=r"gradient of psi.w: expected shape \(2, 3\), got \(3, 2\)"):
+        SGD({"psi": {"w": np.zeros((2, 3))}}, 0.1).step({"psi": {"w": np.zeros((3, 2))}})
+
+
 def test_a_diverging_run_stops_in_words():
-    with pytest.raises(InputError, match=r"diverged in epoch \d+ .* lr = 1e\+30 is too large"):
+    with pytest.raises(InputError, match=r"diverged in epoch \d+ .* lr = 1e\+30"):
         fit(DIGITS, Settings(**SHORT | {"epochs": 20}, lr=1e30, optimiser="sgd"))
 
 
@@ -145,5 +161,5 @@ def test_nan_data_stop_in_words():
 
     x = DIGITS.train.x.copy()
     x[5, 7] = np.nan
-    with pytest.raises(InputError, match=r"expected pixels x in \[0, 1\], got nan"):
+    with pytest.raises(InputError, match=r"data: expected pixels in \[0, 1\], got nan"):
         fit(replace(DIGITS, train=replace(DIGITS.train, x=x)), Settings(**SHORT))

@@ -10,12 +10,30 @@ suite         the whole verification; identities and estimators are its parts; r
 
 from dvae_np.check.differences import Comparison, central, compare, complex_step, relative_error, taylor_order
 from dvae_np.check.enumeration import every_code, expectation, gumbel_nodes, moments, tiled
+from dvae_np.check.judging import judge, judge_samples
 from dvae_np.check.problems import lookup_table, polynomial
 from dvae_np.check.report import Report, Result
 from dvae_np.check.verdicts import Verdict, from_mean, from_samples
 
 __all__ = [
-    "Comparison", "Report", "Result", "Verdict", "central", "compare", "complex_step", "every_code", "expectation",
-    "from_mean", "from_samples", "gumbel_nodes", "lookup_table", "moments", "polynomial", "relative_error",
-    "taylor_order", "tiled",
+    "Comparison",
+    "Report",
+    "Result",
+    "Verdict",
+    "central",
+    "compare",
+    "complex_step",
+    "every_code",
+    "expectation",
+    "from_mean",
+    "from_samples",
+    "gumbel_nodes",
+    "judge",
+    "judge_samples",
+    "lookup_table",
+    "moments",
+    "polynomial",
+    "relative_error",
+    "taylor_order",
+    "tiled",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dvae_np.arrays import InputError
 from dvae_np.check.hints import hint
 
 COMPLEX_STEP = 1e-12  # errors to expect in float64, as `relative_error` measures them
@@ -25,19 +26,27 @@ def complex_step(loss, arrays, h=1e-20):
         gradients[name] = np.empty(array.shape)
         for i in np.ndindex(array.shape):
             array[i] += 1j * h
-            gradients[name][i] = loss(arrays).imag / h
+            gradients[name][i] = _imaginary(loss(arrays)) / h
             array[i] = array[i].real
     return gradients
 
 
 def complex_step_along(loss, arrays, direction, h=1e-20):
     """The derivative along one direction (a dict like `arrays`): one evaluation, whatever the number of parameters."""
-    return loss({name: array + 1j * h * direction[name] for name, array in arrays.items()}).imag / h
+    return _imaginary(loss({name: array + 1j * h * direction[name] for name, array in arrays.items()})) / h
+
+
+def _imaginary(value):
+    if not np.iscomplexobj(value):
+        raise InputError(
+            "complex step: the loss dropped the imaginary part (abs, .real or a cast to float on the way?)"
+        )
+    return value.imag
 
 
 def central(loss, arrays, h=6e-6):
     """The gradient by central differences, (loss(x + h) - loss(x - h)) / 2h, of error O(h^2) + O(eps / h) [Eq. 1.9]."""
-    arrays = {name: np.array(array) for name, array in arrays.items()}
+    arrays = {name: np.array(array, np.float64) for name, array in arrays.items()}
     gradients = {}
     for name, array in arrays.items():
         gradients[name] = np.empty(array.shape)
@@ -54,24 +63,44 @@ def central(loss, arrays, h=6e-6):
 def taylor_order(loss, arrays, gradients, direction, steps=(2e-2, 1e-2, 5e-3, 2.5e-3)):
     """The order in h of |loss(x + h d) - loss(x) - h <gradient, d>|, which is 2 for a right gradient [Eq. 1.10].
 
-    A gradient that is wrong anywhere along d leaves a remainder of order 1.
+    A gradient that is wrong anywhere along d leaves a remainder of order 1. Infinite where the loss is affine along d.
     """
     start, slope = loss(arrays), sum((gradients[name] * direction[name]).sum() for name in arrays)
     remainders = [
         abs(loss({name: array + h * direction[name] for name, array in arrays.items()}) - start - h * slope)
         for h in steps
     ]
+    if max(remainders) < 1e-13 * (abs(start) + max(steps) * abs(slope)):
+        return np.inf  # the loss is affine along d, and the slope is right
     return float(np.polyfit(np.log(steps), np.log(remainders), 1)[0])
 
 
 def relative_error(analytic, numeric):
-    """|a - n| / (|a| + |n|) of whole arrays [Eq. 1.11]: 0 is equal, 1 is opposite or unrelated.
+    """|a - n| / (|a| + |n|) of whole arrays [Eq. 1.11]: 0 is equal, 1 is opposite; infinite where either is not finite.
 
     An absolute tolerance would pass a small gradient of the wrong sign; a ratio entry by entry would fail a tiny entry
     that is right.
     """
-    norms = np.linalg.norm(analytic) + np.linalg.norm(numeric)
-    return float(np.linalg.norm(analytic - numeric) / norms) if norms > 0 else 0.0
+    analytic, numeric = np.asarray(analytic, np.float64), np.asarray(numeric, np.float64)
+    if not (np.isfinite(analytic).all() and np.isfinite(numeric).all()):
+        return np.inf
+    scale = max(np.max(np.abs(analytic), initial=0), np.max(np.abs(numeric), initial=0))
+    if scale == 0:
+        return 0.0
+    analytic, numeric = analytic / scale, numeric / scale  # so that squares of tiny entries do not underflow
+    return float(np.linalg.norm(analytic - numeric) / (np.linalg.norm(analytic) + np.linalg.norm(numeric)))
+
+
+def ratio_and_cosine(analytic, numeric):
+    """How long the analytic gradient is along the numeric one, and the cosine between them."""
+    if not (analytic.any() and numeric.any()):
+        return (0.0, 0.0) if numeric.any() else (np.inf, 0.0)
+    size = np.max(np.abs(analytic)), np.max(np.abs(numeric))  # taken out, so that no square underflows
+    a, n = analytic / size[0], numeric / size[1]
+    product = float((a * n).sum())
+    return product / float((n**2).sum()) * float(size[0] / size[1]), product / float(
+        np.linalg.norm(a) * np.linalg.norm(n)
+    )
 
 
 @dataclass(frozen=True)
@@ -101,16 +130,15 @@ def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
     if analytic.shape != numeric.shape:
         what = f"shape {analytic.shape}, expected {numeric.shape}"
         return Comparison(name, np.inf, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
-    if not np.isfinite(analytic).all():
-        worst = tuple(int(i) for i in np.argwhere(~np.isfinite(analytic))[0])
-        return Comparison(name, np.inf, tolerance, f"analytic is {analytic[worst]} at {worst}")
+    for which, array in (("analytic", analytic), ("numeric", numeric)):
+        if not np.isfinite(array).all():
+            worst = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            return Comparison(name, np.inf, tolerance, f"{which} is {array[worst]} at {worst}")
     error = relative_error(analytic, numeric)
     if error <= tolerance:
         return Comparison(name, error, tolerance, "")
     worst = np.unravel_index(np.argmax(abs(analytic - numeric)), numeric.shape)
-    norms = np.linalg.norm(analytic) * np.linalg.norm(numeric)
-    cosine = (analytic * numeric).sum() / norms if norms > 0 else 0.0
-    ratio = (analytic * numeric).sum() / (numeric**2).sum() if numeric.any() else np.inf
+    ratio, cosine = ratio_and_cosine(analytic, numeric)
     what = (
         f"relative error {error:.2g}; worst at {tuple(int(i) for i in worst)}: analytic {analytic[worst]:.6g}, "
         f"numeric {numeric[worst]:.6g}; ratio {ratio:.4g}, cosine {cosine:.4f}"

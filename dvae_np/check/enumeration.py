@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect
+from dvae_np.arrays import InputError, count_states, expect
 from dvae_np.categorical import joint_states, log_prob
 from dvae_np.coupling import intervals
 from dvae_np.ops import log_softmax
@@ -30,9 +30,9 @@ def every_code(logits, S):
     """
     expect("logits", logits, (1, "N", "K"))
     _, N, K = logits.shape
+    if count_states(N * S, K) > MOST_OUTCOMES:
+        raise InputError(f"every_code: (K**N)**S = ({K}**{N})**{S} outcomes are more than {MOST_OUTCOMES}")
     M = K**N
-    if M**S > MOST_OUTCOMES:
-        raise InputError(f"every_code: (K**N)**S = {M}**{S} = {M**S} outcomes are more than {MOST_OUTCOMES}")
     states = joint_states(N, K)
     logq, _ = log_prob(logits, states[:, None])  # (M, 1)
     chosen = joint_states(S, M).T  # (S, T): which state each sample is in

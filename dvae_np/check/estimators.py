@@ -53,17 +53,20 @@ def target(row, logits, f, S):
     return enumeration.multi_sample_bound(logits, f, S) if row.owns_kl else enumeration.expectation(logits, f)
 
 
-def estimator_results(row):
-    """Yield every `Result` on one row of the table."""
+def estimator_results(row, mistakes=None):
+    """Yield every `Result` on one row of the table.
+
+    mistakes: a function (row, logits, f, exact, S) that returns the means that known mistakes would have, for the hints.
+    """
     rng = np.random.default_rng(SEED)
     yield contract(row, rng)
     yield zero_sum(row, rng)
     if not row.noise:
         yield from without_noise(row, rng)
     elif {"u", "v"} & set(row.noise):
-        yield from integrated(row, rng)
+        yield from integrated(row, rng, mistakes)
     else:
-        yield from enumerated(row, rng)
+        yield from enumerated(row, rng, mistakes)
     if row.tunes == "variance":
         yield variance_gradient(row, rng)
     if row.unbiased and row.noise:
@@ -87,25 +90,27 @@ def contract(row, rng):
             row.estimate(logits[[b]], vae.reconstruction(theta, x[[b]]), *(array[:, [b]] for array in noise), **hyper)
             for b in range(B)
         ]
-        arrays = [estimate.value, estimate.dlogits, *estimate.dtheta.values(), *(dict(estimate.domega).values())]
         close = 1e-4 if dtype is np.float32 else 1e-12
+        whole = [estimate.dlogits]
+        if estimate.value is not None:
+            whole += [estimate.value, *estimate.dtheta.values(), *dict(estimate.domega).values()]
         conditions = {
-            "shape": estimate.value.shape == (B,) and estimate.dlogits.shape == logits.shape,
-            "dtype": all(array.dtype == dtype for array in arrays),
+            "shape of dlogits": estimate.dlogits.shape == logits.shape,
+            "shape of value": estimate.value is None or estimate.value.shape == (B,),
+            "dtype": all(array.dtype == dtype for array in whole),
+            "not finite": all(np.isfinite(array).all() for array in whole),
             "inputs changed": all(np.array_equal(*pair) for pair in zip(given, (logits, *noise), strict=True)),
             "two calls differ": np.array_equal(estimate.dlogits, again.dlogits),
             "examples mixed": differences.relative_error(
-                estimate.dlogits, np.concatenate([one.dlogits for one in alone])
-            )
-            < close,
-            "dtheta not the batch's sum": all(
+                estimate.dlogits, np.concatenate([one.dlogits for one in alone])) < close,
+            "dtheta not the batch's sum": estimate.dtheta is None or all(
                 differences.relative_error(estimate.dtheta[name], sum(one.dtheta[name] for one in alone)) < close
                 for name in theta
             ),
-        }
+        }  # fmt: skip
         broken += [f"{what} ({np.dtype(dtype).name})" for what, holds in conditions.items() if not holds]
     check = "shapes, dtype (float32, float64), purity, independent examples"
-    return Result(0, row.name, check, "ok" if not broken else ", ".join(broken), not broken)
+    return Result(0, row.name, check, "ok" if not broken else "INVALID (" + ", ".join(broken) + ")", not broken)
 
 
 def zero_sum(row, rng):
@@ -115,7 +120,7 @@ def zero_sum(row, rng):
     logits = rng.standard_normal((B, N, K))
     f = vae.reconstruction(vae.parameters(rng, D, N, K, (7,), np.float64)["theta"], rng.random((B, D)))
     estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **defaults(row, N, K))
-    scale = abs(estimate.value).max() + abs(estimate.dlogits).max()
+    scale = abs(estimate.dlogits).max() + (0 if estimate.value is None else abs(estimate.value).max())
     return equal("dlogits sum to zero over K", estimate.dlogits.sum(-1), np.zeros((B, N)), scale, row.name)
 
 
@@ -155,7 +160,7 @@ def objective_for(row, rng, N, K):
     return {"linear": rng.standard_normal((1, N, K))}, lambda theta: problems.polynomial(w, 3, theta["linear"])
 
 
-def enumerated(row, rng):
+def enumerated(row, rng, mistakes=None):
     """Level 2: exact means of value, dlogits and dtheta over every outcome of the drawn codes, and exact variance."""
     N, K = sizes(row, 2, 3)
     logits = rng.standard_normal((1, N, K))
@@ -169,10 +174,10 @@ def enumerated(row, rng):
     }[row.noise[0]]
     for S in (1,) if row.noise == ("e",) else range(row.fewest_samples, samples(row, 3) + 1):
         noise, weights = outcomes(logits, S)
-        yield from means(row, 2, logits, theta, objective, S, (noise,), weights, hyper)
+        yield from means(row, 2, logits, theta, objective, S, (noise,), weights, hyper, mistakes=mistakes)
 
 
-def integrated(row, rng):
+def integrated(row, rng, mistakes=None):
     """Level 3: the same over Gumbel noise, by quadrature with the nodes doubled; a bias gets its sign and its size.
 
     Where u leads to a code and one or more v are second draws given that code, the estimate must be a sum of a function of
@@ -193,7 +198,7 @@ def integrated(row, rng):
             yield structure(row, logits, objective(theta), hyper, outcomes, weights, winner)
         noise = tuple(outcomes[name] for name in row.noise)
         variance = additive_variance(row, logits, objective(theta), noise, weights, winner, hyper)
-        yield from means(row, 3, logits, theta, objective, 1, noise, weights, hyper, variance)
+        yield from means(row, 3, logits, theta, objective, 1, noise, weights, hyper, variance, mistakes)
 
 
 def quadrature(row, logits, f, nodes, hyper):
@@ -253,7 +258,7 @@ def additive_variance(row, logits, f, noise, weights, winner, hyper):
     return float(total)
 
 
-def means(row, level, logits, theta, objective, S, noise, weights, hyper, variance=None):
+def means(row, level, logits, theta, objective, S, noise, weights, hyper, variance=None, mistakes=None):
     """Weighted means of value, dlogits and dtheta against the target's, and the exact variance of dlogits."""
     T, K = len(weights), logits.shape[-1]
     expected = derivatives(row, logits, theta, objective, S)
@@ -263,11 +268,13 @@ def means(row, level, logits, theta, objective, S, noise, weights, hyper, varian
     variance = float(spread.sum()) if variance is None else variance
     how, tolerance = ("enumerated", verdicts.ENUMERATION) if level == 2 else ("quadrature", QUADRATURE)
     known = {"sizes": {"S": S, "N": logits.shape[1], "K": K}, "q": np.exp(log_softmax(logits)[0])[0]}
+    if mistakes:
+        known["instead"] = mistakes(row, logits, objective(theta), expected["dlogits"][0], S)
     verdict = verdicts.from_mean(mean, expected["dlogits"][0], how, tolerance, **known)
     where = f"N={logits.shape[1]}, K={K}, S={S}, {T} outcomes"
     yield _as_claimed(level, row, f"dlogits: mean, {where}; variance {variance:.3g}", verdict)
-    if row.gradient_of_f == "relaxed" and not row.unbiased:
-        return  # its value is that of another, relaxed objective
+    if estimate.value is None or (row.gradient_of_f == "relaxed" and not row.unbiased):
+        return  # it gives the gradient alone, or its value is that of another, relaxed objective
     verdict = worst_of(
         verdicts.from_mean(enumeration.moments(weights, estimate.value)[0], expected["value"][0], how, tolerance),
         *(verdicts.from_mean(enumeration.moments(weights, estimate.dtheta[name])[0], expected[name][0], how, tolerance)

@@ -14,13 +14,14 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
     """
     if analytic.shape != numeric.shape:
         return "it has the shape of the transpose" if analytic.shape == numeric.shape[::-1] else ""
-    if not analytic.any():
+    if np.linalg.norm(analytic) <= CLOSE * np.linalg.norm(numeric):
         return "it is zero everywhere: is a path cut, or the score not multiplied by f?"
     for what, other in (instead or {}).items():
         if _close(analytic, other):
             return f"it equals {what}"
     if numeric.any():
-        ratio = (analytic * numeric).sum() / (numeric**2).sum()
+        size = np.max(np.abs(numeric))
+        ratio = float((analytic / size * (numeric / size)).sum() / ((numeric / size) ** 2).sum())
         if _close(analytic, ratio * numeric):
             return named_factor(ratio, sizes) or f"it is right but for a factor {ratio:.6g}"
     if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
@@ -28,23 +29,31 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
     if q is not None and q.shape == numeric.shape:
         excess = (analytic - numeric) / np.maximum(q, np.finfo(q.dtype).tiny)
         if _close(excess, np.broadcast_to(excess.mean(-1, keepdims=True), excess.shape)):
-            return "it differs by a multiple of q: the second term of the softmax Jacobian, -q <q, dq>, is missing"
+            return (
+                "it differs by a multiple of q: the second term of the softmax Jacobian, -q <q, dq>, or the score's -q, is "
+                "missing"
+            )
     return ""
 
 
 def named_factor(ratio, sizes=None, slack=CLOSE):
     """What a constant factor between a gradient and the right one may come from; "" where none fits within `slack`."""
-    named = {-1.0: "-1: a flipped sign", 2.0: "2", 0.5: "1/2", -2.0: "-2", -0.5: "-1/2"}
+    named = [(-1.0, "-1: a flipped sign"), (2.0, "2"), (0.5, "1/2"), (-2.0, "-2"), (-0.5, "-1/2")]
+    own = "the baseline includes its own sample, or S stands where S - 1 belongs"
     for name, size in (sizes or {}).items():
         if size == 1:
             continue
-        mean = ": a mean where the gradient sums, or the reverse" if name.isupper() else ""
-        named |= {float(size): f"{name} = {size}{mean}", 1 / size: f"1/{name} = 1/{size}{mean}"}
         if name == "S":
-            own = "the baseline includes its own sample, or S stands where S - 1 belongs"
-            named |= {1 - 1 / size: f"1 - 1/S: {own}", size / (size - 1): "S/(S-1): S - 1 stands where S belongs"}
-    nearest = min(named, key=lambda factor: abs(ratio - factor))
-    return f"it is right but for a factor {named[nearest]}" if abs(ratio - nearest) <= slack * abs(nearest) else ""
+            named = [
+                (1 - 1 / size, f"1 - 1/S: {own}"),
+                (size / (size - 1), "S/(S-1): S - 1 stands where S belongs"),
+                *named,
+            ]
+        mean = ": a mean where the gradient sums, or the reverse" if name.isupper() else ""
+        named += [(float(size), f"{name} = {size}{mean}"), (1 / size, f"1/{name} = 1/{size}{mean}")]
+    nearest = min(abs(ratio - factor) for factor, _ in named)
+    fitting = [words for factor, words in named if abs(ratio - factor) <= min(slack * abs(factor), nearest + CLOSE)]
+    return "it is right but for a factor " + "; or ".join(fitting) if fitting else ""
 
 
 def _close(a, b):

@@ -44,6 +44,33 @@ def identity_results():
     negative_elbo = TABLE["exact"].estimate(logits, f).value + kl
     yield equal("negative ELBO = -log p(x) + KL(q || posterior)", negative_elbo, gap - log_evidence)
 
+    yield from sampled_objective(rng)
+
+
+def sampled_objective(rng):
+    """The whole objective by leave-one-out, averaged over every outcome of its codes, has the gradients of the exact one."""
+    B, D, K = 2, 5, 3
+    x = (rng.random((B, D)) < 0.4).astype(float)
+    params = vae.parameters(rng, D, 1, K, (4,), np.float64)
+    exact = vae.negative_elbo(params, x, TABLE["exact"], lambda _: (), beta=0.7)
+    logits, _ = vae.encoder(params["psi"], x)
+    q = ops.softmax(logits)[0][:, 0]  # (B, K)
+    mean = {part: dict.fromkeys(params[part], 0) for part in params}
+    for codes in categorical.joint_states(2 * B, K):  # two samples of each example
+        z = codes.reshape(2, B, 1)
+        probability = q[np.arange(B), z[..., 0]].prod()
+        loss = vae.negative_elbo(params, x, TABLE["reinforce_loo"], lambda _, z=z: (z,), beta=0.7)
+        for part, gradients in loss.gradients.items():
+            for name, gradient in gradients.items():
+                mean[part][name] = mean[part][name] + probability * gradient
+    for part, arrays in params.items():
+        left, right = (
+            np.concatenate([tree[part][name].ravel() for name in arrays]) for tree in (mean, exact.gradients)
+        )
+        yield equal(
+            f"mean over codes: the exact gradient, all of {part}", left, right, subject="objective (reinforce_loo)"
+        )
+
 
 def sampler_results():
     """The samplers draw from q: exactly on a grid of uniforms, and within the noise of 100,000 draws."""
@@ -63,7 +90,7 @@ def sampler_results():
     noise = categorical.gumbel(u)[0, :, 0, 0]
     for name, draws, law in (
         ("sampler codes", np.eye(K)[draw(rng, many, 1, ("z",))[0][0]], q),
-        ("sampler gumbel_max", np.eye(K)[categorical.gumbel_max(logits, u)[0]], q),
+        ("sampler gumbel_max", np.eye(K)[categorical.gumbel_max(many, u)[0]], q),
         (
             "gumbel noise",
             np.stack([noise, (noise - np.euler_gamma) ** 2], -1),

@@ -15,6 +15,10 @@ def lookup_table(table):
     gradient in it shows which weight every state was given. Relaxed codes raise InputError: a table has no slope.
     """
     K = table.shape[-1]
+    if any(size != K for size in table.shape[1:]):
+        raise InputError(
+            f"lookup_table: expected axes of one size K, but for a first one of examples, got {table.shape}"
+        )
 
     def f(z):
         if not is_codes(z):

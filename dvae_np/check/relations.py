@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np import categorical, concrete
 from dvae_np.arrays import draw
-from dvae_np.check import enumeration, problems
+from dvae_np.check import differences, enumeration, problems
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
@@ -20,6 +20,7 @@ def relation_results():
     yield from among_sets(rng)
     yield from among_binary(rng)
     yield from among_gumbels(rng)
+    yield from surrogates(rng)
     yield from exact_up_to_degree(rng)
     yield from three_kls(rng)
 
@@ -118,6 +119,11 @@ def among_gumbels(rng):
     yield equal("affine f: straight-through is Gumbel-Softmax",
                 estimate("straight_through_gumbel", logits, affine, u, tau=0.6),
                 estimate("gumbel_softmax", logits, affine, u, tau=0.6), subject="straight_through_gumbel")  # fmt: skip
+    path = differences.complex_step(
+        lambda a: TABLE["gumbel_softmax"].estimate(a["logits"], f, u, tau=0.6).value.sum(), {"logits": logits}
+    )["logits"]
+    yield equal("the complex step of its own value, u fixed", estimate("gumbel_softmax", logits, f, u, tau=0.6), path,
+                subject="gumbel_softmax")  # fmt: skip
     yield equal("affine f: exact, no variance", estimate("muprop", logits, affine, z),
                 estimate("exact", logits, affine), subject="muprop")  # fmt: skip
     yield equal("equal temperatures: straight-through",
@@ -152,6 +158,37 @@ def _marginal(weights, conditional, direct, t):
     error = float(np.abs(np.array(left) - right).max())
     check = "over its code, the law of plain noise (7 points, differences)"
     yield Result(4, "conditional_gumbel", check, f"error {error:.0e}", error < 1e-9, error)
+
+
+def surrogates(rng):
+    """Each straight-through estimator is the gradient of a surrogate in which f's slope at the hard code is a constant."""
+    B, N, K, S = 5, 2, 3, 4
+    logits, f = rng.standard_normal((B, N, K)), problems.polynomial(rng.standard_normal((2, N, K)), 3)
+    u, v, w = draw(rng, logits, S, ("u", "v", "v"))
+    z = categorical.gumbel_max(logits, u)
+    hard = np.eye(K)[z]
+    slope = f(hard)[1](np.full((S, B), 1 / S))[0]  # f' at the codes, (S, B, N, K)
+    shifts = (
+        np.where(hard > 0, logits.max(-1, keepdims=True), np.minimum(logits, logits.max(-1, keepdims=True) - 0.4))
+        - logits
+    )
+    middle = np.log((softmax(logits)[0] + hard) / 2) - logits
+    given = [categorical.conditional_gumbel(logits, z, noise)[0] - logits for noise in (v, w)]
+    cases = {
+        "straight_through_gumbel": ((u,), {"tau": 0.6}, lambda a: softmax((a + categorical.gumbel(u)) / 0.6)[0]),
+        "straight_through": ((z,), {"tau": 1.3}, lambda a: softmax(a / 1.3)[0]),
+        "gapped_straight_through": ((z,), {"tau": 0.6, "gap": 0.4}, lambda a: softmax((a + shifts) / 0.6)[0]),
+        "gumbel_rao": ((z, v, w), {"tau": 0.6}, lambda a: sum(softmax((a + shift) / 0.6)[0] / 2 for shift in given)),
+        "reinmax": ((z,), {"tau": 1.0}, lambda a: 2 * softmax(a + middle)[0] - softmax(a)[0] / 2),
+    }
+    for name, (noise, hyper, soft) in cases.items():
+
+        def surrogate(arrays, soft=soft):
+            return (slope * soft(arrays["logits"])).sum()
+
+        numeric = differences.complex_step(surrogate, {"logits": logits})["logits"]
+        found = estimate(name, logits, f, *noise, **hyper)
+        yield equal("the surrogate's complex step, f cubic", found, numeric, subject=name)
 
 
 def exact_up_to_degree(rng):

@@ -11,6 +11,7 @@ from dvae_np.check.hints import hint, named_factor
 ENUMERATION = 1e-12  # error to expect of an enumerated mean in float64
 FALSE_ALARM = 1e-4  # probability that a right estimator is called biased
 POWER = 0.99  # probability of seeing a bias of the stated size
+FEWEST, FEWEST_STILL = 30, 1000  # draws below which no verdict is given; the latter where they do not vary
 WORTH_SEEING = 0.05  # a test that would miss a relative bias of this size is called inconclusive
 
 
@@ -39,14 +40,17 @@ def bias_along(mean, exact):
 def from_mean(mean, exact, how="enumerated", tolerance=ENUMERATION, **known):
     """The verdict on an estimator whose mean is known without sampling error.
 
-    mean, exact: arrays of one shape. how: the word for how the mean was found. known: what `hints.hint` may use.
+    mean, exact: arrays of one shape; where exact is zero everywhere the tolerance is an absolute one.
+    how: the word for how the mean was found. known: what `hints.hint` may use.
     """
     mean, exact = np.asarray(mean), np.asarray(exact)
     if mean.shape != exact.shape:
         return Verdict("INVALID", f"shape {mean.shape}, expected {exact.shape}", np.inf, hint(mean, exact, **known))
-    if not np.isfinite(mean).all():
-        return Verdict("INVALID", f"{int((~np.isfinite(mean)).sum())} of {mean.size} entries are not finite", np.inf)
-    error = relative_error(mean, exact)
+    for which, array in (("", mean), ("exact ", exact)):
+        if not np.isfinite(array).all():
+            count = int((~np.isfinite(array)).sum())
+            return Verdict("INVALID", f"{count} of {array.size} {which}entries are not finite", np.inf)
+    error = relative_error(mean, exact) if exact.any() else float(np.max(np.abs(mean), initial=0))
     if error <= tolerance:
         return Verdict("UNBIASED", f"{how}, {error:.0e}", error)
     off = float(np.linalg.norm(mean - exact) / np.linalg.norm(exact)) if exact.any() else np.inf
@@ -60,17 +64,23 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     draws: (R, ...), the estimator's gradient R times, by whatever program. exact: (...), the exact gradient.
 
     Every entry and the component along the exact gradient get a two-sided z-test; all together they raise a false alarm
-    with probability `false_alarm` at most (Bonferroni; the mean of R draws is taken as normal). The relative bias that
-    would have been seen with probability `power` is stated: that bounds what the test may have missed along the
-    gradient. Where it exceeds `worth_seeing`, the verdict is INCONCLUSIVE and says how many draws are needed.
+    with probability `false_alarm` at most (Bonferroni over Student's t with R - 1 degrees of freedom). That holds for draws
+    near enough to normal that R of them average to normal ones: rare, large values need many draws, so fewer than 30, or
+    fewer than 1,000 that do not vary at all, are INCONCLUSIVE. The relative bias along the gradient that would have been
+    seen with probability `power` is stated: it bounds what the test may have missed in that direction. Where it exceeds
+    `worth_seeing`, the verdict is INCONCLUSIVE and says about how many draws are needed.
     """
-    from scipy.stats import norm
+    from scipy.stats import norm, t
 
     draws, exact = np.asarray(draws), np.asarray(exact)
     if draws.ndim == 0 or draws.shape[1:] != exact.shape:
         return Verdict("INVALID", f"draws of shape {draws.shape}, expected (R, ...) with {exact.shape} each", np.inf)
-    if len(draws) < 2 or not exact.any():
-        raise InputError(f"draws: expected at least 2 and a gradient that is not zero, got {len(draws)} draws")
+    if not exact.any():
+        raise InputError("exact: expected a gradient that is not zero everywhere, relative to which a bias is stated")
+    if not np.isfinite(exact).all():
+        return Verdict("INVALID", "the exact gradient is not finite", np.inf)
+    if len(draws) < FEWEST:
+        return Verdict("INCONCLUSIVE", f"about {FEWEST} draws needed at the least, got {len(draws)}", np.inf)
     if not np.isfinite(draws).all():
         return Verdict("INVALID", f"{int((~np.isfinite(draws)).sum())} of {draws.size} numbers are not finite", np.inf)
 
@@ -82,18 +92,26 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     standard_error = tested.std(0, ddof=1) / np.sqrt(R)
     rounding = 1e-12 * np.append(np.full(exact.size, np.linalg.norm(exact)), 1.0)
     z = np.abs(deviation) / np.maximum(standard_error, rounding)
-    limit = norm.isf(false_alarm / (2 * len(z)))
+    limit = t.isf(false_alarm / (2 * len(z)), R - 1)
     seen = float((limit + norm.isf(1 - power)) * max(standard_error[-1], rounding[-1]))
+    if R < FEWEST_STILL and ((standard_error <= rounding) & (z > limit)).any():
+        return Verdict("INCONCLUSIVE", f"about {FEWEST_STILL} draws needed where they do not vary, got {R}", np.inf)
 
     mean = flat.mean(0).reshape(exact.shape)
     error = relative_error(mean, exact)
     if z.max() > limit:
         factor = along.mean()
         scaled = np.abs(flat.mean(0) - factor * exact.ravel()) / np.maximum(standard_error, rounding)[:-1]
-        words = named_factor(factor, known.get("sizes"), 4 * standard_error[-1]) if scaled.max() < limit else ""
+        words = (
+            named_factor(factor, known.get("sizes"), 4 * standard_error[-1] / abs(factor))
+            if scaled.max() < limit
+            else ""
+        )
         detail = f"{factor - 1:+.1%} along the gradient, {z.max():.1f} standard errors, {R} draws"
         return Verdict("BIASED", detail, error, words)
     if seen > worth_seeing:
         needed = int(np.ceil(R * (seen / worth_seeing) ** 2))
         return Verdict("INCONCLUSIVE", f"about {needed} draws needed to see a bias of {worth_seeing:.0%}", error)
-    return Verdict("NO BIAS FOUND", f"a bias above {seen:.1%} would have been seen, {R} draws", error)
+    return Verdict(
+        "NO BIAS FOUND", f"a bias above {seen:.1%} along the gradient would have been seen, {R} draws", error
+    )

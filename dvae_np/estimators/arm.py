@@ -25,6 +25,7 @@ def arm(logits, f, e):
     p = sigmoid(logits[..., 1] - logits[..., 0])[0]  # (B, N)
     pair = np.stack([e > 1 - p, e < p]).astype(int)  # (2, S, B, N)
     fz, f_backward = f(pair.reshape(-1, *e.shape[1:]))
+    expect("fz", fz, (2 * len(e), len(logits)))
     fz = fz.reshape(2, *e.shape[:2])  # (2, S, B)
     dphi = ((fz[0] - fz[1])[..., None] * (e - 0.5)).mean(0)  # (B, N)
     _, dtheta = f_backward(np.full_like(fz, 0.5 / len(e)).reshape(-1, len(logits)))

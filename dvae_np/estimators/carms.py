@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.coupling import pair_probability
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 from dvae_np.ops import softmax
@@ -24,6 +24,7 @@ def carms(logits, f, coupled):
     S, (B, N, K) = len(coupled), logits.shape
     q, _ = softmax(logits)
     fz, f_backward = f(coupled)  # (S, B)
+    expect("fz", fz, coupled.shape[:2])
     drawn = q[np.arange(B, like=coupled)[:, None], np.arange(N, like=coupled), coupled]  # (S, B, N)
     pair = pair_probability(q, coupled).astype(q.dtype)  # (S, S, B, N)
     differ = (coupled[:, None] != coupled) & (pair > 0)  # a drawn pair is possible, but for rounding

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.categorical import conditional_gumbel, gumbel, log_prob
 from dvae_np.estimators.estimate import Estimate, expect_uniforms
 from dvae_np.ops import log_softmax, softmax
@@ -33,6 +33,7 @@ def controlled(logits, f, c, u, v):
 
     z, zg, zt, zg_backward, zt_backward = perturbed(logits)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     _, c_zg_backward = c(zg)
     c_zt, c_zt_backward = c(zt)
     _, score_backward = log_prob(logits, z)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.categorical import gumbel_max
 from dvae_np.estimators.estimate import Estimate, expect_temperature, expect_uniforms
 from dvae_np.ops import softmax
@@ -22,6 +22,7 @@ def decoupled_straight_through(logits, f, u, *, tau_forward=1.0, tau_backward=1.
     expect_temperature("tau_backward", tau_backward)
     z = one_hot(gumbel_max(logits / tau_forward, u), logits.shape[-1], logits.dtype)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(u)))
     _, softmax_backward = softmax(logits / tau_backward)
     return Estimate(fz.mean(0), softmax_backward(dz.sum(0)) / tau_backward, dtheta)

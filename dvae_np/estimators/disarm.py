@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect
 from dvae_np.estimators.estimate import Estimate, expect_binary, expect_codes_drawn
 from dvae_np.ops import sigmoid
 
@@ -22,6 +22,7 @@ def disarm(logits, f, coupled):
     if len(coupled) != 2:
         raise InputError(f"S: disarm takes one antithetic pair, S = 2, got {len(coupled)}; carms takes more")
     fz, f_backward = f(coupled)  # (2, B)
+    expect("fz", fz, coupled.shape[:2])
     phi = logits[..., 1] - logits[..., 0]
     weight = sigmoid(np.where(phi.real > 0, phi, -phi))[0]  # (B, N)
     difference = (coupled[0] - coupled[1]).astype(weight.dtype)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError, one_hot
+from dvae_np.arrays import InputError, expect, one_hot
 from dvae_np.estimators.estimate import Estimate, expect_binary, expect_codes_drawn
 from dvae_np.ops import softmax
 
@@ -25,6 +25,7 @@ def double_cv(logits, f, z, *, omega):
     q, softmax_backward = softmax(logits)
     hard = one_hot(z, 2, q.dtype)  # (2, B, N, 2)
     fz, f_backward = f(hard)  # (2, B)
+    expect("fz", fz, hard.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 0.5))
     slope = 2 * dz  # f'(z_s)
     others = (slope[::-1] * (hard - q)).sum((-1, -2))  # <f'(other), z - q>, (2, B)

@@ -1,10 +1,11 @@
 """What every estimator returns, and what those that draw samples share."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, expect_codes
+from dvae_np.arrays import InputError, count_states, expect, expect_codes
 
 
 class Estimate(NamedTuple):
@@ -23,6 +24,17 @@ def expect_codes_drawn(logits, z, fewest=1):
     if len(z) < fewest:
         raise InputError(f"S: expected at least {fewest} samples, got {len(z)}")
     expect_codes("z", z, logits.shape[-1])
+
+
+def expect_few_states(name, N, K, B, most):
+    """Raise `InputError`, with the count, its cost and a way out, where K**N joint states are too many to visit."""
+    if (M := count_states(N, K)) > most:
+        count = f"{K}**{N}" + (f" = {M}" if M < math.inf else "")
+        raise InputError(
+            f"{name}: K**N = {count} joint states are more than {most}: f of all of them for {B} examples is "
+            f"{M * B * 4 / 2**30:.3g} GiB of numbers to compute, block by block, at every step; take fewer latents, or an "
+            "estimator that samples, as reinforce_loo or gumbel_softmax"
+        )
 
 
 def expect_uniforms(logits, u):

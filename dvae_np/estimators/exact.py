@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, total
+from dvae_np.arrays import expect, total
 from dvae_np.categorical import joint_states
-from dvae_np.estimators.estimate import Estimate
+from dvae_np.estimators.estimate import Estimate, expect_few_states
 from dvae_np.ops import embedding, log_softmax
 
 
@@ -21,13 +21,8 @@ def exact(logits, f, *, block=512, most_states=2**20):
     """
     expect("logits", logits, ("B", "N", "K"))
     B, N, K = logits.shape
+    expect_few_states("exact", N, K, B, most_states)
     M = K**N
-    if M > most_states:
-        gigabytes = M * B * logits.dtype.itemsize / 2**30
-        raise InputError(
-            f"exact: K**N = {K}**{N} = {M} joint states are more than {most_states} (f for all of them and {B} examples "
-            f"is {gigabytes:.3g} GB to compute); raise most_states, or sample: reinforce_loo, gumbel_softmax"
-        )
 
     logq, log_softmax_backward = log_softmax(logits)
     table = logq.transpose(1, 2, 0).copy()  # (N, K, B): log q of a state is an embedding of its codes

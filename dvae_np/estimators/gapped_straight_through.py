@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_temperature
 from dvae_np.ops import softmax
 
@@ -23,6 +23,7 @@ def gapped_straight_through(logits, f, z, *, tau=1.0, gap=1.0):
     top = logits.max(-1, keepdims=True)
     shifted = np.where(hard > 0, top, logits - np.maximum(logits + gap - top, 0))
     fz, f_backward = f(hard)  # (S, B)
+    expect("fz", fz, hard.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(z)))
     _, softmax_backward = softmax(shifted / tau)
     return Estimate(fz.mean(0), softmax_backward(dz).sum(0) / tau, dtheta)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError, one_hot
+from dvae_np.arrays import InputError, expect, one_hot
 from dvae_np.categorical import conditional_gumbel
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_temperature, expect_uniforms
 from dvae_np.ops import softmax
@@ -23,6 +23,7 @@ def gumbel_rao(logits, f, z, *v, tau=1.0):
     if not v:
         raise InputError("v: expected at least one array of uniforms after z, got none")
     fz, f_backward = f(one_hot(z, logits.shape[-1], logits.dtype))  # (S, B)
+    expect("fz", fz, z.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(z)))
     dlogits = 0
     for uniforms in v:

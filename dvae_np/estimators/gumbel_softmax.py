@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.categorical import gumbel
 from dvae_np.estimators.estimate import Estimate, expect_temperature, expect_uniforms
 from dvae_np.ops import softmax
@@ -21,5 +22,6 @@ def gumbel_softmax(logits, f, u, *, tau=1.0):
     expect_temperature("tau", tau)
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)  # (S, B, N, K)
     fz, f_backward = f(y)  # (S, B)
+    expect("fz", fz, y.shape[:2])
     dy, dtheta = f_backward(np.full_like(fz, 1 / len(u)))
     return Estimate(fz.mean(0), softmax_backward(dy).sum(0) / tau, dtheta)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 from dvae_np.ops import softmax
 
@@ -23,6 +24,7 @@ def local_expectation(logits, f, z):
     for n in range(N):
         replaced[:, n, ..., n] = np.arange(K, like=z)[:, None]
     fz, f_backward = f(replaced.reshape(-1, B, N))
+    expect("fz", fz, (S * N * K, B))
     F = fz.reshape(S, N, K, B).transpose(0, 3, 1, 2)  # (S, B, N, K)
     weight = np.broadcast_to(q.transpose(1, 2, 0) / (S * N), (S, N, K, B)).reshape(-1, B)
     _, dtheta = f_backward(weight)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 from dvae_np.ops import softmax
@@ -21,6 +21,7 @@ def muprop(logits, f, z):
     expect_codes_drawn(logits, z)
     q, softmax_backward = softmax(logits)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     at_mean, mean_backward = f(q[None])  # (1, B)
     slope = mean_backward(np.ones_like(at_mean))[0][0]  # (B, N, K)
     tangent = at_mean + (slope * (one_hot(z, q.shape[-1], q.dtype) - q)).sum((-1, -2))  # (S, B)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 from dvae_np.networks import mlp
@@ -22,6 +23,7 @@ def nvil(logits, f, z, *, omega, normalise=False):
     """
     expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     network = {name: omega[name] for name in ("w0", "b0", "w1", "b1")}
     C, network_backward = mlp(network, logits.reshape(len(logits), -1), tanh, data=True)  # (B, 1)
     signal = fz - omega["centre"] - C[:, 0]

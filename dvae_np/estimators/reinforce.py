@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
@@ -17,6 +18,8 @@ def reinforce(logits, f, z, *, baseline=0.0):
     """
     expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
+    expect("fz - baseline", fz - baseline, fz.shape)
     _, log_prob_backward = log_prob(logits, z)
     dlogits, _ = log_prob_backward((fz - baseline) / len(z))
     _, dtheta = f_backward(np.full_like(fz, 1 / len(z)))  # Monte Carlo [Eq. 5.1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
@@ -19,6 +20,7 @@ def reinforce_ema(logits, f, z, *, omega):
     """
     expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     _, log_prob_backward = log_prob(logits, z)
     dlogits, _ = log_prob_backward((fz - omega["baseline"]) / len(z))
     _, dtheta = f_backward(np.full_like(fz, 1 / len(z)))  # Monte Carlo [Eq. 5.1]

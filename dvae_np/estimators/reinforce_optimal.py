@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob, score
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
@@ -19,6 +20,7 @@ def reinforce_optimal(logits, f, z):
     expect_codes_drawn(logits, z, fewest=2)
     S = len(z)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     weight = (score(logits, z) ** 2).sum((-1, -2))  # (S, B)
     weight = weight + np.finfo(weight.dtype).tiny  # where q is certain the score is zero, and so is the gradient
     others = weight.sum(0) - weight

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_temperature
 from dvae_np.ops import softmax
 
@@ -21,6 +21,7 @@ def reinmax(logits, f, z, *, tau=1.0):
     expect_temperature("tau", tau)
     hard = one_hot(z, logits.shape[-1], logits.dtype)  # (S, B, N, K)
     fz, f_backward = f(hard)  # (S, B)
+    expect("fz", fz, hard.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(z)))
     middle = (softmax(logits / tau)[0] + hard) / 2
     _, softmax_backward = softmax(logits)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_temperature
 from dvae_np.ops import softmax
 
@@ -20,6 +20,7 @@ def straight_through(logits, f, z, *, tau=1.0):
     expect_codes_drawn(logits, z)
     expect_temperature("tau", tau)
     fz, f_backward = f(one_hot(z, logits.shape[-1], logits.dtype))  # (S, B)
+    expect("fz", fz, z.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(z)))
     _, softmax_backward = softmax(logits / tau)
     return Estimate(fz.mean(0), softmax_backward(dz.sum(0)) / tau, dtheta)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import one_hot
+from dvae_np.arrays import expect, one_hot
 from dvae_np.categorical import gumbel
 from dvae_np.estimators.estimate import Estimate, expect_temperature, expect_uniforms
 from dvae_np.ops import softmax
@@ -23,5 +23,6 @@ def straight_through_gumbel(logits, f, u, *, tau=1.0):
     _, softmax_backward = softmax(perturbed)
     z = one_hot(np.argmax(perturbed, axis=-1), logits.shape[-1], logits.dtype)
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(u)))
     return Estimate(fz.mean(0), softmax_backward(dz).sum(0) / tau, dtheta)

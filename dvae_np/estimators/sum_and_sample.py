@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
@@ -22,5 +23,6 @@ def sum_and_sample(logits, f, distinct):
     weight = np.exp(logq)  # (S, B)
     weight[-1] = np.maximum(1 - weight[:-1].sum(0), 0)
     fz, f_backward = f(distinct)
+    expect("fz", fz, distinct.shape[:2])
     _, dtheta = f_backward(weight)
     return Estimate((weight * fz).sum(0), log_prob_backward(weight * fz)[0], dtheta)

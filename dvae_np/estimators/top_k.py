@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.categorical import joint_states, log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
@@ -33,5 +34,6 @@ def top_k(logits, f, distinct):
     weight = np.exp(logq)
     weight[-1] = np.maximum(1 - weight[:-1].sum(0), 0)  # the mass of all the rest
     fz, f_backward = f(z)
+    expect("fz", fz, z.shape[:2])
     _, dtheta = f_backward(weight)
     return Estimate((weight * fz).sum(0), log_prob_backward(weight * fz)[0], dtheta)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
@@ -27,6 +27,7 @@ def unordered_set(logits, f, distinct, *, baseline=True):
     logq, log_prob_backward = log_prob(logits, distinct)
     q = np.exp(logq)  # (S, B)
     fz, f_backward = f(distinct)
+    expect("fz", fz, distinct.shape[:2])
 
     floored = np.maximum(np.exp(logq.astype(np.float64)), 1e-100)  # of states with no mass, ratios keep their limits
     without = {removed: set_probability(floored, removed).astype(q.dtype) for removed in _removals(S)}

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 from dvae_np.ops import log_softmax
@@ -27,6 +27,7 @@ def vimco(logits, f, z, *, mean="geometric", prior_logits=None):
         raise InputError(f"mean: expected geometric or arithmetic, got {mean!r}")
     S, (_, N, K) = len(z), logits.shape
     fz, f_backward = f(z)  # (S, B)
+    expect("fz", fz, z.shape[:2])
     logq, logq_backward = log_prob(logits, z)
     logp = -N * math.log(K) if prior_logits is None else log_prob(prior_logits + 0 * logits, z)[0]
     logw = logp - fz - logq

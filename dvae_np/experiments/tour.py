@@ -35,6 +35,8 @@ def tour(out, say=print, progress=lambda description, total: None):
         runs[name] = [fit(data, Settings(estimator=name, seed=seed, **MODEL, **options), bar) for seed in SEEDS]
         if bar:
             bar.close()
+        seconds = sum(run.seconds for run in runs[name])
+        say(f"   {name}: {len(SEEDS)} seeds of {MODEL['epochs']} epochs in {seconds:.1f} s")
     record = {
         "command": "python -m dvae_np tour",
         "data": str(data),

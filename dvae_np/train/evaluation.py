@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import draw
+from dvae_np.arrays import count_states, draw
 from dvae_np.categorical import joint_states, kl, log_prob
 from dvae_np.estimators import TABLE
 from dvae_np.networks import encoder
@@ -37,7 +37,7 @@ def evaluate(params, x, rng=None, S=100):
     """
     N, K, _ = params["theta"]["table"].shape
     chunks = [x[start : start + CHUNK] for start in range(0, len(x), CHUNK)]
-    if K**N <= MOST_STATES:
+    if count_states(N, K) <= MOST_STATES:
         parts, method = [_visited(params, chunk, N, K) for chunk in chunks], f"exact, {K**N} states"
     else:
         rng = np.random.default_rng(0) if rng is None else rng

@@ -1,5 +1,6 @@
 """The training loop: mini-batches, epochs, history."""
 
+import math
 import time
 from dataclasses import asdict, dataclass, field
 
@@ -8,6 +9,7 @@ import numpy as np
 from dvae_np import vae
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
+from dvae_np.estimators.estimate import expect_few_states
 from dvae_np.train.evaluation import MOST_STATES, evaluate
 from dvae_np.train.optimisers import SGD, Adam
 
@@ -34,13 +36,12 @@ class Settings:
         if self.estimator not in TABLE:
             raise InputError(f"estimator: expected one of {', '.join(TABLE)}, got {self.estimator!r}")
         row = TABLE[self.estimator]
-        for name in ("N", "K", "S", "batch", "epochs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise InputError(f"seed: expected at least 0, got {self.seed}")
-        if any(size < 1 for size in self.hidden):
-            raise InputError(f"hidden: expected sizes of at least 1, got {self.hidden}")
+        for name in ("N", "K", "S", "batch", "epochs", "seed"):
+            value, least = getattr(self, name), int(name != "seed")
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name}: expected at least {least}, a whole number, got {value!r}")
+        if not isinstance(self.hidden, tuple) or any(not isinstance(size, int) or size < 1 for size in self.hidden):
+            raise InputError(f"hidden: expected a tuple of sizes of at least 1, got {self.hidden!r}")
         if row.noise and self.S < row.fewest_samples:
             raise InputError(f"S: {self.estimator} needs at least {row.fewest_samples} samples, got {self.S}")
         if self.S > row.most_samples:
@@ -49,14 +50,14 @@ class Settings:
             raise InputError(f"K: {self.estimator} is for binary latents, K = 2, got {self.K}")
         if row.owns_kl and self.beta != 1:
             raise InputError(f"beta: {self.estimator}'s bound contains the KL with weight 1, got beta = {self.beta}")
-        if not row.noise and self.K**self.N > MOST_STATES:
-            raise InputError(
-                f"{self.estimator}: K**N = {self.K}**{self.N} = {self.K**self.N} joint states are more than {MOST_STATES}; "
-                f"f for a batch of {self.batch} would be {self.K**self.N * self.batch * 4 / 2**30:.3g} GB to compute at "
-                "every step; take fewer latents, or an estimator that samples, as reinforce_loo or gumbel_softmax"
-            )
-        if not (self.lr > 0 and self.beta >= 0):
-            raise InputError(f"lr and beta: expected lr > 0 and beta >= 0, got {self.lr} and {self.beta}")
+        if not row.noise:
+            expect_few_states(self.estimator, self.N, self.K, self.batch, MOST_STATES)
+            if self.S != 1:
+                raise InputError(f"S: {self.estimator} visits every state and takes no samples, got S = {self.S}")
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"lr: expected a step size above 0, got {self.lr}")
+        if not 0 <= self.beta < math.inf:
+            raise InputError(f"beta: expected a weight of at least 0, got {self.beta}")
         if self.optimiser not in ("adam", "sgd"):
             raise InputError(f"optimiser: expected adam or sgd, got {self.optimiser!r}")
         if self.kl != "analytic" and (self.kl not in vae.RELAXED_KL or self.estimator != "gumbel_softmax"):
@@ -105,20 +106,36 @@ def fit(data, settings, progress=None):
 
     options = {"beta": settings.beta, "kl": settings.kl, **row.hyper, **settings.hyper}
     history = {"loss": [], "validation": []}
+    if not (x.min() >= 0 and x.max() <= 1):
+        raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
     started = time.perf_counter()
     for epoch in range(settings.epochs):
         order = np.argsort(rng.random(len(x)))
         losses = []
         for start in range(0, len(x), settings.batch):
             batch = x[order[start : start + settings.batch]]
-            with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told so below, in words
-                loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, **options)
+            try:
+                with np.errstate(all="ignore"):  # a diverging run is told so in words
+                    loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, **options)
+            except InputError:
+                if np.isfinite(optimisers[0].vector).all():
+                    raise
+                raise diverged(epoch, history, settings) from None
             losses.append(float(loss.value) * len(batch))
         history["loss"].append(sum(losses) / len(x))
-        if not np.isfinite(history["loss"][-1]):
-            raise InputError(f"lr: training diverged in epoch {epoch + 1} (loss {history['loss'][-1]}); lr = {settings.lr} "
-                             "is too large")  # fmt: skip
-        history["validation"].append(evaluate(params, data.validation.x).negative_elbo)
+        with np.errstate(all="ignore"):
+            history["validation"].append(evaluate(params, data.validation.x).negative_elbo)
         if progress:
             progress(epoch, history["loss"][-1], history["validation"][-1])
+        if not np.isfinite([history["loss"][-1], history["validation"][-1]]).all():
+            raise diverged(epoch, history, settings)
     return Run(settings, params, history, time.perf_counter() - started)
+
+
+def diverged(epoch, history, settings):
+    """The error of a run whose parameters or losses are no longer finite."""
+    seen = ", ".join(f"{name} {values[-1]:.6g}" for name, values in history.items() if values)
+    return InputError(
+        f"lr: training diverged in epoch {epoch + 1}" + f" ({seen})" * bool(seen) + f"; a smaller step size than "
+        f"lr = {settings.lr} may help"
+    )

@@ -35,11 +35,11 @@ def read_mnist(data_dir=None):
     folder = Path(given) if given else cache_folder()
     paths = {}
     for name in SHA256:
-        candidates = [folder / name, folder / name.removesuffix(".gz")]
+        candidates = [folder / name, folder / name.removesuffix(".gz")] if given else [folder / name]
         paths[name] = next((path for path in candidates if path.is_file()), None)
         if paths[name] is None and given:
             raise InputError(f"data-dir: expected {name} (or without .gz) in {folder}, found none")
-        if paths[name] is None:
+        if not given and (paths[name] is None or hashlib.sha256(paths[name].read_bytes()).hexdigest() != SHA256[name]):
             paths[name] = download(name, folder)
     arrays = {name: read_idx(path) for name, path in paths.items()}
     splits = []
@@ -77,7 +77,7 @@ def read_idx(path):
 
 def download(name, folder, mirrors=MIRRORS):
     """Fetch one file into `folder`, trying each mirror; it gets its name only once its SHA-256 is right."""
-    import urllib.error  # only here: importing them takes as long as importing the rest of the package
+    import http.client  # only here: importing them takes as long as importing the rest of the package
     import urllib.request
 
     failures = []
@@ -85,7 +85,7 @@ def download(name, folder, mirrors=MIRRORS):
         try:
             with urllib.request.urlopen(mirror + name, timeout=30) as response:
                 body = response.read(2**25)
-        except (urllib.error.URLError, OSError) as error:
+        except (http.client.HTTPException, OSError) as error:  # URLError is an OSError
             failures.append(f"{mirror}: {error}")
             continue
         if (found := hashlib.sha256(body).hexdigest()) != SHA256[name]:

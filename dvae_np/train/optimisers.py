@@ -6,6 +6,8 @@ vector is then a step on the parameters.
 
 import numpy as np
 
+from dvae_np.arrays import InputError
+
 BLOCK = 2**15  # Adam reads and writes four vectors: blocks of this many entries stay in the cache
 
 
@@ -55,5 +57,11 @@ def flatten(params):
 
 
 def concatenated(tree, like):
-    """The arrays of `tree` that `like` has too, in the order of `like`, as one vector."""
+    """The arrays of `tree` that `like` has too, in the order of `like`, as one vector; shapes must agree."""
+    for group in like:
+        for name, array in like[group].items():
+            if tree[group][name].shape != array.shape:
+                raise InputError(
+                    f"gradient of {group}.{name}: expected shape {array.shape}, got {tree[group][name].shape}"
+                )
     return np.concatenate([tree[group][name].ravel() for group in like for name in like[group]])

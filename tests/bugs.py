@@ -1,0 +1,368 @@
+"""The bug bank: mistakes that were found in real code, each with the check that catches it and, often, one that does not.
+
+A `Bug` has `caught`, a function that makes the mistake and runs the check that claims to see it: what comes back must not be
+`ok`, and must say `words`. `missed` runs a check that the same mistake passes: that is why the other one is needed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dvae_np import categorical, concrete, ops, vae
+from dvae_np.arrays import draw, one_hot
+from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, lookup_table, polynomial
+from dvae_np.check.estimators import estimator_results
+from dvae_np.check.identities import equal
+from dvae_np.check.suite import check_op
+from dvae_np.estimators import TABLE, Estimate
+from dvae_np.estimators.control_variate import relaxed
+
+B, N, K, S = 5, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One mistake: where it was seen, the level of the check that catches it, and the two functions."""
+
+    name: str
+    seen_in: str
+    level: int
+    caught: Callable
+    words: str = ""
+    missed: Callable | None = None
+
+
+def rng():
+    return np.random.default_rng(21)
+
+
+def wrong_kl(sign=1.0, log_p=None):
+    """KL to the uniform prior, with the sign of its gradient or the prior's term to be got wrong."""
+
+    def kl(q_logits):
+        logq, _ = ops.log_softmax(q_logits)
+        q, ratio = np.exp(logq), logq - (-np.log(q_logits.shape[-1]) if log_p is None else log_p)
+        each = (q * ratio).sum(-1)
+        return each.sum(-1), lambda d: sign * d[:, None, None] * q * (ratio - each[..., None])
+
+    return kl
+
+
+def first_wrong(comparisons):
+    """Of several comparisons by one method, one that failed, or else the last."""
+    comparisons = [comparison for method, comparison in comparisons if method == "complex step"]
+    return next((comparison for comparison in comparisons if not comparison.ok), comparisons[-1])
+
+
+def gradient_of(op, **inputs):
+    return first_wrong(check_op(op, inputs, rng()))
+
+
+def uniform_kl_of_itself(log_p):
+    """KL(u || u) must be zero."""
+    value, _ = wrong_kl(log_p=log_p)(np.zeros((B, N, K)))
+    return equal("KL(u || u) = 0", value, np.zeros(B), scale=1)
+
+
+def elbo_identity(weight_of_kl):
+    """Negative ELBO against -log p(x) + KL(q || posterior), with the KL counted that many times."""
+    g = rng()
+    logits, x = g.standard_normal((B, N, K)), (g.random((B, 11)) < 0.4).astype(float)
+    f = vae.reconstruction(vae.parameters(g, 11, N, K, (7,), np.float64)["theta"], x)
+    states = categorical.joint_states(N, K)[:, None]
+    logq, log_joint = categorical.log_prob(logits, states)[0], -f(states)[0] - N * np.log(K)
+    evidence = np.log(np.exp(log_joint).sum(0))
+    gap = (np.exp(logq) * (logq - log_joint + evidence)).sum(0)
+    value = TABLE["exact"].estimate(logits, f).value + weight_of_kl * categorical.kl(logits)[0]
+    return equal("negative ELBO = -log p(x) + gap", value, gap - evidence)
+
+
+def relaxed_elbo():
+    """E[f(y)] + KL, by quadrature, beside the exact negative ELBO."""
+    logits, f = rng().standard_normal((1, 1, 3)), polynomial(rng().standard_normal((2, 1, 3)), 3)
+    nodes, weights, _ = enumeration.gumbel_nodes(logits, 140)
+    value = weights @ TABLE["gumbel_softmax"].estimate(enumeration.tiled(logits, len(weights)), f, nodes["u"]).value
+    return equal("relaxed objective = exact negative ELBO", np.array([value]), TABLE["exact"].estimate(logits, f).value)
+
+
+def plug_in_is_negative():
+    logits = 0.3 * rng().standard_normal((1, 1, 3))
+    nodes, weights, _ = enumeration.gumbel_nodes(logits, 140)
+    many = enumeration.tiled(logits, len(weights))
+    mean = weights @ concrete.plug_in_kl(many, nodes["u"], 2.0)[0][0]
+    return equal("a KL is its own absolute value", np.array([mean]), np.array([abs(mean)]))
+
+
+def enumerated_mean(estimate, samples=3, **known):
+    """The verdict on the exact mean of a score-function estimator (logits, f, z) -> dlogits."""
+    g = rng()
+    logits, f = g.standard_normal((1, N, K)), lookup_table(2 + g.standard_normal((K, K)))
+    z, weights = enumeration.every_code(logits, samples)
+    dlogits = estimate(enumeration.tiled(logits, len(weights)), f, z)
+    exact = TABLE["exact"].estimate(logits, f).dlogits[0]
+    return from_mean(enumeration.moments(weights, dlogits)[0], exact, sizes={"S": samples}, **known)
+
+
+def scored(logits, z, signal):
+    return (signal[..., None, None] * categorical.score(logits, z)).sum(0)
+
+
+def own_sample(logits, f, z):
+    fz, _ = f(z)
+    return scored(logits, z, fz - fz.mean(0)) / len(z)
+
+
+def ema_updated_first(logits, f, z, decay=0.9):
+    fz, _ = f(z)
+    baseline = decay * 1.7 + (1 - decay) * fz  # the new f is in it already
+    return scored(logits, z, fz - baseline) / len(z)
+
+
+def score_alone(logits, f, z):
+    return scored(logits, z, np.ones(z.shape[:2])) / len(z)
+
+
+def debiased_state(feed_back, steps):
+    """An exponential moving average with its start divided out, after some steps; fed back, it is divided out twice."""
+    state, decay, values = 0.0, 0.9, (2.0, 5.0, 3.0)[:steps]
+    for t, value in enumerate(values, 1):
+        state = decay * state + (1 - decay) * value
+        shown = state / (1 - decay**t)
+        state = shown if feed_back else state
+    weights = (1 - decay) * decay ** np.arange(steps)[::-1]
+    return equal("closed form", np.array([shown]), np.array([weights @ values / (1 - decay**steps)]))
+
+
+def no_tau(logits, f, u, *, tau=0.6):
+    y, backward = ops.softmax((logits + categorical.gumbel(u)) / tau)
+    fz, f_backward = f(y)
+    return Estimate(fz.mean(0), backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0), {})
+
+
+def path_at_fixed_noise(estimate, tau=0.6):
+    g = rng()
+    logits, u, f = g.standard_normal((B, N, K)), g.random((S, B, N, K)), polynomial(g.standard_normal((2, N, K)), 3)
+    numeric = complex_step(lambda a: estimate(a["logits"], f, u, tau=tau).value.sum(), {"logits": logits})["logits"]
+    return compare("dlogits", estimate(logits, f, u, tau=tau).dlogits, numeric, sizes={"tau": tau, "S": S})
+
+
+def gumbel_law(epsilon):
+    """z-tests of the noise's mean and variance, with `epsilon` inside both logarithms."""
+    u = rng().random(100_000)
+    noise = -np.log(-np.log(u + epsilon) + epsilon) if epsilon else categorical.gumbel(u)
+    draws = np.stack([noise, (noise - np.euler_gamma) ** 2], -1)
+    return from_samples(draws, np.array([np.euler_gamma, np.pi**2 / 6]))
+
+
+def control_variate(logits, f, u, v, *, omega, through_zt=True, conditional=categorical.conditional_gumbel):
+    """REBAR, with the derivative through zt or the law of zt to be got wrong."""
+    logq, logq_backward = ops.log_softmax(logits)
+    zg = logq + categorical.gumbel(u)
+    z = zg.argmax(-1)
+    zt, zt_backward = conditional(logits, z, v)
+    (fz, f_backward), share = f(z), 1 / len(u)
+    (_, zg_path), (c_zt, zt_path) = relaxed(f, zg, omega), relaxed(f, zt, omega)
+    dlogits = categorical.log_prob(logits, z)[1]((fz - c_zt) * share)[0]
+    dlogits = dlogits + logq_backward(zg_path(np.full_like(fz, share))[0].sum(0))
+    if through_zt:
+        dlogits = dlogits - zt_backward(zt_path(np.full_like(fz, share))[0])[0]
+    return Estimate(fz.mean(0), dlogits, f_backward(np.full_like(fz, share))[1])
+
+
+def unnormalised(logits, z, v):
+    """The conditional draw with the logits themselves where log q belongs."""
+    shift = np.log(np.exp(logits).sum(-1, keepdims=True))
+    log_e, winner = np.log(-np.log(v)), one_hot(z, K, v.dtype)
+    log_winner = (log_e * winner).sum(-1, keepdims=True)
+    _, backward = categorical.conditional_gumbel(logits, z, v)
+    gap = ops.softplus(log_e - ops.log_softmax(logits)[0] - shift - log_winner)[0]
+    return -log_winner - gap * (1 - winner), backward
+
+
+def unconditioned(logits, z, v):
+    """Plain perturbed logits where the conditional ones belong."""
+    logq, backward = ops.log_softmax(logits)
+    return logq + categorical.gumbel(v), lambda d: (backward(d.sum(0)), None, None)
+
+
+def rebar_mean(**wrong):
+    """The verdict on a REBAR's mean, by quadrature over independent u and v (N = 1, K = 2)."""
+    g = rng()
+    logits, f = g.standard_normal((1, 1, 2)), polynomial(g.standard_normal((2, 1, 2)), 3)
+    nodes, weights, _ = enumeration.gumbel_nodes(logits, 140)
+    i, j = (index.ravel() for index in np.indices((len(weights), len(weights))))
+    if "conditional" not in wrong:  # v counts given the winner of u: nodes of the same winner, at the same time
+        i = j = np.arange(len(weights))
+    both, v = (weights, nodes["v"]) if "conditional" not in wrong else (weights[i] * weights[j], nodes["u"][:, j])
+    omega = {"eta": np.array(0.8), "log_tau": np.array(-0.2)}
+    dlogits = control_variate(enumeration.tiled(logits, len(i)), f, nodes["u"][:, i], v, omega=omega, **wrong).dlogits
+    return from_mean(
+        enumeration.moments(both, dlogits)[0], TABLE["exact"].estimate(logits, f).dlogits[0], "quadrature", 1e-8
+    )
+
+
+def argmax_of_conditional(conditional):
+    """The conditional draw must win where it was told to."""
+    g = rng()
+    logits, v = 2 + g.standard_normal((B, N, K)), g.random((S, B, N, K))
+    (z,) = draw(g, logits, S, ("z",))
+    return equal("argmax is the given code", 1.0 * conditional(logits, z, v)[0].argmax(-1), 1.0 * z)
+
+
+def marginal_of_conditional(conditional):
+    """Over its code, a conditional draw has the law of plain perturbed logits: mean log q + Euler's constant."""
+    g = rng()
+    logits = enumeration.tiled(1 + g.standard_normal((1, 1, K)), 100_000)
+    (z,), v = draw(g, logits, 1, ("z",)), g.random((1, 100_000, 1, K))
+    perturbed = conditional(logits, z, v)[0][0, :, 0]
+    return from_samples(perturbed, ops.log_softmax(logits[:1])[0][0, 0] + np.euler_gamma, worth_seeing=1)
+
+
+def independent_examples(shared):
+    """Codes of two examples with the same logits agree with chance sum q^2, if their noise is their own."""
+    logits = np.zeros((2, 20_000, K))
+    z = draw(rng(), logits, 1, ("z",))[0][0]  # (2, N)
+    agree = (z[0] == (z[0] if shared else z[1])).astype(float)
+    return from_samples(agree[:, None], np.array([1 / K]), worth_seeing=0.2)
+
+
+def vimco_naive(fz):
+    """The bound without each weight, as log(e^total - e^w)."""
+    total = np.log(np.exp(-fz - (-fz).max(0)).sum(0)) + (-fz).max(0)
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(total - total) - np.exp(-fz - total)) + total - np.log(len(fz) - 1)
+
+
+def dominant_weight():
+    logw = np.array([[-500.0], [-900.0], [-900.0]])
+    rest = np.log(np.exp(logw[1:] + 900).sum(0)) - 900 - np.log(2)
+    return compare("bound without the largest weight", vimco_naive(-logw)[0], rest)
+
+
+def vimco_without_path():
+    """VIMCO's learning signal alone, without the derivative of the weights, by enumeration."""
+    g = rng()
+    logits, f, samples = g.standard_normal((1, N, K)), lookup_table(g.standard_normal((K, K))), 2
+    z, weights = enumeration.every_code(logits, samples)
+    many = enumeration.tiled(logits, len(weights))
+    whole = TABLE["vimco"].estimate(many, f, z).dlogits
+    logw = -f(z)[0] - categorical.log_prob(many, z)[0]
+    path = scored(many, z, np.exp(logw) / np.exp(logw).sum(0))
+    target = complex_step(lambda a: enumeration.multi_sample_bound(a["logits"], f, samples).sum(), {"logits": logits})
+    return from_mean(enumeration.moments(weights, whole - path)[0], target["logits"][0])
+
+
+def half_softmax(x):
+    q, _ = ops.softmax(x)
+    return q, lambda dy: q * dy
+
+
+class CachingLayer:
+    """A layer that keeps its input on the object: the next forward pass overwrites what backward needs."""
+
+    def forward(self, x):
+        self.x = x
+        return np.tanh(x)
+
+    def backward(self, dy):
+        return dy * (1 - np.tanh(self.x) ** 2)
+
+
+def two_forwards_then_backward():
+    layer, (x, other) = CachingLayer(), rng().standard_normal((2, 3, 4))
+    layer.forward(x)
+    layer.forward(other)
+    numeric = complex_step(lambda a: np.tanh(a["x"]).sum(), {"x": x})["x"]
+    return compare("dx", layer.backward(np.ones_like(x)), numeric)
+
+
+def normal_sample(mu, log_variance, noise):
+    """A sampler that takes e^(log variance) for the deviation; its backward pass belongs to it."""
+    deviation = np.exp(log_variance)
+    return mu + deviation * noise, lambda dy: (dy, dy * deviation * noise, None)
+
+
+def moments_of_sampler():
+    noise = rng().standard_normal(100_000)
+    draws, _ = normal_sample(np.full(100_000, 0.5), np.full(100_000, -1.0), noise)
+    return from_samples(np.stack([draws, (draws - 0.5) ** 2], -1), np.array([0.5, np.exp(-1.0)]))
+
+
+def mean_for_sum():
+    x = rng().standard_normal((7, 2))
+    return compare("dx", 2 * x, complex_step(lambda a: (a["x"] ** 2).mean(), {"x": x})["x"], sizes={"n": x.size})
+
+
+def broadcast_baseline(samples, batch):
+    """(S, B) minus a baseline (S,): subtracts along the wrong axis where S = B, and only there runs at all."""
+    g = rng()
+    logits, table = g.standard_normal((batch, N, K)), g.standard_normal((K, K))
+    (z,) = draw(g, logits, samples, ("z",))
+    fz = table[z[..., 0], z[..., 1]]
+    try:
+        signal = fz - fz.mean(1)
+    except ValueError as error:
+        return from_mean(np.array([np.nan]), np.array([1.0])), str(error)
+    return from_mean(signal.sum((0, 1)), (fz - fz.mean(1)[:, None]).sum((0, 1)), tolerance=np.inf), ""
+
+
+def wrong_row(name, estimate):
+    """The first result that fails when a row's function is replaced."""
+    failed = [result for result in estimator_results(replace(TABLE[name], estimate=estimate)) if not result.ok]
+    return failed[0] if failed else equal("nothing failed", np.zeros(1), np.zeros(1))
+
+
+def summed_over_batch(logits, f, z):
+    right = TABLE["reinforce_loo"].estimate(logits, f, z)
+    return right._replace(dlogits=np.broadcast_to(right.dlogits.sum(0), right.dlogits.shape).copy())
+
+
+def summed_over_samples(logits, f, z):
+    right = TABLE["reinforce_loo"].estimate(logits, f, z)
+    return right._replace(dlogits=right.dlogits * len(z))
+
+
+LOGITS = np.random.default_rng(22).standard_normal((B, N, K))
+
+BANK = [
+    Bug("KL gradient with flipped sign", "several categorical VAEs", 1,
+        lambda: gradient_of(wrong_kl(sign=-1.0), q_logits=LOGITS), "flipped sign"),
+    Bug("log q - 1/K for log q - log(1/K)", "a popular Gumbel-Softmax VAE", 4,
+        lambda: uniform_kl_of_itself(1 / K), "",
+        missed=lambda: gradient_of(wrong_kl(log_p=1 / K), q_logits=LOGITS)),
+    Bug("KL counted twice", "a DALL-E re-implementation", 4, lambda: elbo_identity(2), "worst at"),
+    Bug("KL missing", "a library's review thread", 4, lambda: elbo_identity(0), "worst at", missed=lambda: elbo_identity(1)),
+    Bug("discrete KL beside a relaxed reconstruction, called a bound", "many", 3, relaxed_elbo, "ratio"),
+    Bug("discrete log-probability at relaxed samples as a KL", "many", 3, plug_in_is_negative, "flipped sign"),
+    Bug("baseline includes its own sample", "common", 2, lambda: enumerated_mean(own_sample), "includes its own sample"),
+    Bug("moving average updated before it is used", "a large PyTorch library", 2,
+        lambda: enumerated_mean(lambda logits, f, z: ema_updated_first(logits, f, z), 1), "0.9"),
+    Bug("debiased moving average fed back into the state", "a deleted module of a large JAX library", 4,
+        lambda: debiased_state(True, 2), "worst at", missed=lambda: debiased_state(True, 1)),
+    Bug("score not multiplied by f", "an official paper repository's toy", 2,
+        lambda: enumerated_mean(score_alone), "zero everywhere"),
+    Bug("divided by S instead of S - 1", "common", 2, lambda: enumerated_mean(own_sample, 2), "S - 1"),
+    Bug("Gumbel-Softmax backward without 1/tau", "classic", 1, lambda: path_at_fixed_noise(no_tau), "tau = 0.6"),
+    Bug("temperature passed as the Gumbel sampler's epsilon", "a library", 5, lambda: gumbel_law(0.5), "BIASED",
+        missed=lambda: gumbel_law(0)),
+    Bug("derivative through the conditional sample dropped", "the RELAX authors' own PyTorch toy", 3,
+        lambda: rebar_mean(through_zt=False), "along the gradient", missed=rebar_mean),
+    Bug("conditional Gumbels with unnormalised logits", "common", 5,
+        lambda: marginal_of_conditional(unnormalised), "BIASED", missed=lambda: argmax_of_conditional(unnormalised)),
+    Bug("z-tilde not conditioned on the code", "official RELAX code", 4, lambda: argmax_of_conditional(unconditioned), "",
+        missed=lambda: rebar_mean(conditional=unconditioned)),
+    Bug("one noise matrix shared by the whole batch", "a well-known comparison repository", 5,
+        lambda: independent_examples(True), "BIASED", missed=lambda: independent_examples(False)),
+    Bug("naive log(e^total - e^w) in VIMCO", "common", 4, dominant_weight, "inf"),
+    Bug("VIMCO without the derivative of the weights", "common", 2, vimco_without_path, "along the gradient"),
+    Bug("softmax Jacobian without its second term", "classic", 1, lambda: gradient_of(half_softmax, x=LOGITS), ""),
+    Bug("sum over the batch", "classic", 0, lambda: wrong_row("reinforce_loo", summed_over_batch), "examples mixed"),
+    Bug("missing 1/S", "classic", 2, lambda: wrong_row("reinforce_loo", summed_over_samples), "S = 2"),
+    Bug("shared cache overwritten by a second forward pass", "class-based layers", 1, two_forwards_then_backward, "worst at"),
+    Bug("sampler with the wrong law and a matching backward", "a famous NumPy library", 5, moments_of_sampler, "BIASED",
+        missed=lambda: gradient_of(normal_sample, mu=LOGITS, log_variance=LOGITS / 2, noise=LOGITS[::-1].copy())),
+    Bug("loss is a mean where the gradient sums", "a famous ML library, open since 2017", 1, mean_for_sum, "n = 14"),
+    Bug("(S, B) minus (S,)", "NumPy", 0, lambda: broadcast_baseline(4, 5)[0], "not finite",
+        missed=lambda: broadcast_baseline(4, 4)[0]),
+]  # fmt: skip
