@@ -1,4 +1,4 @@
-"""The command line: python -m dvae_np tour | verify | train | estimators | bench."""
+"""The command line: python -m dvae_np tour | verify | train | compare | estimators | bench."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
+from dvae_np.estimators.estimate import expect_few_states
 from dvae_np.train.loop import Settings
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
@@ -134,6 +135,27 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
     )
     command.set_defaults(run=run_train)
 
+    command = commands.add_parser(
+        "compare",
+        help="bias, variance, evaluations and seconds of every estimator on a trained VAE",
+        description="Measures every estimator on the gradients of a VAE trained on the digits, small enough to know the exact "
+        "gradient: exactly where that can be enumerated, else with 95 %% intervals, at equal numbers of evaluations of f. With "
+        "--rule: what a gradient of a given error costs as the number of joint states grows, and where the exact one stops "
+        "paying.",
+    )
+    command.add_argument(
+        "--evaluations", type=int, default=12, metavar="E", help="of f, for each example (%(default)s)"
+    )
+    command.add_argument("--N", type=int, default=2, metavar="N", help="latents of the VAE (%(default)s)")
+    command.add_argument("--K", type=int, default=5, metavar="K", help="categories of each (%(default)s)")
+    command.add_argument(
+        "--rule", action="store_true", help="the practical rule, over models of up to 32,768 joint states"
+    )
+    command.add_argument(
+        "--out", type=Path, default=Path("runs/compare"), help="folder for figures and numbers (%(default)s)"
+    )
+    command.set_defaults(run=run_compare)
+
     command = commands.add_parser("estimators", help="the table of estimators, in Markdown")
     command.set_defaults(run=run_estimators)
 
@@ -232,6 +254,52 @@ def run_verify(options):
     if options.json:
         options.json.write_text(report.json() + "\n")
     return 1 if report.failed else 0
+
+
+def run_compare(options):
+    """`compare`"""
+    from tqdm import tqdm
+
+    from dvae_np import figures
+    from dvae_np.experiments import compare
+
+    if options.evaluations < 2 or options.N < 1 or options.K < 2:
+        raise InputError(
+            f"compare: expected E >= 2, N >= 1 and K >= 2, got {options.evaluations}, {options.N}, {options.K}"
+        )
+    expect_few_states("compare", options.N, options.K, 1, 4096)
+    make_folder(options.out)
+
+    def progress(rows):
+        return tqdm(rows, unit="model" if options.rule else "estimator", disable=None, leave=False)
+
+    if options.rule:
+        record = compare.practical_rule(progress)
+        for error in compare.RULE_ERRORS:
+            print(f"Milliseconds for a gradient of 100 digits with relative error {error:g}:\n")
+            print(compare.rule_table(record, error) + "\n")
+        drawings = {"rule.png": ((11, 4.2), figures.practical_rule, record)}
+    else:
+        record = compare.compare(options.evaluations, options.N, options.K, progress)
+        print(
+            f"{record['problem']}; about {record['evaluations']} evaluations of f for each gradient; errors are relative\n"
+        )
+        print(compare.comparison_table(record))
+        print(
+            "\nExact variance on a toy (cubic f, N=1, K=3; binary rows N=2), before and after learning the tunables:\n"
+        )
+        print(compare.learned_table(record))
+        drawings = {
+            "compare.png": ((11, 5.2), figures.comparison, record),
+            "sweep.png": ((8, 5.2), figures.sweep, record),
+        }
+    name = "rule.json" if options.rule else "compare.json"
+    (options.out / "data").mkdir(exist_ok=True)
+    (options.out / "data" / name).write_text(json.dumps(record, indent=1) + "\n")
+    for picture, drawing in drawings.items():
+        figures.save(options.out / picture, *drawing)
+    print(f"\nWritten to {options.out}: {', '.join(drawings)}, data/{name}")
+    return 0
 
 
 def run_estimators(options):

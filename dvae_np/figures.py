@@ -121,6 +121,69 @@ def overview(figure, histories, params, data):
     codes(right, params, data, columns=5)
 
 
+def comparison(figure, record):
+    """Bias against standard deviation, and total error against milliseconds, one mark an estimator."""
+    left, right = figure.subplots(1, 2)
+    for line in record["lines"]:
+        name, deviation = line["estimator"], line["variance"] ** 0.5
+        if name == "exact":
+            continue
+        mark = {key: STYLE[name][key] for key in ("color", "marker")} | {"linestyle": "", "markersize": 6}
+        left.errorbar(
+            max(line["bias"], 0.01), deviation, line["variance_half_width"] / (2 * deviation), **mark, label=name
+        )
+        right.plot(line["milliseconds"], (line["bias"] ** 2 + line["variance"]) ** 0.5, **mark)
+    exact = next(line for line in record["lines"] if line["estimator"] == "exact")
+    right.axvline(exact["milliseconds"], color="black", linewidth=1)
+    right.annotate("exact:\nno error", (exact["milliseconds"], 0.03), (4, 0), textcoords="offset points", fontsize=8)
+    left.set(xscale="log", yscale="log", xlabel="bias, relative (0.01: none)", ylabel="standard deviation, relative")
+    right.set(
+        xscale="log", yscale="log", xlabel="milliseconds for the gradient of 100 digits", ylabel="error, relative"
+    )
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=7, frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def sweep(figure, record):
+    """Total error against evaluations of f: unbiased estimators fall as 1/sqrt(S), biased ones stop at their bias."""
+    axes = figure.subplots()
+    for name, points in record["curves"].items():
+        errors = [(point["bias"] ** 2 + point["variance"]) ** 0.5 for point in points]
+        axes.plot(
+            [point["evaluations"] for point in points], errors, **STYLE[name], markersize=4, linewidth=1.2, label=name
+        )
+    axes.set(
+        xscale="log", yscale="log", xlabel="evaluations of f for each example", ylabel="error of the gradient, relative"
+    )
+    axes.set_ylim(0.01, 30)  # below it, estimators that draw without replacement have drawn all states
+    axes.minorticks_off()
+    ticks = (2, 4, 8, 16, 32, 64)
+    axes.set_xticks(ticks, map(str, ticks))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=7, frameon=False)
+
+
+def practical_rule(figure, record):
+    """Milliseconds to a given relative error against the number of joint states; where a line ends, bias ends it."""
+    panels = figure.subplots(1, len(record["errors"]), sharey=True)
+    for axes, error in zip(panels, record["errors"], strict=True):
+        states = [model["states"] for model in record["models"]]
+        axes.plot(states, [model["exact"] for model in record["models"]], **STYLE["exact"], linewidth=2, label="exact")
+        names = [name for name in record["models"][0] if isinstance(record["models"][0][name], dict)]
+        for name in names:
+            cost = [model[name]["milliseconds_to_error"][str(error)] for model in record["models"]]
+            cost = [np.nan if value is None else value for value in cost]
+            if not np.isnan(cost).all():
+                axes.plot(states, cost, **STYLE[name], markersize=4, linewidth=1.2, label=name)
+        axes.set(xscale="log", yscale="log", xlabel="joint states K^N", title=f"error {error:g}")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("ms for the gradient of 100 digits")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=7, frameon=False
+    )
+
+
 def mean_images(params, z):
     """The probability of each pixel given codes z (M, N): (M, D)."""
     a, _ = decoder(params["theta"], z[:, None])

@@ -9,8 +9,9 @@ import pytest
 
 from dvae_np import cli
 from dvae_np.check import Result, suite
+from dvae_np.check.estimators import defaults
 from dvae_np.estimators import TABLE
-from dvae_np.experiments import tour
+from dvae_np.experiments import compare, tour
 
 QUICK = ["--epochs", "3", "--K", "4", "--hidden", "16"]
 
@@ -48,6 +49,35 @@ def test_verify_fails_aloud(monkeypatch, capsys):
     monkeypatch.setattr(suite, "results", lambda: [wrong])
     assert run("verify") == 1
     assert "FAILED  op wrong, complex step: dx: right but for a factor 2" in capsys.readouterr().out
+
+
+def test_verify_judges_a_file_and_samples(tmp_path, capsys):
+    """Exit status 0 for a right estimator, 1 for a wrong one with its hint, 2 for what cannot be judged."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dvae_np import score\n"
+        "def right(logits, f, z):\n    fz, _ = f(z)\n"
+        "    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1)\n"
+        "def wrong(logits, f, z):\n    return right(logits, f, z) * (1 - 1 / len(z))\n"
+        "def odd(logits):\n    return logits\n"
+    )
+    assert run("verify", f"{file}:right") == 0 and "UNBIASED (enumerated" in capsys.readouterr().out
+    assert run("verify", f"{file}:wrong", "--json", tmp_path / "r.json") == 1
+    assert (
+        "includes its own sample" in capsys.readouterr().out and not json.loads((tmp_path / "r.json").read_text())["ok"]
+    )
+    exact = np.array([[0.5, -0.2, -0.3]])
+    np.save(tmp_path / "exact.npy", exact)
+    np.save(tmp_path / "draws.npy", exact + np.random.default_rng(0).standard_normal((50_000, 1, 3)))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    judged = ("verify", "--samples", tmp_path / "draws.npy", "--exact")
+    assert run(*judged, tmp_path / "exact.npy") == 0 and "NO BIAS FOUND" in capsys.readouterr().out
+    (tmp_path / "bad.py").write_text("1 / 0")
+    for refused in ((*judged, tmp_path / "objects.npy"), (*judged, tmp_path / "no.npy"), ("verify", "--samples", file),
+                    ("verify", f"{file}:odd"), ("verify", f"{file}:none"), ("verify", "nothing"),
+                    ("verify", f"{tmp_path / 'bad.py'}:f")):  # fmt: skip
+        assert run(*refused) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -143,6 +173,49 @@ def test_the_tour_runs_end_to_end(tmp_path, monkeypatch, capsys):
     assert written == {"tour.png", "reconstructions.png", "samples.png", "data"}
     for path in (tmp_path / "tour").glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_compare_measures_every_row(tmp_path, monkeypatch, capsys):
+    """With few replicates and steps; unbiased rows say so, biased ones have a bias, exact has neither error nor variance."""
+    for name, value in (("REPLICATES", 40), ("SWEEP_REPLICATES", 40), ("TUNING_STEPS", 2), ("IMAGES", 2)):
+        monkeypatch.setattr(compare, name, value)
+    assert run("compare", "--N", "1", "--K", "4", "--evaluations", "6", "--out", tmp_path) == 0
+    printed = capsys.readouterr().out
+    lines = {line["estimator"]: line for line in json.loads((tmp_path / "data" / "compare.json").read_text())["lines"]}
+    assert list(lines) == list(TABLE) and all(f"\n{name} " in printed for name in TABLE)
+    for name, line in lines.items():
+        assert line["evaluations"] <= 6 or name == "local_expectation", line
+        assert (line["bias"] == 0) == TABLE[name].unbiased or line["bias_from"] == "sampled"
+    assert lines["exact"]["variance"] == 0 and lines["local_expectation"]["variance"] < 1e-20  # one latent: exact
+    assert {path.name for path in tmp_path.iterdir()} == {"compare.png", "sweep.png", "data"}
+
+
+def test_the_practical_rule_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "TUNING_STEPS", 2)
+    monkeypatch.setattr(compare, "IMAGES", 2)
+    rule = compare.practical_rule
+    monkeypatch.setattr(compare, "practical_rule", lambda progress: rule(progress, problems=((1, 4), (2, 3))))
+    assert run("compare", "--rule", "--out", tmp_path) == 0
+    assert "cheapest" in capsys.readouterr().out and (tmp_path / "rule.png").exists()
+    for model in json.loads((tmp_path / "data" / "rule.json").read_text())["models"]:
+        for name in compare.RULE_ESTIMATORS:
+            cost = model[name]["milliseconds_to_error"]
+            reached = [cost[str(error)] for error in compare.RULE_ERRORS if cost[str(error)] is not None]
+            assert reached == sorted(reached)  # a smaller error never costs less
+
+
+def test_learned_tunables_lower_the_variance_and_equal_evaluations_are_equal():
+    """On a toy every variance is exact; on a small VAE, the model fixed, the moving average's is."""
+    for name, (before, after) in compare.learned_variances().items():
+        assert after < 0.95 * before, (name, before, after)
+    params, x = compare.trained_problem(1, 4, epochs=10)
+    x = x[:2]
+    for name, least in (("reinforce_ema", 0.5), ("nvil", 0.5)):
+        row, variances = TABLE[name], []
+        for hyper in (defaults(row, 1, 4), compare.tuned(row, params, x, 4, np.random.default_rng(0))):
+            line = compare.measure(row, params, x, 12, hyper, np.random.default_rng(1), 2000, timed=False)
+            variances.append(line["variance"])
+        assert variances[1] < least * variances[0], (name, variances)
 
 
 def test_as_a_process_without_a_terminal():

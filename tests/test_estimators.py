@@ -5,7 +5,7 @@ import pytest
 
 from dvae_np import vae
 from dvae_np.arrays import InputError, draw
-from dvae_np.check import enumeration, from_mean, lookup_table, polynomial
+from dvae_np.check import compare, complex_step, enumeration, from_mean, lookup_table, polynomial
 from dvae_np.check.estimators import defaults, estimator_results, samples, sizes
 from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo
 
@@ -177,3 +177,58 @@ def test_enumerated_mean_of_every_baseline():
         dlogits = reinforce(enumeration.tiled(logits, len(weights)), lookup_table(table), z, baseline=baseline).dlogits
         verdict = from_mean(enumeration.moments(weights, dlogits)[0], exact(logits, lookup_table(table)).dlogits[0])
         assert verdict.kind == "UNBIASED", verdict
+
+
+@pytest.mark.parametrize("mean", ["geometric", "arithmetic"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_vimco_survives_one_dominant_weight(mean, dtype):
+    """Log-weights -500, -900, -900: the bound is -500 - log 3, and the others' baselines are right to rounding."""
+    logits = np.zeros((1, 1, 3), dtype)
+    f = lookup_table(np.array([500.0, 900.0, 900.0], dtype))  # q and the uniform prior cancel
+    z = np.array([0, 1, 2])[:, None, None]
+    estimate = TABLE["vimco"].estimate(logits, f, z, mean=mean)
+    assert estimate.value[0] == pytest.approx(500 + np.log(3), rel=1e-6)
+    np.testing.assert_allclose(estimate.dtheta["table"], [1, 0, 0], atol=1e-30)
+    # Without the first sample the bound is -900: its stand-in is as light as the others. Without another one, the stand-in
+    # is nothing beside e^-500 (geometric) or half of it (arithmetic).
+    rest = 0 if mean == "geometric" else np.log(1.5)
+    signal = np.array([1 - (-500 - np.log(3) + 900), rest, rest], dtype)
+    expected = (signal[:, None] * (np.eye(3) - 1 / 3)).sum(0)
+    np.testing.assert_allclose(estimate.dlogits[0, 0], expected, rtol=1e-5, atol=1e-3)
+    assert np.isfinite(estimate.dlogits).all() and estimate.dlogits.dtype == dtype
+
+
+@pytest.mark.parametrize(("name", "options"), [("vimco", {"mean": "arithmetic"}), ("unordered_set", {"baseline": False}),
+                                               ("reinforce", {"baseline": -3.0})])  # fmt: skip
+def test_options_of_a_row_are_unbiased_too(name, options):
+    from dataclasses import replace
+
+    row = replace(TABLE[name], hyper=TABLE[name].hyper | options)
+    results = [result for result in estimator_results(row) if result.level < 5]
+    assert len(results) > 4 and all(result.ok for result in results)
+
+
+def test_nvils_tunables_descend_on_their_losses():
+    """The network and the centre on (f - c - C)^2 / 2, the variance on (variance - (f - c - C)^2)^2 / 2."""
+    rng = np.random.default_rng(10)
+    logits, table = rng.standard_normal((B, N, K)), rng.standard_normal((K, K))
+    (z,), omega = draw(rng, logits, S, ("z",)), defaults(TABLE["nvil"], N, K)["omega"]
+    omega["w1"] = rng.standard_normal(omega["w1"].shape)
+    domega = TABLE["nvil"].estimate(logits, lookup_table(table), z, omega=omega).domega
+    fz = table[z[..., 0], z[..., 1]]
+
+    def fit(arrays):
+        h = np.tanh(logits.reshape(B, -1) @ arrays["w0"] + arrays["b0"]) @ arrays["w1"] + arrays["b1"]
+        return ((fz - arrays["centre"] - h[:, 0]) ** 2 / 2).mean(0).sum()
+
+    fitted = {name: array for name, array in omega.items() if name != "variance"}
+    numeric = complex_step(fit, fitted)
+    for name in fitted:
+        comparison = compare(name, domega[name], numeric[name])
+        assert comparison.ok, comparison
+    residual = (
+        fz
+        - omega["centre"]
+        - (np.tanh(logits.reshape(B, -1) @ omega["w0"] + omega["b0"]) @ omega["w1"] + omega["b1"])[:, 0]
+    )
+    assert domega["variance"] == pytest.approx((omega["variance"] - residual**2).mean(0).sum(), rel=1e-12)

@@ -148,7 +148,7 @@ _ROWS = (
         noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Liang et al. 2018; Kool et al. 2020"),
     Row("unordered_set", "unordered set, without replacement", unordered_set,
         noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Kool, van Hoof & Welling 2020",
-        most_samples=10, hyper={"baseline": True}),
+        most_samples=8, hyper={"baseline": True}),
     Row("arm", "ARM", arm,
         noise=("e",), unbiased=True, evaluations="2 S", lesson=12, paper="Yin & Zhou 2019", binary=True),
     Row("disarm", "DisARM", disarm,

@@ -6,7 +6,7 @@ from dvae_np.arrays import InputError, expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 
-LARGEST_SET = 10  # the sum over orders runs over 2**S subsets
+LARGEST_SET = 8  # the sum over orders runs over 2**S subsets
 
 
 def unordered_set(logits, f, distinct, *, baseline=True):
@@ -18,7 +18,7 @@ def unordered_set(logits, f, distinct, *, baseline=True):
 
     logits: (B, N, K). distinct: S joint states drawn without replacement, codes (S, B, N); their order does not matter.
     R(s) = P(set without s | s removed) / P(set), and b_s = sum_t q(t) R_s(t) f(t), with s removed from the domain. (Kool, van
-    Hoof & Welling 2020.) With S = K**N states it is exact. Raises InputError for more than 10 states.
+    Hoof & Welling 2020.) With S = K**N states it is exact. Raises InputError for more than 8 states.
     """
     expect_codes_drawn(logits, distinct)
     S = len(distinct)
