@@ -129,9 +129,8 @@ def comparison(figure, record):
         if name == "exact":
             continue
         mark = {key: STYLE[name][key] for key in ("color", "marker")} | {"linestyle": "", "markersize": 6}
-        left.errorbar(
-            max(line["bias"], 0.01), deviation, line["variance_half_width"] / (2 * deviation), **mark, label=name
-        )
+        half_width = line["variance_half_width"] / max(2 * deviation, 1e-9)
+        left.errorbar(max(line["bias"], 0.01), deviation, half_width, **mark, label=name)
         right.plot(line["milliseconds"], (line["bias"] ** 2 + line["variance"]) ** 0.5, **mark)
     exact = next(line for line in record["lines"] if line["estimator"] == "exact")
     right.axvline(exact["milliseconds"], color="black", linewidth=1)

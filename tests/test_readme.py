@@ -8,18 +8,21 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+import bugs
 import numpy as np
 import pytest
 
 import dvae_np
+from dvae_np.check import judge
 from dvae_np.estimators import markdown_table
-from dvae_np.experiments import tour
+from dvae_np.experiments import compare, tour
 from dvae_np.experiments.bench import bench_table
 from dvae_np.train import Settings, evaluate, fit, load
 
 ROOT = Path(__file__).resolve().parents[1]
 README, EQUATIONS = (ROOT / "README.md").read_text(), (ROOT / "notebooks" / "README.md").read_text()
-TOUR, BENCH = (json.loads((ROOT / "figures" / "data" / name).read_text()) for name in ("tour.json", "bench.json"))
+RECORDS = ("tour.json", "bench.json", "rule.json")
+TOUR, BENCH, RULE = (json.loads((ROOT / "figures" / "data" / name).read_text()) for name in RECORDS)
 
 
 def between(name):
@@ -32,6 +35,39 @@ def test_the_table_of_estimators_is_the_packages():
 
 def test_the_measured_costs_are_the_recorded_ones():
     assert between("bench") == bench_table(BENCH, markdown=True)
+
+
+def test_the_practical_rule_is_the_recorded_one():
+    assert between("rule") == compare.rule_table(RULE, 0.3, markdown=True)
+    exact_up_to = {error: max((model["states"] for model in RULE["models"] if cheapest(model, error) == "exact"), default=0)
+                   for error in RULE["errors"]}  # fmt: skip
+    assert exact_up_to[0.1] == max(model["states"] for model in RULE["models"])  # what the README says of 10 %
+    assert 1000 <= exact_up_to[0.3] <= 10_000  # and of 30 %: some thousand
+    for model in RULE["models"]:  # and of relaxations
+        for name in ("gumbel_softmax", "straight_through_gumbel"):
+            assert model[name]["milliseconds_to_error"]["0.3"] is None
+
+
+def cheapest(model, error):
+    cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in compare.RULE_ESTIMATORS}
+    reached = {name: value for name, value in cost.items() if value is not None} | {"exact": model["exact"]}
+    return min(reached, key=reached.get)
+
+
+def test_the_bug_bank_is_as_large_as_the_readme_says():
+    assert f"{len(bugs.BANK)} mistakes from real code" in README
+
+
+def test_the_judged_example_says_what_the_readme_says(tmp_path):
+    code = re.search(r"```python\n(# my_file.*?)```", README, re.S).group(1)
+    namespace = {}
+    exec(code, namespace)  # the README's own example
+    report = str(judge(namespace["my_estimator"]))
+    assert "BIASED (-33.3% along the gradient, 33.3% in all, enumerated)" in report
+    assert (
+        "it is right but for a factor 1 - 1/S: the baseline includes its own sample, or S stands where S - 1 belongs"
+        in report
+    )
 
 
 def test_the_trained_numbers_are_the_recorded_ones():
@@ -49,7 +85,7 @@ def test_the_recorded_numbers_are_what_training_gives():
 
 
 def test_the_example_prints_what_it_says():
-    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+    code = re.search(r"```python\n(import numpy.*?)```", README, re.S).group(1)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code, {})  # the README's own example

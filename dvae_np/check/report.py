@@ -36,6 +36,11 @@ def columns(rows):
     return "\n".join(lines)
 
 
+def markdown_columns(rows):
+    """The same rows as a Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
+
+
 class Report:
     """All results of a verification; prints as a table, and `failed` lists what did not pass."""
 

@@ -102,11 +102,8 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     if z.max() > limit:
         factor = along.mean()
         scaled = np.abs(flat.mean(0) - factor * exact.ravel()) / np.maximum(standard_error, rounding)[:-1]
-        words = (
-            named_factor(factor, known.get("sizes"), 4 * standard_error[-1] / abs(factor))
-            if scaled.max() < limit
-            else ""
-        )
+        slack = 4 * standard_error[-1] / max(abs(factor), rounding[-1])
+        words = named_factor(factor, known.get("sizes"), slack) if scaled.max() < limit else ""
         detail = f"{factor - 1:+.1%} along the gradient, {z.max():.1f} standard errors, {R} draws"
         return Verdict("BIASED", detail, error, words)
     if seen > worth_seeing:

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 
 from dvae_np.categorical import joint_states
-from dvae_np.check.report import columns
+from dvae_np.check.report import columns, markdown_columns
 from dvae_np.estimators import TABLE
 from dvae_np.estimators.estimate import Estimate
 from dvae_np.networks import decoder_parameters
@@ -65,10 +65,7 @@ def bench_table(record, markdown=False):
         pairs = (f"{ms['pairs']:.0f} ms", f"{ms['pairs'] / ms['exact']:.0f}") if "pairs" in ms else ("not run", "")
         rows.append((str(ms["K"]), f"{ms['exact']:.1f} ms", f"{ms['bare']:.1f} ms", f"{ms['exact'] / ms['bare']:.2f}", *pairs,
                      f"{ms['peak_mb']:.0f} MB"))  # fmt: skip
-    if not markdown:
-        return columns(rows)
-    rows.insert(1, ("---",) * len(headings))
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown_columns(rows) if markdown else columns(rows)
 
 
 def every_pair(logits, f):

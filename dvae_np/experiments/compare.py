@@ -9,7 +9,7 @@ from dvae_np.arrays import draw
 from dvae_np.check import enumeration
 from dvae_np.check.estimators import additive_variance, defaults, samples
 from dvae_np.check.problems import polynomial
-from dvae_np.check.report import columns
+from dvae_np.check.report import columns, markdown_columns
 from dvae_np.estimators import TABLE
 from dvae_np.networks import encoder
 from dvae_np.train import SGD, Adam, Settings, fit, load
@@ -237,8 +237,8 @@ def learned_table(record):
     return columns(rows)
 
 
-def rule_table(record, error=0.3):
-    """The rule as text: milliseconds to that relative error, by estimator and number of joint states."""
+def rule_table(record, error=0.3, markdown=False):
+    """The rule as text, or as a Markdown table: milliseconds to that relative error, by estimator and joint states."""
     rows = [("N", "K", "joint states", "exact, ms", *RULE_ESTIMATORS, "cheapest")]
     for model in record["models"]:
         cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in RULE_ESTIMATORS} | {
@@ -248,7 +248,7 @@ def rule_table(record, error=0.3):
         cells = ["never" if cost[name] is None else f"{cost[name]:.3g}" for name in RULE_ESTIMATORS]
         rows.append((str(model["N"]), str(model["K"]), str(model["states"]), f"{model['exact']:.3g}", *cells,
                      min(reached, key=reached.get)))  # fmt: skip
-    return columns(rows)
+    return markdown_columns(rows) if markdown else columns(rows)
 
 
 def comparison_table(record):
