@@ -9,9 +9,9 @@ import pytest
 
 from dvae_np import cli
 from dvae_np.check import Result, suite
-from dvae_np.check.estimators import defaults
+from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
-from dvae_np.experiments import compare, tour
+from dvae_np.experiments import compare, rule, tour
 
 QUICK = ["--epochs", "3", "--K", "4", "--hidden", "16"]
 
@@ -175,11 +175,21 @@ def test_the_tour_runs_end_to_end(tmp_path, monkeypatch, capsys):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_compare_measures_every_row(tmp_path, monkeypatch, capsys):
+def test_a_tour_whose_verification_fails_says_so_and_exits_with_1(tmp_path, monkeypatch, capsys):
+    wrong = Result(1, "op wrong", "complex step: dx", "error 0.3", False, 0.3, "right but for a factor 2")
+    monkeypatch.setattr(tour, "results", lambda: [wrong])
+    monkeypatch.setattr(tour, "SEEDS", (0,))
+    monkeypatch.setattr(tour, "MODEL", tour.MODEL | {"epochs": 1})
+    assert run("tour", "--out", tmp_path) == 1
+    assert "FAILED  op wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("problem", ["vae", "toy"])
+def test_compare_measures_every_row(tmp_path, monkeypatch, capsys, problem):
     """With few replicates and steps; unbiased rows say so, biased ones have a bias, exact has neither error nor variance."""
-    for name, value in (("REPLICATES", 40), ("SWEEP_REPLICATES", 40), ("TUNING_STEPS", 2), ("IMAGES", 2)):
+    for name, value in (("REPLICATES", 40), ("SWEEP_REPLICATES", 40), ("TUNING_STEPS", 2), ("EXAMPLES", 2)):
         monkeypatch.setattr(compare, name, value)
-    assert run("compare", "--N", "1", "--K", "4", "--evaluations", "6", "--out", tmp_path) == 0
+    assert run("compare", "--problem", problem, "--N", "1", "--K", "4", "--evaluations", "6", "--out", tmp_path) == 0
     printed = capsys.readouterr().out
     lines = {line["estimator"]: line for line in json.loads((tmp_path / "data" / "compare.json").read_text())["lines"]}
     assert list(lines) == list(TABLE) and all(f"\n{name} " in printed for name in TABLE)
@@ -192,15 +202,15 @@ def test_compare_measures_every_row(tmp_path, monkeypatch, capsys):
 
 def test_the_practical_rule_is_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(compare, "TUNING_STEPS", 2)
-    monkeypatch.setattr(compare, "IMAGES", 2)
-    rule = compare.practical_rule
-    monkeypatch.setattr(compare, "practical_rule", lambda progress: rule(progress, problems=((1, 4), (2, 3))))
+    monkeypatch.setattr(compare, "EXAMPLES", 2)
+    whole = rule.practical_rule
+    monkeypatch.setattr(rule, "practical_rule", lambda progress: whole(progress, problems=((1, 4), (2, 3))))
     assert run("compare", "--rule", "--out", tmp_path) == 0
     assert "cheapest" in capsys.readouterr().out and (tmp_path / "rule.png").exists()
     for model in json.loads((tmp_path / "data" / "rule.json").read_text())["models"]:
-        for name in compare.RULE_ESTIMATORS:
+        for name in rule.ESTIMATORS:
             cost = model[name]["milliseconds_to_error"]
-            reached = [cost[str(error)] for error in compare.RULE_ERRORS if cost[str(error)] is not None]
+            reached = [cost[str(error)] for error in rule.ERRORS if cost[str(error)] is not None]
             assert reached == sorted(reached)  # a smaller error never costs less
 
 
@@ -208,12 +218,11 @@ def test_learned_tunables_lower_the_variance_and_equal_evaluations_are_equal():
     """On a toy every variance is exact; on a small VAE, the model fixed, the moving average's is."""
     for name, (before, after) in compare.learned_variances().items():
         assert after < 0.95 * before, (name, before, after)
-    params, x = compare.trained_problem(1, 4, epochs=10)
-    x = x[:2]
+    problem = compare.trained_problem(1, 4, epochs=10)
     for name, least in (("reinforce_ema", 0.5), ("nvil", 0.5)):
         row, variances = TABLE[name], []
-        for hyper in (defaults(row, 1, 4), compare.tuned(row, params, x, 4, np.random.default_rng(0))):
-            line = compare.measure(row, params, x, 12, hyper, np.random.default_rng(1), 2000, timed=False)
+        for hyper in (defaults(row, 1, 4), compare.tuned(row, problem, 4, np.random.default_rng(0))):
+            line = compare.measure(row, problem, 12, hyper, np.random.default_rng(1), timed=False)
             variances.append(line["variance"])
         assert variances[1] < least * variances[0], (name, variances)
 

@@ -6,7 +6,7 @@ import pytest
 
 from dvae_np import categorical, vae
 from dvae_np.arrays import draw
-from dvae_np.check.estimators import defaults, samples, sizes
+from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.estimators import TABLE
 from dvae_np.train import SGD, Adam, evaluate
 

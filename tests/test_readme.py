@@ -15,7 +15,7 @@ import pytest
 import dvae_np
 from dvae_np.check import judge
 from dvae_np.estimators import markdown_table
-from dvae_np.experiments import compare, tour
+from dvae_np.experiments import rule, tour
 from dvae_np.experiments.bench import bench_table
 from dvae_np.train import Settings, evaluate, fit, load
 
@@ -38,7 +38,7 @@ def test_the_measured_costs_are_the_recorded_ones():
 
 
 def test_the_practical_rule_is_the_recorded_one():
-    assert between("rule") == compare.rule_table(RULE, 0.3, markdown=True)
+    assert between("rule") == rule.rule_table(RULE, 0.3, markdown=True)
     exact_up_to = {error: max((model["states"] for model in RULE["models"] if cheapest(model, error) == "exact"), default=0)
                    for error in RULE["errors"]}  # fmt: skip
     assert exact_up_to[0.1] == max(model["states"] for model in RULE["models"])  # what the README says of 10 %
@@ -49,7 +49,7 @@ def test_the_practical_rule_is_the_recorded_one():
 
 
 def cheapest(model, error):
-    cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in compare.RULE_ESTIMATORS}
+    cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in rule.ESTIMATORS}
     reached = {name: value for name, value in cost.items() if value is not None} | {"exact": model["exact"]}
     return min(reached, key=reached.get)
 

@@ -1,37 +1,68 @@
 """Bias, variance, evaluations and seconds of every estimator, on one problem, at equal numbers of evaluations of f."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from dvae_np import vae
 from dvae_np.arrays import draw
 from dvae_np.check import enumeration
-from dvae_np.check.estimators import additive_variance, defaults, samples
+from dvae_np.check.gumbel import additive_variance
+from dvae_np.check.means import defaults, samples
 from dvae_np.check.problems import polynomial
-from dvae_np.check.report import columns, markdown_columns
+from dvae_np.check.report import columns
 from dvae_np.estimators import TABLE
 from dvae_np.networks import encoder
 from dvae_np.train import SGD, Adam, Settings, fit, load
 
-IMAGES = 8  # whose gradients are measured, each on its own
-REPLICATES = 1000  # of each image's gradient, where the variance is not enumerable
+EXAMPLES = 8  # whose gradients are measured, each on its own
+REPLICATES = 1000  # of each example's gradient, where the variance is not enumerable
 SWEEP_REPLICATES = 200
 GROUPS = 20  # of replicates, whose spread gives the confidence intervals
 TUNING_STEPS = 200
 
 
-def trained_problem(N, K, binary=False, epochs=40):
-    """A VAE trained exactly on the digits, and the objectives of a few of its test images, in float64.
+@dataclass(frozen=True)
+class Problem:
+    """Gradients to estimate: a few examples, whose exact gradient is known, and batches, to learn tunables on and to time."""
 
-    Returns (params, x): `x` holds IMAGES test images. K**N stays small enough to know the exact gradient.
-    """
+    name: str
+    N: int
+    K: int
+    examples: list  # of (logits (1, N, K), f)
+    batch: Callable  # (size, dtype) -> (logits, f)
+
+
+def trained_problem(N, K, estimator="exact", epochs=40):
+    """A VAE trained on the digits: some of its test images, and batches of training images."""
     data = load("digits")
-    run = fit(data, Settings(N=N, K=K, epochs=epochs, seed=1))
-    params = {
-        group: {name: array.astype(np.float64) for name, array in run.params[group].items()} for group in run.params
-    }
-    return params, data.test.x[:: len(data.test.x) // IMAGES][:IMAGES].astype(np.float64)
+    run = fit(data, Settings(estimator, N=N, K=K, S=1 if estimator == "exact" else 4, epochs=epochs, seed=1))
+
+    def objective(x, dtype):
+        params = {
+            group: {name: array.astype(dtype) for name, array in run.params[group].items()} for group in run.params
+        }
+        logits, _ = encoder(params["psi"], x.astype(dtype))
+        return logits, vae.reconstruction(params["theta"], x.astype(dtype))
+
+    chosen = data.test.x[:: len(data.test.x) // EXAMPLES][:EXAMPLES]
+    return Problem(f"a VAE trained on the digits ({estimator}), N={N}, K={K}", N, K,
+                   [objective(image[None], np.float64) for image in chosen],
+                   lambda size, dtype: objective(data.train.x[:size], dtype))  # fmt: skip
+
+
+def toy_problem(N, K):
+    """A cubic polynomial of the codes, the same for all examples, whose logits differ."""
+    rng = np.random.default_rng(4)
+    w, logits = rng.standard_normal((2, N, K)), rng.standard_normal((100, N, K))
+    return Problem(f"a cubic toy, N={N}, K={K}", N, K,
+                   [(one[None], polynomial(w, 3)) for one in logits[:EXAMPLES]],
+                   lambda size, dtype: (logits[:size].astype(dtype), polynomial(w.astype(dtype), 3)))  # fmt: skip
+
+
+PROBLEMS = {"vae": trained_problem, "toy": toy_problem}
 
 
 def samples_for(row, evaluations, N, K):
@@ -51,36 +82,31 @@ def evaluations_of(row, S, calls, N, K):
     )
 
 
-def tuned(row, params, x, S, rng):
-    """The row's hyper-parameters, with its tunables learned on these images for a few hundred steps, the model fixed."""
-    N, K, _ = params["theta"]["table"].shape
-    hyper = defaults(row, N, K)
+def tuned(row, problem, S, rng):
+    """The row's hyper-parameters, with its tunables learned on a batch for a few hundred steps, the model fixed."""
+    hyper = defaults(row, problem.N, problem.K)
     if row.omega is None:
         return hyper
     kind, rate = row.omega_step
     optimiser = (SGD if kind == "sgd" else Adam)({"omega": hyper["omega"]}, rate)
-    many = np.tile(x, (8, 1))
-    logits, _ = encoder(params["psi"], many)
-    f = vae.reconstruction(params["theta"], many)
+    logits, f = problem.batch(64, np.float64)
     for _ in range(TUNING_STEPS):
         estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **hyper)
-        optimiser.step({"omega": {name: gradient / len(many) for name, gradient in estimate.domega.items()}})
+        optimiser.step({"omega": {name: gradient / len(logits) for name, gradient in estimate.domega.items()}})
     return hyper
 
 
-def measure(row, params, x, evaluations, hyper, rng, replicates=REPLICATES, timed=True):
+def measure(row, problem, evaluations, hyper, rng, replicates=REPLICATES, timed=True):
     """One row's line: relative bias, relative variance with a 95 % interval, evaluations, milliseconds.
 
-    All relative to the exact gradient: squares summed over the images, divided by the images' summed squares. For averages
+    All relative to the exact gradient: squares summed over the examples, divided by the summed squares of theirs. For averages
     of independent samples of codes both are enumerated; the others come from `replicates` draws.
     """
-    N, K, _ = params["theta"]["table"].shape
+    N, K = problem.N, problem.K
     S, calls = samples_for(row, evaluations, N, K)
     enumerable = row.noise == ("z",) and row.fewest_samples == 1 and K**N <= 4096
     bias, variance, total = [], [], 0
-    for image in x:
-        logits, _ = encoder(params["psi"], image[None])
-        f = vae.reconstruction(params["theta"], image[None])
+    for logits, f in problem.examples:
         exact = TABLE["exact"].estimate(logits, f).dlogits[0]
         total += (exact**2).sum()
         if not row.noise:
@@ -101,29 +127,32 @@ def measure(row, params, x, evaluations, hyper, rng, replicates=REPLICATES, time
             groups = np.stack([off, spread], -1)
         bias.append(groups[:, 0])
         variance.append(groups[:, 1])
-    bias, variance = np.sum(bias, 0) / total, np.sum(variance, 0) / total  # (GROUPS,)
+    bias, variance = np.sum(bias, 0) / total, np.sum(variance, 0) / total  # over the examples: (GROUPS,)
     half = 1.96 * variance.std(ddof=1) / GROUPS**0.5
     return {
         "estimator": row.name,
         "samples": S,
         "evaluations": evaluations_of(row, S, calls, N, K),
         "bias": 0.0 if row.unbiased else float(max(bias.mean(), 0) ** 0.5),
-        "bias_from": "proved" if row.unbiased else "enumerated" if enumerable else "sampled",
+        "bias_from": "own bound"
+        if row.owns_kl
+        else "proved"
+        if row.unbiased
+        else "enumerated"
+        if enumerable
+        else "sampled",
         "variance": float(variance.mean()),
         "variance_half_width": float(half),
         "variance_from": "exact" if enumerable or not row.noise else "sampled",
-        "milliseconds": milliseconds(row, params, S, calls, hyper, rng) if timed else None,
+        "milliseconds": milliseconds(row, problem, S, calls, hyper, rng) if timed else None,
     }
 
 
-def milliseconds(row, params, S, calls, hyper, rng, batch=100, runs=5):
-    """The median time of one gradient of a batch of digits, in float32, noise included."""
-    x = load("digits").train.x[:batch]
-    single = {group: {name: array.astype(np.float32) for name, array in params[group].items()} for group in params}
+def milliseconds(row, problem, S, calls, hyper, rng, batch=100, runs=5):
+    """The median time of one gradient of a batch, in float32, noise included."""
     hyper = {name: {key: array.astype(np.float32) for key, array in value.items()} if name == "omega" else value
              for name, value in hyper.items()}  # fmt: skip
-    logits, _ = encoder(single["psi"], x)
-    f = vae.reconstruction(single["theta"], x)
+    logits, f = problem.batch(batch, np.float32)
     seconds = []
     for _ in range(runs):
         started = time.perf_counter()
@@ -133,24 +162,24 @@ def milliseconds(row, params, S, calls, hyper, rng, batch=100, runs=5):
     return float(np.median(seconds) * 1e3)
 
 
-def compare(evaluations=12, N=2, K=5, progress=lambda rows: rows, sweep=(2, 6, 20, 60)):
-    """All rows at equal evaluations, on a VAE of N latents of K categories; binary rows on one of 2N binary latents.
+def compare(problem="vae", evaluations=12, N=2, K=5, progress=lambda rows: rows, sweep=(2, 6, 20, 60)):
+    """All rows at equal evaluations on a problem ("vae" or "toy") of N latents of K categories, binary rows of 2 N binary ones.
 
     sweep: numbers of evaluations for the second figure. Returns a record of plain values.
     """
-    problems = {False: trained_problem(N, K), True: trained_problem(2 * N, 2)}
+    problems = {False: PROBLEMS[problem](N, K), True: PROBLEMS[problem](2 * N, 2)}
     lines, curves = [], {}
     for row in progress(list(TABLE.values())):
         rng = np.random.Generator(np.random.SFC64(3))
-        params, x = problems[row.binary]
-        hyper = tuned(row, params, x, samples_for(row, evaluations, N, K)[0], rng)
-        lines.append(measure(row, params, x, evaluations, hyper, rng))
+        own = problems[row.binary]
+        hyper = tuned(row, own, samples_for(row, evaluations, own.N, own.K)[0], rng)
+        lines.append(measure(row, own, evaluations, hyper, rng))
         if not row.owns_kl and row.noise and not row.binary:
-            points = [measure(row, params, x, each, hyper, rng, SWEEP_REPLICATES, timed=False) for each in sweep]
+            points = [measure(row, own, each, hyper, rng, SWEEP_REPLICATES, timed=False) for each in sweep]
             curves[row.name] = list({point["evaluations"]: point for point in points}.values())
     return {
-        "command": "python -m dvae_np compare",
-        "problem": f"VAE trained exactly on the digits, N={N}, K={K} (binary rows: N={2 * N}, K=2), {IMAGES} test images",
+        "command": f"python -m dvae_np compare --problem {problem}",
+        "problem": f"{problems[False].name}; binary rows: {problems[True].name}; {EXAMPLES} examples",
         "evaluations": evaluations,
         "lines": lines,
         "curves": curves,
@@ -188,67 +217,11 @@ def exact_variance(row, logits, f, hyper):
     return float(enumeration.moments(weights, dlogits)[1].sum())
 
 
-RULE_PROBLEMS = ((1, 16), (2, 8), (2, 16), (3, 10), (4, 8), (4, 10), (5, 8))
-RULE_ESTIMATORS = (
-    "reinforce_loo",
-    "local_expectation",
-    "rebar",
-    "gumbel_softmax",
-    "straight_through_gumbel",
-    "reinmax",
-)
-RULE_ERRORS = (1.0, 0.3, 0.1)
-
-
-def practical_rule(progress=lambda rows: rows, problems=RULE_PROBLEMS):
-    """How many milliseconds a batch's gradient takes to a given relative error, as the number of joint states grows.
-
-    For each model size a VAE is trained (by leave-one-out, so that the cost of training does not grow), the exact gradient
-    is timed, and each estimator's error sqrt(bias^2 + variance) is extrapolated from S to n S samples as bias^2 + variance / n;
-    its cost at n S as n times that at S. An estimator whose bias alone is larger never gets there.
-    """
-    data, records = load("digits"), []
-    for N, K in progress(list(problems)):
-        run = fit(data, Settings("reinforce_loo", N=N, K=K, S=4, epochs=40, seed=1))
-        params = {
-            group: {name: array.astype(np.float64) for name, array in run.params[group].items()} for group in run.params
-        }
-        x = data.test.x[:: len(data.test.x) // IMAGES][:IMAGES].astype(np.float64)
-        rng = np.random.Generator(np.random.SFC64(3))
-        record = {"N": N, "K": K, "states": K**N, "exact": milliseconds(TABLE["exact"], params, 1, 1, {}, rng)}
-        for name in RULE_ESTIMATORS:
-            row, evaluations = TABLE[name], max(16, N * K if name == "local_expectation" else 0)
-            hyper = tuned(row, params, x, samples_for(row, evaluations, N, K)[0], rng)
-            line = measure(row, params, x, evaluations, hyper, rng, 400)
-            needed = {}
-            for error in RULE_ERRORS:
-                left = error**2 - line["bias"] ** 2
-                repeats = max(1.0, line["variance"] / left) if left > 0 else None
-                needed[str(error)] = None if repeats is None else repeats * line["milliseconds"]
-            record[name] = {**line, "milliseconds_to_error": needed}
-        records.append(record)
-    return {"command": "python -m dvae_np compare --rule", "batch": 100, "errors": RULE_ERRORS, "models": records}
-
-
 def learned_table(record):
     """What learning its tunables does to each estimator's exact variance, as text."""
     rows = [("estimator", "variance at first", "after learning")]
     rows += [(name, f"{before:.3f}", f"{after:.3f}") for name, (before, after) in record["learned"].items()]
     return columns(rows)
-
-
-def rule_table(record, error=0.3, markdown=False):
-    """The rule as text, or as a Markdown table: milliseconds to that relative error, by estimator and joint states."""
-    rows = [("N", "K", "joint states", "exact, ms", *RULE_ESTIMATORS, "cheapest")]
-    for model in record["models"]:
-        cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in RULE_ESTIMATORS} | {
-            "exact": model["exact"]
-        }
-        reached = {name: value for name, value in cost.items() if value is not None}
-        cells = ["never" if cost[name] is None else f"{cost[name]:.3g}" for name in RULE_ESTIMATORS]
-        rows.append((str(model["N"]), str(model["K"]), str(model["states"]), f"{model['exact']:.3g}", *cells,
-                     min(reached, key=reached.get)))  # fmt: skip
-    return markdown_columns(rows) if markdown else columns(rows)
 
 
 def comparison_table(record):

@@ -1,0 +1,51 @@
+"""The practical rule, measured: what a gradient of a given error costs, and where the exact one stops paying."""
+
+import numpy as np
+
+from dvae_np.check.report import columns, markdown_columns
+from dvae_np.estimators import TABLE
+from dvae_np.experiments.compare import measure, milliseconds, samples_for, trained_problem, tuned
+
+PROBLEMS = ((1, 16), (2, 8), (2, 16), (3, 10), (4, 8), (4, 10), (5, 8))
+ESTIMATORS = ("reinforce_loo", "local_expectation", "rebar", "gumbel_softmax", "straight_through_gumbel", "reinmax")
+ERRORS = (1.0, 0.3, 0.1)
+
+
+def practical_rule(progress=lambda rows: rows, problems=PROBLEMS):
+    """How many milliseconds a batch's gradient takes to a given relative error, as the number of joint states grows.
+
+    For each model size a VAE is trained (by leave-one-out, so that the cost of training does not grow), the exact gradient
+    is timed, and each estimator's error sqrt(bias^2 + variance) is extrapolated from S to n S samples as bias^2 + variance / n;
+    its cost at n S as n times that at S. An estimator whose bias alone is larger never gets there.
+    """
+    records = []
+    for N, K in progress(list(problems)):
+        problem = trained_problem(N, K, "reinforce_loo")
+        rng = np.random.Generator(np.random.SFC64(3))
+        record = {"N": N, "K": K, "states": K**N, "exact": milliseconds(TABLE["exact"], problem, 1, 1, {}, rng)}
+        for name in ESTIMATORS:
+            row, evaluations = TABLE[name], N * K if name == "local_expectation" else 16
+            hyper = tuned(row, problem, samples_for(row, evaluations, N, K)[0], rng)
+            line = measure(row, problem, evaluations, hyper, rng, 400)
+            needed = {}
+            for error in ERRORS:
+                left = error**2 - line["bias"] ** 2
+                repeats = max(1.0, line["variance"] / left) if left > 0 else None
+                needed[str(error)] = None if repeats is None else repeats * line["milliseconds"]
+            record[name] = {**line, "milliseconds_to_error": needed}
+        records.append(record)
+    return {"command": "python -m dvae_np compare --rule", "batch": 100, "errors": ERRORS, "models": records}
+
+
+def rule_table(record, error=0.3, markdown=False):
+    """The rule as text, or as a Markdown table: milliseconds to that relative error, by estimator and joint states."""
+    rows = [("N", "K", "joint states", "exact, ms", *ESTIMATORS, "cheapest")]
+    for model in record["models"]:
+        cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in ESTIMATORS} | {
+            "exact": model["exact"]
+        }
+        reached = {name: value for name, value in cost.items() if value is not None}
+        cells = ["never" if cost[name] is None else f"{cost[name]:.3g}" for name in ESTIMATORS]
+        rows.append((str(model["N"]), str(model["K"]), str(model["states"]), f"{model['exact']:.3g}", *cells,
+                     min(reached, key=reached.get)))  # fmt: skip
+    return markdown_columns(rows) if markdown else columns(rows)
