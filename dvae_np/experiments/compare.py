@@ -230,7 +230,13 @@ def comparison_table(record):
     for line in record["lines"]:
         error = (line["bias"] ** 2 + line["variance"]) ** 0.5
         interval = "" if line["variance_from"] == "exact" else f" ± {line['variance_half_width']:.2g}"
-        row = (line["estimator"], line["samples"], line["evaluations"], f"{line['bias']:.3f}", line["bias_from"])
+        row = (
+            line["estimator"],
+            line["samples"] if TABLE[line["estimator"]].noise else "all",
+            line["evaluations"],
+            f"{line['bias']:.3f}",
+            line["bias_from"],
+        )
         row += (
             f"{line['variance']:.3g}{interval}",
             line["variance_from"],
