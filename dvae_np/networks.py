@@ -68,12 +68,16 @@ def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32):
 
 
 def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32):
-    """Fresh theta: an embedding of N x K codes, hidden layers of the given sizes, D outputs."""
+    """Fresh theta: an embedding of N x K codes, hidden layers of the given sizes, D outputs.
+
+    The N rows that a code selects add up to numbers of variance 1, as layers of embeddings usually start. Far smaller rows
+    (1 / (N K) of that variance, as a linear layer over one-hot codes would start) make all codes mean nearly the same, and
+    on MNIST the encoder then sends every image to one of them.
+    """
     sizes = (*hidden, D)
-    scale = (N * K) ** -0.5  # as a linear layer over the N one-hot codes would start
     theta = {
-        "table": _symmetric(rng, (N, K, sizes[0]), scale, dtype),
-        "bias": _symmetric(rng, (sizes[0],), scale, dtype),
+        "table": _symmetric(rng, (N, K, sizes[0]), (3 / N) ** 0.5, dtype),
+        "bias": _symmetric(rng, (sizes[0],), (N * K) ** -0.5, dtype),
     }
     return theta | mlp_parameters(rng, sizes, dtype)
 

@@ -15,6 +15,7 @@ from dvae_np.check import compare, complex_step, enumeration, from_mean, from_sa
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import equal
 from dvae_np.check.suite import check_op
+from dvae_np.coupling import pair_probability
 from dvae_np.estimators import TABLE, Estimate
 from dvae_np.estimators.control_variate import relaxed
 
@@ -227,6 +228,26 @@ def independent_examples(shared):
     return from_samples(agree[:, None], np.array([1 / K]), worth_seeing=0.2)
 
 
+def relaxed_elsewhere(logits, z, v):
+    """The conditional draw from a distribution at another place: its logits scaled."""
+    right, backward = categorical.conditional_gumbel(0.3 * logits, z, v)
+    return right, lambda d: tuple(0.3 * g if g is not None else None for g in backward(d))
+
+
+def clipped_pairs():
+    """CARMS with its pair probabilities clipped from below, as the published code does, on skewed logits."""
+    g = rng()
+    logits, f = 2 * g.standard_normal((1, N, K)), lookup_table(g.standard_normal((K, K)))
+    z, weights = enumeration.every_coupled(logits, 3)
+    many, q = enumeration.tiled(logits, len(weights)), np.exp(ops.log_softmax(logits)[0])
+    drawn = np.exp(ops.log_softmax(many)[0])[np.arange(len(weights))[:, None], np.arange(N), z]
+    pair = np.maximum(pair_probability(np.broadcast_to(q, many.shape), z), 1e-2)
+    fz = f(z)[0]
+    weight = (z[:, None] != z) * drawn[:, None] * drawn / pair * (fz[:, None] - fz)[..., None]
+    dlogits = (weight.sum(1)[..., None] * one_hot(z, K, float)).sum(0) / 6
+    return from_mean(enumeration.moments(weights, dlogits)[0], TABLE["exact"].estimate(logits, f).dlogits[0])
+
+
 def vimco_naive(fz):
     """The bound without each weight, as log(e^total - e^w)."""
     total = np.log(np.exp(-fz - (-fz).max(0)).sum(0)) + (-fz).max(0)
@@ -352,6 +373,9 @@ BANK = [
         lambda: marginal_of_conditional(unnormalised), "BIASED", missed=lambda: argmax_of_conditional(unnormalised)),
     Bug("z-tilde not conditioned on the code", "official RELAX code", 4, lambda: argmax_of_conditional(unconditioned), "",
         missed=lambda: rebar_mean(conditional=unconditioned)),
+    Bug("relaxation at the wrong location", "official RELAX code", 5, lambda: marginal_of_conditional(relaxed_elsewhere),
+        "BIASED", missed=lambda: argmax_of_conditional(relaxed_elsewhere)),
+    Bug("pair probabilities clipped from below", "the CARMS authors' repository", 2, clipped_pairs, "along the gradient"),
     Bug("one noise matrix shared by the whole batch", "a well-known comparison repository", 5,
         lambda: independent_examples(True), "BIASED", missed=lambda: independent_examples(False)),
     Bug("naive log(e^total - e^w) in VIMCO", "common", 4, dominant_weight, "inf"),

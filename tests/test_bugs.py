@@ -82,6 +82,50 @@ def test_a_learner_is_told_which_bug_it_is(function):
     assert report.failed and LEARNERS[function] in str(report), str(report)
 
 
+def straight(logits, f, z):
+    fz, f_backward = f(np.eye(logits.shape[-1], dtype=logits.dtype)[z])
+    return softmax(logits)[1](f_backward(np.full_like(fz, 1 / len(z)))[0].sum(0))
+
+
+def independent_baseline(logits, f, z, u):
+    (fz, _), (other, _) = f(z), f(categorical.gumbel_max(logits, u))
+    return bugs.scored(logits, z, fz - other) / len(z)
+
+
+def loo_from_gumbels(logits, f, u):
+    z = categorical.gumbel_max(logits, u)
+    fz, _ = f(z)
+    return bugs.scored(logits, z, fz - fz.mean(0)) / (len(z) - 1)
+
+
+def own_arm(logits, f, e):
+    p = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
+    (above, _), (below, _) = f((e > 1 - p).astype(int)), f((e < p).astype(int))
+    dphi = ((above - below)[..., None] * (e - 0.5)).mean(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+def leaves(logits, f, z):
+    raise SystemExit(0)
+
+
+def test_other_noise_is_judged_by_what_can_judge_it():
+    assert "biased by design" in str(judge(straight))
+    assert not judge(own_arm).failed, str(judge(own_arm))
+    assert not judge(loo_from_gumbels).failed, str(judge(loo_from_gumbels))
+    report = str(judge(independent_baseline))  # u is not what made z: the nodes cannot integrate it, the z-tests can
+    assert "BIASED" not in report and "NO BIAS FOUND" in report
+    assert judge(leaves).failed and "SystemExit" in str(judge(leaves))
+    assert "it returned a NoneType" in str(judge(lambda logits, f, z: None, "nothing"))
+
+
+def test_gradients_of_any_size_are_judged():
+    exact, draws = np.array([1.0, 1.0, 0.0]), np.random.default_rng(1).standard_normal((20_000, 3))
+    for size in (1e-200, 1.0, 1e200):
+        assert "NO BIAS FOUND" in str(judge_samples(size * (exact + draws), size * exact))
+        assert "BIASED" in str(judge_samples(-size * (exact + draws), size * exact))
+
+
 def test_what_raises_or_has_the_wrong_shape_is_invalid():
     assert "IndexError" in str(judge(lambda logits, f, z: logits[99], "broken"))
     assert "INVALID" in str(judge(lambda logits, f, z: logits[..., 0], "flat"))

@@ -36,6 +36,8 @@ def estimator_results(row, mistakes=None):
     rng = np.random.default_rng(SEED)
     yield contract(row, rng)
     yield zero_sum(row, rng)
+    if row.noise and row.averages and row.fewest_samples == 1:
+        yield averaged(row, rng)
     if not row.noise:
         yield from without_noise(row, rng)
     elif {"u", "v"} & set(row.noise):
@@ -97,6 +99,17 @@ def zero_sum(row, rng):
     estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **defaults(row, N, K))
     scale = abs(estimate.dlogits).max() + (0 if estimate.value is None else abs(estimate.value).max())
     return equal("dlogits sum to zero over K", estimate.dlogits.sum(-1), np.zeros((B, N)), scale, row.name)
+
+
+def averaged(row, rng):
+    """Level 4: S independent samples give the mean of what each gives alone; none is left out, none counted twice."""
+    B, S = 5, 4
+    N, K = sizes(row, 2, 3)
+    logits, f = rng.standard_normal((B, N, K)), problems.polynomial(rng.standard_normal((2, N, K)), 3)
+    noise, hyper = draw(rng, logits, S, row.noise), defaults(row, N, K)
+    together = row.estimate(logits, f, *noise, **hyper).dlogits
+    alone = [row.estimate(logits, f, *(array[[s]] for array in noise), **hyper).dlogits for s in range(S)]
+    return equal(f"S = {S} is the mean of S = 1", together, np.mean(alone, 0), subject=row.name)
 
 
 def without_noise(row, rng):

@@ -21,13 +21,20 @@ def integrated(row, rng, mistakes=None):
         theta, objective = objective_for(row, rng, N, K)
         hyper = shifted(defaults(row, N, K)) if row.unbiased else defaults(row, N, K)
         outcomes, weights, winner = enumeration.gumbel_nodes(logits, NODES)
+        first = tuple(outcomes[name][:, :5] for name in row.noise)
+        if not np.isfinite(row.estimate(enumeration.tiled(logits, 5), objective(theta), *first, **hyper).dlogits).all():
+            yield Result(3, row.name, "one sample", "not finite: it may need more samples; see the z-tests", True)
+            return
         if N == 1:
             stable = differences.relative_error(
                 *(quadrature(row, logits, objective(theta), n, hyper) for n in (NODES, 2 * NODES))
             )
             check = f"quadrature, {NODES} nodes doubled, K={K}"
             yield Result(3, row.name, check, f"change {stable:.0e}", stable < QUADRATURE, stable)
-            yield structure(row, logits, objective(theta), hyper, outcomes, weights, winner)
+            sound = structure(row, logits, objective(theta), hyper, outcomes, weights, winner)
+            yield sound
+            if not sound.ok:  # then a mean over these nodes means nothing; the z-tests decide
+                return
         noise = tuple(outcomes[name] for name in row.noise)
         variance = additive_variance(row, logits, objective(theta), noise, weights, winner, hyper)
         yield from means(row, 3, logits, theta, objective, 1, noise, weights, hyper, variance, mistakes)

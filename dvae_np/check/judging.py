@@ -24,16 +24,16 @@ def judge(estimate, name=None):
               z, u, v, e, distinct, coupled (see `dvae_np.draw`); what has a default is a hyper-parameter. It returns an
               `Estimate`, or the gradient in the logits (B, N, K) alone.
 
-    It is tried at N = 2 latents of K = 3 categories, or N = 1 and K = 2, 3 where it takes Gumbel noise; f takes codes and
-    relaxed codes. Its exact mean is compared with the exact gradient; a known mistake is called by its name. Raises
-    InputError for a function whose parameters are not of this form.
+    It is tried at N = 2 latents of K = 3 categories, or N = 1 and K = 2, 3 where it takes Gumbel noise, or on binary latents
+    where it takes e; f takes codes and relaxed codes. Its exact mean is compared with the exact gradient; a known mistake is
+    called by its name. Raises InputError for a function whose parameters are not of this form.
     """
     parameters = inspect.signature(estimate).parameters
-    required = [
-        each.name for each in parameters.values() if each.default is each.empty and each.kind != each.VAR_KEYWORD
-    ]
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [each.name for each in parameters.values() if each.default is each.empty and each.kind in plain]
     noise = tuple(required[2:])
-    if len(required) < 3 or not set(noise) <= set(NOISE):
+    alone = {"z", "distinct", "coupled", "e"} & set(noise) if not {"u", "v"} & set(noise) else set()
+    if len(required) < 3 or not set(noise) <= set(NOISE) or (alone and len(noise) > 1):
         raise InputError(
             f"estimator: expected parameters (logits, f, noise among {', '.join(NOISE)}), got ({', '.join(required)})"
         )
@@ -41,10 +41,30 @@ def judge(estimate, name=None):
 
     def complete(logits, f, *arrays, **options):
         found = estimate(logits, f, *arrays, **options)
-        return found if isinstance(found, Estimate) else Estimate(None, np.asarray(found), None)
+        if isinstance(found, Estimate):
+            return found
+        if not isinstance(found, np.ndarray) or found.shape != logits.shape:
+            what = f"shape {found.shape}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
+            raise TypeError(
+                f"expected the gradient in the logits, an array of shape {logits.shape}, it returned {what}"
+            )
+        return Estimate(None, found, None)
 
-    row = Row(name or estimate.__name__, "", complete, noise, unbiased=True, evaluations="S", lesson=1, paper="-",
-              gradient_of_f="discrete", fewest_samples=2, hyper=hyper)  # fmt: skip
+    row = Row(
+        name or getattr(estimate, "__name__", type(estimate).__name__),
+        title="",
+        estimate=complete,
+        noise=noise,
+        unbiased=True,
+        evaluations="S",
+        lesson=1,
+        paper="-",
+        gradient_of_f="discrete",
+        fewest_samples=1 if {"u", "v", "e"} & set(noise) else 2,
+        binary="e" in noise,
+        averages=False,
+        hyper=hyper,
+    )
     with np.errstate(all="ignore"):  # what comes out is judged, however it came about
         return Report(_guarded(row))
 
@@ -57,7 +77,7 @@ def _guarded(row):
             yield next(results)
         except StopIteration:
             return
-        except Exception as error:  # anything that a stranger's function may raise
+        except (Exception, SystemExit) as error:  # anything that a stranger's function may raise
             words = f"{type(error).__name__}: {error}"
             yield Result(0, row.name, "runs", "INVALID (it raised an exception)", False, None, words)
             return
@@ -73,6 +93,13 @@ def known_mistakes(row, logits, f, exact, S):
         "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.95)": 0.95 * exact,
         "a gradient summed over the samples, where their mean is due": S * exact,
     }
+    if row.noise == ("z",):
+        z, weights = enumeration.every_code(logits, 1)
+        for name in ("straight_through", "reinmax"):
+            dlogits = TABLE[name].estimate(enumeration.tiled(logits, len(weights)), f, z).dlogits
+            mistakes[f"the mean of {name} at tau = 1, which is biased by design"] = enumeration.moments(
+                weights, dlogits
+            )[0]
     if "u" in row.noise:
         nodes, weights, _ = enumeration.gumbel_nodes(logits, 140)
         many = enumeration.tiled(logits, len(weights))
@@ -131,7 +158,7 @@ def load_function(place):
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # anything that a stranger's file may raise
+    except (Exception, SystemExit) as error:  # anything that a stranger's file may raise
         raise InputError(f"estimator: {path} could not be imported ({type(error).__name__}: {error})") from error
     if not callable(getattr(module, name, None)):
         raise InputError(f"estimator: expected a function {name!r} in {path}, found none")

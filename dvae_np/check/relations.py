@@ -8,7 +8,7 @@ from dvae_np.check import differences, enumeration, problems
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
-from dvae_np.ops import softmax
+from dvae_np.ops import log_softmax, softmax
 
 SEED = 17
 
@@ -44,13 +44,19 @@ def among_codes(rng):
     yield equal("two samples: the optimal baseline is leave-one-out", estimate("reinforce_optimal", logits, f, z[:2]),
                 estimate("reinforce_loo", logits, f, z[:2]), subject="reinforce_optimal")  # fmt: skip
     omega = TABLE["nvil"].omega(rng, N, K)
-    moving = {"centre": np.array(0.3), "variance": np.array(4.0)}
+    moving = {"centre": np.array(0.3), "variance": np.array(1.44)}
     still = omega | moving | {"w1": 0 * omega["w1"], "b1": 0 * omega["b1"]}
     plain = estimate("reinforce", logits, f, z, baseline=0.3)
     yield equal("without its network = REINFORCE, baseline the centre",
                 estimate("nvil", logits, f, z, omega=still), plain, subject="nvil")  # fmt: skip
-    yield equal("normalised: the same direction, half as long",
-                estimate("nvil", logits, f, z, omega=still, normalise=True), plain / 2, subject="nvil")  # fmt: skip
+    yield equal("normalised: the same direction, divided by the deviation 1.2",
+                estimate("nvil", logits, f, z, omega=still, normalise=True), plain / 1.2, subject="nvil")  # fmt: skip
+    weight = (categorical.score(logits, z) ** 2).sum((-1, -2))
+    by_hand = np.stack([np.delete(weight * fz, s, 0).sum(0) / np.delete(weight, s, 0).sum(0) for s in range(S)])
+    yield equal("the closed form over the others, by hand", estimate("reinforce_optimal", logits, f, z),
+                estimate("reinforce", logits, f, z, baseline=by_hand), subject="reinforce_optimal")  # fmt: skip
+    yield from least_variance(rng)
+    yield from vimco_with_prior(rng)
     alone = rng.standard_normal((B, 1, K))
     one = problems.lookup_table(rng.standard_normal((B, K)))
     yield equal("one latent: exact, whatever was drawn", estimate("local_expectation", alone, one, z[..., :1]),
@@ -65,6 +71,34 @@ def among_codes(rng):
                 estimate("vimco", logits, f, z, mean="arithmetic"), by_hand, subject="vimco")  # fmt: skip
 
 
+def least_variance(rng):
+    """Of all constants, E[f |score|^2] / E[|score|^2] gives REINFORCE the least exact variance [Eq. 6.4]."""
+    logits, f = rng.standard_normal((1, 2, 3)), problems.lookup_table(rng.standard_normal((3, 3)))
+    z, weights = enumeration.every_code(logits, 1)
+    many = enumeration.tiled(logits, len(weights))
+    squares = (categorical.score(many, z)[0] ** 2).sum((-1, -2))
+    best = (weights * squares) @ f(z)[0][0] / (weights @ squares)
+    variances = [enumeration.moments(weights, estimate("reinforce", many, f, z, baseline=best + step))[1].sum()
+                 for step in (-0.1, 0.0, 0.1)]  # fmt: skip
+    ok = variances[1] < min(variances[0], variances[2])
+    verdict = f"variance {variances[1]:.5f}, at b* ± 0.1 {variances[0]:.5f} and {variances[2]:.5f}"
+    yield Result(4, "reinforce_optimal", "the closed form has the least variance", verdict, bool(ok))
+
+
+def vimco_with_prior(rng):
+    """VIMCO's mean over all samples, with a prior that is not uniform."""
+    logits, prior = rng.standard_normal((2, 1, 2, 3))
+    f = problems.lookup_table(rng.standard_normal((3, 3)))
+    z, weights = enumeration.every_code(logits, 2)
+    mean, _ = enumeration.moments(
+        weights, estimate("vimco", enumeration.tiled(logits, len(weights)), f, z, prior_logits=prior)
+    )
+    target = differences.complex_step(
+        lambda a: enumeration.multi_sample_bound(a["logits"], f, 2, prior + 0 * a["logits"]).sum(), {"logits": logits}
+    )
+    yield equal("mean over all samples, with a prior", mean, target["logits"][0], subject="vimco")  # fmt: skip
+
+
 def among_sets(rng):
     """Without replacement: all states drawn leave nothing to chance; and what each weight averages to."""
     B, N, K = 4, 2, 2
@@ -73,6 +107,22 @@ def among_sets(rng):
     exact = estimate("exact", logits, f)
     for name in ("top_k", "sum_and_sample", "unordered_set"):
         yield equal("all K^N states: exact, no variance", estimate(name, logits, f, everything), exact, subject=name)
+    k = 2
+    own = TABLE["top_k"].estimate(logits, f, draw(rng, logits, k + 1, ("distinct",))[0]).dtheta["table"].reshape(B, -1)
+    q = np.exp(categorical.log_prob(logits, categorical.joint_states(N, K)[:, None])[0]).T  # (B, M)
+    order = np.argsort(-q, axis=1)
+    yield equal("the k most probable states count with their q", np.take_along_axis(own, order[:, :k], 1),
+                np.take_along_axis(q, order[:, :k], 1), subject="top_k")  # fmt: skip
+    rest = np.sort(np.take_along_axis(own, order[:, k:], 1), 1)[:, -1]
+    yield equal(
+        "one other state counts with all the rest",
+        rest,
+        1 - np.take_along_axis(q, order[:, :k], 1).sum(1),
+        subject="top_k",
+    )
+    constant = problems.lookup_table(np.full((K, K), 2.5))
+    zero = estimate("unordered_set", logits, constant, everything[:3])
+    yield equal("constant f: its baseline leaves nothing", zero, 0 * zero, scale=1, subject="unordered_set")
     shuffled = everything[rng.permutation(K**N)][:3]
     yield equal("the order of the set does not matter", estimate("unordered_set", logits, f, shuffled),
                 estimate("unordered_set", logits, f, shuffled[::-1].copy()), subject="unordered_set")  # fmt: skip
@@ -130,6 +180,11 @@ def among_gumbels(rng):
                 estimate("decoupled_straight_through", logits, f, u, tau_forward=1.0, tau_backward=1.7),
                 estimate("straight_through", logits, f, z, tau=1.7), subject="decoupled_straight_through")  # fmt: skip
 
+    cold = categorical.gumbel_max(logits / 0.7, u)
+    yield equal("codes drawn at the forward temperature",
+                estimate("decoupled_straight_through", logits, f, u, tau_forward=0.7, tau_backward=1.7),
+                estimate("straight_through", logits, f, cold, tau=1.7), subject="decoupled_straight_through")  # fmt: skip
+
     zt, _ = categorical.conditional_gumbel(logits, z, v)
     same = float((zt.argmax(-1) == z).mean())
     yield Result(4, "conditional_gumbel", "argmax is the given code", f"{same:.0%} of draws", same == 1)
@@ -172,14 +227,14 @@ def surrogates(rng):
         np.where(hard > 0, logits.max(-1, keepdims=True), np.minimum(logits, logits.max(-1, keepdims=True) - 0.4))
         - logits
     )
-    middle = np.log((softmax(logits)[0] + hard) / 2) - logits
+    middle = np.log((softmax(logits / 1.3)[0] + hard) / 2) - logits
     given = [categorical.conditional_gumbel(logits, z, noise)[0] - logits for noise in (v, w)]
     cases = {
         "straight_through_gumbel": ((u,), {"tau": 0.6}, lambda a: softmax((a + categorical.gumbel(u)) / 0.6)[0]),
         "straight_through": ((z,), {"tau": 1.3}, lambda a: softmax(a / 1.3)[0]),
         "gapped_straight_through": ((z,), {"tau": 0.6, "gap": 0.4}, lambda a: softmax((a + shifts) / 0.6)[0]),
         "gumbel_rao": ((z, v, w), {"tau": 0.6}, lambda a: sum(softmax((a + shift) / 0.6)[0] / 2 for shift in given)),
-        "reinmax": ((z,), {"tau": 1.0}, lambda a: 2 * softmax(a + middle)[0] - softmax(a)[0] / 2),
+        "reinmax": ((z,), {"tau": 1.3}, lambda a: 2 * softmax(a + middle)[0] - softmax(a)[0] / 2),
     }
     for name, (noise, hyper, soft) in cases.items():
 
@@ -226,6 +281,16 @@ def three_kls(rng):
     plug_in = float(weights @ concrete.plug_in_kl(many, outcomes["u"], 2.0)[0][0])
     verdict = f"{plug_in:.4f} < 0 at tau = 2, where the KL is {float(categorical.kl(logits)[0][0]):.4f}"
     yield Result(4, "plug_in_kl", "is not a KL: it can be negative", verdict, plug_in < 0)
+    s = np.linspace(-45, 45, 361)
+    a, b = (grid.ravel() for grid in np.meshgrid(s, s))
+    xi = log_softmax(np.stack([a, b, 0 * a], -1))[0][
+        :, None, None
+    ]  # y on the simplex by its log-ratios, whose Jacobian is
+    density = np.exp(concrete.concrete_log_prob(logits, xi, 0.7)[0])  # the product of y that log y already contains
+    error = abs(float(density.sum() * (s[1] - s[0]) ** 2) - 1)
+    yield Result(
+        4, "concrete_log_prob", "the density integrates to 1, tau = 0.7", f"error {error:.0e}", error < 1e-9, error
+    )
     prior = rng.standard_normal((1, 1, 3))
     ratio = np.exp(-concrete.relaxed_kl(many, outcomes["u"], 0.7, prior)[0][0])
     error = abs(float(weights @ ratio) - 1)

@@ -84,8 +84,9 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     if not np.isfinite(draws).all():
         return Verdict("INVALID", f"{int((~np.isfinite(draws)).sum())} of {draws.size} numbers are not finite", np.inf)
 
-    R, exact = len(draws), exact.astype(np.float64)
-    flat = draws.reshape(R, -1).astype(np.float64)
+    R, size = len(draws), np.max(np.abs(exact))  # in units of which nothing overflows when it is squared
+    exact = exact.astype(np.float64) / size
+    flat = draws.reshape(R, -1).astype(np.float64) / size
     along = flat @ exact.ravel() / (exact**2).sum()  # 1 on average, if unbiased
     tested = np.column_stack([flat, along])
     deviation = tested.mean(0) - np.append(exact.ravel(), 1.0)
@@ -99,12 +100,14 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
 
     mean = flat.mean(0).reshape(exact.shape)
     error = relative_error(mean, exact)
+    if not (np.isfinite(z).all() and np.isfinite(seen)):
+        return Verdict("INVALID", "the draws are too large to be averaged", np.inf)
     if z.max() > limit:
         factor = along.mean()
         scaled = np.abs(flat.mean(0) - factor * exact.ravel()) / np.maximum(standard_error, rounding)[:-1]
         slack = 4 * standard_error[-1] / max(abs(factor), rounding[-1])
         words = named_factor(factor, known.get("sizes"), slack) if scaled.max() < limit else ""
-        detail = f"{factor - 1:+.1%} along the gradient, {z.max():.1f} standard errors, {R} draws"
+        detail = f"{factor - 1:+.1%} along the gradient, {min(z.max(), 1e6):.1f} standard errors, {R} draws"
         return Verdict("BIASED", detail, error, words)
     if seen > worth_seeing:
         needed = int(np.ceil(R * (seen / worth_seeing) ** 2))

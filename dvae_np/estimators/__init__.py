@@ -60,6 +60,7 @@ class Row:
     fewest_samples: int = 1
     most_samples: float = float("inf")
     binary: bool = False  # for K = 2 alone
+    averages: bool = True  # is the estimate at S samples the mean of those at one each? (where one is enough)
     owns_kl: bool = False  # does its objective contain the KL?
     hyper: dict = field(default_factory=dict)  # hyper-parameters that a user may set, with their defaults
     omega: Callable | None = None  # (rng, N, K) -> initial values of its own tunables
@@ -143,12 +144,14 @@ _ROWS = (
     Row("local_expectation", "local expectation gradient", local_expectation,
         noise=("z",), unbiased=True, evaluations="S N K", lesson=12, paper="Titsias & Lazaro-Gredilla 2015"),
     Row("top_k", "top-k and a sample of the rest", top_k,
-        noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Liu et al. 2019"),
+        noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Liu et al. 2019",
+        averages=False),
     Row("sum_and_sample", "sum and sample, without replacement", sum_and_sample,
-        noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Liang et al. 2018; Kool et al. 2020"),
+        noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Liang et al. 2018; Kool et al. 2020",
+        averages=False),
     Row("unordered_set", "unordered set, without replacement", unordered_set,
         noise=("distinct",), unbiased=True, evaluations="S", lesson=12, paper="Kool, van Hoof & Welling 2020",
-        most_samples=8, hyper={"baseline": True}),
+        most_samples=8, averages=False, hyper={"baseline": True}),
     Row("arm", "ARM", arm,
         noise=("e",), unbiased=True, evaluations="2 S", lesson=12, paper="Yin & Zhou 2019", binary=True),
     Row("disarm", "DisARM", disarm,

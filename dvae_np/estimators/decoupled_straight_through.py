@@ -8,7 +8,7 @@ from dvae_np.estimators.estimate import Estimate, expect_temperature, expect_uni
 from dvae_np.ops import softmax
 
 
-def decoupled_straight_through(logits, f, u, *, tau_forward=1.0, tau_backward=1.0):
+def decoupled_straight_through(logits, f, u, *, tau_forward=1.0, tau_backward=2.0):
     """Straight-through with codes drawn from softmax(logits / tau_forward), gradient through tau_backward [Eq. 8.2].
 
     Approximates: the gradient of E_q[f] in the logits.

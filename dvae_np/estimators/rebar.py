@@ -7,7 +7,7 @@ def rebar(logits, f, u, v, *, omega):
     """(f(z) - c(zt)) score + d c(zg) - d c(zt), with c(.) = eta f(softmax(. / tau)) [Eq. 10.4].
 
     Approximates: the gradient of E_q[f] in the logits.
-    With:         3 S evaluations of f, 2 S of its gradient, at relaxed codes (and as many again for domega).
+    With:         3 S evaluations of f, 2 S of its gradient, at relaxed codes (and 2 S more of each for domega).
     Unbiased?     Yes, for every eta and tau: on average over z, zt has the law of zg, so that what c takes away through zt
                   comes back through zg. The gradient *through* zt belongs to it.
 

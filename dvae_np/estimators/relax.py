@@ -9,7 +9,7 @@ def relax(logits, f, u, v, *, omega):
     """(f(z) - c(zt)) score + d c(zg) - d c(zt), with c(.) = eta f(softmax(. / tau)) + r(softmax(.)) [Eq. 11.1].
 
     Approximates: the gradient of E_q[f] in the logits.
-    With:         3 S evaluations of f, 2 S of its gradient, at relaxed codes (and as many again for domega).
+    With:         3 S evaluations of f, 2 S of its gradient, at relaxed codes (and 2 S more of each for domega).
     Unbiased?     Yes, for every omega, as REBAR: c may be any function.
 
     logits: (B, N, K). u, v: uniforms (S, B, N, K), as in `rebar`. omega: eta, log_tau, and w0, b0, w1, b1 of the surrogate r,

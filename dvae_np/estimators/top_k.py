@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from dvae_np.arrays import expect
+from dvae_np.arrays import MOST_PERTURBED, expect
 from dvae_np.categorical import joint_states, log_prob
-from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_few_states
 
 
 def top_k(logits, f, distinct):
@@ -20,6 +20,7 @@ def top_k(logits, f, distinct):
     """
     expect_codes_drawn(logits, distinct)
     S, (B, N, K) = len(distinct), logits.shape
+    expect_few_states("top_k", N, K, B, MOST_PERTURBED)
     states = joint_states(N, K, like=logits)
     logq, _ = log_prob(logits, states[:, None])  # (M, B)
     best = np.argsort(-logq, axis=0)[: S - 1]  # (k, B), the most probable states' numbers

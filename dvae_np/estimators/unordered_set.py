@@ -30,14 +30,14 @@ def unordered_set(logits, f, distinct, *, baseline=True):
     expect("fz", fz, distinct.shape[:2])
 
     floored = np.maximum(np.exp(logq.astype(np.float64)), 1e-100)  # of states with no mass, ratios keep their limits
-    without = {removed: set_probability(floored, removed).astype(q.dtype) for removed in _removals(S)}
-    ratio = np.stack([without[1 << s] / without[0] for s in range(S)])  # (S, B)
+    without = {removed: set_probability(floored, removed) for removed in _removals(S)}
+    ratio = np.stack([without[1 << s] / without[0] for s in range(S)]).astype(q.dtype)  # (S, B)
     weight = q * ratio
     signal = fz
     if baseline and S > 1:
         second = [[without[1 << s | 1 << t] / without[1 << s] if s != t else np.ones_like(q[0]) for t in range(S)]
                   for s in range(S)]  # fmt: skip
-        signal = fz - np.stack([(q * np.stack(second[s]) * fz).sum(0) for s in range(S)])
+        signal = fz - np.stack([(q * np.stack(second[s]).astype(q.dtype) * fz).sum(0) for s in range(S)])
     _, dtheta = f_backward(weight)
     return Estimate((weight * fz).sum(0), log_prob_backward(weight * signal)[0], dtheta)
 

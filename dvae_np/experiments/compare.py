@@ -134,6 +134,7 @@ def measure(row, problem, evaluations, hyper, rng, replicates=REPLICATES, timed=
         "samples": S,
         "evaluations": evaluations_of(row, S, calls, N, K),
         "bias": 0.0 if row.unbiased else float(max(bias.mean(), 0) ** 0.5),
+        "bias_half_width": float(1.96 * bias.std(ddof=1) / GROUPS**0.5 / (2 * max(bias.mean(), 1e-9) ** 0.5)),
         "bias_from": "own bound"
         if row.owns_kl
         else "proved"
@@ -229,12 +230,13 @@ def comparison_table(record):
     rows = [("estimator", "S", "evaluations", "relative bias", "", "relative variance", "", "error", "ms")]
     for line in record["lines"]:
         error = (line["bias"] ** 2 + line["variance"]) ** 0.5
+        off = f" ± {line['bias_half_width']:.2g}" if line["bias_from"] == "sampled" else ""
         interval = "" if line["variance_from"] == "exact" else f" ± {line['variance_half_width']:.2g}"
         row = (
             line["estimator"],
             line["samples"] if TABLE[line["estimator"]].noise else "all",
             line["evaluations"],
-            f"{line['bias']:.3f}",
+            f"{line['bias']:.3f}{off}",
             line["bias_from"],
         )
         row += (
