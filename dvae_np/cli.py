@@ -135,8 +135,8 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
         help="bias, variance, evaluations and seconds of every estimator on a trained VAE",
         description="Measures every estimator on the gradients of a VAE trained on the digits, small enough to know the exact "
         "gradient: exactly where that can be enumerated, else with 95-percent intervals, at equal numbers of evaluations "
-        "of f. With --rule: what a gradient of a given error costs as the number of joint states grows, and where the exact one stops "
-        "paying.",
+        "of f. With --rule: what a gradient of a given error costs as the number of joint states grows, and where the exact "
+        "one stops paying.",
     )
     command.add_argument(
         "--problem", choices=("vae", "toy"), default="vae", help="a trained VAE, or a cubic toy (%(default)s)"

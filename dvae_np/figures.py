@@ -24,8 +24,8 @@ FAMILIES = {  # colour, and the members, each with its own marker and dashes
 }  # fmt: skip
 MARKERS, DASHES = "osD^vP", ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
 STYLE = {
-    name: {"color": color, "marker": MARKERS[i], "linestyle": DASHES[i]}
-    for color, names in FAMILIES.items()
+    name: {"color": color, "marker": MARKERS[i], "linestyle": DASHES[(family + i) % len(DASHES)]}
+    for family, (color, names) in enumerate(FAMILIES.items())
     for i, name in enumerate(names)
 }
 

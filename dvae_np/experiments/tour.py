@@ -9,7 +9,7 @@ from dvae_np.check.suite import results
 from dvae_np.train import Settings, evaluate, fit, load
 
 SEEDS = (0, 1, 2)
-MODEL = {"N": 2, "K": 10, "hidden": (128,), "epochs": 200}
+MODEL = {"N": 2, "K": 10, "hidden": (128,), "epochs": 120}
 ESTIMATORS = {  # each with its samples for an example and its hyper-parameters
     "exact": {},
     "reinforce_loo": {"S": 4},
