@@ -233,3 +233,19 @@ def test_nvils_tunables_descend_on_their_losses():
         - (np.tanh(logits.reshape(B, -1) @ omega["w0"] + omega["b0"]) @ omega["w1"] + omega["b1"])[:, 0]
     )
     assert domega["variance"] == pytest.approx((omega["variance"] - residual**2).mean(0).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [15, 50, 200])
+def test_the_unordered_set_is_finite_in_float32_where_states_have_no_mass(scale):
+    rng = np.random.default_rng(11)
+    logits = (scale * rng.standard_normal((200, 2, 3))).astype(np.float32)
+    (distinct,) = draw(rng, logits, 8, ("distinct",))
+    estimate = TABLE["unordered_set"].estimate(
+        logits, lookup_table(rng.standard_normal((3, 3)).astype(np.float32)), distinct
+    )
+    assert np.isfinite(estimate.dlogits).all() and np.isfinite(estimate.value).all()
+
+
+def test_too_many_states_to_rank_are_refused():
+    with pytest.raises(InputError, match=r"top_k: K\*\*N = 4\*\*30"):
+        TABLE["top_k"].estimate(np.zeros((2, 30, 4)), lookup_table(np.zeros((4, 4))), np.zeros((3, 2, 30), int))

@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np import categorical, ops, vae
 from dvae_np.arrays import draw
-from dvae_np.check import differences, verdicts
+from dvae_np.check import differences, enumeration, verdicts
 from dvae_np.check.enumeration import tiled
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
@@ -88,6 +88,14 @@ def sampler_results():
     many = tiled(logits, R)
     u = draw(rng, many, 1, ("u",))[0]
     noise = categorical.gumbel(u)[0, :, 0, 0]
+    mild = 0.5 * logits[:, :1, :3]  # one latent of three categories, none of them rare
+    for name, outcomes in (("distinct", enumeration.every_sequence), ("coupled", enumeration.every_coupled)):
+        every, weights = outcomes(mild, 2)  # (2, T, 1)
+        drawn = draw(rng, tiled(mild, R), 2, (name,))[0][..., 0]  # (2, R)
+        hits = (drawn[:, :, None] == every[..., 0][:, None]).all(0)  # (R, T): which outcome each draw is
+        verdict = verdicts.from_samples(1.0 * hits[:, weights > 0], weights[weights > 0])
+        check = f"z-tests of the pairs' probabilities, false alarms {verdicts.FALSE_ALARM:g}"
+        yield Result(5, f"sampler {name}", check, str(verdict), verdict.ok, verdict.error)
     for name, draws, law in (
         ("sampler codes", np.eye(K)[draw(rng, many, 1, ("z",))[0][0]], q),
         ("sampler gumbel_max", np.eye(K)[categorical.gumbel_max(many, u)[0]], q),

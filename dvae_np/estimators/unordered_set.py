@@ -29,8 +29,8 @@ def unordered_set(logits, f, distinct, *, baseline=True):
     fz, f_backward = f(distinct)
     expect("fz", fz, distinct.shape[:2])
 
-    floored = np.maximum(np.exp(logq.astype(np.float64)), 1e-100)  # of states with no mass, ratios keep their limits
-    without = {removed: set_probability(floored, removed) for removed in _removals(S)}
+    floored = np.maximum(np.exp(logq.astype(np.float64)), 1e-30)  # eight of them do not underflow when multiplied
+    without = {removed: _set_probability(floored, removed) for removed in _removals(S)}
     ratio = np.stack([without[1 << s] / without[0] for s in range(S)]).astype(q.dtype)  # (S, B)
     weight = q * ratio
     signal = fz
@@ -47,7 +47,7 @@ def _removals(S):
     return {0} | {1 << s | 1 << t for s in range(S) for t in range(S)}
 
 
-def set_probability(q, removed=0):
+def _set_probability(q, removed=0):
     """The probability that sampling without replacement begins with exactly this set of states, in any order: (B,) [Eq. 12.6].
 
     q: their probabilities (S, B). removed: a bit mask of states that are taken out of set and domain. The sum over orders
