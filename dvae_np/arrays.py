@@ -63,6 +63,15 @@ def total(gradients, more):
     return {name: gradients[name] + more[name] for name in more} if gradients else more
 
 
+def summed_to(shape, array):
+    """The gradient of an array of this `shape` that was broadcast to the shape of `array`, given the latter's gradient."""
+    array = array.sum(tuple(range(array.ndim - len(shape)))) if array.ndim > len(shape) else array
+    for axis, size in enumerate(shape):
+        if size == 1 and array.shape[axis] != 1:
+            array = array.sum(axis, keepdims=True)
+    return array
+
+
 def uniform(rng, shape, dtype):
     """Uniforms in the *open* interval (0, 1).
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import expect, expect_codes, one_hot
+from dvae_np.arrays import expect, expect_codes, one_hot, summed_to
 from dvae_np.ops import embedding, log_softmax, softmax, softplus
 
 
@@ -57,14 +57,23 @@ def entropy(logits):
 
 
 def kl(q_logits, p_logits=None):
-    """KL(q || p) = sum_k q_k log(q_k / p_k), over the N latents, in nats: (B,) [Eq. 3.3].
+    """KL(q || p) = sum_k q_k log(q_k / p_k), added up over the N latents, in nats: (B,) [Eq. 3.3].
+
+    Arguments and gradients as in `kl_per_latent`, `backward` taking (B,).
+    """
+    each, each_backward = kl_per_latent(q_logits, p_logits)
+    return each.sum(-1), lambda dvalue: each_backward(np.broadcast_to(dvalue[:, None], each.shape))
+
+
+def kl_per_latent(q_logits, p_logits=None):
+    """KL(q_n || p_n) of each latent, in nats: (B, N) [Eq. 3.3].
 
     q_logits: (B, N, K). p_logits: (B, N, K), or (1, N, K) for one prior shared by the batch, or None for the uniform
-    prior, for which the KL is N log K - entropy [Eq. 3.6].
+    prior, for which the KL is log K - entropy [Eq. 3.6].
 
-    `backward(dvalue)` returns (dq_logits, dp_logits): q (log(q/p) - KL of that latent) [Eq. 3.4] and p - q [Eq. 3.5],
-    the latter summed over the batch where the prior is shared, None where it is uniform.
-    A category whose q underflows to 0 adds 0; logits must be finite.
+    `backward(dvalue)` returns (dq_logits, dp_logits): q (log(q/p) - KL) [Eq. 3.4] and p - q [Eq. 3.5], the latter
+    summed over the batch where the prior is shared, None where it is uniform.
+    A category whose q underflows to 0 adds 0; logits must be finite. Raises InputError for shapes that do not fit.
     """
     expect("q_logits", q_logits, ("B", "N", "K"))
     B, N, K = q_logits.shape
@@ -78,14 +87,13 @@ def kl(q_logits, p_logits=None):
     each = (q * ratio).sum(-1)  # (B, N)
 
     def backward(dvalue):
-        dvalue = dvalue[:, None, None]
+        dvalue = dvalue[..., None]
         dq_logits = dvalue * q * (ratio - each[..., None])
         if p_logits is None:
             return dq_logits, None
-        dp_logits = dvalue * (np.exp(logp) - q)
-        return dq_logits, dp_logits if len(p_logits) == B else dp_logits.sum(0, keepdims=True)
+        return dq_logits, summed_to(p_logits.shape, dvalue * (np.exp(logp) - q))
 
-    return each.sum(-1), backward
+    return each, backward
 
 
 def codes(logits, u):

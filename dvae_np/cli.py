@@ -1,13 +1,16 @@
-"""The command line: python -m dvae_np tour | verify | train | compare | estimators | bench."""
+"""The command line: python -m dvae_np tour | verify | train | evaluate | show | sample | compare | ..."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from dvae_np import commands
+from dvae_np import commands, runs
 from dvae_np.arrays import InputError
-from dvae_np.commands import DEFAULTS
 from dvae_np.estimators import TABLE
+from dvae_np.networks import INTERFACES, PRIORS
+from dvae_np.runs import DEFAULTS
+from dvae_np.train.data import BINARISATIONS, TASKS
+from dvae_np.train.settings import LIKELIHOODS, SCHEDULES
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,56 +82,33 @@ that returns the gradient in the logits (B, N, K). With --samples and --exact, g
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
     command.set_defaults(run=commands.verify)
 
-    command = verbs.add_parser(
-        "train",
-        help="train one discrete VAE and evaluate it",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="""\
-Train a VAE with N latents of K categories each, on binary images x:
-
-    loss = E_q[-log p(x|z)] + beta KL(q(z|x) || uniform),   q(z|x) = softmax of the encoder's logits
-
-The KL is a finite sum. The expectation is a sum over K^N joint states: `exact` takes all of them, each decoded once for
-the whole batch; the other estimators draw S samples. After training, the *discrete* negative ELBO and log p(x) are
-computed exactly where K^N <= 65,536, whatever the estimator was.""",
-        epilog=estimators_help(),
-    )
-    command.add_argument(
-        "--estimator", choices=TABLE, default="exact", metavar="NAME", help="one of those below (%(default)s)"
-    )
-    command.add_argument("--data", choices=("digits", "bars", "mnist"), default="digits",
-                         help="digits: 8x8, shipped; bars: 5x5, generated; mnist: 28x28 (%(default)s)")  # fmt: skip
-    command.add_argument(
-        "--data-dir", metavar="DIR", help="folder of the MNIST files (else $DVAE_NP_DATA, else download)"
-    )
-    command.add_argument("--binarisation", choices=("threshold", "grey"), default="threshold",
-                         help="targets: pixels thresholded at 0.5, or grey (%(default)s)")  # fmt: skip
-    numbers = {
-        "N": (int, "latent variables"),
-        "K": (int, "categories of each; K^N joint states"),
-        "S": (int, "samples for each example (default: the fewest that the estimator can use)"),
-        "beta": (float, "weight of the KL; above 1 codes are used less, below 1 more"),
-        "epochs": (int, "passes over the training images"),
-        "batch": (int, "images in a mini-batch"),
-        "lr": (float, "step size of the optimiser"),
-        "seed": (int, "same seed, same numbers"),
-    }
-    for name, (kind, text) in numbers.items():
-        default = None if name == "S" else DEFAULTS[name]
-        command.add_argument(f"--{name}", type=kind, default=default, metavar=name.upper(),
-                             help=text + f" ({default})" * (default is not None))  # fmt: skip
-    command.add_argument("--hidden", type=sizes, default=DEFAULTS["hidden"], metavar="SIZES",
-                         help="hidden layers of the encoder as 512,256, or none; the decoder mirrors them (128)")  # fmt: skip
-    command.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="(%(default)s)")
-    command.add_argument("--tau", type=float, help="temperature, for estimators that have one")
-    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                         help="a hyper-parameter of the estimator, as mean=arithmetic; may be repeated")  # fmt: skip
-    command.add_argument("--kl", choices=("analytic", "relaxed", "plug_in"), default="analytic",
-                         help="for gumbel_softmax: which of the three KLs (%(default)s)")  # fmt: skip
-    command.add_argument(
-        "--out", type=Path, help="folder for figures, parameters and numbers (runs/DATA-ESTIMATOR-N-K-SEED)"
-    )
-    command.set_defaults(run=commands.train)
+    add_train(verbs)
+    for verb, run, text in (
+        (
+            "evaluate",
+            runs.evaluate_run,
+            "the discrete ELBO, log p(x) or a bound on it, and the use of the codes, of a run",
+        ),
+        ("show", runs.show, "draw every figure of a run again: curves, codes, reconstructions, each latent's effect"),
+        ("sample", runs.sample, "draw codes from the prior, and images from them, by a run's model"),
+    ):
+        command = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that `train` wrote")
+        command.add_argument("--data-dir", metavar="DIR", help="folder of the MNIST files, as for `train`")
+        if verb == "evaluate":
+            command.add_argument(
+                "--split", choices=("test", "validation", "train"), default="test", help="(%(default)s)"
+            )
+            command.add_argument(
+                "--S", type=int, default=100, help="samples, where K^N > 65,536; up to 5,000 (%(default)s)"
+            )
+            command.add_argument("--sample", action="store_true", help="sample, even where all states could be visited")
+            command.add_argument("--examples", type=int, default=10**9, help="only the first so many images")
+        if verb == "sample":
+            command.add_argument("--count", type=int, default=64, help="how many (%(default)s)")
+        if verb != "show":
+            command.add_argument("--seed", type=int, default=0, help="same seed, same numbers (%(default)s)")
+        command.set_defaults(run=run)
 
     command = verbs.add_parser(
         "compare",
@@ -154,6 +134,20 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
     )
     command.set_defaults(run=commands.compare)
 
+    command = verbs.add_parser(
+        "complete",
+        help="complete the lower half of a digit from the upper half, by p(z|c), by p(z), and without a latent",
+        description="Trains three models of p(lower half | upper half), with three seeds each: without a latent, with a prior "
+        "that does not see the upper half, and with one that does. Prints the exact test log-likelihoods and draws several "
+        "completions of the same upper halves. On digits half a minute; on mnist half an hour.",
+    )
+    command.add_argument("--data", choices=("digits", "mnist"), default="digits", help="(%(default)s)")
+    command.add_argument("--data-dir", metavar="DIR", help="folder of the MNIST files, as for `train`")
+    command.add_argument(
+        "--out", type=Path, default=Path("runs/completion"), help="folder for figures and numbers (%(default)s)"
+    )
+    command.set_defaults(run=commands.complete)
+
     command = verbs.add_parser("estimators", help="the table of estimators, in Markdown")
     command.set_defaults(run=commands.estimators)
 
@@ -166,6 +160,98 @@ computed exactly where K^N <= 65,536, whatever the estimator was.""",
     command.add_argument("--json", type=Path, metavar="FILE", help="write the measurements to FILE as well")
     command.set_defaults(run=commands.bench)
     return top
+
+
+def add_train(verbs):
+    """The parser of `train`: an option for each of the settings."""
+    command = verbs.add_parser(
+        "train",
+        help="train one discrete VAE and evaluate it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""\
+Train a VAE with N latents of K categories each, on images x, or on lower halves x given upper halves c:
+
+    loss = E_q[-log p(x|z)] + beta KL(q(z|x) || p(z)),   q(z|x) = softmax of the encoder's logits
+
+The KL is a finite sum. The expectation is a sum over K^N joint states: `exact` takes all of them, each decoded once for
+the whole batch; the other estimators draw S samples. After training, the *discrete* negative ELBO and log p(x) are
+computed exactly where K^N <= 65,536, whatever the estimator was; beyond, the ELBO and a bound are sampled.
+
+Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
+        epilog=estimators_help(),
+    )
+    command.set_defaults(run=runs.train)
+    command.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    command.add_argument("--out", type=Path, help="folder of the run (runs/DATA-ESTIMATOR-N-K-SEED)")
+    command.add_argument("--checkpoint-seconds", type=float, default=30.0, metavar="T",
+                         help="at most so long between checkpoints (%(default)s)")  # fmt: skip
+
+    group = command.add_argument_group("data")
+    group.add_argument("--data", choices=("digits", "bars", "mnist"), default="digits",
+                       help="digits: 8x8, shipped; bars: 5x5, generated; mnist: 28x28 (%(default)s)")  # fmt: skip
+    group.add_argument(
+        "--data-dir", metavar="DIR", help="folder of the MNIST files (else $DVAE_NP_DATA, else download)"
+    )
+    group.add_argument("--task", choices=TASKS, default="images",
+                       help="whole images, or completion: the lower half given the upper (%(default)s)")  # fmt: skip
+    group.add_argument("--binarisation", choices=BINARISATIONS, metavar="NAME", help="; ".join(
+        f"{name}: {words.format(levels='a few')}" for name, words in BINARISATIONS.items()) + " (threshold)")  # fmt: skip
+    group.add_argument("--levels", type=int, default=8, help="grey levels, for --binarisation levels (%(default)s)")
+
+    group = command.add_argument_group("model")
+    numbers = {
+        "N": (int, "latent variables"),
+        "K": (int, "categories of each; K^N joint states"),
+    }
+    add_numbers(group, numbers)
+    group.add_argument("--hidden", type=sizes, default=DEFAULTS["hidden"], metavar="SIZES",
+                       help="hidden layers of the encoder as 512,256, or none; the decoder mirrors them (128)")  # fmt: skip
+    choices = {
+        "prior": (PRIORS, "p(z): uniform; fixed, by --prior-probabilities; learned; or p(z|c), conditional"),
+        "interface": (INTERFACES, "how z enters the decoder: rows added up, rows side by side, or scale and shift"),
+        "likelihood": (LIKELIHOODS, "p(x|z) of a pixel: categorical is for --binarisation levels"),
+    }
+    for name, (known, text) in choices.items():
+        group.add_argument(f"--{name}", choices=known, default=known[0], help=text + " (%(default)s)")
+    group.add_argument("--prior-probabilities", type=probabilities, default=(), metavar="P,P,...",
+                       help="K numbers, each latent's fixed prior up to a factor")  # fmt: skip
+    group.add_argument("--scale", type=float, help="the Gaussian's sigma (default: learned)")
+
+    group = command.add_argument_group("objective and its gradient")
+    group.add_argument(
+        "--estimator", choices=TABLE, default="exact", metavar="NAME", help="one of those below (%(default)s)"
+    )
+    group.add_argument("--tau", type=float, help="temperature, for estimators that have one")
+    group.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                       help="a hyper-parameter of the estimator, as mean=arithmetic; may be repeated")  # fmt: skip
+    group.add_argument("--kl", choices=("analytic", "relaxed", "plug_in"), default="analytic",
+                       help="for gumbel_softmax: which of the three KLs (%(default)s)")  # fmt: skip
+    numbers = {
+        "S": (int, "samples for each example (default: the fewest that the estimator can use)"),
+        "beta": (float, "weight of the KL; above 1 codes are used less, below 1 more"),
+        "schedule-epochs": (int, "length of the warm-up, or of a cycle"),
+        "free-bits": (float, "nats of KL that each latent has for nothing"),
+    }
+    add_numbers(group, numbers)
+    group.add_argument("--schedule", choices=SCHEDULES, default="constant", help="of beta (%(default)s)")
+
+    group = command.add_argument_group("training")
+    numbers = {
+        "epochs": (int, "passes over the training images"),
+        "batch": (int, "images in a mini-batch"),
+        "lr": (float, "step size of the optimiser"),
+        "seed": (int, "same seed, same numbers"),
+    }
+    add_numbers(group, numbers)
+    group.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="(%(default)s)")
+
+
+def add_numbers(group, numbers):
+    """An option for each number, with the default that the settings have."""
+    for name, (kind, text) in numbers.items():
+        default = None if name == "S" else DEFAULTS[name.replace("-", "_")]
+        group.add_argument(f"--{name}", type=kind, default=default, metavar=name.upper().split("-")[-1],
+                           help=text + f" ({default})" * (default is not None))  # fmt: skip
 
 
 def estimators_help():
@@ -182,3 +268,12 @@ def sizes(text):
         return tuple(int(size) for size in text.split(",")) if text not in ("", "none") else ()
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers as 512,256, or none, got {text!r}") from None
+
+
+def probabilities(text):
+    """'3,1,1' as (0.6, 0.2, 0.2)."""
+    try:
+        shares = tuple(float(share) for share in text.split(","))
+        return tuple(share / sum(shares) for share in shares)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"expected numbers as 3,1,1, got {text!r}") from None

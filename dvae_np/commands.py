@@ -2,24 +2,22 @@
 
 import json
 import os
-from dataclasses import fields
-from pathlib import Path
+from functools import partial
+
+import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.estimators import TABLE, markdown_table
+from dvae_np.estimators import markdown_table
 from dvae_np.estimators.estimate import expect_few_states
-from dvae_np.train.loop import Settings
-
-DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
 
 class Bar:
     """A progress bar on a terminal, fed with epochs; silent where standard error is no terminal."""
 
-    def __init__(self, description, total):
+    def __init__(self, description, total, initial=0):
         from tqdm import tqdm
 
-        self.bar = tqdm(desc=description, total=total, unit="epoch", disable=None, leave=False)
+        self.bar = tqdm(desc=description, total=total, initial=initial, unit="epoch", disable=None, leave=False)
 
     def __call__(self, epoch, loss, validation):
         self.bar.set_postfix_str(f"loss {loss:.2f}, validation {validation:.2f} nats", refresh=False)
@@ -28,18 +26,6 @@ class Bar:
     def close(self):
         """Remove the bar."""
         self.bar.close()
-
-
-def hyper_parameter(row, text):
-    """'tau=0.5' as ("tau", 0.5), of the type of the row's default. Raises InputError for what the row does not have."""
-    name, _, value = text.partition("=")
-    if name not in row.hyper:
-        raise InputError(f"--set: {row.name} has {', '.join(row.hyper) or 'no hyper-parameters'}, got {text!r}")
-    kind = type(row.hyper[name])
-    try:
-        return name, {"True": True, "False": False}[value] if kind is bool else kind(value)
-    except (KeyError, ValueError):
-        raise InputError(f"--set: expected {name} as {row.hyper[name]!r} is, got {value!r}") from None
 
 
 def make_folder(out):
@@ -135,6 +121,25 @@ def compare(options):
     return 0
 
 
+def complete(options):
+    """`complete`"""
+    from tqdm import tqdm
+
+    from dvae_np import figures, pictures
+    from dvae_np.experiments.completion import completion, completion_table
+
+    make_folder(options.out)
+    bar = partial(tqdm, unit="run", disable=None, leave=False)
+    record, data, params = completion(options.data, options.data_dir, bar)
+    print(f"{record['data']}\nexact, median (and range) of three seeds:\n\n{completion_table(record)}")
+    (options.out / "data").mkdir(exist_ok=True)
+    name = f"completion-{options.data}"
+    (options.out / "data" / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    figures.save(options.out / f"{name}.png", (8.8, 5.4), pictures.completions, params, data, np.random.default_rng(0))
+    print(f"\nWritten to {options.out}: {name}.png, data/{name}.json")
+    return 0
+
+
 def estimators(options):
     """`estimators`"""
 
@@ -155,57 +160,4 @@ def bench(options):
     print(bench_table(record))
     if options.json:
         options.json.write_text(json.dumps(record, indent=1) + "\n")
-    return 0
-
-
-def train(options):
-    """`train`"""
-    import numpy as np
-
-    from dvae_np.train import evaluate, fit, load
-
-    row = TABLE[options.estimator]
-    hyper = {"tau": options.tau} if options.tau is not None else {}
-    hyper |= dict(hyper_parameter(row, text) for text in options.set)
-    chosen = {name: getattr(options, name) for name in DEFAULTS if name not in ("hyper", "S")}
-    settings = Settings(**chosen, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
-    if options.data_dir and options.data != "mnist":
-        raise InputError(f"--data-dir: only mnist is read from a folder, got --data {options.data}")
-    if options.data == "bars" and options.binarisation != "threshold":
-        raise InputError(f"--binarisation: bars are binary as they are generated, got {options.binarisation}")
-    data = load(options.data, options.binarisation, options.data_dir)
-    out = options.out or Path("runs") / f"{data.name}-{settings.estimator}-N{settings.N}-K{settings.K}-s{settings.seed}"
-    make_folder(out)
-
-    print(data)
-    bar = Bar(settings.estimator, settings.epochs)
-    run = fit(data, settings, bar)
-    bar.close()
-    evaluation = evaluate(run.params, data.test.x)
-    print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
-    print(f"test negative ELBO   {evaluation.negative_elbo:9.3f} nats   ({evaluation.method}; {data.binarisation})")
-    print(f"  reconstruction     {evaluation.reconstruction:9.3f}\n  KL(q || p)         {evaluation.kl:9.3f}")
-    if evaluation.log_likelihood is not None:
-        print(
-            f"test log p(x)        {evaluation.log_likelihood:9.3f} nats   ({evaluation.method}; {data.binarisation})"
-        )
-        print(f"posterior gap        {evaluation.posterior_gap:9.3f} nats   ({evaluation.method})")
-
-    from dvae_np import figures
-
-    record = {"data": str(data), **run.record(), "test": vars(evaluation)}
-    (out / "run.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-    arrays = {f"{group}.{name}": array for group in run.params for name, array in run.params[group].items()}
-    np.savez(out / "parameters.npz", **arrays)
-    rng = np.random.default_rng(settings.seed)
-    drawings = {
-        "training.png": ((7, 4.2), figures.training_curves, {settings.estimator: [run.history]}),
-        "reconstructions.png": ((8.8, 1.5), figures.reconstructions, run.params, data),
-        "samples.png": ((8.8, 1.8), figures.samples, run.params, data, rng),
-    }
-    if evaluation.log_likelihood is not None:
-        drawings["codes.png"] = (figures.codes_size(run.params), figures.codes, run.params, data)
-    for name, drawing in drawings.items():
-        figures.save(out / name, *drawing)
-    print(f"written to {out}: run.json, parameters.npz, {', '.join(drawings)}")
     return 0

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import expect
+from dvae_np.arrays import expect, summed_to
 from dvae_np.categorical import gumbel
 from dvae_np.ops import log_softmax, softmax
 
@@ -36,17 +36,19 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
     """log q_tau(y) - log p_tau(y) at y = softmax((logits + Gumbel) / tau), an estimate of the relaxed KL: (S, B) [Eq. 7.5].
 
     logits: (B, N, K). u: uniforms (S, B, N, K). prior_logits: (1, N, K) or (B, N, K), None for uniform; posterior and
-    prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns dlogits, through y as well.
+    prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns (dlogits, dprior_logits),
+    the first through y as well, the second None for the uniform prior.
     """
-    prior_logits = np.zeros_like(logits) if prior_logits is None else prior_logits
     expect("u", u, ("S", *logits.shape))
     xi, path_backward = log_softmax((logits + gumbel(u)) / tau)
     log_q, q_backward = concrete_log_prob(logits, xi, tau)
-    log_p, p_backward = concrete_log_prob(prior_logits, xi, tau)
+    log_p, p_backward = concrete_log_prob(np.zeros_like(logits) if prior_logits is None else prior_logits, xi, tau)
 
     def backward(dvalue):
         dlogits, dxi = q_backward(dvalue)
-        return dlogits + path_backward(dxi + p_backward(-dvalue)[1]).sum(0) / tau
+        dprior_logits, dxi_prior = p_backward(-dvalue)
+        dprior_logits = None if prior_logits is None else summed_to(prior_logits.shape, dprior_logits)
+        return dlogits + path_backward(dxi + dxi_prior).sum(0) / tau, dprior_logits
 
     return log_q - log_p, backward
 
@@ -56,14 +58,16 @@ def plug_in_kl(logits, u, tau, prior_logits=None):
 
     Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments as `relaxed_kl`.
     """
-    prior_logits = np.zeros_like(logits) if prior_logits is None else prior_logits
     expect("u", u, ("S", *logits.shape))
     y, path_backward = softmax((logits + gumbel(u)) / tau)
     logq, log_softmax_backward = log_softmax(logits)
-    ratio = logq - log_softmax(prior_logits)[0]
+    logp, prior_backward = log_softmax(np.zeros_like(logits) if prior_logits is None else prior_logits)
+    ratio = logq - logp
 
     def backward(dvalue):
         dvalue = dvalue[..., None, None]
-        return log_softmax_backward((dvalue * y).sum(0)) + path_backward(dvalue * ratio).sum(0) / tau
+        dratio = (dvalue * y).sum(0)  # (B, N, K)
+        dlogits = log_softmax_backward(dratio) + path_backward(dvalue * ratio).sum(0) / tau
+        return dlogits, None if prior_logits is None else prior_backward(-summed_to(prior_logits.shape, dratio))
 
     return (y * ratio).sum((-1, -2)), backward

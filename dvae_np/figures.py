@@ -8,11 +8,8 @@ a colour, and have markers and dashes of their own, which print in grey keeps.
 import numpy as np
 from matplotlib.figure import Figure
 
-from dvae_np.categorical import joint_states, log_prob
-from dvae_np.networks import decoder, encoder
-from dvae_np.ops import sigmoid
+from dvae_np.pictures import codes
 
-MOST_CODES = 64
 FAMILIES = {  # colour, and the members, each with its own marker and dashes
     "#000000": ("exact",),
     "#D55E00": ("reinforce_loo", "reinforce", "reinforce_ema", "reinforce_optimal", "nvil", "vimco"),
@@ -57,58 +54,6 @@ def training_curves(figure, histories):
     axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-
-
-def reconstructions(figure, params, data, columns=16):
-    """Test images above what the model makes of them: the mean image of each one's most probable codes."""
-    x = data.test.x[np.linspace(0, len(data.test.x) - 1, columns).astype(int)]
-    logits, _ = encoder(params["psi"], x)
-    for row, (title, images) in enumerate({"x": x, "mean": mean_images(params, logits.argmax(-1))}.items()):
-        for column, image in enumerate(images):
-            axes = _picture(figure, (2, columns, row * columns + column + 1), image, data.shape)
-            if column == 0:
-                axes.set_ylabel(title, rotation=0, ha="right", va="center")
-
-
-def samples(figure, params, data, rng, columns=16, rows=3):
-    """Mean images of codes drawn from the uniform prior."""
-    N, K, _ = params["theta"]["table"].shape
-    z = (rng.random((rows * columns, N)) * K).astype(int)
-    for i, image in enumerate(mean_images(params, z)):
-        _picture(figure, (rows, columns, i + 1), image, data.shape)
-
-
-def codes(figure, params, data, columns=16):
-    """What each code means: for latent n and category k the mean image over the validation images' codes with z_n = k.
-
-    Above each picture the share of images that use the code, and the most frequent label among them where there is one.
-    Of more than 64 categories the 64 most used are drawn, in falling order.
-    """
-    N, K, _ = params["theta"]["table"].shape
-    logits, _ = encoder(params["psi"], data.validation.x)
-    states = joint_states(N, K)
-    q = np.exp(log_prob(logits, states[:, None])[0])  # (M, B)
-    share, images = q.mean(1), mean_images(params, states)
-    labels = data.validation.labels
-    drawn, columns = min(K, MOST_CODES), min(K, columns)
-    lines = -(-drawn // columns)  # that each latent takes
-    for n in range(N):
-        used = np.bincount(states[:, n], share, minlength=K)
-        for place, k in enumerate(range(K) if K <= MOST_CODES else np.argsort(-used)[:MOST_CODES]):
-            own = states[:, n] == k
-            mean = (share[own, None] * images[own]).sum(0) / max(used[k], np.finfo(used.dtype).tiny)
-            index = (n * lines + place // columns) * columns + place % columns + 1
-            axes = _picture(figure, (N * lines, columns, index), mean, data.shape)
-            label = f" '{np.bincount(labels, q[own].sum(0)).argmax()}'" if labels.ndim == 1 else ""
-            axes.set_title(f"{used[k]:.0%}{label}", fontsize=7, pad=2)
-            if place % columns == 0:
-                axes.set_ylabel(f"z{n + 1}", rotation=0, ha="right", va="center")
-
-
-def codes_size(params, columns=16):
-    """The size in inches at which `codes` is readable."""
-    N, K, _ = params["theta"]["table"].shape
-    return 0.75 * min(K, columns), 1.05 * N * -(-min(K, MOST_CODES) // columns)
 
 
 def overview(figure, histories, params, data):
@@ -181,17 +126,3 @@ def practical_rule(figure, record):
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=7, frameon=False
     )
-
-
-def mean_images(params, z):
-    """The probability of each pixel given codes z (M, N): (M, D)."""
-    a, _ = decoder(params["theta"], z[:, None])
-    return sigmoid(a[:, 0])[0]
-
-
-def _picture(figure, place, image, shape):
-    axes = figure.add_subplot(*place)
-    axes.imshow(image.reshape(shape), cmap="gray_r", vmin=0, vmax=1)
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_linewidth(0.4)
-    return axes

@@ -1,36 +1,95 @@
-"""Encoder and decoder: multi-layer perceptrons, their parameters plain dicts of named arrays.
+"""Encoder, decoder and prior: multi-layer perceptrons, their parameters plain dicts of named arrays.
 
-Layer i has weights ``w<i>`` and biases ``b<i>``. The encoder's last layer ends in logits, w (H, N, K) and b (N, K), so
-that the parameters' shapes say what the model is; the decoder begins with an embedding of z, ``table`` (N, K, H).
+Layer i has weights ``w<i>`` and biases ``b<i>``; a network that ends in logits has a last w (H, N, K) and b (N, K). The
+parameters say what the model is: how z and a context c enter the decoder is told by the names in theta, and which prior it
+is by those in phi.
 """
 
 import numpy as np
 
-from dvae_np.ops import embedding, linear, relu
+from dvae_np.arrays import InputError, summed_to
+from dvae_np.ops import concatenation, embedding, linear, relu
+
+INTERFACES = ("embedding", "concatenation", "film")
+PRIORS = ("uniform", "fixed", "learned", "conditional")
 
 
-def encoder(psi, x, activation=relu):
-    """The logits of q(z|x) from data x (B, D): (B, N, K) [Eq. 2.2]; `backward(dlogits)` returns dpsi."""
-    logits, mlp_backward = mlp(psi, x, activation, data=True)
+def encoder(psi, x, c=None, activation=relu):
+    """The logits of q(z|x), or q(z|x,c), from data x (B, D) and a context c (B, C): (B, N, K) [Eq. 2.2].
+
+    `backward(dlogits)` returns dpsi.
+    """
+    logits, mlp_backward = mlp(psi, x if c is None else np.concatenate([x, c], -1), activation, data=True)
     return logits, lambda dlogits: mlp_backward(dlogits)[1]
 
 
-def decoder(theta, z, activation=relu):
-    """What p(x|z) is parametrised by, from codes z (S, B, N) or relaxed codes (S, B, N, K): (S, B, D) [Eq. 1.3].
+def prior(phi, c=None, activation=relu):
+    """The logits of p(z) or p(z|c): None for uniform, (1, N, K) where the batch shares them, else (B, N, K) [Eq. 13.1].
 
-    Each state is decoded once: for codes (S, 1, N) the result is (S, 1, D). Without hidden layers the embedding itself
-    has D columns, and decoding is a look-up. `backward(da)` returns (dz, dtheta), dz None for integer codes.
+    phi: None: uniform. ``logits`` (N, K): one categorical for all, learned or fixed. Else a network of c.
+    `backward(dlogits)` returns dphi. Raises InputError for a network without a context.
     """
-    h, embedding_backward = embedding(z, theta["table"])  # (S, B, H)
-    h = h + theta["bias"]
+    if phi is None:
+        return None, lambda dlogits: {}
+    if "logits" in phi:
+        return phi["logits"][None], lambda dlogits: {"logits": dlogits[0]}
+    if c is None:
+        raise InputError("prior: a conditional prior p(z|c) needs a context c, got None")
+    logits, mlp_backward = mlp(phi, c, activation, data=True)
+    return logits, lambda dlogits: mlp_backward(dlogits)[1]
+
+
+def decoder(theta, z, c=None, activation=relu):
+    """What p(x|z) or p(x|z,c) is parametrised by, from codes z (S, B, N) or relaxed codes (S, B, N, K): (S, B, D).
+
+    The first layer is split: a part of the context, once for each example, and a part of the code, once for each state
+    [Eq. 4.7]. So codes (S, 1, N) that the batch shares are decoded once, to (S, 1, D), or with a context to (S, B, D). The
+    code's part is, with e the sum of the embedded codes and u = c w + b the context's (b alone without one),
+
+        embedding       u + e                        theta has ``table`` (N, K, H), ``bias`` (H,)      [Eq. 1.3]
+        concatenation   u + (e_1, ..., e_N) mix      table (N, K, E), and ``mix`` (N * E, H)           [Eq. 4.8]
+        film            (1 + scale(z)) u + e         table, and ``scale`` (N, K, H)                    [Eq. 4.9]
+
+    and ``context`` (C, H) where there is one. Without hidden layers H is D. `backward(da)` returns (dz, dtheta), dz None for
+    integer codes. Raises InputError where a context is missing or not expected.
+    """
+    if (c is None) != ("context" not in theta):
+        raise InputError(
+            "decoder: a context c is " + ("missing" if c is None else "given, but this decoder takes none")
+        )
+    if c is None:
+        base = theta["bias"]  # (H,)
+    else:
+        base, context_backward = linear(c, theta["context"], theta["bias"], data=True)  # (B, H)
+    if "mix" in theta:
+        joined, table_backward = concatenation(z, theta["table"])
+        code, mix_backward = linear(joined, theta["mix"])
+    else:
+        code, table_backward = embedding(z, theta["table"])  # (S, B, H)
+    if "scale" in theta:
+        scale, scale_backward = embedding(z, theta["scale"])
+        h = (1 + scale) * base + code
+    else:
+        h = code + base
     h, activation_backward = activation(h) if "w0" in theta else (h, lambda dh: dh)
     a, mlp_backward = mlp(theta, h, activation)
 
     def backward(da):
-        dh, dlayers = mlp_backward(da)
-        dh = activation_backward(dh)
-        dz, dtable = embedding_backward(dh)
-        return dz, {"table": dtable, "bias": dh.sum((0, 1)), **dlayers}
+        dh, dtheta = mlp_backward(da)
+        dh = activation_backward(dh)  # (S, B, H)
+        dcode, dbase, dz = summed_to(code.shape, dh), dh, 0
+        if "scale" in theta:
+            dbase = (1 + scale) * dh
+            dz, dtheta["scale"] = scale_backward(summed_to(code.shape, base * dh))
+        if "mix" in theta:
+            dcode, dtheta["mix"], _ = mix_backward(dcode)
+        dz_table, dtheta["table"] = table_backward(dcode)
+        dbase = summed_to(base.shape, dbase)
+        if c is None:
+            dtheta["bias"] = dbase
+        else:
+            _, dtheta["context"], dtheta["bias"] = context_backward(dbase)
+        return None if dz_table is None else dz_table + dz, dtheta
 
     return a, backward
 
@@ -41,7 +100,7 @@ def mlp(params, h, activation, data=False):
     `backward(dy)` returns (dh, dparams), dh None where h is data.
     """
     backwards = []
-    for i in range(sum(name.startswith("w") for name in params)):
+    for i in range(layers(params)):
         if i > 0:
             h, activation_backward = activation(h)
             backwards.append(lambda dh, backward=activation_backward: (backward(dh), {}))
@@ -62,24 +121,62 @@ def _named(i, dh, dw, db):
     return dh, {f"w{i}": dw, f"b{i}": db}
 
 
+def layers(params):
+    """The number of linear layers."""
+    return sum(name.startswith("w") for name in params)
+
+
+def latents(params):
+    """(N, K): the shape of the encoder's last bias."""
+    psi = params["psi"]
+    return psi[f"b{layers(psi) - 1}"].shape
+
+
 def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32):
-    """Fresh psi: D inputs, hidden layers of the given sizes, N x K logits."""
+    """Fresh psi: D inputs (with a context D + C), hidden layers of the given sizes, N x K logits."""
     return mlp_parameters(rng, (D, *hidden, (N, K)), dtype)
 
 
-def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32):
-    """Fresh theta: an embedding of N x K codes, hidden layers of the given sizes, D outputs.
+def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="embedding"):
+    """Fresh theta: N x K codes and C context dimensions enter by the interface; hidden layers of the given sizes, D outputs.
 
     The N rows that a code selects add up to numbers of variance 1, as layers of embeddings usually start. Far smaller rows
     (1 / (N K) of that variance, as a linear layer over one-hot codes would start) make all codes mean nearly the same, and
-    on MNIST the encoder then sends every image to one of them.
+    on MNIST the encoder then sends every image to one of them. Raises InputError for another interface.
     """
+    if interface not in INTERFACES:
+        raise InputError(f"interface: expected one of {', '.join(INTERFACES)}, got {interface!r}")
     sizes = (*hidden, D)
-    theta = {
-        "table": _symmetric(rng, (N, K, sizes[0]), (3 / N) ** 0.5, dtype),
-        "bias": _symmetric(rng, (sizes[0],), (N * K) ** -0.5, dtype),
-    }
+    H = sizes[0]
+    if interface == "concatenation":
+        E = max(1, H // N)
+        theta = {
+            "table": _symmetric(rng, (N, K, E), 3**0.5, dtype),
+            "mix": _symmetric(rng, (N * E, H), (3 / (N * E)) ** 0.5, dtype),
+        }
+    else:
+        theta = {"table": _symmetric(rng, (N, K, H), (3 / N) ** 0.5, dtype)}
+    if interface == "film":
+        theta["scale"] = _symmetric(rng, (N, K, H), (3 / N) ** 0.5, dtype)
+    theta["bias"] = _symmetric(rng, (H,), (N * K) ** -0.5, dtype)
+    if C:
+        theta["context"] = _symmetric(rng, (C, H), C**-0.5, dtype)
     return theta | mlp_parameters(rng, sizes, dtype)
+
+
+def prior_parameters(rng, kind, N, K, hidden=(), C=0, dtype=np.float32):
+    """Fresh phi of a prior of this kind, or None for the uniform one; a categorical of its own starts as uniform."""
+    if kind not in PRIORS:
+        raise InputError(f"prior: expected one of {', '.join(PRIORS)}, got {kind!r}")
+    if kind == "conditional" and not C:
+        raise InputError("prior: a conditional prior p(z|c) needs a context, and these data have none")
+    if kind == "uniform":
+        return None
+    return (
+        mlp_parameters(rng, (C, *hidden, (N, K)), dtype)
+        if kind == "conditional"
+        else {"logits": np.zeros((N, K), dtype)}
+    )
 
 
 def mlp_parameters(rng, sizes, dtype=np.float32):

@@ -16,25 +16,29 @@ from dvae_np.arrays import InputError, expect_codes, is_codes, one_hot
 WIDEST_ONE_HOT = 128  # with more categories, adding up rows one by one is cheaper than a product with one-hot rows
 
 
-def linear(x, w, b, data=False):
-    """Rows x (..., I) times w (I, *O) plus b (*O): (..., *O) [Eq. 1.2].
+def linear(x, w, b=None, data=False):
+    """Rows x (..., I) times w (I, *O) plus b (*O), which may be left out: (..., *O) [Eq. 1.2].
 
     O may have several axes: a layer that ends in logits has w (H, N, K). Where x is `data`, no gradient of it is
     computed: that product is as large as the forward one.
 
     Raises InputError where the sizes do not fit.
     """
-    if x.shape[-1] != len(w) or w.shape[1:] != b.shape:
-        raise InputError(f"linear: x {x.shape}, w {w.shape} and b {b.shape} do not fit as (..., I), (I, O), (O)")
+    if x.shape[-1] != len(w) or (b is not None and w.shape[1:] != b.shape):
+        shapes = f"x {x.shape}, w {w.shape} and b {None if b is None else b.shape}"
+        raise InputError(f"linear: {shapes} do not fit as (..., I), (I, O), (O)")
     rows, matrix = x.reshape(-1, len(w)), w.reshape(len(w), -1)
-    y = rows @ matrix + b.reshape(-1)
+    y = rows @ matrix
+    if b is not None:
+        y = y + b.reshape(-1)
 
     def backward(dy):
         dy = dy.reshape(len(rows), -1)
         dx = None if data else (dy @ matrix.T).reshape(x.shape)
-        return dx, (rows.T @ dy).reshape(w.shape), dy.sum(0).reshape(b.shape)
+        db = None if b is None else dy.sum(0).reshape(b.shape)
+        return dx, (rows.T @ dy).reshape(w.shape), db
 
-    return y.reshape(*x.shape[:-1], *b.shape), backward
+    return y.reshape(*x.shape[:-1], *w.shape[1:]), backward
 
 
 def embedding(z, table):
@@ -46,13 +50,9 @@ def embedding(z, table):
     Raises InputError for codes outside 0..K-1 and for sizes that do not fit.
     """
     N, K, H = table.shape
-    hard = is_codes(z)
-    if (z.shape[-1:] if hard else z.shape[-2:]) != ((N,) if hard else (N, K)):
-        raise InputError(f"embedding: z {z.shape} does not fit table (N, K, H) = {table.shape}")
-    lead = z.shape[:-1] if hard else z.shape[:-2]
+    hard, lead = _hard_and_lead(z, table)
 
     if hard:
-        expect_codes("z", z, K)
         rows = z.reshape(-1, N)
         y = table[0][rows[:, 0]]  # (R, H)
         for n in range(1, N):
@@ -72,8 +72,42 @@ def embedding(z, table):
     return y.reshape(*lead, H), backward
 
 
+def concatenation(z, table):
+    """One row of `table` (N, K, E) for each latent, side by side: (..., N * E) [Eq. 4.8].
+
+    z and dz are as in `embedding`. A linear layer on top of it is an embedding whose rows share N factors (E, H).
+
+    Raises InputError for codes outside 0..K-1 and for sizes that do not fit.
+    """
+    N, K, E = table.shape
+    hard, lead = _hard_and_lead(z, table)
+    rows = z.reshape(-1, N) if hard else z.reshape(-1, N, K)
+    y = np.concatenate([table[n][rows[:, n]] if hard else rows[:, n] @ table[n] for n in range(N)], -1)
+
+    def backward(dy):
+        dy = dy.reshape(-1, N, E)
+        dtable = [sum_by_code(rows[:, n], dy[:, n], K) if hard else rows[:, n].T @ dy[:, n] for n in range(N)]
+        dz = None if hard else np.stack([dy[:, n] @ table[n].T for n in range(N)], 1).reshape(z.shape)
+        return dz, np.stack(dtable)
+
+    return y.reshape(*lead, N * E), backward
+
+
+def _hard_and_lead(z, table):
+    """Whether z is integer codes, and its leading axes; raises `InputError` where z does not fit the table."""
+    N, K, _ = table.shape
+    hard = is_codes(z)
+    if (z.shape[-1:] if hard else z.shape[-2:]) != ((N,) if hard else (N, K)):
+        raise InputError(f"embedding: z {z.shape} does not fit a table of shape {table.shape}")
+    if hard:
+        expect_codes("z", z, K)
+    return hard, z.shape[:-1] if hard else z.shape[:-2]
+
+
 def sum_by_code(codes, rows, K):
     """For each k < K the sum of those rows (R, H) whose code (R,) is k: (K, H)."""
+    if K <= WIDEST_ONE_HOT:
+        return one_hot(codes, K, rows.dtype).T @ rows
     order = np.argsort(codes)
     ends = np.searchsorted(codes[order], np.arange(K + 1, like=codes))
     # Rank r within its own code: one pass adds the r-th row of every code, so no two rows meet in one assignment.

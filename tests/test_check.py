@@ -224,15 +224,15 @@ def test_wrong_code_fails_the_suite_itself(monkeypatch):
     assert all("factor 2" in result.explanation for result in failed)
     monkeypatch.undo()
     assert not equal("1 = 2", np.ones(3), 2 * np.ones(3)).ok and not equal("1 = 0", np.ones(3), np.zeros(3), scale=1).ok
-    true_kl = categorical.kl
-    monkeypatch.setattr(
-        categorical, "kl", lambda *logits: (true_kl(*logits)[0], lambda d: (-true_kl(*logits)[1](d)[0], None))
-    )
-    assert not any(
-        result.ok
-        for result in suite.objective_results()
-        if "complex step" in result.check and "analytic" in result.subject
-    )
+    true_kl = categorical.kl_per_latent
+
+    def wrong_kl(*logits):
+        value, backward = true_kl(*logits)
+        return value, lambda dvalue: (-backward(dvalue)[0], backward(dvalue)[1])
+
+    monkeypatch.setattr(categorical, "kl_per_latent", wrong_kl)
+    analytic = [result for result in suite.objective_results() if "prior, analytic" in result.subject]
+    assert len(analytic) == 3 and not any(result.ok for result in analytic)
 
 
 def test_the_suite_is_complete():

@@ -89,7 +89,8 @@ def test_train_prints_named_numbers_and_writes_its_files(tmp_path, capsys, name)
     assert "1,283 train, 257 validation, 257 test images of 8x8, pixels thresholded at 0.5" in printed
     assert f"nats   (exact, {K * K} states; pixels thresholded at 0.5)" in printed and "test log p(x)" in printed
     written = {path.name for path in (tmp_path / "run").iterdir()}
-    assert written == {"run.json", "parameters.npz", "training.png", "reconstructions.png", "samples.png", "codes.png"}
+    pictures = {"training.png", "reconstructions.png", "samples.png", "codes.png", "effects.png", "usage.png"}
+    assert written == pictures | {"run.json", "history.csv", "parameters.npz", "checkpoint-000000039.dvae"}
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert f"{record['test']['negative_elbo']:9.3f}" in printed
     assert record["settings"]["estimator"] == name and len(record["history"]["loss"]) == 3
@@ -107,7 +108,8 @@ def test_train_with_too_many_states_to_visit(tmp_path, capsys):
     options = ["--estimator", "straight_through_gumbel", "--N", "20", "--K", "10", "--epochs", "1"]
     assert run("train", *options, "--out", tmp_path) == 0
     printed = capsys.readouterr().out
-    assert "(sampled, S=100;" in printed and "log p(x)" not in printed
+    assert "(sampled, S=100;" in printed and "test log p(x)" not in printed
+    assert "test bound on log p(x), importance-weighted" in printed and "latent 1 has collapsed" in printed
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -134,8 +136,8 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     (["--estimator", "vimco", "--beta", "2"], "vimco's bound contains the KL with weight 1, got beta = 2"),
     (["--estimator", "vimco", "--set", "mean=harmonic"], "mean: expected geometric or arithmetic, got 'harmonic'"),
     (["--estimator", "nvil", "--set", "normalise=maybe"], "--set: expected normalise as False is, got 'maybe'"),
-    (["--set", "gap=1"], "--set: exact has no hyper-parameters, got 'gap=1'"),
-    (["--data", "bars", "--binarisation", "grey"], "--binarisation: bars are binary"),
+    (["--set", "gap=1"], "--set: exact has block, got 'gap=1'"),
+    (["--data", "bars", "--binarisation", "grey"], "binarisation: bars are binary"),
     (["--data-dir", "/tmp"], "--data-dir: only mnist is read from a folder"),
     (["--S", "5"], "S: exact visits every state and takes no samples, got S = 5"),
     (["--N", "100000000", "--K", "10"], "10**100000000 joint states are more than 65536"),

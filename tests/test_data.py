@@ -12,6 +12,7 @@ import pytest
 
 from dvae_np.arrays import InputError
 from dvae_np.train import bars, bars_log_likelihood, load, mnist
+from dvae_np.train.data import BINARISATIONS
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"  # beside the checkout
 MNIST = Path(os.environ.get("DVAE_NP_DATA", BESIDE))
@@ -46,16 +47,43 @@ def test_digits_are_those_of_the_uci_set():
     assert data.test.x[0].reshape(8, 8)[0].tolist() == [0, 0, 5 / 16, 13 / 16, 9 / 16, 1 / 16, 0, 0]
 
 
-@pytest.mark.parametrize("name", ["digits", "bars", pytest.param("mnist", marks=needs_mnist)])
-@pytest.mark.parametrize("binarisation", ["threshold", "grey"])
+@pytest.mark.parametrize("name", ["digits", pytest.param("mnist", marks=needs_mnist)])
+@pytest.mark.parametrize("binarisation", BINARISATIONS)
 def test_targets_are_what_their_name_says(name, binarisation):
-    data = load(name, binarisation, MNIST if name == "mnist" else None)
-    for split in (data.train, data.validation, data.test):
-        assert split.x.dtype == np.float32 and np.isfinite(split.x).all() and split.x.shape[1] == np.prod(data.shape)
-        binary = np.isin(split.x, (0, 1)).all()
-        assert binary == (binarisation == "threshold" or name == "bars")
-        assert split.x.min() == 0 and split.x.max() == 1
+    data, grey = load(name, binarisation, MNIST if name == "mnist" else None), load(name, "grey", MNIST)
+    for part in ("train", "validation", "test"):
+        x, means = getattr(data, part).x, getattr(grey, part).x
+        assert x.dtype == np.float32 and np.isfinite(x).all() and x.shape[1] == np.prod(data.shape)
+        assert x.min() == 0 and x.max() == 1
+        drawn_later = binarisation == "dynamic" and part == "train"
+        if binarisation == "grey" or drawn_later:
+            np.testing.assert_array_equal(x, means)
+        elif binarisation == "levels":
+            assert len(np.unique(x)) == data.levels == 8 and abs(x - means).max() <= 0.5 / 7 + 1e-6
+        else:
+            assert np.isin(x, (0, 1)).all()
+        if binarisation in ("stochastic", "dynamic") and not drawn_later:  # five standard errors of the mean pixel
+            assert abs((x - means).mean()) < 5 * ((means * (1 - means)).mean() / x.size) ** 0.5
+            assert (x[means == 1] == 1).all() and (x[means == 0] == 0).all()
+    assert data.dynamic == (binarisation == "dynamic")
+    assert data.fingerprint() == load(**data.source, data_dir=MNIST).fingerprint()
+    assert (data.fingerprint() == grey.fingerprint()) == (binarisation == "grey")
     assert data.binarisation in str(data) and f"{len(data.train.x):,} train" in str(data)
+
+
+def test_bars_are_binary():
+    data = bars()
+    assert all(np.isin(split.x, (0, 1)).all() for split in (data.train, data.validation, data.test))
+    assert "5% of them flipped" in str(data) and load(**data.source).fingerprint() == data.fingerprint()
+
+
+def test_a_completion_is_the_lower_half_given_the_grey_upper_half():
+    whole, grey, halves = load("digits"), load("digits", "grey"), load("digits", task="completion")
+    assert halves.shape == halves.context_shape == (4, 8) and "lower halves of 4x8" in str(halves)
+    for part in ("train", "validation", "test"):
+        split = getattr(halves, part)
+        np.testing.assert_array_equal(split.x, getattr(whole, part).x[:, 32:])
+        np.testing.assert_array_equal(split.c, getattr(grey, part).x[:, :32])
 
 
 def test_bars_know_their_latents_and_their_likelihood():
@@ -81,8 +109,15 @@ def _union(z):
 def test_unknown_names_are_refused():
     with pytest.raises(InputError, match="data: expected digits, bars or mnist, got 'cifar'"):
         load("cifar")
-    with pytest.raises(InputError, match="binarisation: expected one of threshold, grey, got 'half'"):
+    with pytest.raises(InputError, match=r"binarisation: expected one of threshold, .*, got 'half'"):
         load("digits", "half")
+    with pytest.raises(InputError, match="task: expected one of images, completion, got 'halves'"):
+        load("digits", task="halves")
+    with pytest.raises(InputError, match="levels: expected 2 to 256 grey levels, got 1"):
+        load("digits", "levels", levels=1)
+    for wrong in ({"binarisation": "grey"}, {"task": "completion"}):
+        with pytest.raises(InputError, match="binarisation: bars are binary, whole images"):
+            load("bars", **wrong)
 
 
 def idx(array, gz=True):

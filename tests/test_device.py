@@ -8,7 +8,8 @@ from dvae_np import categorical, vae
 from dvae_np.arrays import draw
 from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.estimators import TABLE
-from dvae_np.train import SGD, Adam, evaluate
+from dvae_np.networks import INTERFACES
+from dvae_np.train import SGD, Adam, evaluate, usage
 
 B, D, H = 5, 11, 7
 
@@ -62,6 +63,28 @@ def test_training_steps_run_on_the_device(name):
     for _ in range(30):
         vae.training_step(params, fake_cupy.put(x), row, rng, optimisers, samples(row, 4), **row.hyper)
     assert evaluate(params, fake_cupy.put(x)).negative_elbo < before
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("likelihood", [{}, {"scale": 0.5}, {"levels": 4}])
+@pytest.mark.parametrize("estimator", ["exact", "gumbel_softmax", "vimco"])
+def test_conditional_models_give_the_same_on_the_device(interface, likelihood, estimator):
+    """Objective, gradients, evaluation and use of the codes, with a context and a conditional prior."""
+    rng, row, C = np.random.default_rng(6), TABLE[estimator], 4
+    x, c = rng.integers(0, 4, (B, D)) / 3.0, rng.standard_normal((B, C))
+    params = vae.parameters(rng, D, 2, 3, (H,), np.float64, C=C, interface=interface, prior="conditional", **likelihood)
+    noise = draw(rng, np.zeros((B, 2, 3)), samples(row, 4), row.noise)
+    here = vae.negative_elbo(params, x, row, lambda _: noise, c=c, **row.hyper)
+    on_device = fake_cupy.put(params), fake_cupy.put(x), fake_cupy.put(c)
+    there = vae.negative_elbo(
+        *on_device[:2], row, lambda _: tuple(map(fake_cupy.put, noise)), c=on_device[2], **row.hyper
+    )
+    assert float(there.value) == here.value
+    for group in here.gradients:
+        for name, gradient in here.gradients[group].items():
+            np.testing.assert_array_equal(fake_cupy.get(there.gradients[group][name]), gradient)
+    assert evaluate(*on_device) == evaluate(params, x, c)
+    np.testing.assert_array_equal(fake_cupy.get(usage(*on_device).share), usage(params, x, c).share)
 
 
 def test_samplers_run_on_the_device():

@@ -185,7 +185,7 @@ def test_enumerated_mean_of_every_baseline():
 def test_vimco_survives_one_dominant_weight(mean, dtype):
     """Log-weights -500, -900, -900: the bound is -500 - log 3, and the others' baselines are right to rounding."""
     logits = np.zeros((1, 1, 3), dtype)
-    f = lookup_table(np.array([500.0, 900.0, 900.0], dtype))  # q and the uniform prior cancel
+    f = vae.joint(lookup_table(np.array([500.0, 900.0, 900.0], dtype)), None, 1, 3)  # q and the uniform prior cancel
     z = np.array([0, 1, 2])[:, None, None]
     estimate = TABLE["vimco"].estimate(logits, f, z, mean=mean)
     assert estimate.value[0] == pytest.approx(500 + np.log(3), rel=1e-6)

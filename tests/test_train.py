@@ -129,8 +129,22 @@ def test_too_many_states_are_evaluated_by_sampling(monkeypatch):
     ({"lr": 0.0}, "lr: expected a step size above 0, got 0"),
     ({"lr": float("nan")}, "lr: expected a step size above 0, got nan"),
     ({"beta": -1.0}, "beta: expected a weight of at least 0, got -1"),
-    ({"optimiser": "lbfgs"}, "optimiser: expected adam or sgd"),
-    ({"hyper": {"tau": 1.0}}, "tau: not a hyper-parameter of exact, which has none"),
+    ({"optimiser": "lbfgs"}, "optimiser: expected one of adam, sgd, got 'lbfgs'"),
+    ({"hyper": {"tau": 1.0}}, "tau: not a hyper-parameter of exact, which has block"),
+    ({"schedule": "up"}, "schedule: expected one of constant, warm_up, cyclical, got 'up'"),
+    ({"prior": "gamma"}, "prior: expected one of uniform, fixed, learned, conditional"),
+    ({"prior": "fixed"}, "prior_probabilities: a fixed prior takes K = 16 numbers"),
+    ({"prior": "fixed", "K": 2, "prior_probabilities": (1.0, 0.0)}, "prior_probabilities: .* above 0"),
+    ({"K": 2, "prior_probabilities": (0.5, 0.5)}, "the others none"),
+    ({"interface": "glue"}, "interface: expected one of embedding, concatenation, film"),
+    ({"likelihood": "poisson"}, "likelihood: expected one of bernoulli, gaussian, categorical"),
+    ({"scale": 0.1}, "scale: only the gaussian likelihood has one"),
+    ({"scale": 0.0, "likelihood": "gaussian"}, "scale: expected a sigma above 0, got 0.0"),
+    ({"free_bits": -1.0}, "free_bits: expected a weight of at least 0"),
+    ({"schedule_epochs": 0}, "schedule_epochs: expected at least 1"),
+    ({"estimator": "vimco", "S": 2, "free_bits": 1.0}, "vimco's bound contains the KL .* free bits 1.0"),
+    ({"estimator": "vimco", "S": 2, "schedule": "warm_up"}, "vimco's bound contains the KL .* schedule warm_up"),
+    ({"estimator": "gumbel_softmax", "kl": "relaxed", "free_bits": 1.0}, "free_bits: only for the analytic KL"),
     ({"N": 8, "K": 10}, r"10\*\*8 = 100000000 joint states.*GiB.*reinforce_loo or gumbel_softmax"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_used_are_refused(wrong, words):
@@ -152,7 +166,7 @@ def test_a_gradient_of_another_shape_is_refused():
 
 
 def test_a_diverging_run_stops_in_words():
-    with pytest.raises(InputError, match=r"diverged in epoch \d+ .* lr = 1e\+30"):
+    with pytest.raises(InputError, match=r"diverged in epoch \d+, step \d+: .* lr = 1e\+30"):
         fit(DIGITS, Settings(**SHORT | {"epochs": 20}, lr=1e30, optimiser="sgd"))
 
 

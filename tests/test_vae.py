@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from dvae_np import networks, ops, vae
-from dvae_np.arrays import InputError, draw
+from dvae_np.arrays import draw
 from dvae_np.check import differences
 from dvae_np.check.suite import objective_results
 from dvae_np.estimators import TABLE
-from dvae_np.likelihoods import bernoulli
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
 
@@ -35,49 +34,11 @@ def test_gradients_at_any_depth(hidden):
         assert comparison.ok, comparison
 
 
-def test_bernoulli_by_hand():
-    """p = 1/4 for both pixels, one on and one off: -log(1/4) - log(3/4)."""
-    a, x = np.log(np.full((1, 1, 2), 1 / 3)), np.array([[1.0, 0.0]])
-    assert bernoulli(a, x)[0][0, 0] == pytest.approx(-np.log(3 / 16), rel=1e-14)
-
-
-def test_bernoulli_is_a_probability():
-    """Over all 2^4 binary images the probabilities sum to one."""
-    images = ((np.arange(16)[:, None] >> np.arange(4)) & 1).astype(float)
-    a = np.random.default_rng(1).standard_normal((3, 1, 4))
-    np.testing.assert_allclose(np.exp(-bernoulli(a, images)[0]).sum(1), 1, rtol=1e-14)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_bernoulli_with_extreme_logits(dtype):
-    a = np.array([[[1e4, -1e4, 0.0]]], dtype)
-    x = np.array([[1, 0, 1], [0, 1, 0]], dtype)
-    value, backward = bernoulli(a, x)
-    np.testing.assert_allclose(value, [[np.log(2), 2e4 + np.log(2)]], rtol=0, atol=2e4 * np.finfo(dtype).eps)
-    da, _ = backward(np.ones_like(value))
-    np.testing.assert_allclose(da, [[[1, -1, 0]]], atol=1e-6)
-    assert value.dtype == da.dtype == dtype
-
-
-@pytest.mark.parametrize("wrong", [-0.1, 1.5, np.nan, np.inf, 255])
-def test_pixels_outside_the_unit_interval_are_refused(wrong):
-    x = np.zeros((2, 3))
-    x[1, 2] = wrong
-    with pytest.raises(InputError, match=r"expected pixels x in \[0, 1\]"):
-        bernoulli(np.zeros((4, 2, 3)), x)
-
-
-@pytest.mark.parametrize(("a", "x"), [((4, 2, 3), (2, 5)), ((4, 2, 3), (3, 3)), ((4, 2, 3), (2, 1, 3))])
-def test_sizes_that_do_not_fit_are_refused(a, x):
-    with pytest.raises(InputError, match="does not fit pixel logits"):
-        bernoulli(np.zeros(a), np.zeros(x))
-
-
 def test_the_decoder_runs_once_for_each_state_and_never_for_each_pair(monkeypatch):
     """K decodes for exact marginalisation, not B * K: counted by the rows that reach the decoder's output layer."""
     rows = []
 
-    def counted(x, w, b, data=False):
+    def counted(x, w, b=None, data=False):
         rows.append(x.size // x.shape[-1])
         return ops.linear(x, w, b, data)
 

@@ -146,13 +146,12 @@ def expectation(logits, f):
     return value
 
 
-def multi_sample_bound(logits, f, S, prior_logits=None):
-    """-E[log 1/S sum_s w_s], log w = -f + log p - log q, as the plain sum over all S-tuples of states: (B,) [Eq. 9.1]."""
+def multi_sample_bound(logits, f, S):
+    """-E[log 1/S sum_s w_s], log w = -f - log q, as the plain sum over all S-tuples of states: (B,) [Eq. 9.1]."""
     _, N, K = logits.shape
     states = joint_states(N, K)
     logq = log_prob(logits, states[:, None])[0]  # (M, B)
-    logp = -N * np.log(K) if prior_logits is None else log_prob(prior_logits, states[:, None])[0]
-    w = np.exp(-f(states[:, None])[0] + logp - logq)
+    w = np.exp(-f(states[:, None])[0] - logq)
     value = 0
     for chosen in joint_states(S, len(states)):
         value = value - np.exp(logq[chosen].sum(0)) * np.log(w[chosen].mean(0))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np import categorical, concrete
+from dvae_np import categorical, concrete, vae
 from dvae_np.arrays import draw
 from dvae_np.check import differences, enumeration, problems
 from dvae_np.check.identities import equal
@@ -90,13 +90,19 @@ def vimco_with_prior(rng):
     logits, prior = rng.standard_normal((2, 1, 2, 3))
     f = problems.lookup_table(rng.standard_normal((3, 3)))
     z, weights = enumeration.every_code(logits, 2)
-    mean, _ = enumeration.moments(
-        weights, estimate("vimco", enumeration.tiled(logits, len(weights)), f, z, prior_logits=prior)
+    many = enumeration.tiled(logits, len(weights))
+    mean, _ = enumeration.moments(weights, estimate("vimco", many, vae.joint(f, prior, 2, 3), z))
+
+    def bound(arrays):
+        return enumeration.multi_sample_bound(arrays["logits"], vae.joint(f, arrays["prior"], 2, 3), 2).sum()
+
+    target = differences.complex_step(bound, {"logits": logits, "prior": prior})
+    yield equal("mean over all samples, with a prior", mean, target["logits"][0], subject="vimco")
+    dprior = sum(
+        weight * TABLE["vimco"].estimate(logits, vae.joint(f, prior, 2, 3), z[:, [t]]).dtheta["prior_logits"]
+        for t, weight in enumerate(weights)
     )
-    target = differences.complex_step(
-        lambda a: enumeration.multi_sample_bound(a["logits"], f, 2, prior + 0 * a["logits"]).sum(), {"logits": logits}
-    )
-    yield equal("mean over all samples, with a prior", mean, target["logits"][0], subject="vimco")  # fmt: skip
+    yield equal("... and of the prior's gradient", dprior, target["prior"], subject="vimco")
 
 
 def among_sets(rng):

@@ -28,6 +28,13 @@ class Result:
     explanation: str = ""
 
 
+def joined(level, subject, check, comparisons):
+    """One result for several arrays: the worst of them."""
+    worst = max(comparisons, key=lambda comparison: comparison.error)
+    wrong = "; ".join(str(comparison) for comparison in comparisons if not comparison.ok)
+    return Result(level, subject, check, f"error {worst.error:.0e}", not wrong, worst.error, wrong)
+
+
 def columns(rows):
     """Rows of text, the first one the headings, aligned in columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -9,12 +9,13 @@ from itertools import chain
 
 import numpy as np
 
-from dvae_np import categorical, concrete, likelihoods, ops, vae
+from dvae_np import categorical, concrete, likelihoods, ops
 from dvae_np.check import differences
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import identity_results, sampler_results
+from dvae_np.check.objectives import objective_results
 from dvae_np.check.relations import relation_results
-from dvae_np.check.report import Result
+from dvae_np.check.report import joined
 from dvae_np.estimators import TABLE
 
 SEED = 7
@@ -44,6 +45,14 @@ def op_cases(rng):
     yield "embedding (codes)", ops.embedding, {"z": hard, "table": normal((N, K, H))}
     yield "embedding (relaxed)", ops.embedding, {"z": rng.random((S, B, N, K)), "table": normal((N, K, H))}
     yield f"embedding (K={wide})", ops.embedding, {"z": rng.integers(0, wide, (9, N)), "table": normal((N, wide, 2))}
+    yield "concatenation (codes)", ops.concatenation, {"z": hard, "table": normal((N, K, H))}
+    yield "concatenation (relaxed)", ops.concatenation, {"z": rng.random((S, B, N, K)), "table": normal((N, K, H))}
+    yield (
+        f"concatenation (K={wide})",
+        ops.concatenation,
+        {"z": rng.integers(0, wide, (9, N)), "table": normal((N, wide, 2))},
+    )
+    yield "linear (no bias)", ops.linear, {"x": normal((S, B, D)), "w": normal((D, N, K))}
     for op in (ops.tanh, ops.relu, ops.softplus, ops.sigmoid, ops.softmax, ops.log_softmax):
         yield op.__name__, op, {"x": 2 * normal((B, N, K))}
     logits = normal((B, N, K))
@@ -57,10 +66,22 @@ def op_cases(rng):
     yield "conditional_gumbel", categorical.conditional_gumbel, {"logits": logits, "z": hard, "v": u}
     xi = ops.log_softmax(normal((S, B, N, K)))[0]
     yield "concrete_log_prob", concrete.concrete_log_prob, {"logits": logits, "xi": xi, "tau": 0.7}
-    yield "relaxed_kl", concrete.relaxed_kl, {"logits": logits, "u": u, "tau": 0.7}
-    yield "plug_in_kl", concrete.plug_in_kl, {"logits": logits, "u": u, "tau": 0.7}
-    yield "bernoulli", likelihoods.bernoulli, {"a": 2 * normal((S, B, D)), "x": pixels}
-    yield "bernoulli (shared z)", likelihoods.bernoulli, {"a": 2 * normal((S, 1, D)), "x": pixels}
+    for op in (concrete.relaxed_kl, concrete.plug_in_kl):
+        for prior, given in (("uniform", None), ("shared", normal((1, N, K))), ("conditional", normal((B, N, K)))):
+            yield f"{op.__name__} ({prior} prior)", partial(op, u=u, tau=0.7), {"logits": logits, "prior_logits": given}
+    V = 8
+    levels = rng.integers(0, V, (B, D)) / (V - 1)
+    for states, shared_z in ((B, ""), (1, ", shared z")):
+        a = 2 * normal((S, states, D))
+        yield "bernoulli" + shared_z, likelihoods.bernoulli, {"a": a, "x": pixels}
+        for scales, shape in (("one scale", (1,)), ("a scale for each pixel", (D,))):
+            arrays = {"a": a, "x": normal((B, D)), "log_scale": normal(shape)}
+            yield f"gaussian ({scales}{shared_z})", likelihoods.gaussian, arrays
+        yield (
+            "categorical_pixels" + shared_z,
+            likelihoods.categorical_pixels,
+            {"a": normal((S, states, D * V)), "x": levels},
+        )
 
 
 def check_op(op, inputs, rng):
@@ -93,54 +114,4 @@ def op_results():
         for method, comparison in check_op(op, inputs, rng):
             by_method.setdefault(method, []).append(comparison)
         for method, comparisons in by_method.items():
-            yield _joined(1, f"op {name}", f"{method}: {', '.join(c.name for c in comparisons)}", comparisons)
-
-
-def objective_cases(rng):
-    """The whole objective through encoder, KL, expectation and decoder: (name, loss of the parameters, parameters)."""
-    B, D, N, K, S, hidden = 4, 11, 2, 3, 5, (6, 7)
-    x = (rng.random((B, D)) < 0.4).astype(float)
-    params = vae.parameters(rng, D, N, K, hidden, np.float64)
-    u = rng.random((S, B, N, K))
-    for name, noise, activation, kl in (
-        ("exact", (), ops.tanh, "analytic"),
-        ("exact", (), ops.relu, "analytic"),
-        ("gumbel_softmax", (u,), ops.tanh, "analytic"),
-        ("gumbel_softmax", (u,), ops.relu, "relaxed"),
-        ("gumbel_softmax", (u,), ops.tanh, "plug_in"),
-    ):
-
-        def objective(params, row=TABLE[name], noise=noise, activation=activation, kl=kl):
-            options = {"beta": 0.7, "activation": activation, "kl": kl, **row.hyper}
-            return vae.negative_elbo(params, x, row, lambda _: noise, **options)
-
-        yield f"objective ({name}, {activation.__name__}, {kl} KL)", objective, params
-
-
-def objective_results():
-    """Level 1: every parameter array of the whole objective, in one go."""
-    rng = np.random.default_rng(SEED)
-    for name, objective, params in objective_cases(rng):
-        flat = {f"{group}.{key}": array for group in params for key, array in params[group].items()}
-
-        def loss(arrays, objective=objective, params=params):
-            return objective({g: {key: arrays[f"{g}.{key}"] for key in params[g]} for g in params}).value
-
-        loss_gradients = objective(params).gradients
-        gradients = {
-            f"{group}.{key}": array for group in loss_gradients for key, array in loss_gradients[group].items()
-        }
-        numeric = differences.complex_step(loss, flat)
-        comparisons = [differences.compare(array, gradients[array], numeric[array]) for array in flat]
-        yield _joined(1, name, f"complex step: all {len(flat)} parameter arrays", comparisons)
-        if "tanh" in name:
-            direction = {array: rng.standard_normal(flat[array].shape) / 10 for array in flat}
-            order = differences.taylor_order(loss, flat, gradients, direction)
-            yield Result(1, name, "Taylor remainder", f"order {order:.2f}", 1.9 < order < 2.1)
-
-
-def _joined(level, subject, check, comparisons):
-    """One line for several arrays: the worst of them."""
-    worst = max(comparisons, key=lambda comparison: comparison.error)
-    wrong = "; ".join(str(comparison) for comparison in comparisons if not comparison.ok)
-    return Result(level, subject, check, f"error {worst.error:.0e}", not wrong, worst.error, wrong)
+            yield joined(1, f"op {name}", f"{method}: {', '.join(c.name for c in comparisons)}", comparisons)

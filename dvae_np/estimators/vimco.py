@@ -10,14 +10,15 @@ from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
 from dvae_np.ops import log_softmax
 
 
-def vimco(logits, f, z, *, mean="geometric", prior_logits=None):
-    """The gradient of -E[log 1/S sum_s w_s], log w = -f(z) + log p(z) - log q(z) [Eq. 9.1, 9.2].
+def vimco(logits, f, z, *, mean="geometric"):
+    """The gradient of -E[log 1/S sum_s w_s], log w = -f(z) - log q(z) [Eq. 9.1, 9.2].
 
     Approximates: the gradient of the negative multi-sample bound, which contains the KL: it is the whole objective.
     With:         S >= 2 evaluations of f, none of its gradient.
     Unbiased?     Yes, for that bound, with either mean.
 
-    logits: (B, N, K). z: codes drawn from q, (S, B, N). prior_logits: (1, N, K) or (B, N, K), None for uniform.
+    logits: (B, N, K). z: codes drawn from q, (S, B, N). f: for a VAE the joint -log p(x, z) = -log p(x|z) - log p(z), as
+    `dvae_np.vae.joint` makes it, so that dtheta has the prior's gradient too.
     mean: what stands in for a sample's own weight in its baseline, the "geometric" or the "arithmetic" mean of the others
     [Eq. 9.3]. The second part of the gradient, through log q(z) in the weights themselves, is part of it. (Mnih & Rezende
     2016.) Raises InputError for S = 1 and for another mean.
@@ -25,12 +26,11 @@ def vimco(logits, f, z, *, mean="geometric", prior_logits=None):
     expect_codes_drawn(logits, z, fewest=2)
     if mean not in ("geometric", "arithmetic"):
         raise InputError(f"mean: expected geometric or arithmetic, got {mean!r}")
-    S, (_, N, K) = len(z), logits.shape
+    S = len(z)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])
     logq, logq_backward = log_prob(logits, z)
-    logp = -N * math.log(K) if prior_logits is None else log_prob(prior_logits + 0 * logits, z)[0]
-    logw = logp - fz - logq
+    logw = -fz - logq
 
     log_share = log_softmax(logw.T)[0].T  # log of the normalised weights, (S, B)
     bound = (logw - log_share)[0] - math.log(S)  # (B,)

@@ -1,20 +1,29 @@
-"""Training on real data: data sets, optimisers, the loop, exact evaluation."""
+"""Training on real data: data sets, optimisers, the loop and its checkpoints, exact evaluation."""
 
+from dvae_np.train.checkpoint import Checkpoints
 from dvae_np.train.data import Data, bars, bars_log_likelihood, load
 from dvae_np.train.evaluation import Evaluation, evaluate
-from dvae_np.train.loop import Run, Settings, fit
+from dvae_np.train.loop import Interrupted, Run, Training, fit
 from dvae_np.train.optimisers import SGD, Adam
+from dvae_np.train.settings import Settings, kl_weight
+from dvae_np.train.usage import Usage, usage
 
 __all__ = [
     "SGD",
     "Adam",
+    "Checkpoints",
     "Data",
     "Evaluation",
+    "Interrupted",
     "Run",
     "Settings",
+    "Training",
+    "Usage",
     "bars",
     "bars_log_likelihood",
     "evaluate",
     "fit",
+    "kl_weight",
     "load",
+    "usage",
 ]

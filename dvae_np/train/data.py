@@ -1,10 +1,11 @@
 """Data sets: `digits` (shipped with the package), `bars` (generated), `mnist` (read from files or downloaded).
 
-Images are rows (n, D) in [0, 1]. How grey pixels became the targets is part of the data set's name, as it changes
-likelihoods by nats.
+Images are rows (n, D) in [0, 1]. How grey pixels became the targets is part of the data set, as it changes likelihoods by
+nats. The task is to model whole images, or the lower half of each given its upper half.
 """
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 import numpy as np
@@ -12,7 +13,14 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.train.mnist import read_mnist
 
-BINARISATIONS = {"threshold": "pixels thresholded at 0.5", "grey": "grey pixels in [0, 1] as targets (cross-entropy)"}
+BINARISATIONS = {
+    "threshold": "pixels thresholded at 0.5",
+    "stochastic": "pixels drawn once with their grey value as probability",
+    "dynamic": "pixels drawn with their grey value as probability, in training anew for each batch",
+    "grey": "grey pixels in [0, 1] as targets",
+    "levels": "pixels of {levels} grey levels",
+}
+TASKS = ("images", "completion")
 FLIP = 0.05  # the probability that a pixel of `bars` is flipped
 
 
@@ -22,6 +30,7 @@ class Split:
 
     x: np.ndarray
     labels: np.ndarray
+    c: np.ndarray | None = None  # (n, C) the context of each
 
 
 @dataclass(frozen=True)
@@ -29,29 +38,51 @@ class Data:
     """One data set in its three disjoint splits."""
 
     name: str
-    shape: tuple  # (height, width)
+    shape: tuple  # (height, width) of x
     binarisation: str  # in words
     train: Split
     validation: Split
     test: Split
+    levels: int = 1  # grey levels of a pixel, for the categorical observation model
+    dynamic: bool = False  # are the training images grey, to be drawn anew for each batch?
+    context_shape: tuple | None = None
+    source: dict = field(default_factory=dict)  # the arguments of `load` that give the same again
 
     def __str__(self):
         sizes = ", ".join(f"{len(getattr(self, part).x):,} {part}" for part in ("train", "validation", "test"))
-        return f"{self.name}: {sizes} images of {self.shape[0]}x{self.shape[1]}, {self.binarisation}"
+        images = f"images of {self.shape[0]}x{self.shape[1]}"
+        if self.context_shape:
+            images = f"lower halves of {self.shape[0]}x{self.shape[1]}, given the grey upper halves"
+        return f"{self.name}: {sizes} {images}, {self.binarisation}"
+
+    def fingerprint(self):
+        """The SHA-256 of the training and validation images: are two data sets the same?"""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation):
+            for array in (split.x, split.c):
+                digest.update(b"" if array is None else np.ascontiguousarray(array))
+        return digest.hexdigest()
 
 
-def load(name, binarisation="threshold", data_dir=None, dtype=np.float32):
+def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, task="images", levels=8):
     """A data set by name.
 
     name:         "digits", "bars" or "mnist".
-    binarisation: "threshold" or "grey".
+    binarisation: one of `BINARISATIONS`; `levels`, at least 2, for the last of them.
     data_dir:     the folder of the MNIST files; without it DVAE_NP_DATA, then a cache that is filled by downloading.
+    task:         "images"; or "completion": x is the lower half of each image, its context c the grey upper half.
 
     Raises InputError for unknown names and for files that are missing, truncated or not what they should be.
     """
     if binarisation not in BINARISATIONS:
         raise InputError(f"binarisation: expected one of {', '.join(BINARISATIONS)}, got {binarisation!r}")
+    if task not in TASKS:
+        raise InputError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
+    if not isinstance(levels, int) or not 2 <= levels <= 256:
+        raise InputError(f"levels: expected 2 to 256 grey levels, got {levels!r}")
     if name == "bars":
+        if binarisation != "threshold" or task != "images":
+            raise InputError(f"binarisation: bars are binary, whole images, got {binarisation}, {task}")
         return bars(dtype=dtype)
     if name == "digits":
         with np.load(files("dvae_np") / "train" / "digits.npz") as archive:
@@ -69,14 +100,28 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32):
         ]
     else:
         raise InputError(f"data: expected digits, bars or mnist, got {name!r}")
-    shape = parts[0][0].shape[1:]
-    splits = [Split(_targets(grey, binarisation, dtype), labels) for grey, labels in parts]
-    return Data(name, shape, BINARISATIONS[binarisation], *splits)
+    height, width = parts[0][0].shape[1:]
+    upper = height // 2 if task == "completion" else 0
+    splits = []
+    for i, (grey, labels) in enumerate(parts):
+        kept = grey if binarisation == "dynamic" and i == 0 else _targets(grey, binarisation, levels, i)
+        c = grey[:, :upper].reshape(len(grey), -1).astype(dtype) if upper else None
+        splits.append(Split(kept[:, upper:].reshape(len(grey), -1).astype(dtype), labels, c))
+    return Data(
+        name, (height - upper, width), BINARISATIONS[binarisation].format(levels=levels), *splits,
+        levels=levels if binarisation == "levels" else 1, dynamic=binarisation == "dynamic",
+        context_shape=(upper, width) if upper else None,
+        source={"name": name, "binarisation": binarisation, "task": task, "levels": levels},
+    )  # fmt: skip
 
 
-def _targets(grey, binarisation, dtype):
-    rows = grey.reshape(len(grey), -1)
-    return (rows >= 0.5 if binarisation == "threshold" else rows).astype(dtype)
+def _targets(grey, binarisation, levels, seed):
+    """Grey images as targets, in [0, 1]; what is drawn here is drawn once, the same whenever the data are loaded."""
+    if binarisation == "threshold":
+        return grey >= 0.5
+    if binarisation == "levels":
+        return np.rint(grey * (levels - 1)) / (levels - 1)
+    return grey if binarisation == "grey" else np.random.default_rng(seed).random(grey.shape) < grey
 
 
 def bars(side=5, sizes=(2000, 500, 500), seed=0, dtype=np.float32):
@@ -92,7 +137,7 @@ def bars(side=5, sizes=(2000, 500, 500), seed=0, dtype=np.float32):
         flipped = rng.random((n, side * side)) < FLIP
         splits.append(Split((_crossed_bars(z, side) ^ flipped).astype(dtype), z))
     words = f"binary pixels, generated, {FLIP:.0%} of them flipped"
-    return Data("bars", (side, side), words, *splits)
+    return Data("bars", (side, side), words, *splits, source={"name": "bars"})
 
 
 def bars_log_likelihood(x):

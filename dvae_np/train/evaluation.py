@@ -4,24 +4,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import count_states, draw
+from dvae_np.arrays import InputError, count_states, draw
 from dvae_np.categorical import joint_states, kl, log_prob
-from dvae_np.estimators import TABLE
-from dvae_np.networks import encoder
-from dvae_np.vae import reconstruction
+from dvae_np.networks import encoder, latents, prior
+from dvae_np.vae import joint, reconstruction
 
 MOST_STATES = 2**16  # joint states up to which an evaluation is exact
+MOST_SAMPLES = 5000  # of the multi-sample bound
 CHUNK, BLOCK = 1000, 512  # examples and states at a time: memory does not grow with either
+PAIRS = 2**14  # pairs of example and state to decode at a time, where each must be decoded on its own
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means over a split, in nats. The log-likelihood is None where there are too many joint states to visit."""
+    """Means over a split, in nats. What could not be computed is None."""
 
     negative_elbo: float
     reconstruction: float  # E_q[-log p(x|z)]
     kl: float  # KL(q || p)
-    log_likelihood: float | None  # log p(x)
+    log_likelihood: float | None  # log p(x), or log p(x|c): exact
+    bound: float | None  # E log 1/S sum p(x,z)/q(z|x), below log p(x): of S samples
     method: str  # how: "exact, 64 states", or "sampled, S=100"
 
     @property
@@ -30,41 +32,69 @@ class Evaluation:
         return None if self.log_likelihood is None else self.negative_elbo + self.log_likelihood
 
 
-def evaluate(params, x, rng=None, S=100):
-    """The discrete negative ELBO (beta = 1) and, where all joint states can be visited, log p(x), over the rows of x.
+def evaluate(params, x, c=None, rng=None, S=100, sample=False):
+    """The discrete negative ELBO (beta = 1) over the rows of x, given contexts c, and what is known of log p(x).
 
-    Exact up to 65,536 joint states; else the reconstruction is averaged over S codes drawn with `rng` for each example.
+    Exact up to 65,536 joint states: with log p(x). Beyond, or where told to `sample`: averages over S codes drawn with `rng`
+    for each example, and the multi-sample bound of the same codes, which grows towards log p(x) with S [Eq. 9.1].
+    Raises InputError for S outside 1..5000.
     """
-    N, K, _ = params["theta"]["table"].shape
-    chunks = [x[start : start + CHUNK] for start in range(0, len(x), CHUNK)]
-    if count_states(N, K) <= MOST_STATES:
-        parts, method = [_visited(params, chunk, N, K) for chunk in chunks], f"exact, {K**N} states"
-    else:
-        rng = np.random.default_rng(0) if rng is None else rng
-        parts, method = [_sampled(params, chunk, rng, S) for chunk in chunks], f"sampled, S={S}"
-    expected, divergence, evidence = (None if part[0] is None else float(np.concatenate(part).mean(dtype=np.float64))
-                                      for part in zip(*parts, strict=True))  # fmt: skip
-    return Evaluation(expected + divergence, expected, divergence, evidence, method)
+    if not 1 <= S <= MOST_SAMPLES:
+        raise InputError(f"S: expected 1 to {MOST_SAMPLES} samples, got {S}")
+    N, K = latents(params)
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
+    pieces = [(x[chunk], None if c is None else c[chunk]) for chunk in chunks]
+    if count_states(N, K) <= MOST_STATES and not sample:
+        parts, method = [_visited(params, *piece) for piece in pieces], f"exact, {K**N} states"
+        expected, divergence, evidence = _means(parts)
+        return Evaluation(expected + divergence, expected, divergence, evidence, None, method)
+    rng = np.random.default_rng(0) if rng is None else rng
+    expected, divergence, bound = _means([_sampled(params, *piece, rng, S) for piece in pieces])
+    return Evaluation(expected + divergence, expected, divergence, None, bound, f"sampled, S={S}")
 
 
-def _visited(params, x, N, K):
+def _means(parts):
+    """The mean over all examples of each quantity that the parts have."""
+    return [float(np.concatenate(part).mean(dtype=np.float64)) for part in zip(*parts, strict=True)]
+
+
+def _visited(params, x, c):
     """E_q[-log p(x|z)], KL and log p(x) = log sum_z p(z) p(x|z) [Eq. 4.1, 4.4], each (B,), every state decoded once."""
-    logits, _ = encoder(params["psi"], x)
-    f = reconstruction(params["theta"], x)
+    N, K = latents(params)
+    logits, prior_logits, f = _model(params, x, c)
     expected, evidence = 0.0, -np.inf
-    for start in range(0, K**N, BLOCK):
-        z = joint_states(N, K, start, min(start + BLOCK, K**N), like=x)[:, None]  # (m, 1, N)
+    block = BLOCK if c is None else max(1, PAIRS // len(x))
+    for start in range(0, K**N, block):
+        z = joint_states(N, K, start, min(start + block, K**N), like=x)[:, None]  # (m, 1, N)
         fz, _ = f(z)  # (m, B)
+        log_prior = -N * np.log(K) if prior_logits is None else log_prob(prior_logits, z)[0]
         expected = expected + (np.exp(log_prob(logits, z)[0]) * fz).sum(0)
-        log_joint = -fz - N * np.log(K).astype(fz.dtype)
-        top = log_joint.max(0)
-        evidence = np.logaddexp(evidence, top + np.log(np.exp(log_joint - top).sum(0)))
-    return expected, kl(logits)[0], evidence
+        evidence = np.logaddexp(evidence, _log_sum((log_prior - fz).astype(fz.dtype)))
+    return expected, kl(logits, prior_logits)[0], evidence
 
 
-def _sampled(params, x, rng, S):
-    """The same without log p(x): the expectation over S codes drawn for each example."""
-    logits, _ = encoder(params["psi"], x)
-    f = reconstruction(params["theta"], x)
-    expected = sum(f(draw(rng, logits, 1, TABLE["reinforce"].noise)[0])[0][0] for _ in range(S)) / S
-    return expected, kl(logits)[0], None
+def _sampled(params, x, c, rng, S):
+    """E_q[-log p(x|z)], KL and the bound E log 1/S sum_s w_s, each (B,), over S codes drawn for each example."""
+    logits, prior_logits, f = _model(params, x, c)
+    expected, bound = 0.0, -np.inf
+    at_once = max(1, PAIRS // len(x))
+    for start in range(0, S, at_once):
+        (z,) = draw(rng, logits, min(at_once, S - start), ("z",))
+        fz, _ = f(z)  # (s, B)
+        log_prior = joint(lambda z: (0 * z[..., 0], None), prior_logits, *logits.shape[1:])(z)[0]  # -log p(z)
+        expected = expected + fz.sum(0) / S
+        bound = np.logaddexp(bound, _log_sum(-fz - log_prior - log_prob(logits, z)[0]))
+    return expected, kl(logits, prior_logits)[0], bound - np.log(S)
+
+
+def _model(params, x, c):
+    """Logits of q and of the prior (or None), and f."""
+    logits, _ = encoder(params["psi"], x, c)
+    prior_logits, _ = prior(params.get("phi"), c)
+    return logits, prior_logits, reconstruction(params["theta"], x, c)
+
+
+def _log_sum(a):
+    """log sum e^a over the first axis."""
+    top = a.max(0)
+    return top + np.log(np.exp(a - top).sum(0))

@@ -1,71 +1,31 @@
-"""The training loop: mini-batches, epochs, history."""
+"""Training: mini-batches, epochs, history; stopped at any step, it can go on as if it had not been.
+
+All that changes is in one object, `Training`: parameters, optimisers, the generator and the position in the data. A
+checkpoint is a copy of it.
+"""
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, uniform
 from dvae_np.estimators import TABLE
-from dvae_np.estimators.estimate import expect_few_states
-from dvae_np.train.evaluation import MOST_STATES, evaluate
+from dvae_np.train.evaluation import PAIRS, evaluate
 from dvae_np.train.optimisers import SGD, Adam
+from dvae_np.train.settings import Settings, kl_weight
+
+SCALE = 0.5  # where a learned sigma of the Gaussian starts
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a run: the same settings on the same data give the same numbers."""
+class Interrupted(Exception):
+    """Training was told to stop; it went as far as the checkpoint says."""
 
-    estimator: str = "exact"
-    N: int = 2  # latent variables
-    K: int = 16  # categories of each
-    S: int = 1  # samples for each example
-    beta: float = 1.0  # weight of the KL
-    kl: str = "analytic"  # or "relaxed", "plug_in" for gumbel_softmax
-    hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
-    optimiser: str = "adam"
-    lr: float = 1e-3
-    batch: int = 100
-    epochs: int = 100
-    seed: int = 0
-    hyper: dict = field(default_factory=dict)  # the estimator's, where not the table's
-
-    def __post_init__(self):
-        if self.estimator not in TABLE:
-            raise InputError(f"estimator: expected one of {', '.join(TABLE)}, got {self.estimator!r}")
-        row = TABLE[self.estimator]
-        for name in ("N", "K", "S", "batch", "epochs", "seed"):
-            value, least = getattr(self, name), int(name != "seed")
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name}: expected at least {least}, a whole number, got {value!r}")
-        if not isinstance(self.hidden, tuple) or any(not isinstance(size, int) or size < 1 for size in self.hidden):
-            raise InputError(f"hidden: expected a tuple of sizes of at least 1, got {self.hidden!r}")
-        if row.noise and self.S < row.fewest_samples:
-            raise InputError(f"S: {self.estimator} needs at least {row.fewest_samples} samples, got {self.S}")
-        if self.S > row.most_samples:
-            raise InputError(f"S: {self.estimator} takes at most {row.most_samples} samples, got {self.S}")
-        if row.binary and self.K != 2:
-            raise InputError(f"K: {self.estimator} is for binary latents, K = 2, got {self.K}")
-        if row.owns_kl and self.beta != 1:
-            raise InputError(f"beta: {self.estimator}'s bound contains the KL with weight 1, got beta = {self.beta}")
-        if not row.noise:
-            expect_few_states(self.estimator, self.N, self.K, self.batch, MOST_STATES)
-            if self.S != 1:
-                raise InputError(f"S: {self.estimator} visits every state and takes no samples, got S = {self.S}")
-        if not 0 < self.lr < math.inf:
-            raise InputError(f"lr: expected a step size above 0, got {self.lr}")
-        if not 0 <= self.beta < math.inf:
-            raise InputError(f"beta: expected a weight of at least 0, got {self.beta}")
-        if self.optimiser not in ("adam", "sgd"):
-            raise InputError(f"optimiser: expected adam or sgd, got {self.optimiser!r}")
-        if self.kl != "analytic" and (self.kl not in vae.RELAXED_KL or self.estimator != "gumbel_softmax"):
-            raise InputError(f"kl: expected analytic, or relaxed or plug_in for gumbel_softmax, got {self.kl!r}")
-        for name in self.hyper:
-            if name not in row.hyper:
-                known = ", ".join(row.hyper) or "none"
-                raise InputError(f"{name}: not a hyper-parameter of {self.estimator}, which has {known}")
+    def __init__(self, path, words):
+        super().__init__(words)
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -83,59 +43,199 @@ class Run:
         return {"settings": asdict(self.settings), "seconds": round(self.seconds, 3), "history": history}
 
 
-def fit(data, settings, progress=None):
+class Training:
+    """A run in progress; `step` goes on by one mini-batch. Raises InputError for settings that do not fit the data."""
+
+    def __init__(self, data, settings):
+        self.data, self.settings, self.row = data, settings, TABLE[settings.estimator]
+        self.rng = np.random.Generator(np.random.SFC64(settings.seed))
+        x = data.train.x
+        if not (x.min() >= 0 and x.max() <= 1):
+            raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
+        if (settings.likelihood == "categorical") != (data.levels > 1):
+            raise InputError(f"likelihood: categorical is for pixels of a few grey levels, got {settings.likelihood} for "
+                             f"{data.binarisation}")  # fmt: skip
+        self.params = self._initial(x)
+        frozen = {("phi", "logits")} if settings.prior == "fixed" else set()
+        frozen |= {("theta", "log_scale")} if settings.scale is not None else set()
+        trained = {group: {name: array for name, array in arrays.items() if (group, name) not in frozen}
+                   for group, arrays in self.params.items()}  # fmt: skip
+        self.optimisers = [Adam(trained, settings.lr) if settings.optimiser == "adam" else SGD(trained, settings.lr)]
+        self.params = {group: arrays | trained[group] for group, arrays in self.params.items()}
+        if self.row.omega:
+            initial = self.row.omega(self.rng, settings.N, settings.K)
+            omega = {"omega": {name: np.asarray(value, x.dtype) for name, value in initial.items()}}
+            kind, rate = self.row.omega_step
+            self.optimisers.append(SGD(omega, rate) if kind == "sgd" else Adam(omega, rate))
+            self.params |= omega
+
+        self.options = {"kl": settings.kl, "free_bits": settings.free_bits, **self.row.hyper, **settings.hyper}
+        if settings.estimator == "exact" and "block" not in settings.hyper and data.train.c is not None:
+            self.options["block"] = max(1, PAIRS // settings.batch)  # every pair of example and state is decoded
+        self.epoch, self.batch, self.order, self.sums, self.seconds = 0, 0, None, [0.0, 0.0], 0.0
+        self.history = {"loss": [], "kl": [], "beta": [], "validation": []}
+        self.batches = math.ceil(len(x) / settings.batch)
+
+    def _initial(self, x):
+        settings, c = self.settings, self.data.train.c
+        scale = None if settings.likelihood != "gaussian" else SCALE if settings.scale is None else settings.scale
+        params = vae.parameters(
+            self.rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type, C=0 if c is None else c.shape[1],
+            interface=settings.interface, prior=settings.prior, levels=self.data.levels, scale=scale)  # fmt: skip
+        if settings.prior == "fixed":
+            params["phi"]["logits"][:] = np.log(settings.prior_probabilities)
+        return params
+
+    @property
+    def finished(self):
+        """Have all epochs been trained?"""
+        return self.epoch >= self.settings.epochs
+
+    @property
+    def steps(self):
+        """Mini-batches so far."""
+        return self.epoch * self.batches + self.batch
+
+    def step(self):
+        """Train on one mini-batch; at the end of an epoch, evaluate and write the history."""
+        started = time.perf_counter()
+        settings, train = self.settings, self.data.train
+        if self.batch == 0:
+            self.order = np.argsort(self.rng.random(len(train.x)))
+        chosen = self.order[self.batch * settings.batch : (self.batch + 1) * settings.batch]
+        x, c = train.x[chosen], None if train.c is None else train.c[chosen]
+        if self.data.dynamic:
+            x = (uniform(self.rng, x.shape, x.dtype) < x).astype(x.dtype)
+        beta = kl_weight(settings, self.steps / self.batches)
+        with np.errstate(all="ignore"):  # a diverging run is told so in words
+            try:
+                loss = vae.training_step(self.params, x, self.row, self.rng, self.optimisers, settings.S,
+                                         beta=beta, c=c, **self.options)  # fmt: skip
+            except InputError:
+                if not_finite(self.params):
+                    raise self.diverged(not_finite(self.params)) from None
+                raise
+        if not math.isfinite(loss.value):
+            raise self.diverged(not_finite(loss.gradients) or not_finite(self.params) or "the loss")
+        self.sums = [self.sums[0] + float(loss.value) * len(x), self.sums[1] + float(loss.kl.sum())]
+        self.batch += 1
+        if self.batch == self.batches:
+            self._end_epoch(beta)
+        self.seconds += time.perf_counter() - started
+
+    def _end_epoch(self, beta):
+        with np.errstate(all="ignore"):
+            try:
+                validation = evaluate(self.params, self.data.validation.x, self.data.validation.c).negative_elbo
+            except InputError:
+                validation = math.nan
+        if not math.isfinite(validation):
+            raise self.diverged(not_finite(self.params) or "the validation loss")
+        means = [total / len(self.data.train.x) for total in self.sums]
+        for name, value in zip(self.history, (*means, beta, validation), strict=True):
+            self.history[name].append(value)
+        self.epoch, self.batch, self.order, self.sums = self.epoch + 1, 0, None, [0.0, 0.0]
+
+    def diverged(self, where):
+        """The error of a run with numbers that are no longer finite."""
+        seen = ", ".join(f"{name} {values[-1]:.6g}" for name, values in self.history.items() if values)
+        return InputError(
+            f"lr: training diverged in epoch {self.epoch + 1}, step {self.steps + 1}: {where} is no longer finite"
+            + f" (before: {seen})" * bool(seen)
+            + f"; a smaller step size than lr = {self.settings.lr} may help"
+        )
+
+    def state(self):
+        """(facts, arrays): a copy of all that changes, for a checkpoint."""
+        arrays = {
+            f"params.{group}.{name}": array for group in self.params for name, array in self.params[group].items()
+        }
+        for i, optimiser in enumerate(self.optimisers):
+            arrays |= {f"optimiser{i}.{name}": array for name, array in optimiser.state().items()}
+        if self.order is not None:
+            arrays["order"] = self.order
+        facts = {
+            "settings": asdict(self.settings), "data": self.data.source, "fingerprint": self.data.fingerprint(),
+            "epoch": self.epoch, "batch": self.batch, "sums": self.sums, "history": self.history, "seconds": self.seconds,
+            "generator": _plain(self.rng.bit_generator.state),
+        }  # fmt: skip
+        return facts, arrays
+
+    def restore(self, facts, arrays):
+        """Go on from a copy that `state` gave. Raises InputError where it is not one of this run on these data."""
+        if facts.get("fingerprint") != self.data.fingerprint():
+            raise InputError("resume: the data are not those that the run was trained on")
+        mine, own = self.state()
+        expected = {name: array.shape for name, array in own.items() if name != "order"}
+        found = {name: array.shape for name, array in arrays.items() if name != "order"}
+        if found != expected or not all(np.isfinite(array).all() for array in arrays.values()):
+            raise InputError("resume: the checkpoint's arrays are not those of a run with its settings")
+        try:
+            self.epoch, self.batch, self.order = int(facts["epoch"]), int(facts["batch"]), arrays.get("order")
+            self.sums, self.seconds = [float(total) for total in facts["sums"]], float(facts["seconds"])
+            self.history = {name: [float(value) for value in facts["history"][name]] for name in mine["history"]}
+            state = facts["generator"]
+            words = np.array(state["state"]["state"], np.uint64)
+            self.rng.bit_generator.state = state | {"state": {"state": words}}
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"resume: the checkpoint's position cannot be read ({error!r})") from error
+        if (self.order is None) != (self.batch == 0) or (
+            self.order is not None and not np.array_equal(np.sort(self.order), np.arange(len(self.data.train.x)))
+        ):
+            raise InputError("resume: the checkpoint's position does not fit the data")
+        for group in self.params:
+            for name, array in self.params[group].items():
+                array[...] = arrays[f"params.{group}.{name}"]
+        for i, optimiser in enumerate(self.optimisers):
+            optimiser.restore({name: arrays[f"optimiser{i}.{name}"] for name in optimiser.state()})
+
+
+def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda: False):
     """Train a discrete VAE on the data's training split.
 
-    progress: called with (epoch, loss, validation) after every epoch, for a progress bar.
-    History: ``loss`` is the mean training loss *as the estimator sees it* (for relaxed codes not an ELBO), ``validation``
-    the discrete negative ELBO on the validation split, both in nats.
-    Raises InputError for settings that cannot be used.
+    progress:    called with (epoch, loss, validation) after every epoch, for a progress bar.
+    checkpoints: a `Checkpoints`, which saves when it is due, at the end, and when told to stop.
+    start:       (facts, arrays) of a checkpoint to go on from, bit for bit.
+    stop:        asked after every step; where it answers True, the run is saved and `Interrupted` raised.
+
+    History: ``loss`` is the mean training loss *as the estimator sees it* (for relaxed codes not an ELBO), ``kl`` its KL,
+    ``beta`` the KL's weight, ``validation`` the discrete negative ELBO on the validation split, all in nats.
+    Raises InputError for settings that cannot be used, and where training diverges, naming step, array and last checkpoint.
     """
-    row = TABLE[settings.estimator]
-    rng = np.random.Generator(np.random.SFC64(settings.seed))
-    x = data.train.x
-    model = vae.parameters(rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type)
-    optimisers = [Adam(model, settings.lr) if settings.optimiser == "adam" else SGD(model, settings.lr)]
-    params = dict(model)
-    if row.omega:
-        initial = row.omega(rng, settings.N, settings.K)
-        omega = {"omega": {name: np.asarray(value, x.dtype) for name, value in initial.items()}}
-        kind, rate = row.omega_step
-        optimisers.append(SGD(omega, rate) if kind == "sgd" else Adam(omega, rate))
-        params |= omega
-
-    options = {"beta": settings.beta, "kl": settings.kl, **row.hyper, **settings.hyper}
-    history = {"loss": [], "validation": []}
-    if not (x.min() >= 0 and x.max() <= 1):
-        raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
-    started = time.perf_counter()
-    for epoch in range(settings.epochs):
-        order = np.argsort(rng.random(len(x)))
-        losses = []
-        for start in range(0, len(x), settings.batch):
-            batch = x[order[start : start + settings.batch]]
-            try:
-                with np.errstate(all="ignore"):  # a diverging run is told so in words
-                    loss = vae.training_step(params, batch, row, rng, optimisers, settings.S, **options)
-            except InputError:
-                if np.isfinite(optimisers[0].vector).all():
-                    raise
-                raise diverged(epoch, history, settings) from None
-            losses.append(float(loss.value) * len(batch))
-        history["loss"].append(sum(losses) / len(x))
-        with np.errstate(all="ignore"):
-            history["validation"].append(evaluate(params, data.validation.x).negative_elbo)
-        if progress:
-            progress(epoch, history["loss"][-1], history["validation"][-1])
-        if not np.isfinite([history["loss"][-1], history["validation"][-1]]).all():
-            raise diverged(epoch, history, settings)
-    return Run(settings, params, history, time.perf_counter() - started)
+    training = Training(data, settings)
+    if start:
+        training.restore(*start)
+    while not training.finished:
+        epoch = training.epoch
+        try:
+            training.step()
+        except InputError as error:
+            last = "; the last good checkpoint is ".join(
+                ["", *map(str, checkpoints.paths()[:1] if checkpoints else [])]
+            )
+            raise InputError(f"{error}{last}") from None
+        if progress and training.epoch > epoch:
+            progress(epoch, training.history["loss"][-1], training.history["validation"][-1])
+        stopping, path = stop(), None
+        if checkpoints and (stopping or training.finished or checkpoints.due()) and not not_finite(training.params):
+            path = checkpoints.save(training.steps, *training.state())
+        if stopping and not training.finished:
+            words = f"stopped in epoch {training.epoch + 1}, after step {training.steps}"
+            raise Interrupted(path, words)
+    return Run(settings, training.params, training.history, training.seconds)
 
 
-def diverged(epoch, history, settings):
-    """The error of a run whose parameters or losses are no longer finite."""
-    seen = ", ".join(f"{name} {values[-1]:.6g}" for name, values in history.items() if values)
-    return InputError(
-        f"lr: training diverged in epoch {epoch + 1}" + f" ({seen})" * bool(seen) + f"; a smaller step size than "
-        f"lr = {settings.lr} may help"
-    )
+def not_finite(tree):
+    """'psi.w0' for the first array in a dict of dicts that holds nan or infinity, or ''."""
+    for group, arrays in tree.items():
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                return f"{group}.{name}"
+    return ""
+
+
+def _plain(state):
+    """A bit generator's state with its arrays as lists."""
+    if isinstance(state, dict):
+        return {name: _plain(entry) for name, entry in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state

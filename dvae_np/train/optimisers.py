@@ -22,6 +22,13 @@ class SGD:
         """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
         self.vector -= self.lr * concatenated(gradients, self.params)
 
+    def state(self):
+        """What a checkpoint must hold besides the parameters: nothing."""
+        return {}
+
+    def restore(self, state):
+        """Go on from that."""
+
 
 class Adam:
     """Adam (Kingma & Ba 2015) [Eq. 15.1], its bias corrections folded into two numbers."""
@@ -43,6 +50,14 @@ class Adam:
             mean += (1 - self.beta1) * (g - mean)
             square += (1 - self.beta2) * (g * g - square)
             self.vector[part] -= rate * mean / (np.sqrt(square) + eps)
+
+    def state(self):
+        """What a checkpoint must hold besides the parameters: arrays by name."""
+        return {"mean": self.mean, "square": self.square, "steps": np.asarray(self.steps)}
+
+    def restore(self, state):
+        """Go on from that."""
+        self.mean[...], self.square[...], self.steps = state["mean"], state["square"], int(state["steps"])
 
 
 def flatten(params):

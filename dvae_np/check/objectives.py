@@ -1,0 +1,99 @@
+"""The whole objective, from the parameters to the loss, against the complex step (level 1): every parameter array of every
+prior, every way in which z enters the decoder, every observation model, with a context and without."""
+
+import numpy as np
+
+from dvae_np import ops, vae
+from dvae_np.categorical import kl_per_latent
+from dvae_np.check import differences
+from dvae_np.check.report import Result, joined
+from dvae_np.estimators import TABLE
+from dvae_np.networks import INTERFACES
+
+SEED = 7
+B, D, C, N, K, S, HIDDEN, LEVELS = 4, 5, 9, 2, 3, 6, (8, 7), 10
+
+
+def objective_results():
+    """Level 1: every parameter array of the whole objective, in one go."""
+    rng = np.random.default_rng(SEED)
+    for name, params, objective, groups in objective_cases(rng):
+        flat = flattened(params, groups)
+
+        def loss(arrays, objective=objective, params=params, groups=groups):
+            own = {group: {key: arrays[f"{group}.{key}"] for key in params[group]} for group in groups}
+            return objective(params | own).value
+
+        gradients = flattened(objective(params).gradients, groups)
+        numeric = differences.complex_step(loss, flat)
+        comparisons = [differences.compare(array, gradients[array], numeric[array]) for array in flat]
+        yield joined(
+            1, f"objective ({name})", f"complex step: all {len(flat)} arrays of {', '.join(groups)}", comparisons
+        )
+        if "Taylor" in name:
+            direction = {array: rng.standard_normal(flat[array].shape) / 10 for array in flat}
+            order = differences.taylor_order(loss, flat, gradients, direction)
+            yield Result(1, f"objective ({name})", "Taylor remainder", f"order {order:.2f}", 1.9 < order < 2.1)
+
+
+def flattened(params, groups):
+    """{"psi.w0": array, ...} of these groups."""
+    return {f"{group}.{key}": array for group in groups for key, array in params[group].items()}
+
+
+def objective_cases(rng):
+    """(name, parameters, the objective as a function of them, the groups whose gradients are derivatives of its value)."""
+    u, c = rng.random((S, B, N, K)), rng.standard_normal((B, C))
+    binary, real = 1.0 * (rng.random((B, D)) < 0.4), rng.standard_normal((B, D))
+    levels = rng.integers(0, LEVELS, (B, D)) / (LEVELS - 1)
+    codes = rng.integers(0, K, (S, B, N))
+    noise = {"exact": (), "gumbel_softmax": (u,), "vimco": (codes,)}
+
+    def case(
+        name,
+        x=binary,
+        row="exact",
+        c=None,
+        groups=None,
+        activation=ops.tanh,
+        beta=0.7,
+        kl="analytic",
+        binding=False,
+        **kind,
+    ):
+        params = vae.parameters(rng, D, N, K, HIDDEN, np.float64, C=0 if c is None else C, **kind)
+        if "phi" in params and "logits" in params["phi"]:
+            params["phi"]["logits"] = rng.standard_normal((N, K))
+        options = {"beta": beta, "activation": activation, "kl": kl, "c": c, **TABLE[row].hyper}
+        if binding:  # between the KLs of the two latents
+            options["free_bits"] = kl_per_latent(vae.encoder(params["psi"], x, c, activation)[0])[0].mean()
+
+        def objective(params):
+            return vae.negative_elbo(params, x, TABLE[row], lambda _: noise[row], **options)
+
+        return f"{row}: {name}", params, objective, groups or tuple(params)
+
+    yield case("tanh, Taylor")
+    yield case("relu", activation=ops.relu)
+    yield case("conditional, Taylor", c=c, prior="conditional", interface="film")
+    for kl in ("analytic", "relaxed", "plug_in"):
+        for prior in ("uniform", "learned", "conditional"):
+            name = f"{prior} prior, {kl} KL"
+            yield case(name, row="gumbel_softmax", kl=kl, prior=prior, c=c if prior == "conditional" else None)
+    yield case("learned prior", prior="learned")
+    for interface in INTERFACES:
+        yield case(interface, interface=interface)
+        yield case(f"{interface}, context", interface=interface, c=c, prior="conditional")
+        yield case(interface, row="gumbel_softmax", interface=interface)
+        yield case(f"{interface}, context", row="gumbel_softmax", interface=interface, c=c, prior="conditional")
+    for model, kind in (
+        ("Gaussian", {"x": real, "scale": 0.8}),
+        ("categorical pixels", {"x": levels, "levels": LEVELS}),
+    ):
+        yield case(model, **kind)
+        yield case(f"{model}, context", **kind, c=c)
+        yield case(f"{model}, relaxed", row="gumbel_softmax", **kind)
+    yield case("free bits that bind one latent", binding=True)
+    for prior in ("learned", "conditional"):
+        fixed = {"row": "vimco", "beta": 1.0, "groups": ("theta", "phi"), "prior": prior}
+        yield case(f"{prior} prior, at fixed codes", **fixed, c=c if prior == "conditional" else None)

@@ -1,0 +1,162 @@
+"""Pictures of a trained model: what its codes mean, what it makes of an image, what it makes up.
+
+Each draws into a Matplotlib figure, as those of `dvae_np.figures` do. Images show the mean of p(x|z).
+"""
+
+import numpy as np
+
+from dvae_np.arrays import count_states, draw
+from dvae_np.categorical import joint_states, log_prob
+from dvae_np.likelihoods import mean_pixels
+from dvae_np.networks import decoder, encoder, latents, prior
+from dvae_np.vae import reconstruction
+
+MOST_CODES = 64
+MOST_STATES = 2**14  # joint states up to which the best code of an image is searched
+
+
+def reconstructions(figure, params, data, columns=16):
+    """Test images above what the model makes of them: the mean image of each one's most probable codes (q), and, where all
+    joint states can be tried, of the codes under which the image is most probable (best)."""
+    x, c = _examples(data.test, columns)
+    logits, _ = encoder(params["psi"], x, c)
+    rows = {"x": x, "q": mean_images(params, logits.argmax(-1), data, c)}
+    if count_states(*latents(params)) <= MOST_STATES:
+        rows["best"] = mean_images(params, best_codes(params, x, c), data, c)
+    for row, (title, images) in enumerate(rows.items()):
+        for column, image in enumerate(images):
+            axes = _picture(figure, (len(rows), columns, row * columns + column + 1), image, data.shape)
+            if column == 0:
+                axes.set_ylabel(title, rotation=0, ha="right", va="center")
+
+
+def best_codes(params, x, c=None):
+    """The joint state z with the highest p(x|z), for each example: (B, N)."""
+    states = joint_states(*latents(params))
+    fz = [
+        reconstruction(params["theta"], x, c)(part[:, None])[0]
+        for part in np.array_split(states, -(-len(states) // 512))
+    ]
+    return states[np.concatenate(fz).argmin(0)]
+
+
+def samples(figure, params, data, rng, columns=16, rows=3):
+    """Mean images of codes drawn from the prior; with a context, for test images' contexts."""
+    _, c = _examples(data.test, rows * columns)
+    z = prior_codes(params, rng, rows * columns, c)
+    for i, image in enumerate(mean_images(params, z, data, c)):
+        _picture(figure, (rows, columns, i + 1), image, data.shape)
+
+
+def prior_codes(params, rng, count, c=None):
+    """Codes drawn from the prior: (count, N); from p(z|c_i), where the prior depends on a context c (count, C)."""
+    N, K = latents(params)
+    logits, _ = prior(params.get("phi"), c)
+    logits = np.zeros((1, N, K), params["theta"]["table"].dtype) if logits is None else logits
+    return draw(rng, np.broadcast_to(logits, (count, N, K)), 1, ("z",))[0][0]
+
+
+def codes(figure, params, data, columns=16):
+    """What each code means: for latent n and category k the mean image over the validation images' codes with z_n = k.
+
+    Above each picture the share of images that use the code, and the most frequent label among them where there is one.
+    Of more than 64 categories the 64 most used are drawn, in falling order. For models without a context.
+    """
+    N, K = latents(params)
+    logits, _ = encoder(params["psi"], data.validation.x)
+    states = joint_states(N, K)
+    q = np.exp(log_prob(logits, states[:, None])[0])  # (M, B)
+    share, images = q.mean(1), mean_images(params, states, data)
+    labels = data.validation.labels
+    drawn, columns = min(K, MOST_CODES), min(K, columns)
+    lines = -(-drawn // columns)  # that each latent takes
+    for n in range(N):
+        used = np.bincount(states[:, n], share, minlength=K)
+        for place, k in enumerate(range(K) if K <= MOST_CODES else np.argsort(-used)[:MOST_CODES]):
+            own = states[:, n] == k
+            mean = (share[own, None] * images[own]).sum(0) / max(used[k], np.finfo(used.dtype).tiny)
+            index = (n * lines + place // columns) * columns + place % columns + 1
+            axes = _picture(figure, (N * lines, columns, index), mean, data.shape)
+            label = f" '{np.bincount(labels, q[own].sum(0)).argmax()}'" if labels.ndim == 1 else ""
+            axes.set_title(f"{used[k]:.0%}{label}", fontsize=7, pad=2)
+            if place % columns == 0:
+                axes.set_ylabel(f"z{n + 1}", rotation=0, ha="right", va="center")
+
+
+def codes_size(params, columns=16):
+    """The size in inches at which `codes` is readable."""
+    N, K = latents(params)
+    return 0.75 * min(K, columns), 1.05 * N * -(-min(K, MOST_CODES) // columns)
+
+
+def effects(figure, params, data, columns=16, rows=12):
+    """Each latent's effect: the codes of one test image, its category of latent n replaced by every other one.
+
+    The first picture of a row is the image with its own codes; at most 12 latents and 16 categories are drawn.
+    """
+    N, K = latents(params)
+    x, c = _examples(data.test, 1)
+    own = encoder(params["psi"], x, c)[0].argmax(-1)[0]  # (N,)
+    rows, shown = min(N, rows), min(K, columns)
+    for n in range(rows):
+        z = np.repeat(own[None], shown + 1, 0)
+        z[1:, n] = np.arange(shown)
+        images = mean_images(params, z, data, None if c is None else np.repeat(c, len(z), 0))
+        for place, image in enumerate(images):
+            axes = _picture(figure, (rows, shown + 1, n * (shown + 1) + place + 1), image, data.shape)
+            title = "own" if place == 0 else str(place - 1)
+            axes.set_title(title if n == 0 else "", fontsize=7, pad=2)
+            if place == 0:
+                axes.set_ylabel(f"z{n + 1}", rotation=0, ha="right", va="center")
+
+
+def completions(figure, params, data, rng, columns=12, draws=5):
+    """Several completions of the same upper half: the given half, the truth, and mean images of codes drawn from the prior."""
+    x, c = _examples(data.test, columns)
+    upper = c.reshape(-1, *data.context_shape)
+    lower = {"given": np.full_like(x, 0.25), "truth": x}
+    for i in range(draws):
+        lower[f"draw {i + 1}"] = mean_images(params, prior_codes(params, rng, columns, c), data, c)
+    shape = (data.context_shape[0] + data.shape[0], data.shape[1])
+    for row, (title, images) in enumerate(lower.items()):
+        whole = np.concatenate([upper, images.reshape(-1, *data.shape)], 1)
+        for column, image in enumerate(whole):
+            axes = _picture(figure, (len(lower), columns, row * columns + column + 1), image, shape)
+            if column == 0:
+                axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
+
+
+def usage(figure, measured):
+    """The share of the images that each category has, a bar each, for at most 12 latents; and what the latent says."""
+    rows = min(len(measured.share), 12)
+    panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    for n, axes in enumerate(panels):
+        axes.bar(np.arange(measured.share.shape[1]), measured.share[n], color="#0072B2", width=0.85)
+        axes.set_title(
+            f"z{n + 1}: perplexity {measured.perplexity[n]:.1f}, {measured.information[n]:.2f} nats about x, "
+            f"KL {measured.kl[n]:.2f} nats", fontsize=8)  # fmt: skip
+        axes.set_ylabel("share", fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("category")
+
+
+def mean_images(params, z, data, c=None):
+    """The mean of p(x|z), for codes z (M, N) and, where there are contexts, c (M, C) or (1, C): (M, D)."""
+    z = z[:, None] if c is None else z[None]
+    a, _ = decoder(params["theta"], z, c)
+    mean = mean_pixels(params["theta"], a, int(np.prod(data.shape)))
+    return mean[:, 0] if c is None else mean[0]
+
+
+def _examples(split, count):
+    """`count` examples spread over a split: x and c."""
+    chosen = np.linspace(0, len(split.x) - 1, count).astype(int)
+    return split.x[chosen], None if split.c is None else split.c[chosen]
+
+
+def _picture(figure, place, image, shape):
+    axes = figure.add_subplot(*place)
+    axes.imshow(image.reshape(shape), cmap="gray_r", vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_linewidth(0.4)
+    return axes

@@ -1,0 +1,52 @@
+"""How a trained model uses its codes: which categories, how many, and what they tell about the data, in nats."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvae_np.categorical import kl_per_latent
+from dvae_np.networks import encoder, prior
+from dvae_np.ops import softmax
+
+SILENT = 0.01  # nats of information below which a latent says nothing
+USED = 0.001  # share of the images from which a category counts as used
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of each latent, over a split."""
+
+    share: np.ndarray  # (N, K) the aggregate posterior: the mean of q(z_n = k|x) over the images
+    perplexity: np.ndarray  # (N,) e^entropy of that: as many equally used categories would have it
+    information: np.ndarray  # (N,) nats: mutual information of x and z_n, entropy(mean q) - mean entropy(q)
+    kl: np.ndarray  # (N,) nats: mean KL(q || p)
+
+    @property
+    def used(self):
+        """(N,) categories with more than a thousandth of the images."""
+        return (self.share > USED).sum(-1)
+
+    @property
+    def warnings(self):
+        """One sentence for each latent that collapsed: it says (next to) nothing about x."""
+        return [
+            f"latent {n + 1} has collapsed: {self.information[n]:.4f} nats about x, perplexity {self.perplexity[n]:.2f}; "
+            "warm-up, free bits or a smaller beta may help"
+            for n in range(len(self.information))
+            if self.information[n] < SILENT
+        ]
+
+
+def usage(params, x, c=None):
+    """`Usage` of the model's latents over the rows of x, given contexts c [Eq. 15.2]."""
+    logits, _ = encoder(params["psi"], x, c)
+    prior_logits, _ = prior(params.get("phi"), c)
+    q = softmax(logits.astype(np.float64))[0]  # (B, N, K)
+    share = q.mean(0)
+    aggregate, each = _entropy(share), _entropy(q).mean(0)
+    divergence = kl_per_latent(logits, prior_logits)[0].mean(0)
+    return Usage(share, np.exp(aggregate), np.maximum(aggregate - each, 0), divergence)
+
+
+def _entropy(q):
+    return -(q * np.log(np.maximum(q, np.finfo(q.dtype).tiny))).sum(-1)
