@@ -7,10 +7,11 @@ from pathlib import Path
 from dvae_np import commands, runs
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
+from dvae_np.experiments.reproduce import ESTIMATORS, SIZES
 from dvae_np.networks import INTERFACES, PRIORS
 from dvae_np.runs import DEFAULTS
 from dvae_np.train.data import BINARISATIONS, TASKS
-from dvae_np.train.settings import LIKELIHOODS, SCHEDULES
+from dvae_np.train.settings import LIKELIHOODS, OPTIMISERS, SCHEDULES
 
 
 class Parser(argparse.ArgumentParser):
@@ -146,7 +147,39 @@ that returns the gradient in the logits (B, N, K). With --samples and --exact, g
     command.add_argument(
         "--out", type=Path, default=Path("runs/completion"), help="folder for figures and numbers (%(default)s)"
     )
+    command.add_argument("--hidden", type=sizes, metavar="SIZES", help="hidden layers, as 256 (digits 64, mnist 32)")
     command.set_defaults(run=commands.complete)
+
+    command = verbs.add_parser(
+        "figures",
+        help="draw every figure of the README and the lessons again, from the numbers kept beside them",
+        description="Draws all figures: those of measured numbers from the records that the other commands wrote, those of the "
+        "lessons by computing what they show. Deterministic; half a minute.",
+    )
+    command.add_argument("--out", type=Path, default=Path("figures"), help="folder for the figures (%(default)s)")
+    command.add_argument(
+        "--records", type=Path, default=Path("figures/data"), help="folder of the numbers (%(default)s)"
+    )
+    command.set_defaults(run=commands.figures)
+
+    command = verbs.add_parser(
+        "reproduce",
+        help="a published table: the MNIST VAE of the ReinMax paper, one run of it (resumable)",
+        description="Trains one VAE in the set-up of the ReinMax paper (Liu et al. 2023): grey MNIST, 160 epochs. "
+        "Records the training loss of every epoch, the test ELBO and the seconds. Started again, it goes on from its last "
+        "checkpoint. Half an hour to two hours for a run on one core.",
+    )
+    command.add_argument("table", choices=("reinmax",), help="which table")
+    command.add_argument("--size", choices=SIZES, default="8x4", help="categories x latents (%(default)s)")
+    command.add_argument("--estimator", choices=ESTIMATORS, default="reinmax", metavar="NAME",
+                         help=", ".join(ESTIMATORS) + " (%(default)s)")  # fmt: skip
+    command.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    command.add_argument("--epochs", type=int, default=160, help="(%(default)s)")
+    command.add_argument("--data-dir", metavar="DIR", help="folder of the MNIST files, as for `train`")
+    command.add_argument(
+        "--out", type=Path, default=Path("runs/reproduce"), help="folder for records and checkpoints (%(default)s)"
+    )
+    command.set_defaults(run=runs.reproduce)
 
     command = verbs.add_parser("estimators", help="the table of estimators, in Markdown")
     command.set_defaults(run=commands.estimators)
@@ -213,6 +246,12 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
     }
     for name, (known, text) in choices.items():
         group.add_argument(f"--{name}", choices=known, default=known[0], help=text + " (%(default)s)")
+    add_numbers(
+        group, {"embedding-scale": (float, "of the embedding's first rows; (3 K)^-0.5 starts as a linear layer would")}
+    )
+    add_numbers(
+        group, {"prior-rate": (float, "the prior's step size, as a multiple of --lr; below 1 it follows q slowly")}
+    )
     group.add_argument("--prior-probabilities", type=probabilities, default=(), metavar="P,P,...",
                        help="K numbers, each latent's fixed prior up to a factor")  # fmt: skip
     group.add_argument("--scale", type=float, help="the Gaussian's sigma (default: learned)")
@@ -243,7 +282,7 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
         "seed": (int, "same seed, same numbers"),
     }
     add_numbers(group, numbers)
-    group.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="(%(default)s)")
+    group.add_argument("--optimiser", choices=OPTIMISERS, default="adam", help="(%(default)s)")
 
 
 def add_numbers(group, numbers):

@@ -125,18 +125,32 @@ def complete(options):
     """`complete`"""
     from tqdm import tqdm
 
-    from dvae_np import figures, pictures
+    from dvae_np import figures
     from dvae_np.experiments.completion import completion, completion_table
+    from dvae_np.figures import models
 
     make_folder(options.out)
     bar = partial(tqdm, unit="run", disable=None, leave=False)
-    record, data, params = completion(options.data, options.data_dir, bar)
+    record, images = completion(options.data, options.data_dir, options.hidden, bar)
     print(f"{record['data']}\nexact, median (and range) of three seeds:\n\n{completion_table(record)}")
     (options.out / "data").mkdir(exist_ok=True)
-    name = f"completion-{options.data}"
+    name = "-".join(["completion", options.data, *map(str, options.hidden or ())])
     (options.out / "data" / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
-    figures.save(options.out / f"{name}.png", (8.8, 5.4), pictures.completions, params, data, np.random.default_rng(0))
-    print(f"\nWritten to {options.out}: {name}.png, data/{name}.json")
+    np.savez_compressed(options.out / "data" / f"{name}.npz", images=(255 * images).astype(np.uint8))
+    figures.save(options.out / f"{name}.png", (8.8, 5.4), models.completions, images)
+    print(f"\nWritten to {options.out}: {name}.png, data/{name}.json, data/{name}.npz")
+    return 0
+
+
+def figures(options):
+    """`figures`"""
+    from tqdm import tqdm
+
+    from dvae_np.experiments.gallery import gallery
+
+    make_folder(options.out)
+    names = gallery(options.out, options.records, partial(tqdm, unit="figure", disable=None, leave=False))
+    print(f"Written to {options.out}: {', '.join(names)}")
     return 0
 
 

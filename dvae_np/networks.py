@@ -165,18 +165,20 @@ def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="e
 
 
 def prior_parameters(rng, kind, N, K, hidden=(), C=0, dtype=np.float32):
-    """Fresh phi of a prior of this kind, or None for the uniform one; a categorical of its own starts as uniform."""
+    """Fresh phi of a prior of this kind, or None for the uniform one; each starts as uniform, the network by a last layer of 0.
+
+    A conditional prior that starts anywhere else pulls q towards itself before z has come to mean anything.
+    """
     if kind not in PRIORS:
         raise InputError(f"prior: expected one of {', '.join(PRIORS)}, got {kind!r}")
     if kind == "conditional" and not C:
         raise InputError("prior: a conditional prior p(z|c) needs a context, and these data have none")
     if kind == "uniform":
         return None
-    return (
-        mlp_parameters(rng, (C, *hidden, (N, K)), dtype)
-        if kind == "conditional"
-        else {"logits": np.zeros((N, K), dtype)}
-    )
+    if kind != "conditional":
+        return {"logits": np.zeros((N, K), dtype)}
+    phi, last = mlp_parameters(rng, (C, *hidden, (N, K)), dtype), len(hidden)
+    return phi | {f"w{last}": 0 * phi[f"w{last}"], f"b{last}": 0 * phi[f"b{last}"]}
 
 
 def mlp_parameters(rng, sizes, dtype=np.float32):

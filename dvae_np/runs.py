@@ -225,22 +225,23 @@ def show(options):
 
 def draw_figures(out, data, settings, params, history):
     """Every picture that this run can give, into its folder; returns their names."""
-    from dvae_np import figures, pictures
+    from dvae_np import figures
+    from dvae_np.figures import models
 
     rng = np.random.default_rng(settings.seed)
     rows = min(settings.N, 12)
     drawings = {
-        "reconstructions.png": ((8.8, 2.0), pictures.reconstructions, params, data),
-        "samples.png": ((8.8, 1.8), pictures.samples, params, data, rng),
-        "effects.png": ((8.8, 0.65 * rows + 0.3), pictures.effects, params, data),
-        "usage.png": ((8.8, 1.1 * rows + 0.6), pictures.usage, usage(params, data.test.x, data.test.c)),
+        "reconstructions.png": ((8.8, 2.0), models.reconstructions, params, data),
+        "samples.png": ((8.8, 1.8), models.samples, params, data, rng),
+        "effects.png": ((8.8, 0.65 * rows + 0.3), models.effects, params, data),
+        "usage.png": ((8.8, 1.1 * rows + 0.6), models.usage, usage(params, data.test.x, data.test.c)),
     }
     if history["validation"]:
         drawings["training.png"] = ((7, 4.2), figures.training_curves, {settings.estimator: [history]})
     if data.context_shape:
-        drawings["completions.png"] = ((8.8, 5.4), pictures.completions, params, data, rng)
-    elif settings.K**settings.N <= pictures.MOST_STATES:
-        drawings["codes.png"] = (pictures.codes_size(params), pictures.codes, params, data)
+        drawings["completions.png"] = ((8.8, 5.4), models.completions, models.completed(params, data, rng))
+    elif settings.K**settings.N <= models.MOST_STATES:
+        drawings["codes.png"] = (models.codes_size(params), models.codes, params, data)
     for name, drawing in drawings.items():
         figures.save(out / name, *drawing)
     return list(drawings)
@@ -248,7 +249,8 @@ def draw_figures(out, data, settings, params, history):
 
 def sample(options):
     """`sample`"""
-    from dvae_np import figures, pictures
+    from dvae_np import figures
+    from dvae_np.figures import models
     from dvae_np.likelihoods import draw_pixels
     from dvae_np.networks import decoder
 
@@ -257,14 +259,54 @@ def sample(options):
     path, data, _, _, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
     params, rng = parameters_of(arrays), np.random.default_rng(options.seed)
     contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(options.count) % len(data.test.c)]}
-    z = pictures.prior_codes(params, rng, options.count, contexts.get("c"))
-    mean = pictures.mean_images(params, z, data, contexts.get("c"))
+    z = models.prior_codes(params, rng, options.count, contexts.get("c"))
+    mean = models.mean_images(params, z, data, contexts.get("c"))
     a, _ = decoder(params["theta"], z[None], contexts.get("c"))
     x = draw_pixels(rng, params["theta"], a, mean.shape[1])[0]
     np.savez(options.run_folder / "samples.npz", z=z, mean=mean, x=x, **contexts)
-    drawing = (pictures.completions if data.context_shape else pictures.samples, params, data, rng)
-    figures.save(options.run_folder / "samples.png", (8.8, 5.4 if data.context_shape else 1.8), *drawing)
+    if data.context_shape:
+        drawing = (8.8, 5.4), models.completions, models.completed(params, data, rng)
+    else:
+        drawing = (8.8, 1.8), models.samples, params, data, rng
+    figures.save(options.run_folder / "samples.png", *drawing)
     print(
         f"{path}\nwritten to {options.run_folder}: samples.npz (codes z, means of p(x|z), images x drawn from it), samples.png"
     )
+    return 0
+
+
+def reproduce(options):
+    """`reproduce`"""
+    from dvae_np.experiments.reproduce import grey_mnist, settings_of
+
+    settings = settings_of(options.size, options.estimator, options.seed, options.epochs)
+    data, name = grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
+    make_folder(options.out)
+    checkpoints, start = Checkpoints(options.out / name, 60.0), None
+    if checkpoints.paths():
+        path, *start, complaints = checkpoints.newest()
+        print("\n".join([*complaints, f"going on from {path}: epoch {start[0]['epoch'] + 1}"]))
+    bar = Bar(f"{options.size} {options.estimator}", settings.epochs, start[0]["epoch"] if start else 0)
+    try:
+        with Interruption() as asked_to_stop:
+            run = fit(data, settings, bar, checkpoints, start, asked_to_stop)
+    except Interrupted as stopped:
+        print(f"\n{stopped}; saved in {stopped.path}\nthe same command goes on from there")
+        return 130
+    finally:
+        bar.close()
+    test = evaluate(run.params, data.test.x, rng=np.random.default_rng(options.seed))
+    command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
+    record = {
+        "command": command,
+        "data": str(data),
+        **run.record(),
+        "training_loss": run.history["loss"][-1],
+        "test": vars(test),
+    }
+    (options.out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    print(f"{name}, {settings.epochs} epochs in {run.seconds:.0f} s")
+    print(f"training loss of the last epoch {record['training_loss']:9.3f} nats   (sampled codes; {data.binarisation})")
+    print(evaluation_text(test, "test", data, settings))
+    print(f"written to {options.out / name}.json")
     return 0

@@ -17,6 +17,7 @@ from dvae_np.check import judge
 from dvae_np.estimators import markdown_table
 from dvae_np.experiments import rule, tour
 from dvae_np.experiments.bench import bench_table
+from dvae_np.experiments.completion import VARIANTS, completion_table
 from dvae_np.train import Settings, evaluate, fit, load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,27 @@ def test_the_table_of_estimators_is_the_packages():
 
 def test_the_measured_costs_are_the_recorded_ones():
     assert between("bench") == bench_table(BENCH, markdown=True)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_the_completions_are_the_recorded_ones(name):
+    record = json.loads((ROOT / "figures" / "data" / f"completion-{name}.json").read_text())
+    assert between(f"completion-{name}") == completion_table(record, markdown=True)
+    by = {
+        variant: [run["log_likelihood"] for run in record["runs"] if run["variant"] == variant] for variant in VARIANTS
+    }
+    deterministic, unconditional, conditional = by.values()
+    assert max(deterministic) < min(*unconditional, *conditional)  # a latent helps, in every run
+    gains = np.subtract(conditional, unconditional)
+    assert (
+        (gains > 0.25).all() if name == "digits" else (gains < 0).all()
+    )  # what the README says of the conditional prior
+
+
+def test_the_exact_run_on_mnist_is_the_recorded_one():
+    record = json.loads((ROOT / "figures" / "data" / "mnist512.json").read_text())
+    assert record["command"] in README and f"{record['test']['log_likelihood']:.2f} nats" in README
+    assert f"{record['seconds']:.0f} seconds" in README
 
 
 def test_the_practical_rule_is_the_recorded_one():

@@ -8,7 +8,19 @@ from dvae_np.arrays import InputError
 from dvae_np.categorical import joint_states, kl
 from dvae_np.estimators import TABLE
 from dvae_np.networks import encoder
-from dvae_np.train import SGD, Adam, Settings, bars, bars_log_likelihood, evaluate, evaluation, fit, load
+from dvae_np.train import (
+    SGD,
+    Adam,
+    RAdam,
+    Settings,
+    Training,
+    bars,
+    bars_log_likelihood,
+    evaluate,
+    evaluation,
+    fit,
+    load,
+)
 
 DIGITS, BARS = load("digits"), bars()
 SHORT = {"N": 2, "K": 5, "hidden": (16,), "epochs": 2}
@@ -27,6 +39,37 @@ def test_adam_is_the_textbooks():
         w = w - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
     np.testing.assert_allclose(params["psi"]["w"], w, rtol=1e-12)
     assert not params["theta"]["b"].any()
+
+
+def test_radam_is_the_papers():
+    """Five steps by the formula: along the mean alone while rho_t <= 5, then Adam's step times the rectification."""
+    rng = np.random.default_rng(2)
+    start = rng.standard_normal(4)
+    params = {"psi": {"w": start.copy()}}
+    radam, (w, m, v), kinds = RAdam(params, lr=0.1, beta1=0.8, beta2=0.9, eps=1e-3), (start, 0, 0), set()
+    for t in range(1, 13):
+        g = rng.standard_normal(4)
+        radam.step({"psi": {"w": g}})
+        m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
+        most = 2 / (1 - 0.9) - 1
+        rho = most - 2 * t * 0.9**t / (1 - 0.9**t)
+        kinds.add(rho > 5)
+        if rho > 5:
+            r = ((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho)) ** 0.5
+            w = w - 0.1 * r * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-3)
+        else:
+            w = w - 0.1 * m / (1 - 0.8**t)
+    assert kinds == {False, True}
+    np.testing.assert_allclose(params["psi"]["w"], w, rtol=1e-12)
+
+
+def test_the_prior_may_learn_more_slowly_and_embeddings_may_start_smaller():
+    options = SHORT | {"epochs": 1, "prior": "learned"}
+    full, slow = (fit(DIGITS, Settings(**options, prior_rate=rate)).params["phi"]["logits"] for rate in (1.0, 0.01))
+    assert 0 < abs(slow).max() < 0.02 * abs(full).max()
+    one, small = (Training(DIGITS, Settings(**SHORT, embedding_scale=scale)).params["theta"] for scale in (1.0, 0.25))
+    np.testing.assert_array_equal(small["table"], 0.25 * one["table"])
+    np.testing.assert_array_equal(small["w0"], one["w0"])
 
 
 def test_adam_in_blocks_is_adam_in_one(monkeypatch):
@@ -129,7 +172,7 @@ def test_too_many_states_are_evaluated_by_sampling(monkeypatch):
     ({"lr": 0.0}, "lr: expected a step size above 0, got 0"),
     ({"lr": float("nan")}, "lr: expected a step size above 0, got nan"),
     ({"beta": -1.0}, "beta: expected a weight of at least 0, got -1"),
-    ({"optimiser": "lbfgs"}, "optimiser: expected one of adam, sgd, got 'lbfgs'"),
+    ({"optimiser": "lbfgs"}, "optimiser: expected one of adam, radam, sgd, got 'lbfgs'"),
     ({"hyper": {"tau": 1.0}}, "tau: not a hyper-parameter of exact, which has block"),
     ({"schedule": "up"}, "schedule: expected one of constant, warm_up, cyclical, got 'up'"),
     ({"prior": "gamma"}, "prior: expected one of uniform, fixed, learned, conditional"),

@@ -45,7 +45,8 @@ def columns(rows):
 
 def markdown_columns(rows):
     """The same rows as a Markdown table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
+    lines = (rows[0], ("---",) * len(rows[0]), *rows[1:])
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 class Report:

@@ -173,7 +173,7 @@ TABLE = {row.name: row for row in _ROWS}
 def markdown_table():
     """The table for readers, one line an estimator."""
     lines = [
-        "| estimator | what it is | unbiased | evaluations of f | gradient of f at | equations | paper |",
+        "| estimator | what it is | unbiased | evaluations of f | gradient of f at | lesson | paper |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in _ROWS:

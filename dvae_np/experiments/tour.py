@@ -48,14 +48,15 @@ def tour(out, say=print, progress=lambda description, total: None):
     say(f"   median (and range) of seeds {', '.join(map(str, SEEDS))}\n")
     say(results_table(record))
 
-    from dvae_np import figures, pictures  # matplotlib takes longer to import than everything else
+    from dvae_np import figures  # matplotlib takes longer to import than everything else
+    from dvae_np.figures import models
 
     histories, best = {name: [run.history for run in runs[name]] for name in runs}, runs["exact"][0].params
     (out / "data").mkdir(parents=True, exist_ok=True)
     (out / "data" / "tour.json").write_text(json.dumps(record, indent=1) + "\n")
     figures.save(out / "tour.png", (11, 4.4), figures.overview, histories, best, data)
-    figures.save(out / "reconstructions.png", (8.8, 2.0), pictures.reconstructions, best, data)
-    figures.save(out / "samples.png", (8.8, 1.8), pictures.samples, best, data, np.random.default_rng(0))
+    figures.save(out / "reconstructions.png", (8.8, 2.0), models.reconstructions, best, data)
+    figures.save(out / "samples.png", (8.8, 1.8), models.samples, best, data, np.random.default_rng(0))
     say(f"\n4  Written to {out}: tour.png, reconstructions.png, samples.png, data/tour.json")
     return not report.failed
 

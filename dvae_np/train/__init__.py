@@ -4,7 +4,7 @@ from dvae_np.train.checkpoint import Checkpoints
 from dvae_np.train.data import Data, bars, bars_log_likelihood, load
 from dvae_np.train.evaluation import Evaluation, evaluate
 from dvae_np.train.loop import Interrupted, Run, Training, fit
-from dvae_np.train.optimisers import SGD, Adam
+from dvae_np.train.optimisers import SGD, Adam, RAdam
 from dvae_np.train.settings import Settings, kl_weight
 from dvae_np.train.usage import Usage, usage
 
@@ -15,6 +15,7 @@ __all__ = [
     "Data",
     "Evaluation",
     "Interrupted",
+    "RAdam",
     "Run",
     "Settings",
     "Training",

@@ -14,7 +14,7 @@ from dvae_np import vae
 from dvae_np.arrays import InputError, uniform
 from dvae_np.estimators import TABLE
 from dvae_np.train.evaluation import PAIRS, evaluate
-from dvae_np.train.optimisers import SGD, Adam
+from dvae_np.train.optimisers import SGD, Adam, RAdam
 from dvae_np.train.settings import Settings, kl_weight
 
 SCALE = 0.5  # where a learned sigma of the Gaussian starts
@@ -60,8 +60,11 @@ class Training:
         frozen |= {("theta", "log_scale")} if settings.scale is not None else set()
         trained = {group: {name: array for name, array in arrays.items() if (group, name) not in frozen}
                    for group, arrays in self.params.items()}  # fmt: skip
-        self.optimisers = [Adam(trained, settings.lr) if settings.optimiser == "adam" else SGD(trained, settings.lr)]
-        self.params = {group: arrays | trained[group] for group, arrays in self.params.items()}
+        kind = {"adam": Adam, "radam": RAdam, "sgd": SGD}[settings.optimiser]
+        phi = {"phi": trained.pop("phi")} if trained.get("phi") else {}
+        self.optimisers = [kind(trained, settings.lr)] + ([kind(phi, settings.lr * settings.prior_rate)] if phi else [])
+        trained = trained | phi
+        self.params = {group: arrays | trained.get(group, {}) for group, arrays in self.params.items()}
         if self.row.omega:
             initial = self.row.omega(self.rng, settings.N, settings.K)
             omega = {"omega": {name: np.asarray(value, x.dtype) for name, value in initial.items()}}
@@ -82,6 +85,7 @@ class Training:
         params = vae.parameters(
             self.rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type, C=0 if c is None else c.shape[1],
             interface=settings.interface, prior=settings.prior, levels=self.data.levels, scale=scale)  # fmt: skip
+        params["theta"]["table"] *= params["theta"]["table"].dtype.type(settings.embedding_scale)
         if settings.prior == "fixed":
             params["phi"]["logits"][:] = np.log(settings.prior_probabilities)
         return params

@@ -1,4 +1,4 @@
-"""Adam and plain gradient descent, each over one flat vector of all its parameters.
+"""Adam, RAdam and plain gradient descent, each over one flat vector of all its parameters.
 
 An optimiser takes a dict of dicts of arrays and replaces every array in it by a view into its vector: a step on the
 vector is then a step on the parameters.
@@ -41,15 +41,19 @@ class Adam:
     def step(self, gradients):
         """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
         self.steps += 1
-        correction = (1 - self.beta2**self.steps) ** 0.5
-        rate, eps = self.lr * correction / (1 - self.beta1**self.steps), self.eps * correction
+        rate, eps = self.rates()
         gradient = concatenated(gradients, self.params)
         for start in range(0, len(gradient), BLOCK):
             part = slice(start, start + BLOCK)
             g, mean, square = gradient[part], self.mean[part], self.square[part]
             mean += (1 - self.beta1) * (g - mean)
             square += (1 - self.beta2) * (g * g - square)
-            self.vector[part] -= rate * mean / (np.sqrt(square) + eps)
+            self.vector[part] -= rate * mean / (np.sqrt(square) + eps) if eps is not None else rate * mean
+
+    def rates(self):
+        """The step size and epsilon of this step, with both bias corrections in them."""
+        correction = (1 - self.beta2**self.steps) ** 0.5
+        return self.lr * correction / (1 - self.beta1**self.steps), self.eps * correction
 
     def state(self):
         """What a checkpoint must hold besides the parameters: arrays by name."""
@@ -58,6 +62,19 @@ class Adam:
     def restore(self, state):
         """Go on from that."""
         self.mean[...], self.square[...], self.steps = state["mean"], state["square"], int(state["steps"])
+
+
+class RAdam(Adam):
+    """Rectified Adam (Liu et al. 2020) [Eq. 15.3]: steps along the mean alone while the square's variance is too large."""
+
+    def rates(self):
+        """Adam's, the step size times the rectification; epsilon None where the square is not to be used yet."""
+        most, decayed = 2 / (1 - self.beta2) - 1, self.beta2**self.steps
+        length = most - 2 * self.steps * decayed / (1 - decayed)
+        if length <= 5:
+            return self.lr / (1 - self.beta1**self.steps), None
+        rate, eps = super().rates()
+        return rate * ((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) ** 0.5, eps
 
 
 def flatten(params):

@@ -11,6 +11,7 @@ from dvae_np.train.evaluation import MOST_STATES
 from dvae_np.vae import RELAXED_KL
 
 SCHEDULES = ("constant", "warm_up", "cyclical")
+OPTIMISERS = ("adam", "radam", "sgd")
 LIKELIHOODS = ("bernoulli", "gaussian", "categorical")
 
 
@@ -29,9 +30,11 @@ class Settings:
     kl: str = "analytic"  # or "relaxed", "plug_in" for gumbel_softmax
     prior: str = "uniform"  # or "fixed", "learned", "conditional"
     prior_probabilities: tuple = ()  # K numbers, for the fixed prior
+    prior_rate: float = 1.0  # the prior's step size, as a multiple of lr
     interface: str = "embedding"  # how z enters the decoder; or "concatenation", "film"
     likelihood: str = "bernoulli"  # or "gaussian", "categorical"
     scale: float | None = None  # sigma of the Gaussian; None: learned
+    embedding_scale: float = 1.0  # of the embedding's first rows, beside those that add up to unit variance
     hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
     optimiser: str = "adam"
     lr: float = 1e-3
@@ -42,7 +45,7 @@ class Settings:
 
     def __post_init__(self):
         choices = {"estimator": TABLE, "schedule": SCHEDULES, "prior": PRIORS, "interface": INTERFACES,
-                   "likelihood": LIKELIHOODS, "optimiser": ("adam", "sgd")}  # fmt: skip
+                   "likelihood": LIKELIHOODS, "optimiser": OPTIMISERS}  # fmt: skip
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -52,12 +55,15 @@ class Settings:
                 raise InputError(f"{name}: expected at least {least}, a whole number, got {value!r}")
         if not isinstance(self.hidden, tuple) or any(not isinstance(size, int) or size < 1 for size in self.hidden):
             raise InputError(f"hidden: expected a tuple of sizes of at least 1, got {self.hidden!r}")
-        for name in ("lr", "scale"):
+        for name, words in (
+            ("lr", "a step size"),
+            ("prior_rate", "a multiple of lr"),
+            ("embedding_scale", "a factor"),
+            ("scale", "a sigma"),
+        ):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise InputError(
-                    f"{name}: expected {'a step size' if name == 'lr' else 'a sigma'} above 0, got {value}"
-                )
+                raise InputError(f"{name}: expected {words} above 0, got {value}")
         for name in ("beta", "free_bits"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name}: expected a weight of at least 0, got {getattr(self, name)}")

@@ -1,6 +1,6 @@
 """Pictures of a trained model: what its codes mean, what it makes of an image, what it makes up.
 
-Each draws into a Matplotlib figure, as those of `dvae_np.figures` do. Images show the mean of p(x|z).
+Each draws into a Matplotlib figure, as all of `dvae_np.figures` do. Images show the mean of p(x|z).
 """
 
 import numpy as np
@@ -110,20 +110,23 @@ def effects(figure, params, data, columns=16, rows=12):
                 axes.set_ylabel(f"z{n + 1}", rotation=0, ha="right", va="center")
 
 
-def completions(figure, params, data, rng, columns=12, draws=5):
-    """Several completions of the same upper half: the given half, the truth, and mean images of codes drawn from the prior."""
-    x, c = _examples(data.test, columns)
-    upper = c.reshape(-1, *data.context_shape)
-    lower = {"given": np.full_like(x, 0.25), "truth": x}
-    for i in range(draws):
-        lower[f"draw {i + 1}"] = mean_images(params, prior_codes(params, rng, columns, c), data, c)
-    shape = (data.context_shape[0] + data.shape[0], data.shape[1])
-    for row, (title, images) in enumerate(lower.items()):
-        whole = np.concatenate([upper, images.reshape(-1, *data.shape)], 1)
-        for column, image in enumerate(whole):
-            axes = _picture(figure, (len(lower), columns, row * columns + column + 1), image, shape)
+def completions(figure, images):
+    """Several completions of the same upper halves, as `completed` gives them: (rows, columns, height, width)."""
+    titles = ("given", "truth", *(f"draw {i + 1}" for i in range(len(images) - 2)))
+    for row, title in enumerate(titles):
+        for column, image in enumerate(images[row]):
+            axes = _picture(figure, (*images.shape[:2], row * images.shape[1] + column + 1), image, image.shape)
             if column == 0:
                 axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
+
+
+def completed(params, data, rng, columns=12, draws=5):
+    """Test images: the upper halves, the truth, means for codes drawn from the prior: (draws + 2, columns, height, width)."""
+    x, c = _examples(data.test, columns)
+    lower = [np.full_like(x, 0.25), x]
+    lower += [mean_images(params, prior_codes(params, rng, columns, c), data, c) for _ in range(draws)]
+    upper = c.reshape(columns, *data.context_shape)
+    return np.stack([np.concatenate([upper, images.reshape(columns, *data.shape)], 1) for images in lower])
 
 
 def usage(figure, measured):

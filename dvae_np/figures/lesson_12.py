@@ -1,0 +1,54 @@
+"""Lesson 12: what an evaluation of f buys, for the estimators that draw codes."""
+
+import numpy as np
+
+from dvae_np.check import enumeration, problems
+from dvae_np.estimators import TABLE
+from dvae_np.figures.style import STYLE, open_axes
+
+OUTCOMES = {
+    "z": enumeration.every_code,
+    "distinct": enumeration.every_sequence,
+    "coupled": enumeration.every_coupled,
+    "e": lambda logits, S: enumeration.threshold_nodes(logits),
+}
+DRAWN = {  # estimator: its numbers of samples, and the evaluations of f at each
+    "reinforce": ((1, 2, 3, 4), lambda S: S),
+    "reinforce_loo": ((2, 3, 4), lambda S: S),
+    "arm": ((1,), lambda S: 2 * S),
+    "disarm": ((2,), lambda S: S),
+    "carms": ((2, 3, 4), lambda S: S),
+    "double_cv": ((2,), lambda S: S),
+    "local_expectation": ((1,), lambda S: 6 * S),
+    "top_k": ((2, 3, 4, 5, 6, 7), lambda S: S),
+    "sum_and_sample": ((2, 3, 4, 5, 6), lambda S: S),
+    "unordered_set": ((2, 3, 4, 5, 6), lambda S: S),
+}
+
+
+def exact_variance(name, logits, f, S, **hyper):
+    """The total variance of an estimator's gradient at S samples, over every outcome of its noise."""
+    noise, weights = OUTCOMES[TABLE[name].noise[0]](logits, S)
+    estimate = TABLE[name].estimate(enumeration.tiled(logits, len(weights)), f, noise, **hyper)
+    return float(enumeration.moments(weights, estimate.dlogits)[1].sum())
+
+
+def variance_evaluations(figure, N=3, seed=1):
+    """Exact variance against evaluations of f, on three binary latents, f a cubic polynomial."""
+    rng = np.random.default_rng(seed)
+    logits, w = rng.standard_normal((1, N, 2)), 0.6 * rng.standard_normal((2, N, 2)) + 0.2
+    f, axes = problems.polynomial(w, 3), figure.subplots()
+    for name, (samples, evaluations) in DRAWN.items():
+        words, variances = name, []
+        if name == "double_cv":
+            alphas = np.linspace(-1.5, 0, 31)
+            values = [exact_variance(name, logits, f, 2, omega={"alpha": np.asarray(alpha)}) for alpha in alphas]
+            words, variances = f"double_cv, best alpha = {alphas[np.argmin(values)]:.2f}", [min(values)]
+        else:
+            variances = [exact_variance(name, logits, f, S) for S in samples]
+        alone = len(samples) == 1
+        style = STYLE[name] | ({"linestyle": "none"} if alone else {})
+        axes.plot([evaluations(S) for S in samples], variances, **style, markersize=8 if alone else 5, label=words)
+    open_axes(axes, xlabel="evaluations of f, of 8 states in all", ylabel="exact variance of the gradient (nats$^2$)",
+              yscale="log", xticks=range(1, 8))  # fmt: skip
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,0 +1,147 @@
+"""Write the lessons, exercises and solutions from their one source: python notebooks/build.py [06 07 ...]
+
+A source, ``source/06_baselines.py``, is cells of Python and Markdown (in comments) between lines that begin with ``# %%``:
+
+    # %% [markdown]                    text of the lesson          # %%            code of the lesson
+    # %% [markdown] exercise 06.1      an exercise's text          # %% setup      code that lesson and exercises begin with
+    # %% solution 06.1                 its answer, with nbgrader's markers BEGIN SOLUTION and END SOLUTION
+    # %% check 06.1                    what judges it              # %% given 06.1 code that the exercise needs first
+    # %% wrong 06.1: words             a wrong answer, to stand in the answer's place, and words that must be in the hint
+
+From it come ``06_baselines.ipynb`` (the lesson, executed), ``exercises/06_baselines.ipynb`` (answers stripped) and
+``solutions/06_baselines.ipynb`` (executed). Markers and metadata are nbgrader's: the solutions are its source notebooks.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+STUB = "# YOUR CODE HERE\nraise NotImplementedError()"  # nbgrader's own
+GUARD = """\
+import os, socket, warnings
+os.environ["DVAE_NP_STATIC"] = "1"
+warnings.simplefilter("error")
+warnings.simplefilter("ignore", PendingDeprecationWarning)  # the kernel's own, at its shutdown
+def _no_network(self, address, _connect=socket.socket.connect):
+    if self.family != getattr(socket, "AF_UNIX", None) and address[0] not in ("127.0.0.1", "localhost", "::1"):
+        raise OSError("no network in lessons")
+    return _connect(self, address)
+socket.socket.connect = _no_network
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a source."""
+
+    kind: str  # "lesson", "setup", "exercise", "given", "solution", "check" or "wrong"
+    markdown: bool
+    name: str  # "06.1" for all that belongs to that exercise
+    hint: str  # of a wrong answer
+    text: str
+
+
+def parse(path):
+    """The cells of a source file."""
+    cells = []
+    for piece in re.split(r"^# %%", path.read_text(), flags=re.M)[1:]:
+        head, _, body = piece.partition("\n")
+        found = re.fullmatch(
+            r"(?P<md> \[markdown\])?(?: (?P<kind>\w+)(?: (?P<name>[\d.]+))?)?(?:: (?P<hint>.*))?\s*", head
+        )
+        if not found:
+            raise ValueError(f"{path}: a cell begins with '# %%{head}'")
+        markdown = bool(found["md"])
+        if markdown:
+            body = "\n".join(line.removeprefix("#").removeprefix(" ") for line in body.splitlines())
+        cells.append(Cell(found["kind"] or "lesson", markdown, found["name"] or "", found["hint"] or "", body.strip()))
+    return cells
+
+
+def stripped(code):
+    """An answer's code as the learner gets it."""
+    return re.sub(r"^([ \t]*)### BEGIN SOLUTION.*?### END SOLUTION",
+                  lambda found: "\n".join(found[1] + line for line in STUB.splitlines()), code, flags=re.M | re.S)  # fmt: skip
+
+
+def notebooks(path):
+    """{"": the lesson, "exercises": ..., "solutions": ...}, not executed; the latter two where there are exercises."""
+    cells, stem = parse(path), path.stem
+    title = cells[0].text.splitlines()[0].removeprefix("# ")
+    exercises = [cell for cell in cells if cell.kind in ("exercise", "given", "solution", "check")]
+    setup = [cell for cell in cells if cell.kind == "setup"]
+    lesson = [cell for cell in cells if cell.kind in ("lesson", "setup")]
+    made = {}
+    if exercises:
+        texts = [re.match(r"###? *(.*)", cell.text)[1] for cell in exercises if cell.kind == "exercise"]
+        listed = "\n".join(f"- {text}" for text in texts)
+        last = (f"## Exercises\n\n{listed}\n\nWork in [exercises/{stem}.ipynb](exercises/{stem}.ipynb); answers are in "
+                f"[solutions/{stem}.ipynb](solutions/{stem}.ipynb).")  # fmt: skip
+        reading = [i for i, cell in enumerate(lesson) if cell.text.startswith("## Reading")]
+        lesson.insert(reading[0] if reading else len(lesson), Cell("lesson", True, "", "", last))
+        intro = (f"# Exercises: {title}\n\nThey belong to [the lesson](../{stem}.ipynb). Write your answer where a cell says "
+                 "`YOUR CODE HERE`; the cell below judges it by numbers and says what is wrong. Unsolved cells say *not "
+                 "attempted yet*.")  # fmt: skip
+        head = [Cell("lesson", True, "", "", intro), *setup]
+        made["exercises"] = [*head, *exercises]
+        made["solutions"] = [*head, *exercises]
+    made[""] = lesson
+    return {folder: _notebook(group, f"{stem}-{folder}", folder == "exercises") for folder, group in made.items()}
+
+
+def _notebook(cells, seed, strip):
+    book = nbformat.v4.new_notebook()
+    book.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+                     "language_info": {"name": "python"}}  # fmt: skip
+    for i, cell in enumerate(cells):
+        if cell.markdown:
+            made = nbformat.v4.new_markdown_cell(cell.text)
+        else:
+            made = nbformat.v4.new_code_cell(stripped(cell.text) if strip else cell.text)
+        if cell.kind in ("solution", "check"):
+            answer = cell.kind == "solution"
+            made.metadata["nbgrader"] = {"grade": not answer, "solution": answer, "locked": not answer, "task": False,
+                                         "grade_id": f"{cell.kind}-{cell.name}", "schema_version": 3,
+                                         **({} if answer else {"points": 1})}  # fmt: skip
+        made["id"] = f"{seed}-{i}".replace("_", "-")[-40:].strip("-")
+        book.cells.append(made)
+    return book
+
+
+def executed(book, folder):
+    """The notebook run from top to bottom in a fresh kernel: warnings are errors, and there is no network."""
+    guard = nbformat.v4.new_code_cell(GUARD)
+    book.cells.insert(0, guard)
+    options = {"resources": {"metadata": {"path": str(folder)}}, "extra_arguments": ["--log-level=ERROR"]}
+    NotebookClient(book, timeout=300, kernel_name="python3", **options).execute()
+    book.cells.pop(0)
+    for count, cell in enumerate((cell for cell in book.cells if cell.cell_type == "code"), 1):
+        cell.execution_count = count
+        cell.metadata.pop("execution", None)
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output["execution_count"] = count
+    return book
+
+
+def build(path):
+    """Write the notebooks of one source."""
+    for folder, book in notebooks(path).items():
+        target = HERE / folder / f"{path.stem}.ipynb"
+        target.parent.mkdir(exist_ok=True)
+        if folder != "exercises":
+            executed(book, target.parent)
+        nbformat.write(book, target)
+        print(f"{target.relative_to(HERE)}: {target.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:] or [""]
+    for source in sorted((HERE / "source").glob("*.py")):
+        if any(source.name.startswith(number) for number in chosen):
+            build(source)

@@ -1,0 +1,640 @@
+# %% [markdown]
+# # 03 The ELBO and the KL
+#
+# **Question.** We want a model that gives the data a high probability, $\log p(x)$, but that is a sum over all codes. What do we minimise instead, how far
+# is it from the truth, and which of its two parts needs no sampling?
+#
+# **After this lesson you can**
+# - derive the ELBO from $\log p(x)$ without an inequality, and name the gap,
+# - write down the KL of categoricals with both its gradients, for a uniform, a learned and a conditional prior,
+# - say what $\beta$, warm-up and free bits do to the objective, and what they must not do to the number you report,
+# - derive the observation models for binary, real and grey pixels.
+#
+# *Needs:* lessons 01 and 02. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
+
+# %% setup
+import numpy as np
+
+import dvae_np
+from dvae_np import TABLE, bernoulli, entropy, joint_states, kl, negative_elbo, reconstruction, softmax
+from dvae_np.categorical import kl_per_latent
+from dvae_np.check import compare, complex_step
+from dvae_np.lesson import check, check_op, confirm, figure, show
+from dvae_np.likelihoods import categorical_pixels, gaussian
+from dvae_np.train.evaluation import evaluate
+from dvae_np.train.settings import Settings, kl_weight
+from dvae_np.vae import floored
+
+rng = np.random.default_rng(3)
+B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels
+x = (rng.random((B, D)) < 0.4).astype(float)  # (B, D), binary
+params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)  # psi: encoder, theta: decoder
+
+# %% [markdown]
+# ## 1 From log p(x) to the ELBO
+#
+# The model draws a code from the prior $p(z)$ and an image from $p(x \mid z)$. It gives an image the probability
+# $p(x) = \sum_z p(z)\, p(x \mid z)$. The codes that may lie behind a given $x$ have the *posterior* $p(z \mid x) = p(x, z) / p(x)$. Now bring in
+# the encoder's $q(z \mid x)$, any distribution at all. For *every* code,
+#
+# $$\log p(x) = \log \frac{p(x, z)}{p(z \mid x)} = \log \frac{p(x, z)}{q(z \mid x)} + \log \frac{q(z \mid x)}{p(z \mid x)} .$$
+#
+# The left side does not depend on $z$. So the mean over $z \sim q$ leaves it alone:
+#
+# $$\log p(x) = \underbrace{\mathbb{E}_q\Bigl[\log \frac{p(x, z)}{q(z \mid x)}\Bigr]}_{\mathrm{ELBO}} + \underbrace{\mathbb{E}_q\Bigl[\log \frac{q(z \mid x)}{p(z \mid x)}\Bigr]}_{\mathrm{KL}(q(z \mid x) \,\Vert\, p(z \mid x))} .$$
+#
+# As a loss, with the signs turned:
+#
+# $$-\log p(x) = -\mathrm{ELBO} - \mathrm{KL}\bigl(q(z \mid x) \,\Vert\, p(z \mid x)\bigr) . \tag{3.1}$$
+#
+# This is an identity, with no inequality in it. As a KL is never negative, $-\mathrm{ELBO}$ is never below $-\log p(x)$, and touches it exactly where the encoder is
+# the posterior. So minimising it does two things: the model explains the data better, and the encoder comes closer to the truth.
+#
+# With nine joint states we can add up everything. `evaluate` does so for a whole data set (lesson 04 shows how).
+
+# %%
+states = joint_states(N, K)[:, None]  # (M, 1, N), M = 9
+logits, _ = dvae_np.encoder(params["psi"], x)  # (B, N, K)
+f = reconstruction(params["theta"], x)  # f(z) = -log p(x|z)
+fz = f(states)[0]  # (M, B)
+q = np.array([[np.prod([softmax(logits[b, n])[0][z[0, n]] for n in range(N)]) for b in range(B)] for z in states])
+log_joint = -N * np.log(K) - fz  # log p(z) + log p(x|z), with a uniform prior
+log_evidence = np.log(np.exp(log_joint).sum(0))  # (B,)
+posterior = np.exp(log_joint - log_evidence)  # (M, B)
+gap = (q * np.log(q / posterior)).sum(0)
+elbo = (q * (log_joint - np.log(q))).sum(0)
+
+worth = evaluate(params, x)
+print(
+    f"negative ELBO {worth.negative_elbo:.4f}, -log p(x) {-worth.log_likelihood:.4f}, gap {worth.posterior_gap:.4f} nats"
+)
+confirm("3.1", -worth.log_likelihood, (-elbo - gap).mean())
+confirm("3.1", worth.posterior_gap, gap.mean())
+
+# %% [markdown]
+# ## 2 Two parts, and a weight
+#
+# Split $\log p(x, z) = \log p(x \mid z) + \log p(z)$ inside the ELBO, and put the prior beside $q$:
+#
+# $$-\mathrm{ELBO} = -\mathbb{E}_q[\log p(x \mid z)] + \mathbb{E}_q\Bigl[\log \frac{q(z \mid x)}{p(z)}\Bigr] .$$
+#
+# The first part is the *reconstruction*: how badly a code explains the image. The second is a KL to the *prior*, not to the posterior: how
+# many nats the code says about $x$. Often it gets a weight:
+#
+# $$\mathcal{L} = -\mathbb{E}_q[\log p(x \mid z)] + \beta\, \mathrm{KL}(q \,\Vert\, p) . \tag{3.2}$$
+#
+# Only for $\beta = 1$ is this the negative ELBO. With $\beta > 1$ it is still above $-\log p(x)$, but looser; with $\beta < 1$ it is no bound. Whatever
+# $\beta$ one trains with, the number to *report* is the one at $\beta = 1$.
+#
+# The whole objective of the package, with the estimator as a row of a table. It takes the mean over the batch:
+
+# %%
+show(negative_elbo)
+loss = negative_elbo(params, x, TABLE["exact"], lambda logits: (), beta=0.7)
+divergence = (q * (np.log(q) + N * np.log(K))).sum(0)  # (B,), over the joint states
+confirm("3.2", loss.value, ((q * fz).sum(0) + 0.7 * divergence).mean())
+
+
+# %%
+def objective(psi):
+    return negative_elbo({"psi": psi, "theta": params["theta"]}, x, TABLE["exact"], lambda logits: (), beta=0.7).value
+
+
+numeric = complex_step(objective, params["psi"])
+for name in params["psi"]:
+    confirm("3.2", loss.gradients["psi"][name], numeric[name])
+
+# %% [markdown]
+# ## 3 The KL of categoricals
+#
+# For one latent the second part is a finite sum. No sampling is needed:
+#
+# $$\mathrm{KL}(q \,\Vert\, p) = \sum_k q_k \log \frac{q_k}{p_k} . \tag{3.3}$$
+#
+# For N independent latents the logarithm of the product is a sum, and the KLs add up.
+#
+# **In the logits of q.** In $q_k$ itself the derivative is $\log (q_k / p_k) + 1$. Through the softmax's Jacobian [Eq. 2.2] its mean under $q$ is
+# subtracted, which is $\mathrm{KL} + 1$; the ones cancel:
+#
+# $$\frac{\partial\, \mathrm{KL}}{\partial \ell^q_k} = q_k \Bigl(\log \frac{q_k}{p_k} - \mathrm{KL}\Bigr) . \tag{3.4}$$
+#
+# **In the logits of p.** Only $-\sum_k q_k \log p_k$ depends on them. Through the log-softmax [Eq. 2.1], with $dy = -q$, whose sum is $-1$:
+#
+# $$\frac{\partial\, \mathrm{KL}}{\partial \ell^p_k} = p_k - q_k . \tag{3.5}$$
+
+# %%
+show(kl_per_latent)
+prior = rng.standard_normal((B, N, K))  # a prior for each example, as p(z|c) has
+dvalue = rng.standard_normal(B)
+
+
+def plain(arrays):
+    """The KL as the sum that it is: (B,)."""
+    q, p = (np.exp(arrays[name]) / np.exp(arrays[name]).sum(-1, keepdims=True) for name in ("q", "p"))
+    return (q * np.log(q / p)).sum((-1, -2))
+
+
+value, backward = kl(logits, prior)
+numeric = complex_step(lambda arrays: (dvalue * plain(arrays)).sum(), {"q": logits, "p": prior})
+confirm("3.3", value, plain({"q": logits, "p": prior}))
+confirm("3.4", backward(dvalue)[0], numeric["q"])
+confirm("3.5", backward(dvalue)[1], numeric["p"])
+
+# %% [markdown]
+# Three kinds of prior differ in what $p$ is, and in who collects its gradient:
+#
+# | prior | logits of p | its gradient |
+# |---|---|---|
+# | uniform | none | none |
+# | learned | (1, N, K), shared by all examples | the sum over the batch: $\sum_b (p - q_b)$ |
+# | conditional, $p(z \mid c)$ | (B, N, K), a network of the context | each example's own, and on into the network (lesson 13) |
+#
+# A learned prior comes to rest where $\sum_b (p - q_b) = 0$: at the mean of the encoder's distributions.
+
+# %%
+shared = rng.standard_normal((1, N, K))
+value, backward = kl(logits, shared)
+numeric = complex_step(lambda arrays: plain(arrays).sum(), {"q": logits, "p": shared})
+confirm("3.5", backward(np.ones(B))[1], numeric["p"])
+mean_of_q = softmax(logits)[0].mean(0, keepdims=True)  # (1, N, K)
+_, backward = kl(logits, np.log(mean_of_q))
+confirm("3.5", backward(np.ones(B))[1], np.zeros((1, N, K)))
+
+# %% [markdown]
+# For the uniform prior $p_k = 1/K$, and the sum splits into $\sum_k q_k \log q_k - \log (1/K)$:
+#
+# $$\mathrm{KL}(q \,\Vert\, \mathrm{uniform}) = \log K - H(q) . \tag{3.6}$$
+#
+# It is $\log (1/K) = -\log K$ that enters, not $1/K$. So this KL lies between 0 and $\log K$ for each latent: a code of 3 categories cannot say more
+# than 1.0986 nats, and N of them not more than N times that.
+
+# %%
+confirm("3.6", kl(logits)[0], N * np.log(K) - entropy(logits)[0])
+confirm("3.6", kl(logits)[0], divergence)
+
+# %% [markdown]
+# ## 4 What a pixel is: the observation models
+#
+# The decoder returns numbers $a$. What they mean is a choice, the observation model. Each is an op from $a$ to $-\log p(x \mid z)$.
+#
+# **Binary pixels.** A pixel is 1 with probability $\sigma(a)$, so $-\log p = -x \log \sigma(a) - (1 - x) \log (1 - \sigma(a))$. With the softplus $\zeta$ of
+# [Eq. 1.6], $\log \sigma(a) = a - \zeta(a)$ and $\log (1 - \sigma(a)) = -\zeta(a)$. So each pixel costs $-x a + x \zeta(a) + (1 - x) \zeta(a)$:
+#
+# $$-\log p(x \mid z) = \sum_d \zeta(a_d) - x_d a_d . \tag{3.7}$$
+#
+# As $\zeta' = \sigma$, the gradient is what was expected minus what came:
+#
+# $$\frac{\partial (-\log p(x \mid z))}{\partial a_d} = \sigma(a_d) - x_d . \tag{3.8}$$
+#
+# It is a *sum* over pixels. A mean would divide the reconstruction by D, which is the same as multiplying $\beta$ by D. And it is a
+# log-likelihood for $x \in \lbrace 0, 1 \rbrace$ only. For grey $x$ it is a cross-entropy, which many papers report under the same name.
+
+# %%
+show(bernoulli)
+S = 4
+a, dvalue = rng.standard_normal((S, B, D)), rng.standard_normal((S, B))
+value, backward = bernoulli(a, x)
+
+
+def plain_bernoulli(a):
+    p = 1 / (1 + np.exp(-a))
+    return -np.log(np.where(x == 1, p, 1 - p).prod(-1))  # the product of the pixels' probabilities
+
+
+confirm("3.7", value, plain_bernoulli(a))
+confirm("3.8", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_bernoulli(v["a"])).sum(), {"a": a})["a"])
+
+# %% [markdown]
+# **Real pixels.** The density of a normal distribution with mean $a$ and deviation $\sigma$ (a number now, not the sigmoid) is
+# $e^{-(x - a)^2 / 2 \sigma^2} / (\sigma \sqrt{2 \pi})$. Take minus its logarithm:
+#
+# $$-\log p(x \mid z) = \sum_d \frac{(x_d - a_d)^2}{2 \sigma^2} + \log \sigma + \frac{1}{2} \log 2 \pi . \tag{3.11}$$
+#
+# For the gradient write $\sigma^{-2} = e^{-2 \log \sigma}$, whose derivative in $\log \sigma$ is $-2 \sigma^{-2}$:
+#
+# $$da_d = \frac{a_d - x_d}{\sigma^2}, \quad d \log \sigma = \sum_d 1 - \frac{(x_d - a_d)^2}{\sigma^2} . \tag{3.12}$$
+#
+# The second vanishes where $\sigma^2$ is the mean squared error. A small fixed $\sigma$ acts like a small $\beta$: "squared error plus KL" means
+# $\sigma^2 = 1/2$, chosen by nobody. And as a density may exceed 1, the value may be negative.
+
+# %%
+real, log_scale = rng.standard_normal((B, D)), np.array([-0.3])
+value, backward = gaussian(a, real, log_scale)
+
+
+def plain_gaussian(a, log_scale):
+    scale = np.exp(log_scale)
+    return -np.log(np.exp(-((real - a) ** 2) / (2 * scale**2)) / (scale * (2 * np.pi) ** 0.5)).sum(-1)
+
+
+confirm("3.11", value, plain_gaussian(a, log_scale))
+numeric = complex_step(lambda v: (dvalue * plain_gaussian(**v)).sum(), {"a": a, "log_scale": log_scale})
+da, _, dlog_scale = backward(dvalue)
+confirm("3.12", da, numeric["a"])
+confirm("3.12", dlog_scale, numeric["log_scale"])
+
+# %% [markdown]
+# **Grey pixels** of $V$ levels: each is a categorical of its own, with $V$ logits $a_d$. What we know from lesson 02 is all that we need:
+#
+# $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)_{x_d} , \tag{3.13}$$
+#
+# and its gradient is minus a score [Eq. 2.4]:
+#
+# $$da_d = \mathrm{softmax}(a_d) - \mathrm{onehot}(x_d) . \tag{3.14}$$
+#
+# This one makes no assumption about the shape of the distribution, at the price of $V$ numbers a pixel.
+
+# %%
+V = 6
+levels = rng.integers(0, V, (B, D))
+a, dvalue = rng.standard_normal((S, B, D * V)), rng.standard_normal((S, B))
+value, backward = categorical_pixels(a, levels / (V - 1))
+
+
+def plain_categorical(a):
+    p = np.exp(a.reshape(S, B, D, V))
+    p = p / p.sum(-1, keepdims=True)
+    return -sum(np.log(p[:, np.arange(B), d, levels[:, d]]) for d in range(D))
+
+
+confirm("3.13", value, plain_categorical(a))
+confirm("3.14", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_categorical(v["a"])).sum(), {"a": a})["a"])
+
+# %% [markdown]
+# ## 5 Keeping codes alive
+#
+# Early in training the decoder ignores $z$, and the KL says: then do not pay for it. The encoder collapses to the prior. Two remedies.
+#
+# *Schedules*: start with a small weight. With $t$ the epochs so far and $T$ a length, either once (warm-up), or again and again, with
+# the first half of each cycle for the climb:
+#
+# $$\beta_t = \beta \min(1, t / T), \qquad \beta_t = \beta \min(1, 2 (t \bmod T) / T) . \tag{3.10}$$
+#
+# *Free bits*: let each latent have $\lambda$ nats for nothing. The cost of latent $n$ is its mean KL over the batch, or $\lambda$ if that is more:
+#
+# $$\sum_n \max\Bigl(\lambda, \frac{1}{B} \sum_b \mathrm{KL}_{bn}\Bigr) . \tag{3.9}$$
+#
+# Below $\lambda$ the gradient is zero, and nothing pulls the latent towards the prior. Note the order: the maximum of the mean, not the mean of
+# maxima.
+
+# %%
+show(floored)
+each, _ = kl_per_latent(logits, prior)  # (B, N)
+print("mean KL of each latent:", each.mean(0).round(4), "nats")
+least = each.mean(0).mean()  # between the two
+cost, backward = floored(each, least)
+confirm("3.9", cost, sum(max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)))
+confirm("3.9", backward(), complex_step(lambda v: floored(v["each"], least)[0], {"each": each})["each"])
+print("gradient for the first example:", backward()[0])
+
+
+def schedule(name):
+    """The weight after 0 to 9 epochs, with beta = 2 and T = 4."""
+    settings = Settings(beta=2.0, schedule=name, schedule_epochs=4)
+    return [kl_weight(settings, epochs) for epochs in range(10)]
+
+
+confirm("3.10", schedule("warm_up"), [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2])
+confirm("3.10", schedule("cyclical"), [0, 1, 2, 2, 0, 1, 2, 2, 0, 1])
+
+# %% [markdown]
+# ## 6 The picture
+#
+# One latent of four categories, with $-\log p(x \mid z)$ of 1, 2, 4 and 3 nats, and a uniform prior. Left: $q$ moves from the prior ($t = 0$) through the
+# posterior ($t = 1$) towards a one-hot. The reconstruction falls all the way, from 2.5 nats, and the KL rises. Their sum touches $-\log p(x) = 1.946$ at the posterior, and
+# nowhere else. Right: the best $q$ for each $\beta$. The curve is the price list: how many nats of reconstruction a nat of KL buys, and its slope at
+# each point is $-\beta$. The dashed line holds all pairs whose sum is 1.946; only $\beta = 1$ reaches it.
+
+# %%
+figure("elbo.png")
+
+# %% [markdown]
+# ## 7 Break it
+#
+# Two mistakes of public code. The first writes `1/K` where `log(1/K)` belongs. The gradient check *passes*: the constant drops out. What turns red is the
+# identity $\mathrm{KL}(u \,\Vert\, u) = 0$. The second flips the sign of the gradient, and so rewards distance from the prior:
+
+
+# %%
+def kl_with_one_over_K(logits):
+    """A bug: log q - 1/K."""
+    q = softmax(logits)[0]
+    value = (q * (np.log(q) - 1 / K)).sum((-1, -2))
+    each = (q * np.log(q)).sum(-1, keepdims=True)
+    return value, lambda dvalue: dvalue[:, None, None] * q * (np.log(q) - each)
+
+
+def kl_with_flipped_sign(logits):
+    """A bug: a gain where a loss is meant."""
+    value, backward = kl(logits)
+    return value, lambda dvalue: -backward(dvalue)[0]
+
+
+uniform, ones = np.zeros((1, N, K)), np.ones(B)
+for wrong in (kl_with_one_over_K, kl_with_flipped_sign):
+    numeric = complex_step(lambda v, wrong=wrong: wrong(v["logits"])[0].sum(), {"logits": logits})["logits"]
+    print(wrong.__name__)
+    print("   ", compare("dlogits", wrong(logits)[1](ones), numeric))
+    print("    KL(u || u) =", wrong(uniform)[0][0].round(4))
+
+# %% [markdown]
+# A KL of $-2.86$ nats should worry anyone: a KL is never negative. Moral: check values as well as gradients.
+#
+# ## Reading
+#
+# - D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014: the ELBO as a training objective.
+# - I. Higgins and others, *beta-VAE*, 2017: the weight; A. Alemi and others, *Fixing a broken ELBO*, 2018: what it trades.
+# - S. Bowman and others, *Generating sentences from a continuous space*, 2016: warm-up; H. Fu and others, *Cyclical annealing schedule*, 2019.
+# - D. Kingma and others, *Improved variational inference with inverse autoregressive flow*, 2016: free bits.
+# - G. Loaiza-Ganem, J. Cunningham, *The continuous Bernoulli*, 2019: what is wrong with grey values in Eq. 3.7.
+#
+# Next: [04 Exact marginalisation](04_exact_marginalisation.ipynb), the expectation without sampling.
+
+# %% [markdown] exercise 03.1
+# ### 03.1 Implement: the KL with both gradients
+#
+# Write the op `value, backward = my_kl(q_logits, p_logits)` for one latent: both inputs are (B, K), `value` is (B,), and `backward(dvalue)`, with `dvalue` (B,),
+# returns `(dq_logits, dp_logits)`, each (B, K). `softmax(x)[0]` are the probabilities. About 5 lines. For $q = (0.5, 0.5)$ and $p = (0.75, 0.25)$ the value is
+# 0.1438 and the gradient in the logits of p is $(0.25, -0.25)$.
+
+
+# %% solution 03.1
+def my_kl(q_logits, p_logits):
+    """KL(q || p) of each row."""
+    q, p = softmax(q_logits)[0], softmax(p_logits)[0]
+    ### BEGIN SOLUTION
+    ratio = np.log(q / p)
+    value = (q * ratio).sum(-1)
+
+    def backward(dvalue):
+        return dvalue[:, None] * q * (ratio - value[:, None]), dvalue[:, None] * (p - q)
+
+    return value, backward
+    ### END SOLUTION
+
+
+# %% check 03.1
+some = np.random.default_rng(11)
+q_logits, p_logits, dkl = some.standard_normal((4, 3)), some.standard_normal((4, 3)), some.standard_normal(4)
+q_rows, p_rows = softmax(q_logits)[0], softmax(p_logits)[0]
+
+
+def kl_of_rows(v):
+    q, p = (np.exp(v[name]) / np.exp(v[name]).sum(-1, keepdims=True) for name in ("q", "p"))
+    return (q * np.log(q / p)).sum(-1)
+
+
+slopes = complex_step(lambda v: (dkl * kl_of_rows(v)).sum(), {"q": q_logits, "p": p_logits})
+check(
+    "03.1",
+    lambda: my_kl(q_logits, p_logits)[0],
+    kl_of_rows({"q": q_logits, "p": p_logits}),
+    instead={"KL(p || q): the mean is taken under the first argument": kl_of_rows({"q": p_logits, "p": q_logits})},
+)
+check(
+    "03.1",
+    lambda: my_kl(q_logits, p_logits)[1](dkl)[0],
+    slopes["q"],
+    q=q_rows,
+    instead={
+        "the slope in q, not in its logits: send it through the softmax": dkl[:, None] * (np.log(q_rows / p_rows) + 1)
+    },
+)
+check(
+    "03.1",
+    lambda: my_kl(q_logits, p_logits)[1](dkl)[1],
+    slopes["p"],
+    instead={
+        "-q: the logits of p also enter its normaliser": -dkl[:, None] * q_rows,
+        "-q / p, the slope in p, not in its logits": -dkl[:, None] * q_rows / p_rows,
+    },
+)
+check_op("03.1", my_kl, q_logits=q_logits, p_logits=p_logits)
+
+
+# %% wrong 03.1: the logits of p also enter its normaliser
+def my_kl(q_logits, p_logits):
+    q, p = softmax(q_logits)[0], softmax(p_logits)[0]
+    ratio = np.log(q / p)
+    value = (q * ratio).sum(-1)
+    return value, lambda d: (d[:, None] * q * (ratio - value[:, None]), -d[:, None] * q)
+
+
+# %% wrong 03.1: the mean is taken under the first argument
+def my_kl(q_logits, p_logits):
+    q, p = softmax(q_logits)[0], softmax(p_logits)[0]
+    ratio = np.log(p / q)
+    value = (p * ratio).sum(-1)
+    return value, lambda d: (d[:, None] * (q - p), d[:, None] * p * (ratio - value[:, None]))
+
+
+# %% wrong 03.1: the second term of the softmax Jacobian
+def my_kl(q_logits, p_logits):
+    q, p = softmax(q_logits)[0], softmax(p_logits)[0]
+    ratio = np.log(q / p)
+    value = (q * ratio).sum(-1)
+    return value, lambda d: (d[:, None] * q * ratio, d[:, None] * (p - q))
+
+
+# %% [markdown] exercise 03.2
+# ### 03.2 Derive: the best shared prior
+#
+# Given the encoder's distributions `q` (B, K) of a batch, which one distribution p minimises the mean of $\mathrm{KL}(q_b \,\Vert\, p)$? Return its probabilities (K,).
+# 1 line. For $q$ of $(0.9, 0.1)$ and $(0.5, 0.5)$ you should get $(0.7, 0.3)$.
+
+
+# %% solution 03.2
+def best_prior(q):
+    """The p of the least mean KL(q_b || p)."""
+    ### BEGIN SOLUTION
+    return q.mean(0)
+    ### END SOLUTION
+
+
+# %% check 03.2
+batch = np.array([[0.9, 0.07, 0.03], [0.3, 0.5, 0.2], [0.1, 0.1, 0.8]])
+free = np.zeros((1, 1, 3))  # logits of p, by descent on the library's KL
+for _ in range(400):
+    free = free - 0.5 * kl(np.log(batch)[:, None], free)[1](np.full(3, 1.0))[1]
+geometric = np.exp(np.log(batch).mean(0))
+check(
+    "03.2",
+    lambda: best_prior(batch),
+    softmax(free)[0][0, 0],
+    tolerance=1e-8,
+    instead={
+        "the geometric mean: that minimises the mean of KL(p || q_b)": geometric / geometric.sum(),
+        "the uniform distribution: p may learn": np.full(3, 1 / 3),
+        "the sum: a distribution adds up to one": batch.sum(0),
+    },
+)
+
+
+# %% wrong 03.2: the geometric mean
+def best_prior(q):
+    p = np.exp(np.log(q).mean(0))
+    return p / p.sum()
+
+
+# %% wrong 03.2: a distribution adds up to one
+def best_prior(q):
+    return q.sum(0)
+
+
+# %% [markdown] exercise 03.3
+# ### 03.3 Derive: the best encoder for a given weight
+#
+# One latent, one example: `fz` (K,) holds $-\log p(x \mid z)$ in nats, `p` (K,) the prior. Which q minimises Eq. 3.2 at the weight `beta` > 0? Set the gradient in
+# the logits to zero, with [Eq. 3.4]. Return q (K,). About 2 lines. At $\beta = 1$ it must be the posterior; for `fz` of (1, 2), a uniform prior and
+# $\beta = 2$ it is $(0.622, 0.378)$.
+
+
+# %% solution 03.3
+def best_encoder(fz, p, beta):
+    """The q that minimises E_q[f] + beta KL(q || p)."""
+    ### BEGIN SOLUTION
+    return softmax(np.log(p) - fz / beta)[0]
+    ### END SOLUTION
+
+
+# %% check 03.3
+costs, weighted = np.array([1.0, 2.0, 0.3]), np.array([0.5, 0.2, 0.3])
+for beta in (1.0, 2.5):
+    free = np.zeros((1, 1, 3))
+    for _ in range(2000):
+        shares, softmax_backward = softmax(free)
+        free = free - 0.5 * (softmax_backward(costs) + beta * kl(free, np.log(weighted)[None, None])[1](np.ones(1))[0])
+    check(
+        "03.3",
+        lambda beta=beta: best_encoder(costs, weighted, beta),
+        softmax(free)[0][0, 0],
+        tolerance=1e-8,
+        instead={
+            "p e^(-beta f): beta weighs the KL, so f is divided by it": softmax(np.log(weighted) - beta * costs)[0],
+            "the answer for a uniform prior: where is p?": softmax(-costs / beta)[0],
+            "p e^(f / beta): f is a loss, small is good": softmax(np.log(weighted) + costs / beta)[0],
+            "the posterior, which is best at beta = 1 alone": softmax(np.log(weighted) - costs)[0],
+        },
+    )
+
+
+# %% wrong 03.3: beta weighs the KL, so f is divided by it
+def best_encoder(fz, p, beta):
+    return softmax(np.log(p) - beta * fz)[0]
+
+
+# %% wrong 03.3: where is p?
+def best_encoder(fz, p, beta):
+    return softmax(-fz / beta)[0]
+
+
+# %% wrong 03.3: best at beta = 1 alone
+def best_encoder(fz, p, beta):
+    return softmax(np.log(p) - fz)[0]
+
+
+# %% [markdown] exercise 03.4
+# ### 03.4 Find the bug: a KL that is never right
+#
+# These lines are from a popular implementation with a uniform prior, `log_p = 1 / K`. Every gradient check passes. Correct the value: `q` (B, K) probabilities,
+# return (B,) nats. Change one line. For uniform q it must be 0, for $q = (0.5, 0.25, 0.25)$ it is 0.0589. As it was:
+#
+# ```python
+# log_p = 1 / categories
+# return (q * (np.log(q) - log_p)).sum(-1)
+# ```
+
+
+# %% solution 03.4
+def kl_to_uniform(q):
+    """KL(q || uniform) of each row."""
+    categories = q.shape[-1]
+    ### BEGIN SOLUTION
+    log_p = -np.log(categories)
+    return (q * (np.log(q) - log_p)).sum(-1)
+    ### END SOLUTION
+
+
+# %% check 03.4
+several = np.array([[0.5, 0.25, 0.25], [0.9, 0.04, 0.06]])
+check(
+    "03.4",
+    lambda: kl_to_uniform(several),
+    [sum(p * np.log(3 * p) for p in row) for row in several],
+    instead={
+        "sum q (log q - 1/K): the logarithm of 1/K enters": (several * np.log(several)).sum(-1) - 1 / 3,
+        "minus the entropy: the prior's log K is missing": (several * np.log(several)).sum(-1),
+        "minus the entropy minus log K: log(1/K) = -log K, and it is subtracted": (several * np.log(several)).sum(-1)
+        - np.log(3),
+    },
+)
+
+
+# %% wrong 03.4: the logarithm of 1/K enters
+def kl_to_uniform(q):
+    log_p = 1 / q.shape[-1]
+    return (q * (np.log(q) - log_p)).sum(-1)
+
+
+# %% wrong 03.4: and it is subtracted
+def kl_to_uniform(q):
+    log_p = np.log(q.shape[-1])
+    return (q * (np.log(q) - log_p)).sum(-1)
+
+
+# %% wrong 03.4: the prior's log K is missing
+def kl_to_uniform(q):
+    return (q * np.log(q)).sum(-1)
+
+
+# %% [markdown] exercise 03.5
+# ### 03.5 Find the bug: a hidden weight
+#
+# Blurred images, codes that all look alike: this objective is to have $\beta = 1$. A framework's cross-entropy takes a *mean* by default, over all the entries of
+# its argument. `a` and `x` are (B, D), `kl_of_each` is (B,). Correct the first term, so that the function returns the mean over the batch of the negative
+# ELBO, one sample of z for each example: a number. Change one line; for the arrays of the check it is 5.93.
+# As it was:
+#
+# ```python
+# reconstruction_of_each = cross_entropy.mean()
+# ```
+
+
+# %% solution 03.5
+def objective_of(a, x, kl_of_each):
+    """The mean over the batch of -log p(x|z) + KL, for Bernoulli pixels with logits a."""
+    cross_entropy = np.log(1 + np.exp(a)) - x * a  # (B, D)
+    ### BEGIN SOLUTION
+    reconstruction_of_each = cross_entropy.sum(-1)
+    ### END SOLUTION
+    return (reconstruction_of_each + kl_of_each).mean()
+
+
+# %% check 03.5
+guess, nats = np.random.default_rng(12).standard_normal((B, D)), np.linspace(0.5, 2.5, B)
+each_pixel = -np.log(np.where(x == 1, 1 / (1 + np.exp(-guess)), 1 / (1 + np.exp(guess))))
+check(
+    "03.5",
+    lambda: objective_of(guess, x, nats),
+    sum(each_pixel.sum(-1)) / B + sum(nats) / B,
+    instead={
+        f"the mean over pixels: the KL weighs D = {D} times as much as it should": np.array(
+            each_pixel.mean() + nats.mean()
+        ),
+        f"the sum over the whole batch: the KL weighs 1/B = 1/{B} of what it should": np.array(
+            each_pixel.sum() + nats.mean()
+        ),
+    },
+)
+
+
+# %% wrong 03.5: times as much as it should
+def objective_of(a, x, kl_of_each):
+    cross_entropy = np.log(1 + np.exp(a)) - x * a
+    return (cross_entropy.mean() + kl_of_each).mean()
+
+
+# %% wrong 03.5: the sum over the whole batch
+def objective_of(a, x, kl_of_each):
+    cross_entropy = np.log(1 + np.exp(a)) - x * a
+    return (cross_entropy.sum() + kl_of_each).mean()

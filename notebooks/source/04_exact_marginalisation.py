@@ -1,0 +1,606 @@
+# %% [markdown]
+# # 04 Exact marginalisation
+#
+# **Question.** The mean of $f$ over the codes is a finite sum. When can we simply add it up, and what does that cost?
+#
+# **After this lesson you can**
+# - write the expectation, its gradient, the log-likelihood and the posterior as sums over joint states,
+# - say why the cost is $K^N$ decodes and not $B K^N$, and score all pairs of state and example by one matrix product,
+# - stream the states in blocks, so that the memory does not grow with their number,
+# - feed a code into a decoder in four ways, and split the first layer so that nothing is computed twice.
+#
+# *Needs:* lessons 01 to 03. *Takes:* 45 minutes to read and run, an hour for the exercises. Everything is in nats.
+
+# %% setup
+import itertools
+
+import numpy as np
+
+import dvae_np
+from dvae_np import InputError, exact, joint_states, reconstruction, softmax, softplus
+from dvae_np.check import compare, complex_step
+from dvae_np.figures.lesson_04 import measured
+from dvae_np.lesson import check, check_op, confirm, figure, show
+from dvae_np.likelihoods import bernoulli
+from dvae_np.networks import decoder, decoder_parameters
+from dvae_np.train.evaluation import evaluate
+
+rng = np.random.default_rng(4)
+B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels
+M = K**N  # joint states
+x = (rng.random((B, D)) < 0.4).astype(float)  # (B, D)
+params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)
+logits, _ = dvae_np.encoder(params["psi"], x)  # (B, N, K)
+f = reconstruction(params["theta"], x)  # f(z) = -log p(x|z)
+
+# %% [markdown]
+# ## 1 The sum
+#
+# N latents of K categories have $M = K^N$ joint states. The mean of $f$ is a sum over all of them:
+#
+# $$\mathbb{E}_q[f] = \sum_z q(z)\, f(z) . \tag{4.1}$$
+#
+# To visit them we need a list. Write the numbers $0, \ldots, M - 1$ in base K; the digits of a number are the codes of its state. With the
+# latents numbered from 1 to N, the last digit changes fastest:
+#
+# $$m = \sum_n z_n K^{N - n} . \tag{4.5}$$
+
+# %%
+show(joint_states)
+states = joint_states(N, K)  # (M, N)
+print(states.tolist())
+confirm("4.5", states, list(itertools.product(range(K), repeat=N)))
+confirm("4.5", [sum(z * K ** (N - n) for n, z in enumerate(state, 1)) for state in states], np.arange(M))
+confirm("4.5", joint_states(N, K, 4, 7), states[4:7])  # any piece of the list, without the rest
+
+# %% [markdown]
+# The probability of a state is a product, $\log q(z) = \sum_n \log q_{n z_n}$ [Eq. 2.3]. For all states at once that is an *embedding* of the states, with
+# $\log q$ as the table [Eq. 1.3]. So it needs no code of its own, and its backward is known. Here is the whole estimator:
+
+# %%
+show(exact)
+
+# %%
+q = softmax(logits)[0]  # (B, N, K)
+by_hand = np.zeros(B)
+for b in range(B):
+    for state in itertools.product(range(K), repeat=N):
+        probability = np.prod([q[b, n, state[n]] for n in range(N)])
+        by_hand[b] += probability * f(np.array(state)[None, None])[0][0, b]
+estimate = exact(logits, f)
+confirm("4.1", estimate.value, by_hand)
+
+# %% [markdown]
+# ## 2 Its gradients
+#
+# Nothing is drawn, so nothing stands in the way of a derivative. In the logits, with $\nabla q = q\, \nabla \log q$ and the score of [Eq. 2.4]:
+#
+# $$\nabla_{\ell} \sum_z q(z) f(z) = \sum_z f(z)\, \nabla_{\ell}\, q(z) = \sum_z f(z)\, q(z)\, \nabla_{\ell} \log q(z) ,$$
+#
+# $$\nabla_{\ell}\, \mathbb{E}_q[f] = \sum_z q(z)\, f(z) \bigl(\mathrm{onehot}(z) - q\bigr) . \tag{4.2}$$
+#
+# For a single latent this is $q_k (f_k - \mathbb{E}_q f)$: a category gains if it is better than the mean. In the parameters $\theta$ of $f$, the
+# probabilities are only weights:
+#
+# $$\nabla_{\theta}\, \mathbb{E}_q[f] = \sum_z q(z)\, \nabla_{\theta} f(z) . \tag{4.3}$$
+#
+# In code: $f$'s backward is called with $q(z)$ as the cotangent of $f(z)$. One call serves all states.
+
+
+# %%
+def expectation_of(arrays):
+    """E_q[f] summed over the batch, as plainly as possible, from the logits and the decoder's parameters."""
+    q = np.exp(arrays["logits"]) / np.exp(arrays["logits"]).sum(-1, keepdims=True)
+    theta = {name: arrays[name] for name in params["theta"]}
+    total = 0
+    for state in states:
+        total = total + (q[:, np.arange(N), state].prod(-1) * reconstruction(theta, x)(state[None, None])[0][0]).sum()
+    return total
+
+
+numeric = complex_step(expectation_of, {"logits": logits} | params["theta"])
+confirm("4.2", estimate.dlogits, numeric["logits"])
+for name in params["theta"]:
+    confirm("4.3", estimate.dtheta[name], numeric[name])
+
+# %% [markdown]
+# The variance of this "estimator" is zero. Where it is affordable it is the method of choice; where it is not, it is still the judge of all the
+# others, on smaller problems. Every bias and every variance in this course is measured against it.
+#
+# ## 3 Log-likelihood and posterior
+#
+# The same visit to all states gives what an ELBO only bounds:
+#
+# $$\log p(x) = \log \sum_z p(z)\, p(x \mid z) . \tag{4.4}$$
+#
+# The posterior is each term's share of that sum, $p(z \mid x) = p(z)\, p(x \mid z) / p(x)$. Two details matter. For an image of 784 pixels
+# $p(x \mid z)$ may be $e^{-1000}$, which is 0 in a computer; so the largest exponent is taken out before anything is exponentiated,
+#
+# $$\log \sum_z e^{a_z} = a_{\max} + \log \sum_z e^{a_z - a_{\max}} .$$
+#
+# And the states come in blocks: two partial sums are joined by the same formula, so that only one block is in memory.
+
+# %%
+from dvae_np.train.evaluation import _visited  # the part of `evaluate` that does the sums
+
+show(_visited)
+learned = params | {"phi": {"logits": rng.standard_normal((N, K))}}  # a prior that is not uniform
+p = softmax(learned["phi"]["logits"])[0]  # (N, K)
+fz = f(states[:, None])[0]  # (M, B)
+evidence = sum(np.prod([p[n, state[n]] for n in range(N)]) * np.exp(-fz[m]) for m, state in enumerate(states))  # (B,)
+worth = evaluate(learned, x)
+confirm("4.4", worth.log_likelihood, np.log(evidence).mean())
+print(f"log p(x) {worth.log_likelihood:.4f}, negative ELBO {worth.negative_elbo:.4f} nats; {worth.method}")
+
+# %% [markdown]
+# ## 4 What it costs
+#
+# The sum has $K^N$ terms, and this is the whole problem of the course. A table of $K^N$:
+#
+# | | N = 1 | N = 2 | N = 4 | N = 8 | N = 20 |
+# |---|---|---|---|---|---|
+# | K = 2 | 2 | 4 | 16 | 256 | 1,048,576 |
+# | K = 8 | 8 | 64 | 4,096 | 16,777,216 | $1.2 \cdot 10^{18}$ |
+# | K = 64 | 64 | 4,096 | 16,777,216 | $2.8 \cdot 10^{14}$ | $1.3 \cdot 10^{36}$ |
+#
+# With *one* latent even thousands of categories are few. With twenty latents of eight, no computer will do. The library refuses long before that, and
+# names the price:
+
+# %%
+try:
+    exact(np.zeros((100, 12, 8)), f)
+except InputError as error:
+    print(error)
+
+# %% [markdown]
+# ## 5 Each state once
+#
+# The usual way to write the sum decodes every state for every example: $B K^N$ decodes, and $B K^N$ images in memory. But a decoder that sees only
+# $z$ returns the same $a$ for all examples. So decode the M states, *once*. What depends on both is the likelihood; for Bernoulli pixels [Eq. 3.7],
+#
+# $$f_{mb} = \sum_d \zeta(a_{md}) - \sum_d a_{md}\, x_{bd} . \tag{4.6}$$
+#
+# The first sum does not know $b$. The second is an entry of the matrix product $A X^{\top}$ of (M, D) and (D, B). No array of size M x B x D is ever made.
+#
+# Backward, let $w_{mb}$ be the cotangent of $f_{mb}$ (here $q(z_m \mid x_b)$). By [Eq. 3.8] $da_{md} = \sum_b w_{mb} (\sigma(a_{md}) - x_{bd})$, and the sum splits in the
+# same way: $\sigma(a_{md}) \sum_b w_{mb} - (w X)_{md}$, one matrix product again.
+#
+# In this package the states have a batch axis of size 1, (M, 1, N). It passes through the decoder as it is, and the likelihood sees it:
+
+# %%
+once, _ = decoder(params["theta"], states[:, None])  # (M, 1, D)
+value, backward = bernoulli(once, x)
+every_pair = np.array([[sum(np.log(1 + np.exp(a)) - x[b] * a) for b in range(B)] for a in once[:, 0]])
+confirm("4.6", value, every_pair)
+weights = rng.random((M, B))
+da, _ = backward(weights)
+by_hand = np.array([sum(weights[m, b] * (1 / (1 + np.exp(-once[m, 0])) - x[b]) for b in range(B)) for m in range(M)])
+confirm("4.6", da[:, 0], by_hand)
+print("decoded:", once.shape, " scored:", value.shape)
+
+# %% [markdown]
+# The same holds for real and for grey pixels: a squared distance is two sums and a product, $\lVert x \rVert^2 / 2 + \lVert a \rVert^2 / 2 - \langle a, x \rangle$,
+# and a categorical pixel looks up one of V numbers, which is a product with one-hot rows.
+#
+# ## 6 The picture
+#
+# Left: value and gradients of the exact expectation for one latent of K categories, 256 examples of 784 pixels, a decoder with hidden layers of 256 and 512. The
+# numbers were measured by `python -m dvae_np bench`; the cell says on which machine. *Every pair* is the same NumPy code, made to decode every state for every
+# example. *Bare* is only the matrix products that cannot be avoided. Right: how soon $K^N$ leaves the range that the left side covers;
+# at the upper line `exact` refuses.
+
+# %%
+figure("exact_cost.png")
+record = measured()
+print("measured on:", record["machine"], "- median of", record["runs"], "runs")
+for line in record["milliseconds"]:
+    pairs = (
+        f"every pair {line['pairs'] / line['exact']:4.0f} times as long" if "pairs" in line else "every pair: not run"
+    )
+    print(f"K = {line['K']:4}: exact {line['exact']:6.1f} ms, {line['exact'] / line['bare']:.2f} of bare; {pairs}")
+
+# %% [markdown]
+# Two things to see. Decoding each state once is not a detail: it decides whether "small K" ends at ten or at thousands. And the cost is within a small
+# factor of that of bare matrix products, so no much cleverer code is to be had; only fewer states would help.
+#
+# ## 7 How a code enters the decoder
+#
+# The first layer of a decoder takes $z$, and perhaps a context $c$ (lesson 13). What comes in as one-hot rows need not be multiplied.
+#
+# **Embedding.** With no context, the first layer is $b + \sum_n E_{n z_n}$, one row of a table for each latent [Eq. 1.3].
+#
+# **Split first layer.** With a context, one usually glues $c$ and the one-hot $z$ together and multiplies by a matrix W. Cut W into the rows that meet $c$ and those that
+# meet $z$; a product with a glued row is the sum of the two products:
+#
+# $$[c, z]\, W + b = (c\, W_c + b) + z\, W_z . \tag{4.7}$$
+#
+# The first part is computed once for each example, the second once for each state, and it is a look-up. Only their sum has B x M rows. (What follows is not linear,
+# and must be computed for every pair: with a context, [Eq. 4.6] does not apply.)
+#
+# **Concatenation.** Each latent has a short row $e_n$ of E numbers; they stand side by side, and a matrix W (N E, H) mixes them:
+#
+# $$(e_1, \ldots, e_N)\, W \quad \text{with} \quad e_n = \sum_k z_{nk}\, E_{nk} . \tag{4.8}$$
+#
+# It is an embedding whose rows are products, $E_{nk} W_n$: the K rows of a latent share E directions. With N = 2, K = 512, H = 256 and
+# E = 128 that is 196,608 numbers instead of 262,144.
+#
+# **FiLM.** The code does not only shift the context's features, it scales them too, with two tables $\gamma$ and $\delta$:
+#
+# $$\bigl(1 + \gamma(z)\bigr) \odot (c\, W_c + b) + \delta(z) . \tag{4.9}$$
+#
+# So $z$ and $c$ interact in the first layer already. The 1 makes a table of zeros mean "leave the context alone".
+
+# %%
+show(decoder)
+
+# %%
+C, H = 6, 8  # the context's size, and the first layer's; without hidden layers that layer is the output
+c = rng.standard_normal((B, C))
+z = states[:, None]  # (M, 1, N): shared by the batch
+one_hots = np.eye(K)[states].reshape(M, N * K)
+theta = {
+    name: decoder_parameters(rng, N, K, (), H, np.float64, C, name) for name in ("embedding", "concatenation", "film")
+}
+
+
+def pairs_of(rule):
+    """rule(m, b) for every state and example: (M, B, H)."""
+    return np.array([[rule(m, b) for b in range(B)] for m in range(M)])
+
+
+own = theta["embedding"]
+glued = np.concatenate([own["context"], own["table"].reshape(N * K, H)])  # (C + N K, H)
+plain = pairs_of(lambda m, b: np.concatenate([c[b], one_hots[m]]) @ glued + own["bias"])
+confirm("4.7", decoder(own, z, c)[0], plain)
+
+own = theta["concatenation"]
+side_by_side = np.array([np.concatenate([own["table"][n, state[n]] for n in range(N)]) for state in states])  # (M, N E)
+plain = pairs_of(lambda m, b: side_by_side[m] @ own["mix"] + c[b] @ own["context"] + own["bias"])
+confirm("4.8", decoder(own, z, c)[0], plain)
+
+own = theta["film"]
+scale, shift = (one_hots @ own[name].reshape(N * K, H) for name in ("scale", "table"))  # (M, H)
+plain = pairs_of(lambda m, b: (1 + scale[m]) * (c[b] @ own["context"] + own["bias"]) + shift[m])
+confirm("4.9", decoder(own, z, c)[0], plain)
+
+# %% [markdown]
+# And the backward passes, of every table, matrix and bias:
+
+# %%
+for name, number in (("embedding", "4.7"), ("concatenation", "4.8"), ("film", "4.9")):
+    a, backward = decoder(theta[name], z, c)  # (M, B, H)
+    cotangent = rng.standard_normal(a.shape)
+    numeric = complex_step(lambda arrays, g=cotangent: (g * decoder(arrays, z, c)[0]).sum(), theta[name])
+    print(name, {key: array.shape for key, array in theta[name].items()})
+    for key, gradient in backward(cotangent)[1].items():
+        confirm(number, gradient, numeric[key])
+
+# %% [markdown]
+# ## 8 Break it
+#
+# One public re-implementation counted its KL twice; another project had left it out. Neither stops a training run. The gradients belong to the values, so a gradient check passes. What
+# turns red is the identity of [Eq. 3.1], for which one must know $\log p(x)$ and the posterior, and now we do:
+
+# %%
+log_joint = -N * np.log(K) - fz  # (M, B), with the uniform prior
+log_evidence = np.log(np.exp(log_joint).sum(0))
+log_q = dvae_np.log_prob(logits, states[:, None])[0]  # (M, B)
+gap = (np.exp(log_q) * (log_q - log_joint + log_evidence)).sum(0)  # KL(q || posterior)
+for times in (1, 2, 0):
+    claimed = exact(logits, f).value + times * dvae_np.kl(logits)[0]
+    print(f"KL counted {times} times:", compare("negative ELBO", claimed, gap - log_evidence))
+
+# %% [markdown]
+# ## Reading
+#
+# - D. Kingma, D. Rezende, S. Mohamed, M. Welling, *Semi-supervised learning with deep generative models*, 2014: a class label marginalised exactly.
+# - J. Tomczak, *Deep Generative Modeling*, 2022: latent variables and likelihoods, from the start.
+# - E. Perez and others, *FiLM: visual reasoning with a general conditioning layer*, 2018: scale and shift.
+# - M. Titsias, M. Lázaro-Gredilla, *Local expectation gradients*, 2015: exact sums over one latent at a time (lesson 12).
+#
+# Next: [05 Monte Carlo and the score function](05_score_function.ipynb), for when the sum is too long.
+
+# %% [markdown] exercise 04.1
+# ### 04.1 Implement: exact, for one latent
+#
+# Write `my_exact(logits, fz)`: `logits` (B, K) of one latent, `fz` (B, K) the values of $f$ for each category; return the gradient (B, K) of
+# $\sum_b \mathbb{E}_q[f_b]$ in the logits. About 2 lines. For logits of 0 and `fz` of $(1, 3)$ you should get $(-0.5, 0.5)$.
+
+
+# %% solution 04.1
+def my_exact(logits, fz):
+    """The gradient of sum_k q_k f_k in the logits."""
+    ### BEGIN SOLUTION
+    q = softmax(logits)[0]
+    return q * (fz - (q * fz).sum(-1, keepdims=True))
+    ### END SOLUTION
+
+
+# %% check 04.1
+some = np.random.default_rng(13)
+four, costs = some.standard_normal((2, 3, 4))
+shares = softmax(four)[0]
+check(
+    "04.1",
+    lambda: my_exact(four, costs),
+    complex_step(
+        lambda v: (np.exp(v["x"]) * costs).sum(-1) @ (1 / np.exp(v["x"]).sum(-1)),
+        {"x": four},
+    )["x"],
+    q=shares,
+    sizes={"B": 3, "K": 4},
+    instead={
+        "q (f - mean of f): the mean is to be taken under q": shares * (costs - costs.mean(-1, keepdims=True)),
+        "f - E[f]: each category counts with its probability": costs - (shares * costs).sum(-1, keepdims=True),
+    },
+)
+
+
+# %% wrong 04.1: the second term of the softmax Jacobian
+def my_exact(logits, fz):
+    return softmax(logits)[0] * fz
+
+
+# %% wrong 04.1: the mean is to be taken under q
+def my_exact(logits, fz):
+    return softmax(logits)[0] * (fz - fz.mean(-1, keepdims=True))
+
+
+# %% wrong 04.1: a mean where the gradient sums
+def my_exact(logits, fz):
+    q = softmax(logits)[0]
+    return q * (fz - (q * fz).sum(-1, keepdims=True)) / len(fz)
+
+
+# %% [markdown] exercise 04.2
+# ### 04.2 Implement: all pairs by one product
+#
+# Write the op `fz, backward = all_pairs(a, x)`: pixel logits `a` (M, D) of the states, binary `x` (B, D); `fz` is (M, B) as in [Eq. 4.6]. `backward(dfz)`,
+# with `dfz` (M, B), returns `(da, None)`, `da` (M, D). Make no array of three axes. `softplus(a)` returns the pair of its value and its backward, whose
+# factor is $\sigma(a)$. About 5 lines. For `a` of zeros each entry of `fz` is $D \log 2$.
+
+
+# %% solution 04.2
+def all_pairs(a, x):
+    """-log p(x_b | z_m) for every state m and example b."""
+    ### BEGIN SOLUTION
+    partition, softplus_backward = softplus(a)
+    fz = partition.sum(-1, keepdims=True) - a @ x.T
+
+    def backward(dfz):
+        return softplus_backward(dfz.sum(1, keepdims=True)) - dfz @ x, None
+
+    return fz, backward
+    ### END SOLUTION
+
+
+# %% check 04.2
+few = np.random.default_rng(14).standard_normal((4, D))
+dpairs = np.random.default_rng(15).standard_normal((4, B))
+middle = 1 / (1 + np.exp(-few))
+check(
+    "04.2",
+    lambda: all_pairs(few, x)[0],
+    np.array([[sum(np.log(1 + np.exp(few[m])) - x[b] * few[m]) for b in range(B)] for m in range(4)]),
+    instead={
+        "minus the product alone: the normaliser, sum softplus(a), is missing": -few @ x.T,
+        "log p: the loss is minus that": few @ x.T - np.log(1 + np.exp(few)).sum(-1, keepdims=True),
+    },
+)
+check(
+    "04.2",
+    lambda: all_pairs(few, x)[1](dpairs)[0],
+    complex_step(
+        lambda v: (dpairs * (np.log(1 + np.exp(v["a"])).sum(-1, keepdims=True) - v["a"] @ x.T)).sum(), {"a": few}
+    )["a"],
+    instead={
+        "sigmoid(a) - dfz x: the sigmoid counts with the sum of dfz over the examples": middle - dpairs @ x,
+        "the sigmoid weighed by the mean of dfz: every example adds its own": dpairs.mean(1, keepdims=True) * middle
+        - dpairs @ x,
+    },
+)
+check_op("04.2", all_pairs, a=few, x=x)
+
+
+# %% wrong 04.2: the sigmoid counts with the sum of dfz
+def all_pairs(a, x):
+    partition, softplus_backward = softplus(a)
+    fz = partition.sum(-1, keepdims=True) - a @ x.T
+    return fz, lambda dfz: (softplus_backward(1.0) - dfz @ x, None)
+
+
+# %% wrong 04.2: every example adds its own
+def all_pairs(a, x):
+    partition, softplus_backward = softplus(a)
+    fz = partition.sum(-1, keepdims=True) - a @ x.T
+    return fz, lambda dfz: (softplus_backward(dfz.mean(1, keepdims=True)) - dfz @ x, None)
+
+
+# %% wrong 04.2: the shape of the transpose
+def all_pairs(a, x):
+    return softplus(a)[0].sum(-1) - x @ a.T, lambda dfz: (dfz, None)
+
+
+# %% [markdown] exercise 04.3
+# ### 04.3 Find the bug: a likelihood of minus infinity
+#
+# `log_joint` (M, B) holds $\log p(z) + \log p(x \mid z)$. The line that adds it up works for the small images of this lesson, and returns $-\infty$ for large ones, where all the
+# terms underflow. Correct it: return $\log p(x)$ (B,). About 2 lines. For two states of $-1000$ nats each you should get $-999.307$.
+# As it was:
+#
+# ```python
+# return np.log(np.exp(log_joint).sum(0))
+# ```
+
+
+# %% solution 04.3
+def log_evidence_of(log_joint):
+    """log sum over the states of e^log_joint."""
+    ### BEGIN SOLUTION
+    top = log_joint.max(0)
+    return top + np.log(np.exp(log_joint - top).sum(0))
+    ### END SOLUTION
+
+
+# %% check 04.3
+large = np.array([[-1000.0, -1.0], [-1001.0, -1500.0], [-1002.5, -1.5]])  # (M, B)
+
+
+def quietly(call, *arguments):
+    """The call's result, its warnings about infinities left out."""
+    with np.errstate(all="ignore"):
+        return call(*arguments)
+
+
+check(
+    "04.3",
+    lambda: quietly(log_evidence_of, large),
+    [-1000 + np.log1p(np.exp(-1) + np.exp(-2.5)), -1 + np.log1p(np.exp(-0.5))],
+    instead={
+        "the log of the sum without its largest exponent: add it back": np.log(np.exp(large - large.max(0)).sum(0)),
+        "the largest term alone": large.max(0),
+        "the sum of the logarithms, where the logarithm of a sum is wanted": large.sum(0),
+    },
+)
+
+
+# %% wrong 04.3: yours is -inf
+def log_evidence_of(log_joint):
+    return np.log(np.exp(log_joint).sum(0))
+
+
+# %% wrong 04.3: add it back
+def log_evidence_of(log_joint):
+    return np.log(np.exp(log_joint - log_joint.max(0)).sum(0))
+
+
+# %% wrong 04.3: the largest term alone
+def log_evidence_of(log_joint):
+    return log_joint.max(0)
+
+
+# %% [markdown] exercise 04.4
+# ### 04.4 Derive: the gradient of the log-likelihood itself
+#
+# Where all states can be visited one may train the decoder on $-\log p(x)$ directly, with no encoder. Differentiate [Eq. 4.4] in $\theta$: the result has the form
+# $\sum_z w(z)\, \nabla_{\theta} f(z)$ with $f = -\log p(x \mid z)$. Which weights? Given `fz` (M, B) and `log_prior` (M,), return w (M, B), the cotangent of `fz`. About 2 lines.
+# For `fz` of 1 and 2 nats and a uniform prior of two states: 0.731 and 0.269.
+
+
+# %% solution 04.4
+def cotangent_of(fz, log_prior):
+    """The gradient of -log p(x) in fz."""
+    ### BEGIN SOLUTION
+    return softmax((log_prior[:, None] - fz).T)[0].T
+    ### END SOLUTION
+
+
+# %% check 04.4
+values, log_p = np.random.default_rng(16).standard_normal((4, 3)), np.log([0.1, 0.2, 0.3, 0.4])
+check(
+    "04.4",
+    lambda: cotangent_of(values, log_p),
+    complex_step(lambda v: -np.log((np.exp(log_p)[:, None] * np.exp(-v["fz"])).sum(0)).sum(), {"fz": values})["fz"],
+    instead={
+        "the prior: weigh each state by how well it explains x": np.repeat(np.exp(log_p)[:, None], 3, 1),
+        "the joint p(z) p(x|z): divide by p(x)": np.exp(log_p[:, None] - values),
+        "the likelihoods' shares: where is the prior?": np.exp(-values) / np.exp(-values).sum(0),
+        "shares over the examples: the states are the first axis": np.exp(log_p[:, None] - values)
+        / np.exp(log_p[:, None] - values).sum(1, keepdims=True),
+    },
+)
+
+
+# %% wrong 04.4: divide by p(x)
+def cotangent_of(fz, log_prior):
+    return np.exp(log_prior[:, None] - fz)
+
+
+# %% wrong 04.4: how well it explains x
+def cotangent_of(fz, log_prior):
+    return np.exp(log_prior)[:, None] + 0 * fz
+
+
+# %% wrong 04.4: the states are the first axis
+def cotangent_of(fz, log_prior):
+    return softmax(log_prior[:, None] - fz)[0]
+
+
+# %% [markdown] exercise 04.5
+# ### 04.5 Find the bug: the right numbers in the wrong order
+#
+# Two latents, `q1` (K,) and `q2` (K,), and `fz` (M,) in the order of `joint_states(2, K)`. The line that makes the joint probabilities flattens a table whose *columns* are
+# the first latent. They add up to one, and the loss goes down, as the encoder learns to live with it. Correct it: return $\mathbb{E}_q[f]$, a number. Change one
+# line. For $q_1 = (1, 0)$, $q_2 = (0, 1)$ and `fz` of $(0, 1, 2, 3)$ the state is $(0, 1)$, and $f$ is 1.
+# As it was:
+#
+# ```python
+# joint = (q1 * q2[:, None]).ravel()
+# ```
+
+
+# %% solution 04.5
+def expectation_over_pairs(q1, q2, fz):
+    """The mean of f over two latents."""
+    ### BEGIN SOLUTION
+    joint = (q1[:, None] * q2).ravel()  # the last latent fastest
+    ### END SOLUTION
+    return joint @ fz
+
+
+# %% check 04.5
+first, second, nine = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.3, 0.6]), np.arange(9.0) ** 2
+check(
+    "04.5",
+    lambda: expectation_over_pairs(first, second, nine),
+    sum(first[i] * second[j] * nine[m] for m, (i, j) in enumerate(joint_states(2, 3))),
+    instead={
+        "the sum with the first latent fastest: the last one is": (second[:, None] * first).ravel() @ nine,
+        "the plain mean of f: where is q?": np.array(nine.mean()),
+    },
+)
+
+
+# %% wrong 04.5: the first latent fastest
+def expectation_over_pairs(q1, q2, fz):
+    joint = (q1 * q2[:, None]).ravel()
+    return joint @ fz
+
+
+# %% [markdown] exercise 04.6
+# ### 04.6 Derive: what is saved
+#
+# A decoder embeds z into H hidden numbers (a look-up, free) and multiplies by a matrix (H, D). Count multiplications in the forward pass, including those of $\sum_d a_d x_d$.
+# *Every pair*: B M decodes, and a score for each. *Each state once*: M decodes, and a score for each pair. Return the ratio of the two as a function of
+# `B`, `H`, `D` and `M`: a number. 1 line. For B = 256, H = 512, D = 784 and M = 64 it is about 171.
+
+
+# %% solution 04.6
+def saving(B, H, D, M):
+    """Multiplications of every pair, over those of each state once."""
+    ### BEGIN SOLUTION
+    return (B * M * H * D + B * M * D) / (M * H * D + B * M * D)
+    ### END SOLUTION
+
+
+# %% check 04.6
+sizes = ((256, 512, 784, 64), (10, 20, 30, 40), (1, 5, 6, 7))
+check(
+    "04.6",
+    lambda: np.array([saving(*size) for size in sizes]),
+    np.array([b * (h + 1) / (h + b) for b, h, d, m in sizes]),
+    instead={
+        "B: the scores of all pairs remain to be computed": np.array([b for b, h, d, m in sizes], float),
+        "the saving without the scores of the usual way": np.array([b * h / (h + b) for b, h, d, m in sizes]),
+    },
+)
+
+
+# %% wrong 04.6: the scores of all pairs remain
+def saving(B, H, D, M):
+    return B * M * H * D / (M * H * D)
+
+
+# %% wrong 04.6: without the scores of the usual way
+def saving(B, H, D, M):
+    return B * M * H * D / (M * H * D + B * M * D)

@@ -1,0 +1,416 @@
+# %% [markdown]
+# # 10 MuProp and REBAR
+#
+# **Question.** REINFORCE is unbiased and noisy; the relaxations of lesson 07 are quiet and biased. Can a relaxation be *subtracted* from
+# REINFORCE, where its likeness to $f$ removes noise, and *added back* as a quiet gradient, so that its bias cancels?
+#
+# **After this lesson you can**
+# - build an unbiased estimator from a control variate whose gradient is known, and find its best weight,
+# - derive the law of Gumbel noise given the winner, and the derivative through it,
+# - prove REBAR unbiased in four lines, and confirm it by quadrature to nine digits,
+# - recognise the mistake that made a published REBAR biased.
+#
+# *Needs:* lessons 05 to 07. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
+
+# %% setup
+import numpy as np
+
+import dvae_np
+from dvae_np import TABLE, conditional_gumbel, gumbel, log_softmax, score, softmax
+from dvae_np.check import complex_step, every_code, gumbel_nodes, judge, moments, polynomial, tiled
+from dvae_np.check.gumbel import additive_variance
+from dvae_np.estimators.control_variate import controlled, relaxed
+from dvae_np.lesson import check, check_estimator, confirm, figure, show
+
+rng = np.random.default_rng(1)
+logits = rng.standard_normal((1, 1, 3))  # (B, N, K): one latent of three categories
+f = polynomial(0.5 * rng.standard_normal((2, 1, 3)) + 0.6, 3)  # cubic, smooth in relaxed codes too
+q = softmax(logits)[0][0]  # (N, K)
+exact = dvae_np.exact(logits, f).dlogits[0]  # (N, K)
+z, chances = every_code(logits, 1)  # (1, 3, 1), (3,)
+
+# %% [markdown]
+# ## 1 Control variates
+#
+# Let $g$ be unbiased, and $h$ any random variable with a *known* mean. Then $g - \eta\,(h - \mathbb{E}[h])$ has the mean of $g$ for every number $\eta$, and its variance is
+# a parabola:
+#
+# $$V(\eta) = \mathrm{Var}[g] - 2 \eta\,\mathrm{Cov}[g, h] + \eta^2\,\mathrm{Var}[h], \qquad \eta^{\ast} = \frac{\mathrm{Cov}[g, h]}{\mathrm{Var}[h]} .$$
+#
+# At the minimum the variance is $(1 - r^2)\,\mathrm{Var}[g]$, with $r$ the correlation. So $h$ should be *like* $g$, and its mean computable. A baseline is the case
+# $h = \mathrm{score}$, with mean zero. A stand-in for $f$ that depends on the code is more like $f$, but its product with the score has a mean that is not zero: it
+# must be known otherwise. This lesson has two ways to know it.
+#
+# ## 2 MuProp: the tangent
+#
+# Take the tangent of $f$ at the mean code $q$ (a relaxed code), $t(z) = f(q) + f'(q)^{\top}(z - q)$ with $z$ one-hot. It is affine, so its expectation is its value at the mean.
+# In that expectation only the law of $z$ moves with the logits (the tangent's own constants $f(q)$, $f'(q)$ are held fixed), so
+#
+# $$\mathbb{E}_q[t(z)\,\mathrm{score}(z)] = \nabla_{\ell} \sum_z q(z)\,t(z) = J(q) f'(q), \qquad J(q) = \mathrm{diag}(q) - q q^{\top} .$$
+#
+# Subtract inside, add outside:
+#
+# $$\bigl(f(z) - f(q) - f'(q)^{\top} (z - q)\bigr)\,\mathrm{score}(z) + J(q) f'(q) . \tag{10.3}$$
+#
+# What is left inside is the remainder of a Taylor expansion: for affine $f$ it is zero, and the estimate exact.
+
+# %%
+show(dvae_np.muprop)
+mean, variance = moments(chances, dvae_np.muprop(tiled(logits, 3), f, z).dlogits)
+confirm("10.3", mean, exact)
+plain = moments(chances, dvae_np.reinforce(tiled(logits, 3), f, z).dlogits)[1].sum()
+print(f"variance: REINFORCE {plain:.4f}, MuProp {variance.sum():.4f}")
+
+at_q, f_backward = f(q[None, None])
+slope = f_backward(np.ones((1, 1)))[0][0, 0]  # f'(q), (N, K)
+for k in range(3):  # every outcome by the formula
+    remainder = f(np.array([[[k]]]))[0] - at_q - (slope * (np.eye(3)[k] - q)).sum()
+    by_formula = remainder[0, 0] * (np.eye(3)[k] - q) + q * (slope - (q * slope).sum())
+    confirm("10.3", dvae_np.muprop(logits, f, np.array([[[k]]])).dlogits[0], by_formula)
+
+# %% [markdown]
+# ## 3 Gumbels, given who won
+#
+# REBAR's stand-in is a function $c$ of the *perturbed logits* $z_g = \log q + G$, whose argmax is the code. It needs perturbed logits of a second kind: drawn given the winner
+# $b$. Use the clocks of lesson 12, or take it from here: with $E_k$ independent Exponential(1) variables, clock $k$ rings at $T_k = E_k / q_k$, and $-\log T_k = \log q_k + G_k$. The
+# largest perturbed logit is the first clock to ring. Three facts on exponential clocks:
+#
+# - *The first ring*: $P(\min_k T_k > t) = \prod_k e^{-q_k t} = e^{-t}$, since the rates add up to 1. So the winning time is Exponential(1).
+# - *Who and when are independent*: $P(b \text{ wins, after } t) = \int_t^{\infty} q_b e^{-q_b s} \prod_{k \ne b} e^{-q_k s}\,ds = q_b\, e^{-t}$, a product.
+# - *No memory*: given that clock $k$ is silent at time $T_b$, what it still waits is as at the start, $E_k / q_k$ with a fresh $E_k$.
+#
+# So given that $b$ won, $T_b = E_b$ and $T_k = E_k / q_k + E_b$ for the losers. In logarithms:
+#
+# $$\log q_b + G_b = -\log E_b, \qquad \log q_k + G_k = -\log \Bigl(\frac{E_k}{q_k} + E_b\Bigr) \quad (k \ne b) . \tag{10.1}$$
+#
+# Write $\tilde{z}$ for these. The first fact used $\sum_k q_k = 1$: it is the normalised $\log q$ that must enter, not the logits. How does $\tilde{z}$ move with $\log q$, at fixed $E$? The winner
+# not at all. For a loser put $r = E_k / q_k = E_k e^{-\log q_k}$, so that $\partial r / \partial \log q_k = -r$ and $-\partial \log(r + E_b) / \partial \log q_k = r / (r + E_b)$:
+#
+# $$\frac{\partial \tilde{z}_k}{\partial \log q_k} = \frac{r}{r + E_b} = \sigma\bigl(\log (E_k / q_k) - \log E_b\bigr), \qquad \frac{\partial \tilde{z}_b}{\partial \log q_b} = 0 . \tag{10.2}$$
+#
+# We confirm three things: the formula, that the mean over $b$ *and* $\tilde{z}$ is that of plain perturbed logits ($\log q$ plus Euler's constant), by the trapezoidal rule in $\log E$,
+# and the derivative by the complex step.
+
+# %%
+show(conditional_gumbel)
+v = rng.random((4, 1, 1, 3))  # (S, B, N, K)
+b = np.array([0, 1, 2, 2]).reshape(4, 1, 1)  # winners to condition on
+E = -np.log(v)
+winner = np.take_along_axis(E, b[..., None], -1)  # (S, B, N, 1)
+by_formula = np.where(np.arange(3) == b[..., None], -np.log(winner), -np.log(E / q + winner))
+zt, zt_backward = conditional_gumbel(logits, b, v)
+confirm("10.1", zt, by_formula)
+print("argmax:", zt.argmax(-1).ravel(), "as told")
+
+s, step = np.linspace(-27, 4.5, 64, retstep=True)
+E_nodes = np.exp(np.stack(np.meshgrid(s, s, s), -1).reshape(-1, 1, 3))  # (64^3, N, K)
+mass = (step * E_nodes * np.exp(-E_nodes)).prod((-1, -2))
+mean = 0
+for k in range(3):
+    perturbed, _ = conditional_gumbel(tiled(logits, len(mass)), np.full((1, len(mass), 1), k), np.exp(-E_nodes)[None])
+    mean = mean + q[0, k] * np.tensordot(mass, perturbed[0], 1)
+confirm("10.1", mean, np.log(q) + np.euler_gamma, tolerance=1e-4)
+
+dy = rng.standard_normal(zt.shape)
+numeric = complex_step(lambda a: (dy * conditional_gumbel(a["logits"], b, v)[0]).sum(), {"logits": logits})
+confirm("10.2", zt_backward(dy)[0], numeric["logits"])
+slopes = np.where(np.arange(3) == b[..., None], 0, (E / q) / (E / q + winner))
+confirm("10.2", zt_backward(dy)[0], log_softmax(logits)[1]((slopes * dy).sum(0)))
+
+# %% [markdown]
+# ## 4 REBAR: the relaxation
+#
+# Draw $z_g$ from noise $u$, $b = \arg\max z_g$, and $\tilde{z}$ given $b$ from fresh noise $v$. For any smooth $c$:
+#
+# 1. Over $b$ and $v$ together, $\tilde{z}$ has the law of $z_g$. So $\mathbb{E}_u[c(z_g)] = \sum_b q(b)\,\mathbb{E}_v[c(\tilde{z})]$.
+# 2. Differentiate the left side: the noise is fixed, $\mathbb{E}_u[\nabla c(z_g)]$.
+# 3. Differentiate the right side by the product rule: $\mathbb{E}[c(\tilde{z})\,\mathrm{score}(b)] + \mathbb{E}[\nabla c(\tilde{z})]$. The logits move the law of $b$, *and* they move $\tilde{z}$ at fixed
+#    $v$ [Eq. 10.2].
+# 4. So $\mathbb{E}[c(\tilde{z})\,\mathrm{score}(b)] = \mathbb{E}[\nabla c(z_g) - \nabla c(\tilde{z})]$: the mean that was wanted, without a score.
+#
+# Subtract inside, add outside, as before:
+#
+# $$\bigl(f(b) - c(\tilde{z})\bigr)\,\mathrm{score}(b) + \nabla c(z_g) - \nabla c(\tilde{z}), \qquad c(z) = \eta\,f(\mathrm{softmax}(z / \tau)) . \tag{10.4}$$
+#
+# Here $\nabla$ is the gradient in the logits at fixed noise. Conditioning $\tilde{z}$ on $b$ makes $c(\tilde{z})$ like $f(b)$; at low temperature nearly equal. The last two terms have noise
+# of their own. For every $\eta$ and $\tau$ the estimate is unbiased, so both may be tuned.
+
+# %%
+show(controlled, relaxed)
+
+# %% [markdown]
+# The noise is continuous, so there is no list of outcomes. But given the winner all is smooth in the exponentials' ratios, and `gumbel_nodes` integrates over them by the trapezoidal rule in
+# logarithms, where it converges exponentially. `additive_variance` uses that, given $b$, the estimate is a function of $u$ plus a function of $v$, so that their variances add up.
+
+
+# %% setup
+nodes, weights, winners = gumbel_nodes(logits, 100)  # noise {"z", "u", "v"}, each (1, T, 1, 3); (T,); (T,)
+
+
+def tunables(eta, tau):
+    return {"eta": np.array(eta), "log_tau": np.log(np.array(tau))}
+
+
+def rebar_mean(eta, tau):
+    """The mean of REBAR's gradient, by quadrature: (N, K)."""
+    many = tiled(logits, len(weights))
+    return moments(weights, dvae_np.rebar(many, f, nodes["u"], nodes["v"], omega=tunables(eta, tau)).dlogits)[0]
+
+
+def rebar_variance(eta, tau):
+    """The total variance of REBAR's gradient, by quadrature: a number."""
+    noise, hyper = (nodes["u"], nodes["v"]), {"omega": tunables(eta, tau)}
+    return additive_variance(TABLE["rebar"], logits, f, noise, weights, winners, hyper)
+
+
+# %%
+for eta, tau in ((1.0, 0.5), (0.7, 2.0), (-1.0, 1.0)):
+    confirm("10.4", rebar_mean(eta, tau), exact, tolerance=1e-8)
+u, v = rng.random((2, 5, 1, 1, 3))
+drawn = (log_softmax(logits)[0] + gumbel(u)).argmax(-1)
+confirm("10.4", dvae_np.rebar(logits, f, u, v, omega=tunables(0.0, 0.5)).dlogits,
+        dvae_np.reinforce(logits, f, drawn).dlogits)  # fmt: skip
+
+# %% [markdown]
+# The second line of proof: at $\eta = 0$ it is REINFORCE, number by number.
+#
+# ## 5 The two tunables
+#
+# In $\eta$ the variance is the parabola of section 1. In $\tau$ there is a bargain: a low temperature makes $c(\tilde{z})$ like $f(b)$, and its gradient wild.
+
+# %%
+print(f"REINFORCE {plain:.3f}")
+for tau in (0.1, 0.3, 1.0, 4.0):
+    low, middle, high = (rebar_variance(eta, tau) for eta in (0.0, 0.5, 1.0))
+    curvature = 2 * (low + high - 2 * middle)
+    best = (low + curvature - high) / (2 * curvature)
+    print(f"tau {tau}: variance at eta = 1 {high:.3f}; best eta {best:.2f}, with {rebar_variance(best, tau):.3f}")
+
+# %% [markdown]
+# ## 6 The picture
+#
+# Every curve starts, at $\eta = 0$, at REINFORCE with 3.47. At $\tau = 0.1$ the untuned weight $\eta = 1$ makes things *worse*, 5.27: an unbiased control variate may add variance. At $\tau = 1$ it leaves 0.52.
+# The circles mark the best weights. MuProp, with 0.09, wins this small contest: its remainder is small, as this cubic
+# is nearly affine between the corners. But it has nothing to tune where the tangent is a poor stand-in. REBAR has two numbers, and lesson 11 gives it a whole network.
+
+# %%
+figure("rebar.png")
+
+# %% [markdown]
+# ## 7 Break it
+#
+# Line 3 of the proof has two terms. A published implementation detached $\tilde{z}$ from the graph, and so lost the second: $\nabla c(\tilde{z})$. Each part of such a code can be tested and found right; the sum is biased.
+# The judge integrates the whole, and recognises what is missing:
+
+
+# %% setup
+def path(f, perturbed, tau):
+    """c = f(softmax(perturbed / tau)), (S, B), and its gradient in the perturbed logits, (S, B, N, K)."""
+    y, softmax_backward = softmax(perturbed / tau)
+    value, f_backward = f(y)
+    return value, softmax_backward(f_backward(np.ones_like(value))[0]) / tau
+
+
+# %%
+def detached(logits, f, u, v, tau=0.5):
+    """A bug: REBAR without the derivative through the conditional sample."""
+    logq, logq_backward = log_softmax(logits)
+    zg = logq + gumbel(u)  # (S, B, N, K)
+    z = zg.argmax(-1)
+    zt, _ = conditional_gumbel(logits, z, v)
+    (_, dzg), (c_zt, _) = path(f, zg, tau), path(f, zt, tau)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
+    return gradient + logq_backward(dzg.mean(0))
+
+
+failed = judge(detached).failed[0]
+print(failed.verdict)
+print(failed.explanation)
+
+# %% [markdown]
+# ## Reading
+#
+# - S. Gu, S. Levine, I. Sutskever, A. Mnih, *MuProp: unbiased backpropagation for stochastic neural networks*, 2016: section 2.
+# - G. Tucker, A. Mnih, C. Maddison, J. Lawson, J. Sohl-Dickstein, *REBAR*, 2017: section 4, and its appendix for the categorical case.
+# - C. Maddison, D. Tarlow, T. Minka, *A-star sampling*, 2014: Gumbels given their argmax.
+# - A. Owen, *Monte Carlo theory, methods and examples*, 2013: the chapter on control variates.
+#
+# Next: [11 RELAX](11_relax.ipynb), which learns the control variate.
+
+# %% [markdown] exercise 10.1
+# ### 10.1 Derive: the best weight from three variances
+#
+# The variance at $\eta = 0$, $\frac{1}{2}$ and $1$ is known: `v0`, `v_half`, `v1`. It is a parabola in $\eta$. Write `best_eta(v0, v_half, v1)`, a number, where it is least. About 3 lines. For
+# 4, 2 and 1 you should get 1.25.
+
+
+# %% solution 10.1
+def best_eta(v0, v_half, v1):
+    """The minimum of the parabola through three points."""
+    ### BEGIN SOLUTION
+    square = 2 * (v0 + v1 - 2 * v_half)  # V = v0 + linear eta + square eta^2
+    linear = v1 - v0 - square
+    return -linear / (2 * square)
+    ### END SOLUTION
+
+
+# %% check 10.1
+def on_parabolas(best):
+    """best(v0, v_half, v1) for three parabolas V = 3 + linear eta + square eta^2."""
+    return np.array([best(*(3 + a * eta + s * eta**2 for eta in (0, 0.5, 1))) for a, s in ((-2, 1.5), (1, 4), (-5, 2))])
+
+
+minima = np.array([2 / 3, -1 / 8, 5 / 4])
+check("10.1", lambda: on_parabolas(best_eta), minima,
+      instead={"twice the minimum: the derivative of eta^2 is 2 eta": 2 * minima,
+               "minus the minimum: there the derivative vanishes, so the linear term changes its sign": -minima})  # fmt: skip
+
+
+# %% wrong 10.1: the derivative of eta^2 is 2 eta
+def best_eta(v0, v_half, v1):
+    square = 2 * (v0 + v1 - 2 * v_half)
+    return -(v1 - v0 - square) / square
+
+
+# %% wrong 10.1: the linear term changes its sign
+def best_eta(v0, v_half, v1):
+    square = 2 * (v0 + v1 - 2 * v_half)
+    return (v1 - v0 - square) / (2 * square)
+
+
+# %% [markdown] exercise 10.2
+# ### 10.2 Implement: perturbed logits, given the winner
+#
+# Write `my_conditional(logits, z, v)`: `logits` (B, N, K), codes `z` (S, B, N), uniforms `v` (S, B, N, K); return [Eq. 10.1], (S, B, N, K), the values alone. `np.take_along_axis(E, z[..., None], -1)`
+# is the winner's $E_b$, (S, B, N, 1). About 4 lines. Their argmax must be `z`.
+
+
+# %% solution 10.2
+def my_conditional(logits, z, v):
+    """-log E_b for the winner, -log(E_k / q_k + E_b) for the losers."""
+    ### BEGIN SOLUTION
+    q, E = softmax(logits)[0], -np.log(v)
+    winner = np.take_along_axis(E, z[..., None], -1)
+    loses = np.arange(logits.shape[-1]) != z[..., None]
+    return -np.log(loses * E / q + winner)
+    ### END SOLUTION
+
+
+# %% check 10.2
+some_logits = 1 + np.random.default_rng(2).standard_normal((3, 2, 4))  # (B, N, K)
+some_v = np.random.default_rng(4).random((5, 3, 2, 4))  # (S, B, N, K)
+some_z = np.random.default_rng(5).integers(0, 4, (5, 3, 2))  # (S, B, N)
+
+
+def with_rates(rate):
+    """The formula with other rates than q."""
+    E = -np.log(some_v)
+    first = np.take_along_axis(E, some_z[..., None], -1)
+    return -np.log((np.arange(4) != some_z[..., None]) * E / rate + first)
+
+
+check(
+    "10.2",
+    lambda: my_conditional(some_logits, some_z, some_v),
+    conditional_gumbel(some_logits, some_z, some_v)[0],
+    instead={
+        "the formula with unnormalised logits: the winner's law needs rates that add up to 1": with_rates(
+            np.exp(some_logits)
+        ),
+        "plain perturbed logits: nothing makes z win": log_softmax(some_logits)[0] + gumbel(some_v),
+    },
+)
+
+
+# %% wrong 10.2: needs rates that add up to 1
+def my_conditional(logits, z, v):
+    E = -np.log(v)
+    winner = np.take_along_axis(E, z[..., None], -1)
+    return -np.log((np.arange(logits.shape[-1]) != z[..., None]) * E / np.exp(logits) + winner)
+
+
+# %% wrong 10.2: nothing makes z win
+def my_conditional(logits, z, v):
+    return log_softmax(logits)[0] + gumbel(v)
+
+
+# %% [markdown] exercise 10.3
+# ### 10.3 Implement: MuProp without the slope
+#
+# With the constant $f(q)$ alone in the place of the tangent there is nothing to add back. Write `my_simple_muprop(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return the mean over samples of
+# $(f(z) - f(q))\,\mathrm{score}(z)$, (B, N, K). `f(q[None])[0]` is $f$ at the mean code, (1, B). About 3 lines. On this lesson's problem you should see a variance of about 0.56 at $S = 1$.
+
+
+# %% solution 10.3
+def my_simple_muprop(logits, f, z):
+    """REINFORCE with f at the mean code as its baseline."""
+    ### BEGIN SOLUTION
+    q = softmax(logits)[0]
+    signal = f(z)[0] - f(q[None])[0]  # (S, B)
+    return (signal[..., None, None] * score(logits, z)).mean(0)
+    ### END SOLUTION
+
+
+# %% check 10.3
+def mean_of_simple(estimate):
+    two, law = every_code(logits, 2)  # S = 2
+    return moments(law, estimate(tiled(logits, len(law)), f, two))[0]
+
+
+jacobian_part = q * (slope_at_mean := f(q[None, None])[1](np.ones((1, 1)))[0][0, 0])
+jacobian_part = jacobian_part - q * (q * slope_at_mean).sum()  # J(q) f'(q)
+check("10.3", lambda: mean_of_simple(my_simple_muprop), exact,
+      instead={"the gradient plus J(q) f'(q): a constant takes nothing away that must come back": exact + jacobian_part,
+               "a gradient summed over the samples, where their mean is due": 2 * exact})  # fmt: skip
+check_estimator("10.3", my_simple_muprop)
+
+
+# %% wrong 10.3: takes nothing away that must come back
+def my_simple_muprop(logits, f, z):
+    q = softmax(logits)[0]
+    at_q, backward = f(q[None])
+    path = softmax(logits)[1](backward(np.ones_like(at_q))[0][0])
+    return ((f(z)[0] - at_q)[..., None, None] * score(logits, z)).mean(0) + path
+
+
+# %% wrong 10.3: summed over the samples
+def my_simple_muprop(logits, f, z):
+    q = softmax(logits)[0]
+    return ((f(z)[0] - f(q[None])[0])[..., None, None] * score(logits, z)).sum(0)
+
+
+# %% [markdown] exercise 10.4
+# ### 10.4 Find the bug: the detached sample
+#
+# This is the published mistake of section 7. Correct it. `path(f, perturbed, tau)` returns $c = f(\mathrm{softmax}(\cdot / \tau))$ at perturbed logits, (S, B), and its gradient in them, (S, B, N, K). `zt_backward(d)[0]` takes
+# a gradient in $\tilde{z}$, (S, B, N, K), to the logits, (B, N, K), *summed* over the samples. One term is missing, about 1 line.
+
+
+# %% solution 10.4
+def my_rebar(logits, f, u, v, tau=0.5):
+    """REBAR at eta = 1."""
+    logq, logq_backward = log_softmax(logits)
+    zg = logq + gumbel(u)  # (S, B, N, K)
+    z = zg.argmax(-1)  # (S, B, N)
+    zt, zt_backward = conditional_gumbel(logits, z, v)
+    (_, dzg), (c_zt, dzt) = path(f, zg, tau), path(f, zt, tau)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
+    ### BEGIN SOLUTION
+    gradient = gradient + logq_backward(dzg.mean(0)) - zt_backward(dzt)[0] / len(u)
+    ### END SOLUTION
+    return gradient
+
+
+# %% check 10.4
+check_estimator("10.4", my_rebar)
+
+
+# %% wrong 10.4: without the derivative through the conditional sample
+def my_rebar(logits, f, u, v, tau=0.5):
+    logq, logq_backward = log_softmax(logits)
+    zg = logq + gumbel(u)
+    z = zg.argmax(-1)
+    zt, _ = conditional_gumbel(logits, z, v)
+    (_, dzg), (c_zt, _) = path(f, zg, tau), path(f, zt, tau)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
+    return gradient + logq_backward(dzg.mean(0))

@@ -1,0 +1,614 @@
+# %% [markdown]
+# # 12 Rao-Blackwell, without replacement, coupling
+#
+# **Question.** REINFORCE draws every latent, draws the same state twice, and draws its samples without a thought for each other.
+# Which part of that randomness can be removed, or arranged better, with evaluations of $f$ alone?
+#
+# **After this lesson you can**
+# - average an estimator over a part of its own noise, and say by how much its variance falls,
+# - draw states without replacement, and weigh them so that the mean stays right,
+# - derive ARM from one substitution, DisARM from one conditional mean, and CARMS from one weight,
+# - choose among ten estimators by their exact variance for the same number of evaluations of $f$.
+#
+# *Needs:* lessons 05 and 06. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
+
+# %% setup
+import numpy as np
+
+import dvae_np
+from dvae_np import TABLE, one_hot, score, softmax
+from dvae_np.categorical import distinct
+from dvae_np.check import every_code, from_mean, lookup_table, moments, polynomial, tiled
+from dvae_np.check.enumeration import every_coupled, every_sequence, threshold_nodes
+from dvae_np.coupling import coupled_codes, pair_probability
+from dvae_np.estimators.unordered_set import _set_probability
+from dvae_np.lesson import check, check_estimator, confirm, figure, show
+
+rng = np.random.default_rng(0)
+logits = rng.standard_normal((1, 2, 3))  # (B, N, K): one example, two latents of three categories, nine states
+table = 2 + rng.standard_normal((3, 3))  # f of each state, in nats
+f = lookup_table(table)
+q = softmax(logits)[0][0]  # (N, K)
+exact = dvae_np.exact(logits, f).dlogits[0]  # (N, K)
+
+binary = rng.standard_normal((1, 3, 2))  # three binary latents, eight states
+g = polynomial(rng.standard_normal((2, 3, 2)), 3)  # an f for them, with a slope
+binary_exact = dvae_np.exact(binary, g).dlogits[0]  # (3, 2)
+
+# %% [markdown]
+# Every estimator of this lesson draws codes, or one uniform per binary latent. So the outcomes of its noise can be listed with
+# their probabilities: samples from $q$, ordered draws without replacement, coupled samples, or the few intervals between
+# the points where a threshold code jumps.
+
+
+# %% setup
+OUTCOMES = {
+    "z": every_code,
+    "distinct": every_sequence,
+    "coupled": every_coupled,
+    "e": lambda logits, S: threshold_nodes(logits),
+}
+
+
+def mean_and_variance(estimate, noise, S, logits=logits, f=f, **hyper):
+    """The exact mean (N, K) and total variance of an estimator's gradient, over every outcome of its noise."""
+    outcomes, weights = OUTCOMES[noise](logits, S)
+    found = estimate(tiled(logits, len(weights)), f, outcomes, **hyper)
+    mean, variance = moments(weights, getattr(found, "dlogits", found))
+    return mean, variance.sum()
+
+
+def report(name, S, **options):
+    mean, variance = mean_and_variance(TABLE[name].estimate, TABLE[name].noise[0], S, **options)
+    print(f"{name:18} S = {S}: variance {variance:7.4f}")
+    return mean
+
+
+# %% [markdown]
+# ## 1 Sum one latent, sample the others
+#
+# The latents are independent, so the expectation can be taken in two steps: over all latents but number $n$, and then over
+# $z_n$. Write $F_{nk} = f(z$ with $z_n = k)$, which depends on the other latents only:
+#
+# $$\mathbb{E}_q[f] = \mathbb{E}_{z_{-n}} \Bigl[ \sum_k q_{nk} F_{nk} \Bigr] .$$
+#
+# The logits $\ell_n$ enter $q_n$ alone, and not the law of $z_{-n}$. So the gradient goes through the sum, by the softmax Jacobian:
+#
+# $$\nabla_{\ell_n} \mathbb{E}_q[f] = \mathbb{E}_{z_{-n}} \bigl[ J(q_n) F_n \bigr], \qquad J(q_n) F_n = q_n \odot \bigl(F_n - \langle q_n, F_n \rangle\bigr) . \tag{12.1}$$
+#
+# This is REINFORCE with a part of its noise averaged out. Given the others, the mean of $f\,(\mathrm{onehot}(z_n) - q_n)$ is
+# $\sum_k q_{nk} F_{nk} (\mathrm{onehot}(k) - q_n)$, and its entry $j$ is $q_{nj} F_{nj} - q_{nj} \sum_k q_{nk} F_{nk}$, the same. The law of
+# total variance says what that gains: with $g = f\,\mathrm{score}$,
+#
+# $$\mathrm{Var}[g_n] = \mathrm{Var}\bigl[\mathbb{E}[g_n \mid z_{-n}]\bigr] + \mathbb{E}\bigl[\mathrm{Var}[g_n \mid z_{-n}]\bigr] ,$$
+#
+# and the second term, which is never negative, is gone. Replacing an estimator by its conditional mean is called
+# **Rao-Blackwellisation**. It appears twice more below.
+
+# %%
+show(dvae_np.local_expectation)
+confirm("12.1", report("local_expectation", 1), exact)
+report("reinforce", 1)
+z = np.array([[[2, 0]]])  # one draw: its conditional means by the plain sum over the latent's own categories
+by_sum = np.zeros((2, 3))
+for k in range(3):
+    by_sum[0] += q[0, k] * table[k, 0] * score(logits, np.array([[[k, 0]]]))[0, 0, 0]
+    by_sum[1] += q[1, k] * table[2, k] * score(logits, np.array([[[2, k]]]))[0, 0, 1]
+confirm("12.1", dvae_np.local_expectation(logits, f, z).dlogits[0], by_sum)
+
+# %% [markdown]
+# Twelve times less variance, for $N K = 6$ evaluations in place of one. The price grows with the number of latents.
+#
+# ## 2 Drawing without replacement
+#
+# A state that has been evaluated tells nothing new when it is drawn again. Let every state have an alarm clock that rings at
+# $T_s = E_s / q(s)$, with $E_s$ independent Exponential(1) variables: clocks of rates $q(s)$. The first to ring is $s$ with probability
+# $q(s)$, as in the Gumbel-max trick (lesson 02). And exponential clocks have no memory: given that $s$ rang at time $t$, what
+# the others still have to wait is as at the start. So the next is $s'$ with probability $q(s') / (1 - q(s))$. In the order of their
+# ringing the states are a draw without replacement. Now
+#
+# $$-\log T_s = \log q(s) - \log E_s = \log q(s) + G_s ,$$
+#
+# with $G_s$ Gumbel noise. Early clocks have large perturbed log-probabilities:
+#
+# $$s_1, \ldots, s_S = \text{the } S \text{ largest of } \log q(s) + G_s, \qquad P(s_1, \ldots, s_S) = \prod_i \frac{q(s_i)}{1 - \sum_{j < i} q(s_j)} . \tag{12.2}$$
+#
+# We confirm the law on a lattice of $60^3$ uniforms, for three states: exact but for the lattice's width.
+
+# %%
+show(distinct)
+axis = (np.arange(60) + 0.5) / 60
+u = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)  # (60^3, K)
+drawn = distinct(np.broadcast_to(logits[:, :1], (len(u), 1, 3)), u)[:2, :, 0]  # the first two of each, (2, 60^3)
+pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
+frequency = [(drawn == [[a], [b]]).all(0).mean() for a, b in pairs]
+confirm("12.2", frequency, [q[0, a] * q[0, b] / (1 - q[0, a]) for a, b in pairs], tolerance=5e-3)
+
+# %% [markdown]
+# ## 3 Sum what you have, sample the rest
+#
+# Split the exact sum of lesson 04 at any set $\mathcal{T}$ of states. Write $Q = \sum_{s \in \mathcal{T}} q(s)$:
+#
+# $$\sum_s q f\,\mathrm{score} = \sum_{s \in \mathcal{T}} q f\,\mathrm{score} + (1 - Q) \sum_{s \notin \mathcal{T}} \frac{q(s)}{1 - Q} f(s)\,\mathrm{score}(s) .$$
+#
+# The last sum is an expectation under $q$ restricted to the rest: *one* draw $z'$ from there estimates it. With $\mathcal{T}$ the $k$ most
+# probable states that is **top-k**,
+#
+# $$\sum_{\mathrm{top}\ k} q f\,\mathrm{score} + \Bigl(1 - \sum_{\mathrm{top}\ k} q\Bigr) f(z')\,\mathrm{score}(z'), \tag{12.3}$$
+#
+# and with $\mathcal{T}$ the first $S - 1$ states drawn without replacement it is **sum and sample**: the last drawn state has, given the others,
+# just the law that is needed,
+#
+# $$\sum_{s < S} q(s_s) f(s_s)\,\mathrm{score}(s_s) + \Bigl(1 - \sum_{s < S} q(s_s)\Bigr) f(s_S)\,\mathrm{score}(s_S) . \tag{12.4}$$
+#
+# In both, $z'$ comes from the same noise: the first of the distinct states that is outside the set. Weight and score of what
+# is summed are known; the randomness that remains is that of the rest.
+
+# %%
+show(dvae_np.sum_and_sample)
+confirm("12.3", report("top_k", 3), exact)
+confirm("12.4", report("sum_and_sample", 3), exact)
+states = np.array([[[0, 1]], [[2, 2]], [[1, 0]]])  # one outcome, S = 3, by plain sums
+probability = np.array([q[0, a] * q[1, b] for a, b in states[:, 0]])
+terms = np.array([table[a, b] for a, b in states[:, 0]])[:, None, None] * score(logits, states)[:, 0]  # (S, N, K)
+weights = np.append(probability[:2], 1 - probability[:2].sum())
+confirm("12.4", dvae_np.sum_and_sample(logits, f, states).dlogits[0], np.tensordot(weights, terms, 1))
+everything = np.sort([q[0, a] * q[1, b] for a in range(3) for b in range(3)])[::-1]
+best = [divmod(m, 3) for m in np.argsort(-np.outer(q[0], q[1]).ravel())[:2]]
+print("the two most probable states:", [(int(a), int(b)) for a, b in best], "with mass", round(everything[:2].sum(), 4))
+kept = np.array([[[a, b]] for a, b in best] + [[[0, 0]]])  # the last one is the sample of the rest
+terms = np.array([table[a, b] for a, b in kept[:, 0]])[:, None, None] * score(logits, kept)[:, 0]
+by_hand = np.tensordot([*everything[:2], 1 - everything[:2].sum()], terms, 1)
+assert (0, 0) not in best
+confirm("12.3", dvae_np.top_k(logits, f, kept[::-1]).dlogits[0], by_hand)
+
+# %% [markdown]
+# ## 4 Forget the order
+#
+# The order in which the states came carries no information on $f$, but `sum_and_sample` depends on it. Average it out. Take the simplest
+# estimator: use the first of $S$ distinct states, $f(s_1)\,\mathrm{score}(s_1)$, which is REINFORCE. Given the *set* $\mathcal{S}$, the first
+# was $s$ with probability
+#
+# $$P(s_1 = s \mid \mathcal{S}) = \frac{q(s)\,P(\mathcal{S} \setminus s \mid s\ \mathrm{removed})}{P(\mathcal{S})} = q(s)\,R(s) ,$$
+#
+# where the numerator says: first $s$, then the others, in any order, from the states without $s$. So the conditional mean is
+# $\sum_s q(s) R(s) f(s)\,\mathrm{score}(s)$. A baseline is built in: with $R_s$ the same ratio after $s$ is removed, and $R_s(s) = 1$,
+# the number $b_s = \sum_t q(t) R_s(t) f(t)$ has the mean $\mathbb{E}_q[f]$ whatever $s$ is (the term of $s$ is exact, the others estimate the
+# rest), so that $\mathbb{E}[b\,\mathrm{score}] = \mathbb{E}_q[f]\,\mathbb{E}[\mathrm{score}] = 0$:
+#
+# $$\sum_{s \in \mathcal{S}} q(s)\,R(s)\,\bigl(f(s) - b_s\bigr)\,\mathrm{score}(s) . \tag{12.5}$$
+#
+# The probability of a set is a sum over which of its members came last. Before it came all the others, and what they left is the denominator:
+#
+# $$P(\mathcal{T}) = \sum_{i \in \mathcal{T}} P(\mathcal{T} \setminus i)\, \frac{q_i}{1 - \sum_{j \in \mathcal{T} \setminus i} q_j} . \tag{12.6}$$
+
+# %%
+show(dvae_np.unordered_set)
+confirm("12.5", report("unordered_set", 3), exact)
+confirm("12.5", report("unordered_set", 3, baseline=False), exact)
+orders, chances = every_sequence(logits, 3)  # (S, T, N), (T,)
+numbers = np.sort(orders @ [3, 1], axis=0)  # the set that each order belongs to, as sorted state numbers (S, T)
+same = (numbers == np.sort(states[:, 0] @ [3, 1])[:, None]).all(0)  # the 3! orders of the set above
+confirm("12.6", _set_probability(probability[:, None]), [chances[same].sum()])
+each = dvae_np.sum_and_sample(tiled(logits, len(chances)), f, orders).dlogits[same]  # (3!, N, K)
+mean_over_orders = np.tensordot(chances[same] / chances[same].sum(), each, 1)
+confirm("12.5", dvae_np.unordered_set(logits, f, states, baseline=False).dlogits[0], mean_over_orders)
+
+# %% [markdown]
+# The last line is a second proof: the average of `sum_and_sample` over the orders of one set is the same estimator. The variance falls from 2.14
+# to 0.93 by forgetting the order, and to 0.53 with the baseline, at three evaluations. Leave-one-out has 0.73 there (below).
+#
+# ## 5 Binary latents: ARM
+#
+# Now $K = 2$, and one uniform $e_n$ makes each code: $z_n = [e_n < p_n]$, with $p = \sigma(\phi)$, $\phi = \ell_1 - \ell_0$. Here is an odd estimator:
+# multiply $f(z)$ not by the score, but by $1 - 2 e_n$. Write $F_0, F_1$ for $f$ at the two values of $z_n$, given the others. Then
+#
+# $$\int_0^1 f\,(1 - 2e)\,de = F_1 \int_0^p (1 - 2e)\,de + F_0 \int_p^1 (1 - 2e)\,de = (F_1 - F_0)\,p (1 - p) ,$$
+#
+# as the first integral is $p - p^2$ and both add up to 0. And $p(1 - p)(F_1 - F_0)$ is the derivative of $p F_1 + (1 - p) F_0$ in $\phi$: it is
+# unbiased. Replace $e$ by $1 - e$, as good a uniform: the code becomes $z' = [e > 1 - p]$ and the factor $2e - 1$. The mean of the two is **ARM**:
+#
+# $$\bigl(f([e > 1 - p]) - f([e < p])\bigr) \bigl(e - \tfrac{1}{2}\bigr) . \tag{12.7}$$
+#
+# A constant in $f$ cancels. But the uniform itself is noise that no longer matters once the codes are known. Given both codes of a latent,
+# what is the mean of $e - \frac{1}{2}$? With $m = \max(p, 1 - p) = \sigma(\lvert \phi \rvert)$:
+#
+# - $z = 1, z' = 0$: then $e < 1 - m$, of mean $\frac{1 - m}{2} - \frac{1}{2} = -\frac{m}{2}$;
+# - $z = 0, z' = 1$: then $e > m$, of mean $\frac{1 + m}{2} - \frac{1}{2} = \frac{m}{2}$;
+# - equal codes: then $e$ lies between, evenly about $\frac{1}{2}$, of mean 0.
+#
+# In one formula $(z' - z)\,m / 2$. Put it in the place of $e - \frac{1}{2}$, and ARM becomes **DisARM**:
+#
+# $$\tfrac{1}{2} \bigl(f(z) - f(z')\bigr)(z - z')\,\sigma(\lvert \phi \rvert) . \tag{12.8}$$
+
+# %%
+show(dvae_np.arm, dvae_np.disarm)
+confirm("12.7", report("arm", 1, logits=binary, f=g), binary_exact)
+confirm("12.8", report("disarm", 2, logits=binary, f=g), binary_exact)
+e, weights = threshold_nodes(binary)  # (1, T, N), (T,)
+p = softmax(binary)[0][0, :, 1]  # (N,)
+z, twin = (e < p).astype(int), (e > 1 - p).astype(int)
+by_formula = (g(twin)[0] - g(z)[0])[0][:, None] * (e[0] - 0.5)  # (T, N), the gradient in phi
+arm = dvae_np.arm(tiled(binary, len(weights)), g, e).dlogits  # (T, N, 2)
+confirm("12.7", arm[..., 1], by_formula)
+same = (z[0] == [1, 0, 1]).all(-1) & (twin[0] == 1 - z[0]).all(-1)  # all uniforms that give this pair
+pair = np.array([[[1, 0, 1]], [[0, 1, 0]]])
+average = np.tensordot(weights[same] / weights[same].sum(), arm[same], 1)
+confirm("12.8", dvae_np.disarm(binary, g, pair).dlogits[0], average)
+
+# %% [markdown]
+# ## 6 More than two samples, more than two categories
+#
+# The pair $e, 1 - e$ is a *copula*: uniforms that know each other. For $S$ of them take a point $d$ evenly from the simplex ($d_i \ge 0$, $\sum d_i = 1$).
+# The part of the simplex where $d_i \ge r$ and $d_j \ge t$ is a copy of the whole, smaller by the factor $1 - r - t$ in each of its $S - 1$ dimensions, so
+# $P(d_i \ge r, d_j \ge t) = \max(0, 1 - r - t)^{S-1}$. With $t = 0$, $P(d_i \ge r) = (1 - r)^{S-1}$, hence
+#
+# $$u_i = (1 - d_i)^{S-1} \ \text{is uniform:} \quad P(u_i \le a) = P\bigl(d_i \ge 1 - a^{1/(S-1)}\bigr) = a, \tag{12.9}$$
+#
+# and with both, $r = 1 - a^{1/(S-1)}$ and $t = 1 - b^{1/(S-1)}$, the law of a pair is
+#
+# $$P(u_i \le a, u_j \le b) = \max\bigl(0,\ a^{1/(S-1)} + b^{1/(S-1)} - 1\bigr)^{S-1} . \tag{12.10}$$
+#
+# At $S = 2$ it is the pair $u, 1 - u$. A code is where its uniform falls among the categories, laid side by side. $P(z_i, z_j)$ is the mass of the rectangle of both
+# categories' intervals: the value at its upper corner, minus two, plus one. It is averaged over random orders of the categories, for in a
+# fixed order some pairs could never meet.
+
+# %%
+show(coupled_codes, pair_probability)
+axis = (np.arange(40) + 0.5) / 40
+noise = np.stack(np.meshgrid(axis, axis, axis), 0).reshape(3, -1, 1)  # S + 1 = 3 uniforms for each of 40^3
+codes = coupled_codes(np.broadcast_to(logits[:, :1], (40**3, 1, 3)), noise)[..., 0]  # (S, 40^3)
+confirm("12.9", [[(codes[i] == k).mean() for k in range(3)] for i in range(2)], [q[0], q[0]], tolerance=1e-2)
+
+z, weights = every_coupled(logits[:, :1], 3)  # triples by another route: eight corners of a box each; (3, T, 1)
+law = np.array([[weights[(z[0, :, 0] == a) & (z[1, :, 0] == b)].sum() for b in range(3)] for a in range(3)])
+at = np.array(list(np.ndindex(3, 3)))  # both codes of a pair; the third sample's code does not matter
+codes = np.concatenate([at, at[:, :1]], 1).T[..., None]  # (3, 9, 1)
+pairs = pair_probability(np.broadcast_to(q[:1], (9, 1, 3)), codes)[0, 1, :, 0].reshape(3, 3)
+confirm("12.10", pairs, law)
+print("P(z_1, z_2), coupled:     ", np.round(np.diag(pairs), 3), "on the diagonal")
+print("P(z_1) P(z_2), independent:", np.round(q[0] ** 2, 3))
+
+# %% [markdown]
+# Coupled samples agree less often than independent ones, and pairs that agree contribute nothing to leave-one-out. In pairs, [Eq. 6.3] is the mean of $\frac{1}{2} (f_i - f_j)(z_i - z_j)$, with
+# $z$ one-hot. For independent samples one latent has
+#
+# $$\sum_{k, l} q_k q_l\, (F_k - F_l)(\mathrm{onehot}(k) - \mathrm{onehot}(l)) = 2 J(q) F .$$
+#
+# Coupled samples meet the pair $k, l$ with probability $P(k, l)$ in place of $q_k q_l$. So weigh each pair by $q_k q_l / P(k, l)$, latent by latent. (The other latents
+# enter through $F$ alone: each sample's are drawn from $q$, independently of this latent.) This is **CARMS**:
+#
+# $$\frac{1}{S (S - 1)} \sum_{i < j} (f_i - f_j)(z_i - z_j)\, \frac{q(z_i) q(z_j)}{P(z_i, z_j)} . \tag{12.11}$$
+
+# %%
+show(dvae_np.carms)
+for S in (2, 3):
+    confirm("12.11", report("carms", S), exact)
+    report("reinforce_loo", S)
+z, weights = every_coupled(binary, 2)
+confirm("12.11", dvae_np.carms(tiled(binary, len(weights)), g, z).dlogits,
+        dvae_np.disarm(tiled(binary, len(weights)), g, z).dlogits)  # fmt: skip
+
+# %% [markdown]
+# At $S = 2$ and $K = 2$ it *is* DisARM, outcome by outcome.
+#
+# ## 7 A slope as a second control variate
+#
+# Where $f$ has a gradient $f'$ at one-hot codes, leave-one-out at $S = 2$ can use it. Correct $f_1$ by the tangent of the *other* sample,
+# $\alpha \langle f'_2, z_1 - q \rangle$, and the reverse. What does that add to the mean? Sample 2 is independent of sample 1, and $\mathbb{E}[z_1 - q] = 0$, so
+#
+# $$\mathbb{E}\bigl[\langle f'_2, z_1 - q \rangle (z_1 - z_2)\bigr] = \mathbb{E}\bigl[(z_1 - q)(z_1 - q)^{\top}\bigr]\,\mathbb{E}[f'_2] = J(q)\,\mathbb{E}[f'_2] ,$$
+#
+# for $J(q) = \mathrm{diag}(q) - q q^{\top}$ is the covariance of a one-hot code. Both corrections together add $\frac{\alpha}{2} J(q)\,\mathbb{E}[f'_1 + f'_2]$, which is subtracted again:
+#
+# $$\tfrac{1}{2} \bigl(f_1 + \alpha \langle f'_2, z_1 - q \rangle - f_2 - \alpha \langle f'_1, z_2 - q \rangle\bigr)(z_1 - z_2) - \tfrac{\alpha}{2} J(q)(f'_1 + f'_2) . \tag{12.12}$$
+#
+# For an affine $f$ and $\alpha = -1$ the bracket is zero and the last term the exact gradient. In general $\alpha$ is learned: `domega` is the gradient of the squared
+# estimate, whose mean is the variance's (lesson 11).
+
+# %%
+show(dvae_np.double_cv)
+for alpha in (0.0, -0.5, -1.0):
+    confirm("12.12", report("double_cv", 2, logits=binary, f=g, omega={"alpha": np.array(alpha)}), binary_exact)
+
+# %% [markdown]
+# ## 8 The picture
+#
+# Three binary latents, eight states, a cubic $f$; every variance is exact. Read a column: what the same number of evaluations buys. At two, leave-one-out has 2.14, DisARM
+# and CARMS 1.66 (one point: they are equal), and the slope brings 0.10. At four, leave-one-out 0.62, CARMS 0.50 and the unordered set 0.23. The curves of
+# what is drawn *without replacement* bend down, as they must reach zero at eight, where nothing is left to chance. The local expectation, at six evaluations, has 0.02. And a warning: sum and sample has no baseline, and
+# at two evaluations is worse (5.44) than the plain mean of two independent draws (4.16). On a long list of states the curves lie closer together, as eight of a million are hardly ever repeated.
+
+# %%
+figure("variance_evaluations.png")
+
+# %% [markdown]
+# ## 9 Break it
+#
+# A weight $q q / P$ becomes large where a pair is improbable. Published code clips $P$ from below, which looks harmless. It is a bias, and enumeration says how large:
+
+
+# %%
+def clipped_carms(logits, f, coupled, least):
+    """A bug: CARMS with its pair probabilities clipped from below."""
+    S, q = len(coupled), softmax(logits)[0]
+    fz, _ = f(coupled)
+    drawn = (one_hot(coupled, q.shape[-1], q.dtype) * q).sum(-1)  # (S, B, N)
+    pair = np.maximum(pair_probability(q, coupled), least)
+    weight = (coupled[:, None] != coupled) * drawn[:, None] * drawn / pair * (fz[:, None] - fz)[..., None]
+    return (weight.sum(1)[..., None] * one_hot(coupled, q.shape[-1], q.dtype)).sum(0) / (S * (S - 1))
+
+
+skewed = 2 * logits
+skewed_exact = dvae_np.exact(skewed, f).dlogits[0]
+for least in (0.0, 0.05, 0.1):
+    mean, variance = mean_and_variance(clipped_carms, "coupled", 3, logits=skewed, least=max(least, 1e-300))
+    print(f"P at least {least}: variance {variance:.4f}, {from_mean(mean, skewed_exact)}")
+
+# %% [markdown]
+# ## Reading
+#
+# - M. Titsias, M. Lazaro-Gredilla, *Local expectation gradients for black box variational inference*, 2015: section 1.
+# - W. Kool, H. van Hoof, M. Welling, *Estimating gradients for discrete random variables by sampling without replacement*, 2020: sections 2 to 4.
+# - M. Yin, M. Zhou, *ARM: augment-REINFORCE-merge gradient for stochastic binary networks*, 2019: section 5.
+# - Z. Dong, A. Mnih, G. Tucker, *DisARM: an antithetic gradient estimator for binary latent variables*, 2020: the uniform integrated out.
+# - A. Dimitriev, M. Zhou, *CARMS: categorical-antithetic-REINFORCE multi-sample gradient estimator*, 2021: section 6.
+#
+# Next: [13 The conditional discrete VAE](13_conditional_vae.ipynb), where prior and decoder see a context.
+
+# %% [markdown] exercise 12.1
+# ### 12.1 Implement: the local expectation gradient
+#
+# Write `my_local(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return [Eq. 12.1] averaged over the samples, (B, N, K). Loop over latents and categories: set
+# `z[..., n]` of a copy to `k` and call `f`, which returns `fz` (S, B) and a backward that you do not need. `softmax(logits)[0]` is `q`; keep the dtype of the logits. About 8 lines. On the setup's
+# problem its variance at $S = 1$ is 0.328.
+
+
+# %% solution 12.1
+def my_local(logits, f, z):
+    """Each latent's own sum, exactly, the others as drawn."""
+    ### BEGIN SOLUTION
+    q = softmax(logits)[0]
+    F = np.zeros((len(z), *logits.shape), logits.dtype)  # (S, B, N, K)
+    for n in range(logits.shape[1]):
+        for k in range(logits.shape[2]):
+            replaced = z.copy()
+            replaced[..., n] = k
+            F[:, :, n, k] = f(replaced)[0]
+    return (q * (F - (q * F).sum(-1, keepdims=True))).mean(0)
+    ### END SOLUTION
+
+
+# %% check 12.1
+check(
+    "12.1",
+    lambda: mean_and_variance(my_local, "z", 2)[0],
+    exact,
+    instead={
+        "the gradient plus q E[f]: the score lacks its -q": exact + q * dvae_np.exact(logits, f).value,
+        "a gradient summed over the samples, where their mean is due": 2 * exact,
+    },
+)
+check_estimator("12.1", my_local)
+
+
+# %% wrong 12.1: the score lacks its -q
+def my_local(logits, f, z):
+    q = softmax(logits)[0]
+    F = np.zeros((len(z), *logits.shape), logits.dtype)
+    for n in range(logits.shape[1]):
+        for k in range(logits.shape[2]):
+            replaced = z.copy()
+            replaced[..., n] = k
+            F[:, :, n, k] = f(replaced)[0]
+    return (q * F).mean(0)
+
+
+# %% wrong 12.1: a gradient summed over the samples
+def my_local(logits, f, z):
+    return len(z) * dvae_np.local_expectation(logits, f, z).dlogits
+
+
+# %% [markdown] exercise 12.2
+# ### 12.2 Derive: the probability of a set of two
+#
+# Two states are drawn without replacement. Write `set_of_two(a, b)`: with what probability are they the two states of probabilities `a` and `b`, in any order? A number,
+# one line. At $a = 0.5$, $b = 0.2$ you should get 0.325.
+
+
+# %% solution 12.2
+def set_of_two(a, b):
+    """P({a, b}), drawn without replacement."""
+    ### BEGIN SOLUTION
+    return a * b / (1 - a) + b * a / (1 - b)
+    ### END SOLUTION
+
+
+# %% check 12.2
+def over_orders(law):
+    """law(a, b) for three pairs."""
+    return np.array([law(a, b) for a, b in ((0.5, 0.2), (0.3, 0.3), (0.05, 0.9))])
+
+
+check(
+    "12.2",
+    lambda: over_orders(set_of_two),
+    over_orders(lambda a, b: _set_probability(np.array([[a], [b]]))[0]),
+    instead={
+        "the chance of one order only: either may come first": over_orders(lambda a, b: a * b / (1 - a)),
+        "the law with replacement: what was drawn is gone": over_orders(lambda a, b: 2 * a * b),
+    },
+)
+
+
+# %% wrong 12.2: either may come first
+def set_of_two(a, b):
+    return a * b / (1 - a)
+
+
+# %% wrong 12.2: what was drawn is gone
+def set_of_two(a, b):
+    return 2 * a * b
+
+
+# %% [markdown] exercise 12.3
+# ### 12.3 Implement: DisARM
+#
+# Write `my_disarm(logits, f, coupled)`: binary `logits` (B, N, 2), an antithetic pair of codes `coupled` (2, B, N); return the gradient in the logits (B, N, 2) of [Eq. 12.8].
+# The formula is the gradient in $\phi = \ell_1 - \ell_0$: the entry of $\ell_1$ is that, the entry of $\ell_0$ its negative. `dvae_np.sigmoid(a)[0]` is the sigmoid.
+# About 5 lines. On the setup's `binary`, `g` the variance is 9.70.
+
+
+# %% solution 12.3
+def my_disarm(logits, f, coupled):
+    """Half the difference of f, times the difference of the codes, times sigma(|phi|)."""
+    ### BEGIN SOLUTION
+    fz, _ = f(coupled)  # (2, B)
+    phi = logits[..., 1] - logits[..., 0]  # (B, N)
+    weight = dvae_np.sigmoid(np.abs(phi))[0]
+    dphi = 0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    return np.stack([-dphi, dphi], -1)
+    ### END SOLUTION
+
+
+# %% check 12.3
+def with_other_weight(weight):
+    """The mean of DisARM with weight(phi) in the place of sigma(|phi|)."""
+    phi = binary[0, :, 1] - binary[0, :, 0]
+    return binary_exact * (weight(phi) / dvae_np.sigmoid(np.abs(phi))[0])[:, None]
+
+
+check(
+    "12.3",
+    lambda: mean_and_variance(my_disarm, "coupled", 2, logits=binary, f=g)[0],
+    binary_exact,
+    instead={
+        "the mean with sigma(phi) where sigma(|phi|) belongs": with_other_weight(lambda phi: dvae_np.sigmoid(phi)[0]),
+        "the mean without the weight sigma(|phi|)": with_other_weight(np.ones_like),
+    },
+)
+
+
+# %% wrong 12.3: sigma(phi) where sigma(|phi|) belongs
+def my_disarm(logits, f, coupled):
+    fz, _ = f(coupled)
+    weight = dvae_np.sigmoid(logits[..., 1] - logits[..., 0])[0]
+    dphi = 0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 12.3: without the weight
+def my_disarm(logits, f, coupled):
+    fz, _ = f(coupled)
+    dphi = 0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1])
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 12.3: but for a factor 2
+def my_disarm(logits, f, coupled):
+    return 2 * dvae_np.disarm(logits, f, coupled).dlogits
+
+
+# %% [markdown] exercise 12.4
+# ### 12.4 Find the bug: a sample that stands for too little
+#
+# This sum-and-sample gives the last state the weight that the others have. Correct it: `distinct` are S different states (S, B, N), in the order drawn; return the
+# gradient (B, N, K) of [Eq. 12.4]. One line is missing. With all nine states there is no difference; with three the gradient is far too short.
+
+
+# %% solution 12.4
+def summed_and_sampled(logits, f, distinct):
+    """The first S - 1 states summed, the last one for all the rest."""
+    fz, _ = f(distinct)  # (S, B)
+    weight = np.exp(dvae_np.log_prob(logits, distinct)[0])  # (S, B)
+    ### BEGIN SOLUTION
+    weight[-1] = 1 - weight[:-1].sum(0)
+    ### END SOLUTION
+    return ((weight * fz)[..., None, None] * score(logits, distinct)).sum(0)
+
+
+# %% check 12.4
+def all_weighted_by_q(logits, f, states):
+    terms = f(states)[0][..., None, None] * score(logits, states)
+    return (np.exp(dvae_np.log_prob(logits, states)[0])[..., None, None] * terms).sum(0)
+
+
+def divided_by_the_rest(logits, f, states):
+    weight = np.exp(dvae_np.log_prob(logits, states)[0])
+    weight[-1] = weight[-1] / (1 - weight[:-1].sum(0))
+    return ((weight * f(states)[0])[..., None, None] * score(logits, states)).sum(0)
+
+
+check(
+    "12.4",
+    lambda: mean_and_variance(summed_and_sampled, "distinct", 3)[0],
+    exact,
+    instead={
+        "the mean with q as the last weight: the last state stands for all the rest": mean_and_variance(
+            all_weighted_by_q, "distinct", 3
+        )[0],
+        "the mean with the last state's chance as its weight: its chance is in the draw already": mean_and_variance(
+            divided_by_the_rest, "distinct", 3
+        )[0],
+    },
+)
+
+
+# %% wrong 12.4: the last state stands for all the rest
+def summed_and_sampled(logits, f, distinct):
+    fz, _ = f(distinct)
+    weight = np.exp(dvae_np.log_prob(logits, distinct)[0])
+    return ((weight * fz)[..., None, None] * score(logits, distinct)).sum(0)
+
+
+# %% wrong 12.4: its chance is in the draw already
+def summed_and_sampled(logits, f, distinct):
+    fz, _ = f(distinct)
+    weight = np.exp(dvae_np.log_prob(logits, distinct)[0])
+    weight[-1] = weight[-1] / (1 - weight[:-1].sum(0))
+    return ((weight * fz)[..., None, None] * score(logits, distinct)).sum(0)
+
+
+# %% [markdown] exercise 12.5
+# ### 12.5 Derive: what the uniform costs
+#
+# One binary latent, with $F_1 - F_0 = 1$ nat. Write `gained(p)`: the variance of ARM minus that of DisARM, of the gradient in $\phi$, a number. The means are equal, so the second
+# moments suffice: with $m = \max(p, 1 - p)$ integrate $(e - \frac{1}{2})^2$ over the two ends where the codes differ, for DisARM $(m / 2)^2$. About 2 lines. At $p = 0.5$ you
+# should get $1/48 \approx 0.0208$.
+
+
+# %% solution 12.5
+def gained(p):
+    """Var[ARM] - Var[DisARM], in phi."""
+    ### BEGIN SOLUTION
+    m = max(p, 1 - p)
+    return 2 / 3 * (1 / 8 - (m - 1 / 2) ** 3) - 2 * (1 - m) * (m / 2) ** 2
+    ### END SOLUTION
+
+
+# %% check 12.5
+def difference_of_variances(p):
+    one, step = np.log([[[1 - p, p]]]), lookup_table(np.array([0.0, 1.0]))
+    arm, disarm = (mean_and_variance(TABLE[name].estimate, kind, 2, logits=one, f=step)[1]
+                   for name, kind in (("arm", "e"), ("disarm", "coupled")))  # fmt: skip
+    return (arm - disarm) / 2  # both entries have the variance that phi has
+
+
+at = (0.5, 0.3, 0.9)
+ends = np.array([1 - max(p, 1 - p) for p in at])  # the length of an end, where the codes differ
+check("12.5", lambda: np.array([gained(p) for p in at]), np.array([difference_of_variances(p) for p in at]),
+      instead={"half of it: there are two ends": np.array([difference_of_variances(p) / 2 for p in at]),
+               "the second moment of ARM: subtract DisARM's": np.array(
+                   [difference_of_variances(p) for p in at]) + 2 * ends * ((1 - ends) / 2) ** 2})  # fmt: skip
+
+
+# %% wrong 12.5: there are two ends
+def gained(p):
+    m = max(p, 1 - p)
+    return 1 / 3 * (1 / 8 - (m - 1 / 2) ** 3) - (1 - m) * (m / 2) ** 2
+
+
+# %% wrong 12.5: subtract DisARM's
+def gained(p):
+    m = max(p, 1 - p)
+    return 2 / 3 * (1 / 8 - (m - 1 / 2) ** 3)

@@ -1,0 +1,377 @@
+# %% [markdown]
+# # 13 The conditional discrete VAE
+#
+# **Question.** We do not want to model images, but the *rest* of an image, given a part of it. Where does the given part enter, and what do the
+# gradients look like when the prior depends on it?
+#
+# **After this lesson you can**
+# - write the conditional ELBO, and derive it from $\log p(x \mid c)$,
+# - say which of the four networks see the context, and send the KL's gradient to both of its sides,
+# - decode every pair of example and state without concatenating a single pair,
+# - complete digits, compare against the two baselines that matter, and name the trap that a conditional prior sets.
+#
+# *Needs:* lessons 03 and 04. *Takes:* 45 minutes to read and run, an hour for the exercises. Everything is in nats.
+
+# %% setup
+import numpy as np
+
+from dvae_np import (
+    TABLE,
+    categorical,
+    joint_states,
+    log_prob,
+    log_softmax,
+    negative_elbo,
+    parameters,
+    reconstruction,
+    softmax,
+)
+from dvae_np.check import complex_step
+from dvae_np.lesson import check, confirm, figure, show
+from dvae_np.networks import decoder, encoder, prior
+
+B, D, C, N, K = 3, 4, 5, 2, 3  # examples, pixels of the part to predict, of the part given, latents, categories
+rng = np.random.default_rng(0)
+x, c = (rng.random((B, D)) < 0.4).astype(float), rng.standard_normal((B, C))
+params = parameters(rng, D, N, K, (6,), np.float64, C=C, prior="conditional")
+params["phi"] = {name: array + 0.5 * rng.standard_normal(array.shape) for name, array in params["phi"].items()}
+logits, _ = encoder(params["psi"], x, c)  # (B, N, K)
+prior_logits, _ = prior(params["phi"], c)  # (B, N, K)
+states = joint_states(N, K)[:, None]  # (M, 1, N) = (9, 1, 2)
+fz = reconstruction(params["theta"], x, c)(states)[0]  # -log p(x|c,z), (M, B)
+log_prior = log_prob(prior_logits, states)[0]  # log p(z|c), (M, B)
+logq = log_prob(logits, states)[0]  # log q(z|x,c), (M, B)
+
+# %% [markdown]
+# ## 1 The model
+#
+# Call the given part $c$, the context, and the part to predict $x$ (many texts write $y$ for it and $x$ for the context; here $x$ is what is modelled, as
+# everywhere in the course). Three things are now conditional. The **prior** guesses the code from the context alone, by a network of its own:
+#
+# $$p_{\phi}(z \mid c) = \mathrm{softmax}\bigl(\ell_{\phi}(c)\bigr), \tag{13.1}$$
+#
+# the **decoder** $p_{\theta}(x \mid c, z)$ sees the context and the code, and the **encoder** $q_{\psi}(z \mid x, c)$ sees all there is. The model's probability
+# of $x$ is the sum over all codes:
+#
+# $$p(x \mid c) = \sum_z p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z) . \tag{13.3}$$
+#
+# The sum is why there is a latent at all. Without it every pixel is predicted on its own, given $c$, and the prediction of two possible completions is their blurred
+# average. With it the model may say: *either* this one, *or* that one.
+
+# %%
+show(prior)
+q_of_c, _ = softmax(prior_logits)
+confirm(
+    "13.1", np.exp(log_prior).reshape(K, K, B).sum(1), q_of_c[:, 0].T
+)  # summing out the second latent leaves the first
+confirm("13.3", np.log((np.exp(log_prior) * np.exp(-fz)).sum(0)).mean(), np.log(np.exp(log_prior - fz).sum(0)).mean())
+
+# %% [markdown]
+# That this is a probability of $x$ can be checked: over all $2^D$ binary images $x$ it must sum to one, for every context. The package's evaluation gives
+# the same number by another route, in blocks of states:
+
+# %%
+from dvae_np.train import evaluate
+
+every_x = ((np.arange(2**D)[:, None] >> np.arange(D)) & 1).astype(float)  # (16, D)
+of_first = evaluate(params, x[:1], c[:1]).log_likelihood
+total = sum(np.exp(evaluate(params, image[None], c[:1]).log_likelihood) for image in every_x)
+confirm("13.3", total, 1.0)
+confirm("13.3", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
+
+# %% [markdown]
+# ## 2 The bound
+#
+# Put any $q(z)$ into the sum, and use Jensen as in lesson 03, now with everything given $c$:
+#
+# $$\log p(x \mid c) = \log \sum_z q(z) \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} \ge \sum_z q(z) \log \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} .$$
+#
+# Split the logarithm, turn the sign, weigh the KL by $\beta$:
+#
+# $$\mathcal{L} = -\mathbb{E}_{q_{\psi}(z \mid x, c)}\bigl[\log p_{\theta}(x \mid c, z)\bigr] + \beta\, \mathrm{KL}\bigl(q_{\psi}(z \mid x, c) \,\Vert\, p_{\phi}(z \mid c)\bigr) . \tag{13.2}$$
+#
+# What is lost in the inequality is $\mathrm{KL}(q \,\Vert\, p(z \mid x, c))$, the posterior gap.
+
+# %%
+loss = negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, beta=0.7)
+by_sums = (np.exp(logq) * (fz + 0.7 * (logq - log_prior))).sum(0).mean()
+confirm("13.2", loss.value, by_sums)
+evidence = np.log(np.exp(log_prior - fz).sum(0))
+gap = (np.exp(logq) * (logq - (log_prior - fz - evidence))).sum(0)
+confirm("13.2", (np.exp(logq) * (fz + logq - log_prior)).sum(0), gap - evidence)
+
+# %% [markdown]
+# ## 3 Gradients to both sides of the KL
+#
+# Lesson 03 derived them for one latent: $\partial\,\mathrm{KL} / \partial \ell^q_k = q_k (\log (q_k / p_k) - \mathrm{KL})$ [Eq. 3.4] and
+# $\partial\,\mathrm{KL} / \partial \ell^p_k = p_k - q_k$ [Eq. 3.5]. Before, the prior was a constant, and the second was not needed. Now $\ell^p$ is the output of a network, and $p - q$ is
+# the cotangent that its backward pass gets. It is the gradient of a classifier that learns to predict $z$ from $c$, with $q$ as its soft label: *the prior is trained to
+# guess what the encoder will say, without seeing $x$*. And the encoder is pulled towards what can be guessed.
+#
+# The objective, with all of this in it:
+
+# %%
+show(negative_elbo)
+
+# %%
+flat = {f"{group}.{name}": array for group in params for name, array in params[group].items()}
+
+
+def total_loss(arrays):
+    """The loss as a function of all parameter arrays."""
+    tree = {group: {name: arrays[f"{group}.{name}"] for name in params[group]} for group in params}
+    return negative_elbo(tree, x, TABLE["exact"], lambda _: (), c=c, beta=0.7).value
+
+
+numeric = complex_step(total_loss, flat)
+for group in params:
+    names = [f"{group}.{name}" for name in params[group]]
+    found = np.concatenate([loss.gradients[group][name].ravel() for name in params[group]])
+    print(f"{group:6}", end="")
+    confirm("13.2", found, np.concatenate([numeric[name].ravel() for name in names]))
+
+# %% [markdown]
+# ## 4 Every pair, but no pair twice
+#
+# In lesson 04 a state was decoded once for all examples, since $p(x \mid z)$ did not depend on the example. Here it does: $B \cdot M$ different pairs $(c_b, z_m)$. The usual code
+# concatenates them, and multiplies $B M$ rows of length $C + N K$ by the first layer. But the first layer is linear: $[c, z]\, W = c\, W_c + z\, W_z$ [Eq. 4.7]. So the context is
+# multiplied $B$ times, the code $M$ times (a look-up), and only their *sum* is taken for every pair. The other ways of joining them are those of lesson 04: concatenation, and
+# FiLM, which lets the code scale the context's part.
+
+# %%
+show(decoder)
+
+# %% [markdown]
+# ## 5 Completing digits
+#
+# The upper half of an 8x8 digit is given, grey; its lower half, thresholded at 0.5, is to be predicted. A short training by exact marginalisation over one latent of 20 categories:
+
+# %%
+from dvae_np.train import Settings, fit, load
+
+data = load("digits", task="completion")
+settings = Settings(N=1, K=20, hidden=(64,), lr=3e-3, epochs=40, prior="conditional", prior_rate=0.2)
+run = fit(data, settings)
+test = evaluate(run.params, data.test.x, data.test.c)
+print(data)
+print(f"test log p(x|c) {test.log_likelihood:.2f} nats, KL {test.kl:.2f} ({test.method})")
+
+# %%
+from dvae_np.figures.models import completed, completions
+
+figure(completions, completed(run.params, data, np.random.default_rng(0), columns=10, draws=3), size=(7.4, 3.6))
+
+# %% [markdown]
+# The rows below the truth are *means* of $p(x \mid c, z)$ for codes drawn from $p(z \mid c)$. Where the upper half settles the digit, all draws agree. Where it
+# does not, the draws differ: that is what the latent is for.
+#
+# ## 6 The picture: two baselines, and a trap
+#
+# A conditional model must beat two others: the **deterministic** one, without a latent (here simply $K = 1$: one category is no choice), and the one with an **unconditional** prior $p(z)$, whose decoder
+# sees the context all the same. `python -m dvae_np complete` trains all three with three seeds each, on the digits and, with `--data mnist`, on MNIST.
+
+# %%
+import json
+
+from dvae_np.experiments.completion import completion_table
+from dvae_np.figures.lesson_13 import RECORDS
+
+figure("completion.png")
+for name in ("digits", "mnist"):
+    record = json.loads((RECORDS / f"completion-{name}.json").read_text())
+    print(f"{record['command']}\n{completion_table(record)}\n")
+
+# %% [markdown]
+# A latent helps greatly on both. The conditional prior helps on the digits. On MNIST, with the same recipe, it does *worse* than a prior that sees nothing, although it could imitate
+# that one exactly. How can that be? Look at the last columns. The decoder can give a code another meaning in every context, so an unconditional model uses all of its 20 codes *for each* context. The
+# conditional prior is trained to guess the code from the context, and the encoder is pulled towards what can be guessed: the codes get *shared out* among the contexts, each context is left with few of them, the KL
+# becomes small, and the ELBO is content, in a local optimum. It is a cousin of posterior collapse. What helps: a prior that learns more slowly than the rest (`prior_rate`; the digits above use 0.2), many more
+# codes than one context needs, free bits. What does not show it: the loss curve of one model alone. Always train the unconditional one beside it.
+#
+# ## 7 Break it
+#
+# The commonest mistake in conditional models: the prior's gradient is forgotten, as if $p(z \mid c)$ were a constant. Nothing crashes, the encoder learns, the prior stays what it was. The complex step
+# over *all* parameters finds it at once; one over the encoder's alone never does.
+
+# %%
+forgotten = {name: 0 * gradient for name, gradient in loss.gradients["phi"].items()}
+from dvae_np.check import compare
+
+for name in ("w0", "b1"):
+    print(compare(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"]))
+
+# %% [markdown]
+# ## Reading
+#
+# - K. Sohn, H. Lee, X. Yan, *Learning structured output representation using deep conditional generative models*, 2015: the conditional VAE.
+# - E. Jang, S. Gu, B. Poole, *Categorical reparameterization with Gumbel-Softmax*, 2017: completing digits with discrete latents.
+# - E. Perez et al., *FiLM: visual reasoning with a general conditioning layer*, 2018: scale and shift.
+#
+# Next: [14 Which estimator when](14_which_estimator_when.ipynb)
+
+# %% [markdown] exercise 13.1
+# ### 13.1 Implement: the KL's gradient on the prior's side
+#
+# Write `prior_side(q_logits, p_logits)`: both (B, N, K); return $\partial \sum_b \mathrm{KL}_b / \partial \ell^p$, (B, N, K), by [Eq. 3.5]. `softmax(a)[0]` is the softmax over the last axis. One line. The entries
+# of each latent must add up to 0.
+
+
+# %% solution 13.1
+def prior_side(q_logits, p_logits):
+    """d KL / d prior logits."""
+    ### BEGIN SOLUTION
+    return softmax(p_logits)[0] - softmax(q_logits)[0]
+    ### END SOLUTION
+
+
+# %% check 13.1
+expected = complex_step(lambda a: categorical.kl(logits, a["p"])[0].sum(), {"p": prior_logits})["p"]
+check("13.1", lambda: prior_side(logits, prior_logits), expected,
+      instead={"the gradient on the encoder's side": complex_step(lambda a: categorical.kl(a["q"], prior_logits)[0].sum(), {"q": logits})["q"],
+               "minus q alone: the prior's own normaliser depends on its logits too": -softmax(logits)[0]})  # fmt: skip
+
+
+# %% wrong 13.1: a flipped sign
+def prior_side(q_logits, p_logits):
+    return softmax(q_logits)[0] - softmax(p_logits)[0]
+
+
+# %% wrong 13.1: the prior's own normaliser
+def prior_side(q_logits, p_logits):
+    return -softmax(q_logits)[0]
+
+
+# %% wrong 13.1: the gradient on the encoder's side
+def prior_side(q_logits, p_logits):
+    return categorical.kl(q_logits, p_logits)[1](np.ones(len(q_logits)))[0]
+
+
+# %% [markdown] exercise 13.2
+# ### 13.2 Implement: the split first layer
+#
+# Write `first_layer(c, states, w_context, table, bias)`: contexts `c` (B, C), codes `states` (M, N), `w_context` (C, H), `table` (N, K, H), `bias` (H,); return the
+# pre-activations of all pairs, (M, B, H), without making a row for any pair before the sum. About 3 lines; NumPy's broadcasting does the sum.
+
+# %% given 13.2
+H = 7
+w_context, table, bias = rng.standard_normal((C, H)), rng.standard_normal((N, K, H)), rng.standard_normal(H)
+pairs = np.stack(
+    [[c[b] @ w_context + sum(table[n, state[n]] for n in range(N)) + bias for b in range(B)] for state in states[:, 0]]
+)
+
+
+# %% solution 13.2
+def first_layer(c, states, w_context, table, bias):
+    """c w + the codes' rows + bias, for every pair: (M, B, H)."""
+    ### BEGIN SOLUTION
+    code = sum(table[n][states[:, n]] for n in range(len(table)))  # (M, H)
+    return code[:, None] + (c @ w_context + bias)[None]
+    ### END SOLUTION
+
+
+# %% check 13.2
+check("13.2", lambda: first_layer(c, states[:, 0], w_context, table, bias), pairs,
+      instead={"the pairs with the axes of states and examples exchanged": pairs.transpose(1, 0, 2),
+               "the sum with only the first latent's rows": np.stack([[c[b] @ w_context + table[0, s[0]] + bias for b in range(B)] for s in states[:, 0]])})  # fmt: skip
+
+
+# %% wrong 13.2: with the axes of states and examples exchanged
+def first_layer(c, states, w_context, table, bias):
+    code = sum(table[n][states[:, n]] for n in range(len(table)))
+    return (c @ w_context + bias)[:, None] + code[None]
+
+
+# %% wrong 13.2: only the first latent's rows
+def first_layer(c, states, w_context, table, bias):
+    return table[0][states[:, 0]][:, None] + (c @ w_context + bias)[None]
+
+
+# %% [markdown] exercise 13.3
+# ### 13.3 Derive: the posterior over codes
+#
+# From `fz` ($-\log p(x \mid c, z)$) and `log_prior` ($\log p(z \mid c)$), both (M, B), compute the *true* posterior $p(z \mid x, c)$ of all M states for each example: (M, B). About 2 lines;
+# each column must sum to 1.
+
+
+# %% solution 13.3
+def posterior(fz, log_prior):
+    """p(z|x,c), (M, B)."""
+    ### BEGIN SOLUTION
+    return np.exp(log_softmax((log_prior - fz).T)[0].T)
+    ### END SOLUTION
+
+
+# %% check 13.3
+joint_probability = np.exp(log_prior - fz)
+check("13.3", lambda: posterior(fz, log_prior), joint_probability / joint_probability.sum(0),
+      instead={"the posterior under a uniform prior: p(z|c) is missing": np.exp(-fz) / np.exp(-fz).sum(0),
+               "the joint probability: divide by p(x|c)": joint_probability,
+               "a softmax over the examples: normalise over the states": joint_probability / joint_probability.sum(1, keepdims=True)})  # fmt: skip
+
+
+# %% wrong 13.3: p(z|c) is missing
+def posterior(fz, log_prior):
+    return np.exp(log_softmax(-fz.T)[0].T)
+
+
+# %% wrong 13.3: divide by p(x|c)
+def posterior(fz, log_prior):
+    return np.exp(log_prior - fz)
+
+
+# %% wrong 13.3: normalise over the states
+def posterior(fz, log_prior):
+    return np.exp(log_softmax(log_prior - fz)[0])
+
+
+# %% [markdown] exercise 13.4
+# ### 13.4 Find the bug: an importance weight
+#
+# This estimates $p(x \mid c)$ of one example from codes drawn from $q$, by the mean of importance weights. One term is wrong. `z` is (S,) numbers of states; `fz`, `log_prior`, `logq` are (M, B) as above; return the mean of the
+# $S$ weights of example `b`: a number. Correct one line. Averaged over all codes the result must be $p(x \mid c)$ exactly.
+#
+# ```python
+# log_weight = log_prior[z, b] - fz[z, b]
+# return np.exp(log_weight).mean()
+# ```
+
+
+# %% solution 13.4
+def estimate_of_evidence(z, b):
+    """The mean of p(z|c) p(x|c,z) / q(z) over the codes z."""
+    ### BEGIN SOLUTION
+    log_weight = log_prior[z, b] - fz[z, b] - logq[z, b]
+    ### END SOLUTION
+    return np.exp(log_weight).mean()
+
+
+# %% check 13.4
+def expected_estimate():
+    """Its exact mean at S = 1, for every example."""
+    if estimate_of_evidence(np.array([0]), 0) is None:
+        return None
+    return np.array(
+        [sum(np.exp(logq[m, b]) * estimate_of_evidence(np.array([m]), b) for m in range(len(fz))) for b in range(B)]
+    )
+
+
+weights_q = np.exp(logq)
+check("13.4", expected_estimate, np.exp(log_prior - fz).sum(0),
+      instead={"the expectation of p(x|c,z) under q: the weight p(z|c) / q(z) is missing": (weights_q * np.exp(-fz)).sum(0),
+               "the expectation of the joint under q: divide by q": (weights_q * np.exp(log_prior - fz)).sum(0),
+               "the evidence of a flat prior: p(z|c) is missing": np.exp(-fz).sum(0)})  # fmt: skip
+
+
+# %% wrong 13.4: the weight p(z|c) / q(z) is missing
+def estimate_of_evidence(z, b):
+    return np.exp(-fz[z, b]).mean()
+
+
+# %% wrong 13.4: divide by q
+def estimate_of_evidence(z, b):
+    return np.exp(log_prior[z, b] - fz[z, b]).mean()
+
+
+# %% wrong 13.4: p(z|c) is missing
+def estimate_of_evidence(z, b):
+    return np.exp(-fz[z, b] - logq[z, b]).mean()

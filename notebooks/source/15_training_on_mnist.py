@@ -1,0 +1,238 @@
+# %% [markdown]
+# # 15 Training on MNIST, and arrays on a GPU
+#
+# **Question.** The gradients are right. What else does it take to train a model, to know what it is worth, and to lose nothing on the way?
+#
+# **After this lesson you can**
+# - write Adam in six lines, and say why it runs over one flat vector,
+# - train, stop and resume a run so that not one bit differs,
+# - report an ELBO, a log-likelihood and a bound without mixing them up, with their binarisation,
+# - say how much a latent tells about the data, and when it has collapsed,
+# - run the same code on a GPU.
+#
+# *Needs:* lessons 03 and 04. *Takes:* 40 minutes. Everything is in nats.
+
+# %% setup
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import dvae_np
+from dvae_np import ops, vae
+from dvae_np.lesson import confirm, figure, show
+from dvae_np.networks import encoder
+from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, Training, evaluate, fit, load, usage
+
+RECORDS = Path(dvae_np.__file__).resolve().parents[1] / "figures" / "data"
+
+# %% [markdown]
+# ## 1 One step of training
+#
+# A training step draws the estimator's noise, takes all gradients, and lets each optimiser step. It fits on a screen, with the objective:
+
+# %%
+show(vae.training_step)
+
+# %% [markdown]
+# ## 2 Adam
+#
+# Adam keeps a moving average $m$ of the gradient and one, $v$, of its square, entry by entry. Both start at 0, and so are too small at first: after $t$ steps of a
+# constant gradient $g$ the first is
+#
+# $$m_t = (1 - \beta_1) \sum_{i=1}^{t} \beta_1^{t - i} g = (1 - \beta_1^t)\, g .$$
+#
+# Dividing by $1 - \beta_1^t$ repairs it, and the same for $v$:
+#
+# $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \qquad w \leftarrow w - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} . \tag{15.1}$$
+#
+# Textbook Adam reads and writes four arrays for each of a model's parameter arrays, and can cost as much as the matrix products. Here all parameters are views
+# into *one* flat vector, worked through in blocks that stay in the cache, with both corrections folded into two numbers.
+
+# %%
+show(Adam.step)
+
+# %%
+rng = np.random.default_rng(0)
+start, params = rng.standard_normal(5), {"psi": {"w": np.zeros(5)}}
+params["psi"]["w"][:] = start
+adam = Adam(params, lr=0.1, beta1=0.8, beta2=0.95, eps=1e-3)
+w, m, v = start, 0, 0
+for t in range(1, 5):
+    g = rng.standard_normal(5)
+    adam.step({"psi": {"w": g}})
+    m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g**2  # the formula, as it stands
+    w = w - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
+confirm("15.1", params["psi"]["w"], w)
+
+# %% [markdown]
+# In the first steps $v$ is an average of very few squares, and so is a poor guess: its inverse root can be far too large. **RAdam** (Liu et al. 2020) asks
+# how many squares it is worth. A moving average of weights $\beta_2^{t-i}$ is about as good as a plain average of the last $\rho_t$ squares, with the same
+# mean age: for $t \to \infty$ this is $\rho_{\infty} = 2 / (1 - \beta_2) - 1$, and after $t$ steps $\rho_t = \rho_{\infty} - 2 t \beta_2^t / (1 - \beta_2^t)$. The variance of
+# $1 / \sqrt{v}$ for Gaussian gradients, relative to its limit, then gives the factor on the step size
+#
+# $$r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\, \rho_{\infty}}{(\rho_{\infty} - 4)(\rho_{\infty} - 2)\, \rho_t}} \quad \text{for } \rho_t > 5, \tag{15.3}$$
+#
+# and before that the step is along $m$ alone. The mean age of the weights, which defines $\rho_t$, can be summed directly:
+
+# %%
+show(RAdam)
+beta2, t = 0.9, 12
+weights = beta2 ** (t - np.arange(1, t + 1))  # of the squares of steps 1..t
+age = ((t - np.arange(1, t + 1)) * weights).sum() / weights.sum()  # a plain average of n has the mean age (n - 1) / 2
+most, length = 2 / (1 - beta2) - 1, 2 * age + 1
+rectified = np.sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length))
+optimiser = RAdam({"psi": {"w": np.zeros(1)}}, lr=1.0, beta2=beta2)
+optimiser.steps = t
+plain = np.sqrt(1 - beta2**t) / (1 - 0.9**t)  # Adam's step size at lr = 1
+confirm("15.3", optimiser.rates()[0] / plain, rectified)
+
+# %% [markdown]
+# ## 3 A run
+#
+# `Settings` is everything that decides a run. The same settings on the same data give the same numbers, bit for bit on one machine. Here on the 8x8 digits that come
+# with the package, thresholded at 0.5, a short run; for MNIST the command line does the same:
+#
+# ```sh
+# python -m dvae_np train --data mnist --N 1 --K 512 --hidden 512,256 --epochs 30
+# ```
+
+# %%
+data = load("digits")
+print(data)
+settings = Settings(N=2, K=8, epochs=30)
+run = fit(data, settings)
+print(
+    f"validation negative ELBO: {run.history['validation'][0]:.2f} nats after one epoch, {run.history['validation'][-1]:.2f} after {settings.epochs}"
+)
+
+# %% [markdown]
+# ## 4 What is it worth?
+#
+# Three quantities, and they are not the same:
+#
+# - the **negative ELBO**, which training minimises (with beta = 1, at *discrete* codes);
+# - the **log-likelihood** $\log p(x)$, which is larger than the ELBO by the posterior gap [Eq. 3.1], and is exact here, as all joint states can be visited;
+# - a **multi-sample bound** between the two [Eq. 9.1], where there are too many states.
+#
+# And all of them depend on how grey pixels became targets: thresholding, drawing once, drawing anew for each batch. A number without its binarisation means little.
+
+# %%
+exactly = evaluate(run.params, data.test.x)
+sampled = evaluate(run.params, data.test.x, S=50, sample=True)
+print(
+    f"negative ELBO {exactly.negative_elbo:.3f}, log p(x) {exactly.log_likelihood:.3f}, gap {exactly.posterior_gap:.3f}  ({exactly.method}; {data.binarisation})"
+)
+print(
+    f"negative ELBO {sampled.negative_elbo:.3f}, bound    {sampled.bound:.3f}  ({sampled.method}; {data.binarisation})"
+)
+
+# %% [markdown]
+# ## 5 What do the codes say?
+#
+# Average the posterior over the images: $\bar q_n(k) = \frac{1}{B} \sum_b q_n(k \mid x_b)$ is the share of the images that use category $k$ of latent $n$. How much
+# does $z_n$ tell about which image it was? The mutual information, with the $B$ images as equally likely $x$, is
+#
+# $$I(x; z_n) = \frac{1}{B} \sum_b \sum_k q_n(k \mid x_b) \log \frac{q_n(k \mid x_b)}{\bar q_n(k)} = H(\bar q_n) - \frac{1}{B} \sum_b H\bigl(q_n(\cdot \mid x_b)\bigr), \tag{15.2}$$
+#
+# since $\frac{1}{B} \sum_b q_n(k \mid x_b) \log \bar q_n(k) = \bar q_n(k) \log \bar q_n(k)$. A latent whose information is next to zero has *collapsed*: it costs nothing and says nothing.
+# The perplexity $e^{H(\bar q_n)}$ is the number of categories that, equally used, would have the same entropy.
+
+# %%
+show(usage)
+measured = usage(run.params, data.test.x)
+q = ops.softmax(encoder(run.params["psi"], data.test.x)[0].astype(float))[0]  # (B, N, K)
+confirm("15.2", measured.information, (q * np.log(q / q.mean(0))).sum(-1).mean(0))
+for n in range(2):
+    print(
+        f"z{n + 1}: {measured.used[n]} of 8 categories used, perplexity {measured.perplexity[n]:.2f}, {measured.information[n]:.2f} nats about x"
+    )
+print("warnings:", measured.warnings)
+
+# %% [markdown]
+# ## 6 Losing nothing
+#
+# A checkpoint must hold more than the parameters: Adam's averages and its step count, the estimator's own tunables, the generator's state, the order of the images in this epoch and the
+# place in it, the sums for the history. Then a run that was stopped anywhere goes on as if it had not been. Here stopped after step 100, in the middle of an epoch:
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    keeper, asked = Checkpoints(folder), iter(range(1, 1000))
+    try:
+        fit(data, settings, checkpoints=keeper, stop=lambda: next(asked) == 100)
+    except Interrupted as stopped:
+        print(stopped)
+    path, facts, arrays, _ = keeper.newest()
+    print(
+        path.name,
+        f"{path.stat().st_size / 1e6:.1f} MB, {len(arrays)} arrays, generator {facts['generator']['bit_generator']}",
+    )
+    resumed = fit(data, settings, start=(facts, arrays))
+same = all(np.array_equal(resumed.params[g][n], run.params[g][n]) for g in run.params for n in run.params[g])
+print("equal to the uninterrupted run, bit for bit:", same)
+
+# %% [markdown]
+# The file is a header, raw arrays and a SHA-256: no pickle, which would run code from the file, and no compression, which could expand without limit. It is written beside the old one and renamed
+# only when it is whole, so that a crash, a full disk or a `kill -9` leaves the last good one.
+#
+# ## 7 The picture
+#
+# Left: the tour's four runs on the digits (median and range of three seeds). Right: one latent of 512 categories on MNIST, trained by exact marginalisation: each mini-batch visits all 512 states.
+
+# %%
+figure("learning.png")
+record = json.loads((RECORDS / "mnist512.json").read_text())
+test = record["test"]
+print(record["command"])
+print(
+    f"test log p(x) {test['log_likelihood']:.2f} nats, {test['method']}, {record['seconds']:.0f} s on {record['machine']}"
+)
+
+# %% [markdown]
+# ## 8 The same code on a GPU
+#
+# Nothing in the package names the library that owns an array. `np.exp(a)` runs where `a` lives, since CuPy's arrays answer NumPy's functions, and new arrays are made `like=` an old one. So CuPy is a swap-in:
+# move the parameters and the data, take the generator from CuPy, and run the same functions. On a machine without a GPU the cell below runs on NumPy.
+
+# %%
+import importlib.util
+
+xp, rng = np, np.random.default_rng(0)
+if importlib.util.find_spec("cupy"):
+    import cupy
+
+    if cupy.is_available():  # importing cupy succeeds without a GPU; the first array would fail
+        xp, rng = cupy, cupy.random.default_rng(0)
+
+training = Training(data, settings)
+params = {
+    group: {name: xp.asarray(array) for name, array in arrays.items()} for group, arrays in training.params.items()
+}
+x = xp.asarray(data.train.x)
+optimisers, row = [Adam(params)], dvae_np.TABLE["reinforce_loo"]
+losses = [
+    float(vae.training_step(params, x[i : i + 100], row, rng, optimisers, S=4).value) for i in range(0, 1200, 100)
+]
+print(f"{xp.__name__}: loss of the first and the twelfth mini-batch {losses[0]:.1f} and {losses[-1]:.1f} nats")
+
+# %% [markdown]
+# ## 9 Break it
+#
+# A run whose step size is absurd. It must not end in a file full of NaN: it stops at the step, names the array, and says which checkpoint is still good.
+
+# %%
+try:
+    fit(data, Settings(N=2, K=8, epochs=5, lr=1e30, optimiser="sgd"))
+except dvae_np.InputError as error:
+    print(error)
+
+# %% [markdown]
+# ## Reading
+#
+# - D. P. Kingma, J. Ba, *Adam: a method for stochastic optimization*, 2015.
+# - S. R. Bowman et al., *Generating sentences from a continuous space*, 2016: posterior collapse, and warming up the KL.
+# - Y. Burda, R. Grosse, R. Salakhutdinov, *Importance weighted autoencoders*, 2016: bounds for evaluation.
+# - H. Larochelle, I. Murray, *The neural autoregressive distribution estimator*, 2011: binarised MNIST, and why its kind must be stated.
+#
+# This was the last lesson. Back to [the start](00_start_here.ipynb).

@@ -1,0 +1,212 @@
+"""The course: lessons run, equations are derived and confirmed, exercises accept right answers and no wrong ones."""
+
+import ast
+import importlib.util
+import re
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import dvae_np
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
+
+SOURCES = {path.stem: path for path in sorted((NOTEBOOKS / "source").glob("*.py"))}
+CELLS = {stem: build.parse(path) for stem, path in SOURCES.items()}
+EXPECTED = {(stem, folder): book for stem, path in SOURCES.items() for folder, book in build.notebooks(path).items()}
+SHEET = (NOTEBOOKS / "README.md").read_text()
+EXERCISES = [(stem, cell.name) for stem, cells in CELLS.items() for cell in cells if cell.kind == "exercise"]
+WRONG = [(stem, cell.name, cell.hint) for stem, cells in CELLS.items() for cell in cells if cell.kind == "wrong"]
+MACROS = set(
+    """alpha beta gamma delta epsilon varepsilon zeta eta theta lambda mu nu xi pi rho sigma tau phi psi omega Gamma Delta
+    Theta Lambda Sigma Phi Psi Omega ell partial nabla infty sum prod int log ln exp max min arg sin cos tanh lim det dim Pr
+    frac dfrac tfrac sqrt binom mathbb mathrm mathcal mathbf mathsf boldsymbol text hat tilde bar vec dot overline mathring
+    underbrace overbrace substack stackrel limits nolimits left right big Big bigl bigr Bigl Bigr biggl biggr lVert rVert
+    lvert rvert Vert vert mid parallel cdot cdots ldots dots times odot otimes oplus circ top perp ast star dagger prime to
+    mapsto rightarrow leftarrow Rightarrow Leftrightarrow downarrow uparrow iff implies not neg land lor le ge leq geq ne
+    neq approx sim simeq equiv propto ll gg in notin subset subseteq setminus cup cap emptyset forall exists pm mp bmod quad
+    qquad begin end tag langle rangle lbrace rbrace lfloor rfloor lceil rceil""".split()
+)
+
+
+def names(stem, kind):
+    return [cell.name for cell in CELLS[stem] if cell.kind == kind]
+
+
+def code_of(stem, folder=""):
+    book = nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4)
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+def test_the_lessons_are_all_there():
+    assert [stem[:2] for stem in SOURCES] == [f"{i:02}" for i in range(16)]
+
+
+@pytest.mark.parametrize(("stem", "folder"), EXPECTED)
+def test_notebooks_are_in_step_with_their_source(stem, folder):
+    """Cell by cell; a lesson and its solutions keep outputs, its exercises have none. To mend: python notebooks/build.py."""
+    found, expected = nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4), EXPECTED[stem, folder]
+    assert [(c.cell_type, c.source, c.id) for c in found.cells] == [
+        (c.cell_type, c.source, c.id) for c in expected.cells
+    ]
+    assert [c.metadata for c in found.cells] == [c.metadata for c in expected.cells]
+    outputs = [output for cell in found.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert bool(outputs) == (folder != "exercises")
+    assert not any(output.output_type in ("error",) or output.get("name") == "stderr" for output in outputs)
+    nbformat.validate(found)
+
+
+@pytest.mark.parametrize("stem", SOURCES)
+def test_a_lesson_is_short_enough_to_be_read(stem):
+    book, path = EXPECTED[stem, ""], NOTEBOOKS / f"{stem}.ipynb"
+    assert path.stat().st_size < 300_000 and len(book.cells) <= 50
+    first = book.cells[0].source
+    assert first.startswith(f"# {stem[:2]} ") and "**After this lesson you can**" in first and "*Takes:*" in first
+
+
+@pytest.mark.parametrize("stem", [stem for stem in SOURCES if 1 <= int(stem[:2]) <= 13])
+def test_a_lesson_has_four_exercises_with_answers_and_wrong_answers(stem):
+    exercises = names(stem, "exercise")
+    assert exercises == [f"{stem[:2]}.{i + 1}" for i in range(len(exercises))] and len(exercises) >= 4
+    assert sorted(set(names(stem, "solution"))) == sorted(set(names(stem, "check"))) == sorted(exercises)
+    texts = {cell.name: cell.text for cell in CELLS[stem] if cell.kind == "exercise"}
+    kinds = {name: re.match(r"### [\d.]+ (Derive|Implement|Find the bug)", text)[1] for name, text in texts.items()}
+    assert {"Implement", "Find the bug"} <= set(kinds.values())
+    for name, kind in kinds.items():
+        assert kind == "Derive" or name in names(stem, "wrong"), f"{name} lists no wrong answer"
+    for cell in CELLS[stem]:
+        if cell.kind == "solution":
+            assert cell.text.count("### BEGIN SOLUTION") == cell.text.count("### END SOLUTION") >= 1
+
+
+def answered(stem, name, replacement):
+    """Run setup, what the exercise is given, an answer and the check; what the check raised, or None."""
+    space = {}
+    for cell in CELLS[stem]:
+        if cell.markdown:
+            continue
+        if cell.kind == "setup" or (cell.kind == "given" and cell.name <= name):
+            exec(compile(cell.text, f"{stem} {cell.kind}", "exec"), space)
+        elif cell.kind == "solution" and cell.name <= name:
+            text = cell.text if cell.name < name or replacement is None else replacement
+            exec(compile(text, f"{stem} answer", "exec"), space)
+        elif cell.kind == "check" and cell.name == name:
+            try:
+                exec(compile(cell.text, f"{stem} check", "exec"), space)
+            except AssertionError as error:
+                return str(error)
+    return None
+
+
+@pytest.mark.parametrize(("stem", "name", "hint"), WRONG)
+def test_a_wrong_answer_is_rejected_with_its_own_hint(stem, name, hint):
+    """Each wrong answer of this exercise with these words."""
+    for cell in CELLS[stem]:
+        if (cell.kind, cell.name, cell.hint) == ("wrong", name, hint):
+            found = answered(stem, name, cell.text)
+            assert found is not None, "it was accepted"
+            assert hint and hint in found
+
+
+@pytest.mark.parametrize(("stem", "name"), EXERCISES)
+def test_answers_are_accepted_and_missing_ones_are_said_to_be_missing(stem, name, capsys):
+    assert answered(stem, name, None) is None
+    solution = next(cell.text for cell in CELLS[stem] if cell.kind == "solution" and cell.name == name)
+    capsys.readouterr()
+    assert answered(stem, name, build.stripped(solution)) is None
+    assert f"{name}: not attempted yet" in capsys.readouterr().out
+
+
+def test_under_nbgrader_a_missing_answer_is_an_error(monkeypatch):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    stem = next(stem for stem in SOURCES if stem.startswith("06"))
+    solution = next(cell.text for cell in CELLS[stem] if cell.kind == "solution" and cell.name == "06.2")
+    assert answered(stem, "06.2", build.stripped(solution)) == "06.2: not attempted"
+
+
+@pytest.mark.parametrize("stem", SOURCES)
+def test_no_lesson_redefines_the_library(stem):
+    for cell in CELLS[stem]:
+        if not cell.markdown:
+            for node in ast.walk(ast.parse(cell.text)):
+                if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    assert node.name not in dvae_np.__all__, f"{stem} redefines {node.name}"
+
+
+def test_every_equation_is_derived_in_its_lesson_confirmed_by_numbers_and_in_the_code():
+    """The whole table: number, lesson, function, check. (test_readme.py: the function's docstring carries the tag.)"""
+    listed = re.findall(r"^\| (\d+)\.(\d+) \|", SHEET, re.M)
+    assert len(listed) >= 80
+    gaps = []
+    for lesson, number in listed:
+        stem = next((stem for stem in SOURCES if int(stem[:2]) == int(lesson)), None)
+        text = "\n".join(cell.text for cell in CELLS.get(stem, ()) if cell.markdown and cell.kind == "lesson")
+        code = "\n".join(
+            cell.text for cell in CELLS.get(stem, ()) if not cell.markdown and cell.kind in ("lesson", "setup")
+        )
+        if rf"\tag{{{lesson}.{number}}}" not in text:
+            gaps.append(f"{lesson}.{number} is not derived in its lesson")
+        if f'confirm("{lesson}.{number}"' not in code:
+            gaps.append(f"{lesson}.{number} is not confirmed in its lesson")
+    tagged = {
+        (stem, tag) for stem in SOURCES for cell in CELLS[stem] for tag in re.findall(r"\\tag\{([\d.]+)\}", cell.text)
+    }
+    gaps += [f"{tag} in {stem} is not on the sheet" for stem, tag in tagged if tuple(tag.split(".")) not in listed]
+    assert not gaps, "\n".join(gaps)
+
+
+def math_of(text):
+    """The formulas in Markdown: display ones first, then those between single dollars; and what is left over."""
+    text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)
+    display = re.findall(r"\$\$(.+?)\$\$", text, re.S)
+    text = re.sub(r"\$\$.+?\$\$", "", text, flags=re.S)
+    inline = re.findall(r"(?<!\\)\$([^$]+?)(?<!\\)\$", text)
+    return display, inline, re.sub(r"(?<!\\)\$[^$]+?(?<!\\)\$", "", text)
+
+
+@pytest.mark.parametrize("stem", [*SOURCES, "sheet"])
+def test_formulas_are_ones_that_github_and_mathjax_take(stem):
+    """Known macros, balanced braces, fences and dollars, no inline formula that Markdown would break."""
+    texts = [SHEET] if stem == "sheet" else [cell.text for cell in CELLS[stem] if cell.markdown]
+    for text in texts:
+        display, inline, rest = math_of(text)
+        assert "$" not in rest.replace(r"\$", ""), f"an unbalanced dollar: {rest[-200:]}"
+        for formula in display + inline:
+            unknown = set(re.findall(r"\\([a-zA-Z]+)", formula)) - MACROS
+            assert not unknown, f"{unknown} in {formula}"
+            bare = re.sub(r"\\[{}]", "", formula)
+            depth = 0
+            for sign in bare:
+                depth += (sign == "{") - (sign == "}")
+                assert depth >= 0, formula
+            assert depth == 0, f"unbalanced braces: {formula}"
+            assert len(re.findall(r"\\left(?![a-z])", formula)) == len(re.findall(r"\\right(?![a-z])", formula)), (
+                formula
+            )
+            assert formula.count(r"\begin") == formula.count(r"\end"), formula
+        for formula in inline:
+            assert formula == formula.strip() and "\n\n" not in formula, f"Markdown breaks ${formula}$"
+
+
+def test_links_and_figures_of_the_notebooks_exist():
+    for path in [*NOTEBOOKS.glob("*.md"), *(NOTEBOOKS / f"{stem}.ipynb" for stem in SOURCES)]:
+        text = path.read_text() if path.suffix == ".md" else "\n".join(c.source for c in nbformat.read(path, 4).cells)
+        for target in re.findall(r"\]\(([^)#\s]+)\)", text):
+            assert target.startswith("https://") or (NOTEBOOKS / target).exists(), f"{path.name}: {target}"
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize(("stem", "folder"), EXPECTED)
+def test_notebooks_run_in_a_fresh_kernel(stem, folder):
+    """Top to bottom, no network, warnings as errors, in less than a minute; unsolved exercises too."""
+    started = time.perf_counter()
+    book = build.executed(build.notebooks(SOURCES[stem])[folder], NOTEBOOKS / folder)
+    assert time.perf_counter() - started < 60
+    printed = "".join(o.get("text", "") for c in book.cells if c.cell_type == "code" for o in c.outputs)
+    missing = {name for name in names(stem, "exercise") if f"{name}: not attempted yet" in printed}
+    assert missing == (set(names(stem, "exercise")) if folder == "exercises" else set())

@@ -1,0 +1,68 @@
+"""The published table: the set-up is the paper's, a run is recorded, repeatable, and goes on where it stopped."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dvae_np import cli
+from dvae_np.experiments import reproduce
+from dvae_np.networks import latents
+from dvae_np.train import Training, load
+from dvae_np.train.data import Split
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Digits in place of MNIST."""
+    data = load("digits", "grey")
+    monkeypatch.setattr(reproduce, "grey_mnist", lambda folder: data)
+    return data
+
+
+@pytest.mark.parametrize("size", reproduce.SIZES)
+def test_the_set_up_is_the_papers(size):
+    """Layers 784-512-256-(N K) and back; every weight uniform in +-1/sqrt(fan in), the embedding's too."""
+    settings = reproduce.settings_of(size, "reinmax", 0)
+    K, N = map(int, size.split("x"))
+    assert (settings.N, settings.K, settings.batch, settings.epochs, settings.S) == (N, K, 100, 160, 1)
+    x = np.zeros((2, 784), np.float32)
+    data = replace(load("digits"), train=Split(x, np.zeros(2)))
+    params = Training(data, settings).params
+    assert latents(params) == (N, K)
+    shapes = {"psi": [(784, 512), (512, 256), (256, N, K)], "theta": [(256, 512), (512, 784)]}
+    for group, expected in shapes.items():
+        assert [params[group][f"w{i}"].shape for i in range(len(expected))] == expected
+        for i, (fan_in, *_) in enumerate(expected):
+            assert 0.95 * fan_in**-0.5 < abs(params[group][f"w{i}"]).max() <= fan_in**-0.5
+    assert params["theta"]["table"].shape == (N, K, 256)
+    assert 0.95 * (N * K) ** -0.5 < abs(params["theta"]["table"]).max() <= 1.001 * (N * K) ** -0.5
+
+
+def test_a_run_is_recorded_and_repeatable(tiny, tmp_path, capsys):
+    records = []
+    for out in ("one", "two"):
+        command = [
+            "reproduce",
+            "reinmax",
+            "--estimator",
+            "straight_through_gumbel",
+            "--epochs",
+            "2",
+            "--out",
+            str(tmp_path / out),
+        ]
+        assert cli.main(command) == 0
+        path = tmp_path / out / "reinmax-8x4-straight_through_gumbel-s0.json"
+        records.append(json.loads(path.read_text()))
+    assert "training loss of the last epoch" in capsys.readouterr().out
+    for record in records:
+        assert record["command"].endswith("--size 8x4 --estimator straight_through_gumbel --seed 0")
+        assert record["settings"]["hyper"] == {"tau": 0.5} and record["settings"]["lr"] == 3e-4
+        del record["seconds"]
+    assert records[0] == records[1]
+    assert cli.main([*command[:-3], "3", *command[-2:]]) == 0  # one epoch more, from its checkpoint
+    more = json.loads(path.read_text())["history"]
+    assert more["loss"][:2] == records[1]["history"]["loss"] and len(more["loss"]) == 3
+    assert "going on from" in capsys.readouterr().out
