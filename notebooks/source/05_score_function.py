@@ -433,6 +433,10 @@ def my_moments(estimator, p):
 # This test lets every estimator pass, right or wrong: on 2,500 draws that are 10 % too long (their deviation is about 0.8) it reports a $z$ of 0.13. Correct it. `draws` (R,) are
 # an estimator's values along the gradient, whose exact value is `exact_value`; return the statistic $z$ that [Eq. 5.4] compares with $c$: a number with
 # the sign of the bias. One line changes. On the draws given here you should get about 6.44.
+#
+# ```python
+# standard_error = draws.std(ddof=1)
+# ```
 
 # %% given 05.4
 too_long = 1.1 + 0.8 * np.random.default_rng(4).standard_normal(2_500)

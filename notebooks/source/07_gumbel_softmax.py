@@ -414,6 +414,11 @@ def log_density(a, l, tau):
 #
 # A training script reports its KL to the uniform prior, at relaxed samples. At $\tau = 2$ it is $-0.0067$ nats on average: that cannot be. Correct it into an unbiased estimate of the
 # relaxed KL: `logits` (B, N, K), `u` (S, B, N, K); return (S, B). You have `concrete_log_prob(logits, xi, tau)[0]`, which is (S, B). Two lines change. The mean should be about 0.1123.
+#
+# ```python
+# logq, _ = log_softmax(logits)
+# return (np.exp(xi) * (logq + np.log(logits.shape[-1]))).sum((-1, -2))
+# ```
 
 
 # %% solution 07.4

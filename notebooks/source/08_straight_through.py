@@ -117,7 +117,7 @@ report("decoupled_straight_through", 3, tau_forward=1.0, tau_backward=1.0)
 # Straight-through Gumbel-Softmax [Eq. 7.3] has noise that it does not need: $f'$ depends on the code alone, but the Jacobian on the whole of the noise. Average
 # the Jacobian over all noise that leads to the same code:
 #
-# $$\mathbb{E}\Bigl[\frac{1}{\tau} J(y) \Bigm\vert z\Bigr] f'(z) . \tag{8.3}$$
+# $$\mathbb{E}\Bigl[\frac{1}{\tau} J(y) \,\Big\vert\, z\Bigr] f'(z) . \tag{8.3}$$
 #
 # A mean of conditional means is the mean, so the bias is unchanged. The variance splits into that between codes, and the mean of that within a code; only the second falls, with $M$ draws
 # of the noise given $z$ (lesson 10 derives how) to an $M$-th:
@@ -204,7 +204,7 @@ for degree in (1, 2, 3, 4, 5):
 #
 # Left: exact relative bias against the degree of $f$, on our problem. Straight-through is zero at degree one, ReinMax up to two, the others nowhere. Look at degree 3:
 # ReinMax 40.5 %, straight-through 38.9 %. *Second order* says where an error begins, not how large it is beyond. Gapped straight-through, which is exact nowhere, has 1.7 % there, by luck:
-# its bias changes sign. Right: 200 random problems of degree 3. Each dot is one of them; below the diagonal ReinMax is closer.
+# its bias changes sign. Right: 200 random problems of degree 3. Each dot is one of them; below the diagonal, in 54 % of them, ReinMax is closer.
 
 # %%
 figure("polynomial_degree.png")
@@ -364,6 +364,10 @@ def trapezoid(q, z, g):
 #
 # This ReinMax is for one latent: `l` (K,), one-hot `z` (K,) and slope `g` (K,). It trains. But for an affine $f$ it is not exact: its mean is half the gradient. Correct it so that it agrees with [Eq. 8.5]
 # at $\tau = 1$; return (K,). One factor changes.
+#
+# ```python
+# return (2 * jacobian((q + z) / 2) - jacobian(q)) @ g
+# ```
 
 
 # %% solution 08.4
@@ -376,6 +380,10 @@ def second_order(l, z, g):
 
 
 # %% check 08.4
+hards, slopes = np.eye(K), np.stack([slope_at(k, 2) for k in range(K)])  # (K codes, K)
+right = np.stack([(2 * jacobian((q + h) / 2) - jacobian(q) / 2) @ g for h, g in zip(hards, slopes, strict=True)])
+
+
 def every_code_of(op, degree):
     found = [op(logits[0, 0], np.eye(K)[k], slope_at(k, degree)) for k in range(K)]
     return None if found[0] is None else np.stack(found)
