@@ -106,7 +106,7 @@ def _notebook(cells, seed, strip):
         if cell.kind in ("solution", "check"):
             answer = cell.kind == "solution"
             made.metadata["nbgrader"] = {"grade": not answer, "solution": answer, "locked": not answer, "task": False,
-                                         "grade_id": f"{cell.kind}-{cell.name}", "schema_version": 3,
+                                         "grade_id": f"{cell.kind}-{i}-{cell.name.replace('.', '-')}", "schema_version": 3,
                                          **({} if answer else {"points": 1})}  # fmt: skip
         made["id"] = f"{seed}-{i}".replace("_", "-")[-40:].strip("-")
         book.cells.append(made)
