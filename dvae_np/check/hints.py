@@ -14,11 +14,11 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
     """
     if analytic.shape != numeric.shape:
         return "it has the shape of the transpose" if analytic.shape == numeric.shape[::-1] else ""
-    if np.linalg.norm(analytic) <= CLOSE * np.linalg.norm(numeric):
-        return "it is zero everywhere: is a path cut, or the score not multiplied by f?"
     for what, other in (instead or {}).items():
         if _close(analytic, other):
             return f"it equals {what}"
+    if np.linalg.norm(analytic) <= CLOSE * np.linalg.norm(numeric):
+        return "it is zero everywhere: is a path cut? (Of an estimator: is the score not multiplied by f?)"
     if numeric.any():
         size = np.max(np.abs(numeric))
         ratio = float((analytic / size * (numeric / size)).sum() / ((numeric / size) ** 2).sum())
