@@ -34,6 +34,8 @@ def confirm(equation, left, right, tolerance=1e-10):
     tolerance: on |a - n| / (|a| + |n|); with a statistical or truncated right side, its expected size.
     """
     left, right = np.asarray(left), np.asarray(right)
+    if not (left.size and right.size):
+        raise AssertionError(f"[Eq. {equation}] nothing to compare")
     scale = 0 if left.shape != right.shape else max(abs(left).max(initial=0), abs(right).max(initial=0))
     if left.shape == right.shape and scale <= 1e-13:
         print(f"[Eq. {equation}] both sides are 0, to {scale:.0e}")

@@ -11,7 +11,7 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.commands import Bar, make_folder
 from dvae_np.estimators import TABLE
-from dvae_np.train import Checkpoints, Interrupted, Settings, evaluate, fit, load, usage
+from dvae_np.train import Checkpoints, Interrupted, Settings, Training, evaluate, fit, load, usage
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
 CHOSEN = tuple(name for name in DEFAULTS if name not in ("hyper", "S"))  # what an option of the same name says
@@ -90,11 +90,13 @@ def begun(options):
 
 def resumed(options, checkpoints):
     """The data, settings and (facts, arrays) of the run to go on with; says which checkpoints could not be used."""
-    changed = [name for name in CHOSEN if name != "epochs" and getattr(options, name) != DEFAULTS[name]]
-    if changed or options.out or options.tau or options.set or options.S:
+    if set(options.given) - {"resume", "epochs", "data_dir", "checkpoint_seconds"} or options.set:
         raise InputError("--resume: the run's own settings are used; only --epochs and --data-dir can be given with it")
     path, data, settings, facts, arrays = open_run(checkpoints, options.data_dir)
-    if options.epochs != DEFAULTS["epochs"]:
+    for broken in checkpoints.paths():
+        if broken > path:  # out of the way, so that it does not count among the two that are kept
+            broken.rename(broken.with_suffix(".broken"))
+    if "epochs" in options.given:
         if options.epochs < facts["epoch"]:
             raise InputError(f"--epochs: the run has had {facts['epoch']} epochs already, got {options.epochs}")
         settings = replace(settings, epochs=options.epochs)
@@ -116,6 +118,9 @@ def open_run(checkpoints, data_dir=None):
         raise InputError(f"{path}: not a checkpoint of a run ({error!r})") from error
     if shape != (settings.N, settings.K, *settings.hidden):
         raise InputError(f"{path}: its arrays are of N, K, hidden = {shape}, its settings are not")
+    Training(data, settings).expect(facts, arrays)
+    if facts["fingerprint"]["test"] != data.fingerprint("test"):
+        raise InputError(f"{path}: the run was made on other data than {data.name} as it is found now")
     return path, data, settings, facts, arrays
 
 
@@ -138,11 +143,15 @@ def parameters_of(arrays):
 
 def expect_no_unfinished_run(checkpoints):
     """Raise `InputError` rather than overwrite a run that was stopped half-way."""
+    if not checkpoints.paths():
+        return
     try:
         _, facts, _, _ = checkpoints.newest()
-    except InputError:
-        return
-    if facts["epoch"] < facts["settings"]["epochs"]:
+        unfinished = facts["epoch"] < facts["settings"]["epochs"]
+    except (InputError, KeyError, TypeError) as error:
+        raise InputError(f"--out: {checkpoints.folder} holds checkpoints that cannot be read, and would be removed; name or "
+                         f"empty another folder ({error})") from error  # fmt: skip
+    if unfinished:
         folder = checkpoints.folder
         raise InputError(
             f"--out: {folder} holds an unfinished run; continue it with --resume {folder}, or name another folder"
@@ -203,13 +212,14 @@ def evaluate_run(options):
     measured = usage(params, x, c)
     print(f"{path}: {len(x):,} images of {data.name}")
     print(evaluation_text(found, options.split, data, settings))
+    seen = "(x, c)" if data.context_shape else "x"
     for n in range(settings.N):
         print(f"z{n + 1}: {measured.used[n]} of {settings.K} categories used, perplexity {measured.perplexity[n]:.2f}, "
-              f"{measured.information[n]:.3f} nats about x, KL {measured.kl[n]:.3f} nats")  # fmt: skip
+              f"{measured.information[n]:.3f} nats about {seen}, KL {measured.kl[n]:.3f} nats")  # fmt: skip
     for warning in measured.warnings:
         print(f"warning: {warning}")
     record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found),
-              **{name: value.tolist() for name, value in vars(measured).items()}}  # fmt: skip
+              **{name: np.asarray(value).tolist() for name, value in vars(measured).items()}}  # fmt: skip
     (options.run_folder / "evaluation.json").write_text(json.dumps(record, indent=1) + "\n")
     print(f"written to {options.run_folder / 'evaluation.json'}")
     return 0
@@ -277,10 +287,12 @@ def sample(options):
 
 def reproduce(options):
     """`reproduce`"""
+    from dvae_np.experiments.reproduce import EPOCHS as DEFAULT_EPOCHS
     from dvae_np.experiments.reproduce import grey_mnist, settings_of
 
     settings = settings_of(options.size, options.estimator, options.seed, options.epochs)
     data, name = grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
+    name += f"-e{options.epochs}" * (options.epochs != DEFAULT_EPOCHS)
     make_folder(options.out)
     checkpoints, start = Checkpoints(options.out / name, 60.0), None
     if checkpoints.paths():
@@ -297,6 +309,7 @@ def reproduce(options):
         bar.close()
     test = evaluate(run.params, data.test.x, rng=np.random.default_rng(options.seed))
     command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
+    command += f" --epochs {options.epochs}" * (options.epochs != DEFAULT_EPOCHS)
     record = {
         "command": command,
         "data": str(data),

@@ -224,6 +224,48 @@ def test_the_previous_good_checkpoint_is_used_and_named(tmp_path, capsys):
     assert f"{newest}: truncated" in (error := capsys.readouterr().err) and f"{previous}: not a checkpoint" in error
 
 
+def test_what_cannot_be_read_is_neither_removed_nor_kept_for_good(tmp_path, capsys):
+    """A new run does not delete another version's checkpoints; a resumed one puts a broken newest aside and keeps two."""
+    (tmp_path / "other").mkdir()
+    strange = tmp_path / "other" / "checkpoint-000000005.dvae"
+    strange.write_bytes(b"dvae_np checkpoint 2\nand more")
+    assert cli.main(["train", "--epochs", "1", "--out", str(tmp_path / "other")]) == 2
+    assert "cannot be read, and would be removed" in capsys.readouterr().err and strange.exists()
+    run = tmp_path / "run"
+    assert (
+        cli.main(
+            ["train", "--epochs", "2", "--K", "3", "--hidden", "6", "--checkpoint-seconds", "0", "--out", str(run)]
+        )
+        == 0
+    )
+    (run / "checkpoint-999999999.dvae").write_bytes(b"dvae_np checkpoint 1\n")
+    assert cli.main(["train", "--resume", str(run), "--epochs", "3", "--checkpoint-seconds", "0"]) == 0
+    kept = Checkpoints(run)
+    assert len(kept.paths()) == 2 and all(checkpoint.read(path) for path in kept.paths())
+    assert (run / "checkpoint-999999999.broken").exists()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "show", "sample"])
+def test_commands_refuse_crafted_checkpoints_and_other_data(tmp_path, capsys, command):
+    """A fitting checksum, but facts or arrays missing, or too many; or the test split is another one."""
+    fit(load("digits"), replace(CASES["sgd"], epochs=1), checkpoints=Checkpoints(tmp_path))
+    path, facts, arrays, _ = Checkpoints(tmp_path).newest()
+    for wrong_facts, wrong_arrays in (
+        ({name: fact for name, fact in facts.items() if name != "history"}, arrays),
+        (facts, {name: array for name, array in arrays.items() if name != "params.theta.table"}),
+        (facts, arrays | {"params.x": np.zeros(1)}),
+        (facts | {"fingerprint": facts["fingerprint"] | {"test": "0"}}, arrays),
+        (facts | {"fingerprint": 3}, arrays),
+        (facts | {"data": {"name": "cifar"}}, arrays),
+        (facts | {"settings": 5}, arrays),
+    ):
+        checkpoint.write(path, wrong_facts, wrong_arrays)
+        assert cli.main([command, str(tmp_path)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    checkpoint.write(path, facts, arrays)
+    assert cli.main([command, str(tmp_path)]) == 0
+
+
 @pytest.mark.parametrize("where", ["write", "fsync", "replace"])
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch, where):
     """Whichever call fails with "no space left", the message names the last good checkpoint, which can still be read."""
@@ -261,7 +303,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, change):
     data = load("digits")
     fit(data, replace(CASES["rebar"], epochs=1), checkpoints=Checkpoints(tmp_path))
     start = Checkpoints(tmp_path).newest()[1:3]
-    with pytest.raises(InputError, match="arrays are not those of a run with its settings"):
+    with pytest.raises(InputError, match=r"resume: the checkpoint"):
         fit(data, replace(CASES["rebar"], **change), start=start)
     with pytest.raises(InputError, match="data are not those"):
         fit(load("digits", "stochastic"), CASES["rebar"], start=start)
@@ -289,5 +331,14 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
     with np.load(tmp_path / "run" / "parameters.npz") as one, np.load(tmp_path / "whole" / "parameters.npz") as two:
         assert all(one[name].tobytes() == two[name].tobytes() for name in two)
     assert (tmp_path / "run" / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
-    assert cli.main(["train", "--resume", str(tmp_path / "run"), "--K", "4"]) == 2
-    assert cli.main(["train", "--resume", str(tmp_path / "run"), "--epochs", "1"]) == 2
+    for refused in (
+        ["--K", "4"],
+        ["--K", "16"],
+        ["--seed", "0"],
+        ["--tau", "0"],
+        ["--data", "digits"],
+        ["--epochs", "1"],
+    ):
+        assert (
+            cli.main(["train", "--resume", str(tmp_path / "run"), *refused]) == 2
+        )  # the defaults, too, when they are given

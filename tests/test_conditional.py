@@ -134,6 +134,8 @@ def test_the_multi_sample_bound_lies_between_and_grows_with_s(problem):
     assert bounds[-1] == pytest.approx(exactly.log_likelihood, abs=0.05) and exactly.posterior_gap > 0.2
     sampled = evaluate(params, *many, np.random.default_rng(0), 50, sample=True)
     assert sampled.negative_elbo == pytest.approx(exactly.negative_elbo, abs=0.1) and sampled.method == "sampled, S=50"
+    with pytest.raises(InputError, match="at least one example"):
+        evaluate(params, x[:0], c[:0])
     for wrong in (0, 5001):
         with pytest.raises(InputError, match="S: expected 1 to 5000 samples"):
             evaluate(params, x, c, S=wrong, sample=True)
@@ -200,6 +202,7 @@ def test_usage_by_hand():
     np.testing.assert_allclose(measured.share, [[0.5, 0.5], [0.9, 0.1]], rtol=1e-12)
     assert measured.used.tolist() == [2, 2]
     assert len(measured.warnings) == 1 and measured.warnings[0].startswith("latent 2 has collapsed: 0.0000 nats")
+    assert not usage({"psi": psi}, x[:1]).warnings  # one example can tell nothing
 
 
 def test_information_is_the_kl_to_the_aggregate():
@@ -264,7 +267,9 @@ def test_dynamic_binarisation_draws_anew(monkeypatch):
 
 
 def test_levels_need_their_likelihood_and_the_other_way_round():
-    with pytest.raises(InputError, match="likelihood: categorical is for pixels of a few grey levels, got bernoulli"):
+    with pytest.raises(
+        InputError, match="likelihood: categorical and pixels of a few grey levels belong together, got bernoulli"
+    ):
         Training(load("digits", "levels"), Settings())
     with pytest.raises(InputError, match="got categorical for pixels thresholded"):
         Training(load("digits"), Settings(likelihood="categorical"))
@@ -317,6 +322,9 @@ def test_commands_of_a_conditional_run(tmp_path, capsys):
     with np.load(tmp_path / "run" / "samples.npz") as drawn:
         assert drawn["z"].shape == (5, 2) and drawn["x"].shape == drawn["mean"].shape == drawn["c"].shape == (5, 32)
         assert np.isin(drawn["x"], (0, 1)).all()
+    for refused in (["sample", run, "--seed", "-3"], ["evaluate", run, "--seed", "x"]):
+        with pytest.raises(SystemExit):
+            cli.main(refused)
     for refused in (["sample", run, "--count", "0"], ["evaluate", run, "--examples", "0"], ["show", str(tmp_path)]):
         assert cli.main(refused) == 2
 

@@ -56,7 +56,9 @@ def test_notebooks_are_in_step_with_their_source(stem, folder):
     ]
     assert [c.metadata for c in found.cells] == [c.metadata for c in expected.cells]
     grades = [cell.metadata.nbgrader.grade_id for cell in found.cells if "nbgrader" in cell.metadata]
-    assert len(set(grades)) == len(grades) and all(re.fullmatch(r"[\w-]+", grade) for grade in grades)  # nbgrader's rule
+    assert len(set(grades)) == len(grades) and all(
+        re.fullmatch(r"[\w-]+", grade) for grade in grades
+    )  # nbgrader's rule
     outputs = [output for cell in found.cells if cell.cell_type == "code" for output in cell.outputs]
     assert bool(outputs) == (folder != "exercises")
     assert not any(output.output_type in ("error",) or output.get("name") == "stderr" for output in outputs)

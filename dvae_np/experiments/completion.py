@@ -1,6 +1,6 @@
 """Structured prediction: the lower half of a digit from its upper half, p(x|c) = sum_z p(z|c) p(x|z,c) [Eq. 13.3].
 
-Three models of the same size, apart from what the question is about: no latent at all (one category: deterministic), a prior
+Three models with the same hidden layers: no latent at all (one category: deterministic), a prior
 that does not see the context (learned), and a prior that does (conditional).
 
 The priors start as uniform and learn slowly. A conditional prior that learns as fast as the rest settles q on codes that the
@@ -29,11 +29,14 @@ VARIANTS = {
 
 def completion(name="digits", data_dir=None, hidden=None, progress=lambda runs: runs):
     """Train every variant with every seed; returns the record, and completions by the last variant's first run."""
-    data, model = load(name, data_dir=data_dir, task="completion"), MODEL[name] | ({"hidden": hidden} if hidden else {})
-    jobs = [(variant, seed) for variant in VARIANTS for seed in SEEDS]
-    command = f"python -m dvae_np complete --data {name}" + f" --hidden {','.join(map(str, hidden or ()))}" * bool(
-        hidden
+    data, model = (
+        load(name, data_dir=data_dir, task="completion"),
+        MODEL[name] | ({} if hidden is None else {"hidden": hidden}),
     )
+    jobs = [(variant, seed) for variant in VARIANTS for seed in SEEDS]
+    command = f"python -m dvae_np complete --data {name}"
+    if hidden is not None:
+        command += f" --hidden {','.join(map(str, hidden)) or 'none'}"
     record = {"command": command, "data": str(data), "model": model, "runs": []}
     params = {}
     for variant, seed in progress(jobs):

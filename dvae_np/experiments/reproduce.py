@@ -29,10 +29,11 @@ ESTIMATORS = {  # learning rate and temperature at 8x4, with Adam; the other siz
     "reinforce_loo": (5e-4, None),  # not in the paper: four samples
     "exact": (5e-4, None),  # nor this: where the joint states allow
 }
+EPOCHS = 160
 MONITORED = 500  # test images that the curve of the discrete ELBO is drawn from
 
 
-def settings_of(size, estimator, seed, epochs=160):
+def settings_of(size, estimator, seed, epochs=EPOCHS):
     """The settings of one run. Raises InputError where the joint states are too many for `exact`."""
     K, N = map(int, size.split("x"))
     lr, tau, optimiser = SIZES[size] if estimator == "reinmax" else (*ESTIMATORS[estimator], "adam")

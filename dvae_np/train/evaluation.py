@@ -41,6 +41,8 @@ def evaluate(params, x, c=None, rng=None, S=100, sample=False):
     """
     if not 1 <= S <= MOST_SAMPLES:
         raise InputError(f"S: expected 1 to {MOST_SAMPLES} samples, got {S}")
+    if not len(x):
+        raise InputError("x: expected at least one example, got none")
     N, K = latents(params)
     chunks = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
     pieces = [(x[chunk], None if c is None else c[chunk]) for chunk in chunks]

@@ -4,6 +4,7 @@ All that changes is in one object, `Training`: parameters, optimisers, the gener
 checkpoint is a copy of it.
 """
 
+import json
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -53,8 +54,8 @@ class Training:
         if not (x.min() >= 0 and x.max() <= 1):
             raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
         if (settings.likelihood == "categorical") != (data.levels > 1):
-            raise InputError(f"likelihood: categorical is for pixels of a few grey levels, got {settings.likelihood} for "
-                             f"{data.binarisation}")  # fmt: skip
+            raise InputError("likelihood: categorical and pixels of a few grey levels belong together, got "
+                             f"{settings.likelihood} for {data.binarisation}")  # fmt: skip
         self.params = self._initial(x)
         frozen = {("phi", "logits")} if settings.prior == "fixed" else set()
         frozen |= {("theta", "log_scale")} if settings.scale is not None else set()
@@ -159,25 +160,40 @@ class Training:
         if self.order is not None:
             arrays["order"] = self.order
         facts = {
-            "settings": asdict(self.settings), "data": self.data.source, "fingerprint": self.data.fingerprint(),
+            "settings": asdict(self.settings), "data": self.data.source,
+            "fingerprint": {part: self.data.fingerprint(part) for part in ("train", "test")},
             "epoch": self.epoch, "batch": self.batch, "sums": self.sums, "history": self.history, "seconds": self.seconds,
             "generator": _plain(self.rng.bit_generator.state),
         }  # fmt: skip
         return facts, arrays
 
-    def restore(self, facts, arrays):
-        """Go on from a copy that `state` gave. Raises InputError where it is not one of this run on these data."""
-        if facts.get("fingerprint") != self.data.fingerprint():
-            raise InputError("resume: the data are not those that the run was trained on")
+    def expect(self, facts, arrays):
+        """Raise `InputError` unless these facts and arrays can be a checkpoint of a run with these settings."""
         mine, own = self.state()
+        if (
+            not set(mine) <= set(facts)
+            or not isinstance(facts["fingerprint"], dict)
+            or set(facts["fingerprint"]) != {"train", "test"}
+        ):
+            raise InputError("resume: the checkpoint does not say all that a run needs")
         expected = {name: array.shape for name, array in own.items() if name != "order"}
         found = {name: array.shape for name, array in arrays.items() if name != "order"}
         if found != expected or not all(np.isfinite(array).all() for array in arrays.values()):
-            raise InputError("resume: the checkpoint's arrays are not those of a run with its settings")
+            raise InputError("resume: the checkpoint's arrays are not those of a run with these settings")
+        settings = json.loads(json.dumps(mine["settings"]))
+        other = [name for name in settings if name != "epochs" and facts["settings"].get(name) != settings[name]]
+        if other:
+            raise InputError(f"resume: the checkpoint is of a run with other settings: {', '.join(other)}")
+
+    def restore(self, facts, arrays):
+        """Go on from a copy that `state` gave. Raises InputError where it is not one of this run on these data."""
+        self.expect(facts, arrays)
+        if facts["fingerprint"]["train"] != self.data.fingerprint():
+            raise InputError("resume: the data are not those that the run was trained on")
         try:
             self.epoch, self.batch, self.order = int(facts["epoch"]), int(facts["batch"]), arrays.get("order")
             self.sums, self.seconds = [float(total) for total in facts["sums"]], float(facts["seconds"])
-            self.history = {name: [float(value) for value in facts["history"][name]] for name in mine["history"]}
+            self.history = {name: [float(value) for value in facts["history"][name]] for name in self.history}
             state = facts["generator"]
             words = np.array(state["state"]["state"], np.uint64)
             self.rng.bit_generator.state = state | {"state": {"state": words}}

@@ -20,6 +20,7 @@ class Usage:
     perplexity: np.ndarray  # (N,) e^entropy of that: as many equally used categories would have it
     information: np.ndarray  # (N,) nats: mutual information of x and z_n, entropy(mean q) - mean entropy(q)
     kl: np.ndarray  # (N,) nats: mean KL(q || p)
+    examples: int
 
     @property
     def used(self):
@@ -28,12 +29,14 @@ class Usage:
 
     @property
     def warnings(self):
-        """One sentence for each latent that collapsed: it says (next to) nothing about x."""
+        """One sentence for each latent that collapsed: it says next to nothing, or nothing that its prior does not say."""
+        if self.examples == 1 or self.share.shape[1] == 1:
+            return []  # one example, or one category, can say nothing
         return [
-            f"latent {n + 1} has collapsed: {self.information[n]:.4f} nats about x, perplexity {self.perplexity[n]:.2f}; "
-            "warm-up, free bits or a smaller beta may help"
+            f"latent {n + 1} has collapsed: {self.information[n]:.4f} nats about the data, KL {self.kl[n]:.4f} nats, "
+            f"perplexity {self.perplexity[n]:.2f}; warm-up, free bits or a smaller beta may help"
             for n in range(len(self.information))
-            if self.information[n] < SILENT
+            if min(self.information[n], self.kl[n]) < SILENT
         ]
 
 
@@ -45,7 +48,7 @@ def usage(params, x, c=None):
     share = q.mean(0)
     aggregate, each = _entropy(share), _entropy(q).mean(0)
     divergence = kl_per_latent(logits, prior_logits)[0].mean(0)
-    return Usage(share, np.exp(aggregate), np.maximum(aggregate - each, 0), divergence)
+    return Usage(share, np.exp(aggregate), np.maximum(aggregate - each, 0), divergence, len(x))
 
 
 def _entropy(q):

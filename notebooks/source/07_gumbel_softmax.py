@@ -241,8 +241,8 @@ figure("three_kls.png")
 # %% [markdown]
 # ## 7 Break it
 #
-# The classic: a backward pass without $1/\tau$. At fixed noise the complex step says by which factor it is wrong. Training says nothing: with an optimiser that scales its
-# steps all encoder gradients are off alike.
+# The classic: a backward pass without $1/\tau$. At fixed noise the complex step says by which factor it is wrong. Training says nothing: only the
+# reconstruction's part is too small, the KL's is right, and so the mistake acts like another $\beta$.
 
 
 # %%

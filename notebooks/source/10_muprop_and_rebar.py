@@ -172,7 +172,7 @@ confirm("10.4", dvae_np.rebar(logits, f, u, v, omega=tunables(0.0, 0.5)).dlogits
         dvae_np.reinforce(logits, f, drawn).dlogits)  # fmt: skip
 
 # %% [markdown]
-# The second line of proof: at $\eta = 0$ it is REINFORCE, number by number.
+# The last line: at $\eta = 0$ it is REINFORCE, number by number.
 #
 # ## 5 The two tunables
 #

@@ -6,7 +6,7 @@
 #
 # **After this lesson you can**
 # - write the conditional ELBO, and derive it from $\log p(x \mid c)$,
-# - say which of the four networks see the context, and send the KL's gradient to both of its sides,
+# - say which of the three networks see the context, and send the KL's gradient to both of its sides,
 # - decode every pair of example and state without concatenating a single pair,
 # - complete digits, compare against the two baselines that matter, and name the trap that a conditional prior sets.
 #
@@ -80,7 +80,7 @@ confirm("13.3", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
 # %% [markdown]
 # ## 2 The bound
 #
-# Put any $q(z)$ into the sum, and use Jensen as in lesson 03, now with everything given $c$:
+# Put any $q(z)$ into the sum, and use the concavity of the logarithm (Jensen, as in lesson 09), now with everything given $c$:
 #
 # $$\log p(x \mid c) = \log \sum_z q(z) \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} \ge \sum_z q(z) \log \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} .$$
 #
@@ -94,9 +94,11 @@ confirm("13.3", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
 loss = negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, beta=0.7)
 by_sums = (np.exp(logq) * (fz + 0.7 * (logq - log_prior))).sum(0).mean()
 confirm("13.2", loss.value, by_sums)
-evidence = np.log(np.exp(log_prior - fz).sum(0))
-gap = (np.exp(logq) * (logq - (log_prior - fz - evidence))).sum(0)
-confirm("13.2", (np.exp(logq) * (fz + logq - log_prior)).sum(0), gap - evidence)
+posterior_of_sum = np.exp(log_softmax((log_prior - fz).T)[0].T)  # p(z|x,c), (M, B)
+gap = (np.exp(logq) * (logq - np.log(posterior_of_sum))).sum(0).mean()
+exactly = evaluate(params, x, c)
+confirm("13.2", exactly.negative_elbo, gap - exactly.log_likelihood)
+confirm("13.2", exactly.negative_elbo, negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c).value)
 
 # %% [markdown]
 # ## 3 Gradients to both sides of the KL
@@ -180,11 +182,14 @@ for name in ("digits", "mnist"):
     print(f"{record['command']}\n{completion_table(record)}\n")
 
 # %% [markdown]
-# A latent helps greatly on both. The conditional prior helps on the digits. On MNIST, with the same recipe, it does *worse* than a prior that sees nothing, although it could imitate
-# that one exactly. How can that be? Look at the last columns. The decoder can give a code another meaning in every context, so an unconditional model uses all of its 20 codes *for each* context. The
-# conditional prior is trained to guess the code from the context, and the encoder is pulled towards what can be guessed: the codes get *shared out* among the contexts, each context is left with few of them, the KL
-# becomes small, and the ELBO is content, in a local optimum. It is a cousin of posterior collapse. What helps: a prior that learns more slowly than the rest (`prior_rate`; the digits above use 0.2), many more
-# codes than one context needs, free bits. What does not show it: the loss curve of one model alone. Always train the unconditional one beside it.
+# A latent helps greatly on both. The conditional prior helps on the digits. On MNIST (with a narrower hidden layer, fewer epochs over more images, and a prior that learns at a tenth of the step size) it does *worse* than a
+# prior that sees nothing, although it could imitate that one exactly. So it is a matter of where training settles, not of what the model can say. Look at the column of codes left open: $p(z)$ keeps ten, and
+# the decoder gives each of them a meaning of its own in every context; $p(z \mid c)$ keeps two. It is trained to guess the code from the context, the encoder is pulled towards what can be guessed, and for what the context already
+# says there is no KL to pay. It is a cousin of posterior collapse.
+#
+# What we tried on MNIST with one seed, by `train --data mnist --task completion --prior conditional` and the settings of `complete`: a prior as fast as the rest (`--prior-rate 1`) is far worse, a slower one
+# (0.01) recovers a part. Free bits keep ten codes open and gain *nothing*, so that the number of codes is not the whole story. We do not know the cure. What to take along: train the unconditional model beside every conditional one;
+# a loss curve on its own shows nothing of this.
 #
 # ## 7 Break it
 #
