@@ -59,6 +59,20 @@ def test_the_exact_run_on_mnist_is_the_recorded_one():
     assert f"{record['seconds']:.0f} seconds" in README
 
 
+def test_the_reproduced_runs_are_the_recorded_ones():
+    lines = between("reproduced").splitlines()[2:]
+    records = sorted((ROOT / "figures" / "data").glob("reinmax-*.json"))
+    assert len(lines) == len(records) >= 2
+    for line, path in zip(lines, records, strict=True):
+        record = json.loads(path.read_text())
+        test, name = record["test"], record["settings"]["estimator"]
+        numbers = (record["training_loss"], test["negative_elbo"], test["log_likelihood"])
+        cells = [f"`{name}`", *(f"{number:.2f}" for number in numbers), f"{record['seconds']:,.0f}"]
+        assert (
+            line == "| " + " | ".join(cells) + " |" and f"--size 8x4 --estimator {name} --seed 0" in record["command"]
+        )
+
+
 def test_the_practical_rule_is_the_recorded_one():
     assert between("rule") == rule.rule_table(RULE, 0.3, markdown=True)
     exact_up_to = {error: max((model["states"] for model in RULE["models"] if cheapest(model, error) == "exact"), default=0)
