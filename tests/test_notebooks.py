@@ -83,6 +83,7 @@ def test_a_lesson_has_four_exercises_with_answers_and_wrong_answers(stem):
     assert {"Implement", "Find the bug"} <= set(kinds.values())
     for name, kind in kinds.items():
         assert kind == "Derive" or name in names(stem, "wrong"), f"{name} lists no wrong answer"
+        assert kind != "Find the bug" or "```python" in texts[name], f"{name} does not show the bug"
     for cell in CELLS[stem]:
         if cell.kind == "solution":
             assert cell.text.count("### BEGIN SOLUTION") == cell.text.count("### END SOLUTION") >= 1

@@ -384,7 +384,11 @@ def my_simple_muprop(logits, f, z):
 # ### 10.4 Find the bug: the detached sample
 #
 # This is the published mistake of section 7. Correct it. `path(f, perturbed, tau)` returns $c = f(\mathrm{softmax}(\cdot / \tau))$ at perturbed logits, (S, B), and its gradient in them, (S, B, N, K). `zt_backward(d)[0]` takes
-# a gradient in $\tilde{z}$, (S, B, N, K), to the logits, (B, N, K), *summed* over the samples. One term is missing, about 1 line.
+# a gradient in $\tilde{z}$, (S, B, N, K), to the logits, (B, N, K), *summed* over the samples. One term is missing, about 1 line. As it was:
+#
+# ```python
+# gradient = gradient + logq_backward(dzg.mean(0))
+# ```
 
 
 # %% solution 10.4
