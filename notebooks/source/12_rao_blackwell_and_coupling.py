@@ -314,7 +314,7 @@ for alpha in (0.0, -0.5, -1.0):
 # %% [markdown]
 # ## 8 The picture
 #
-# Three binary latents, eight states, a cubic $f$; every variance is exact. Read a column: what the same number of evaluations buys. At two, leave-one-out has 2.14, DisARM
+# Three other binary latents than those above, a cubic $f$ with smaller weights; eight states, and every variance is exact. Read a column: what the same number of evaluations buys. At two, leave-one-out has 2.14, DisARM
 # and CARMS 1.66 (one point: they are equal), and the slope brings 0.10. At four, leave-one-out 0.62, CARMS 0.50 and the unordered set 0.23. The curves of
 # what is drawn *without replacement* bend down, as they must reach zero at eight, where nothing is left to chance. The local expectation, at six evaluations, has 0.02. And a warning: sum and sample has no baseline, and
 # at two evaluations is worse (5.44) than the plain mean of two independent draws (4.16). On a long list of states the curves lie closer together, as eight of a million are hardly ever repeated.
@@ -391,6 +391,8 @@ check(
     },
 )
 check_estimator("12.1", my_local)
+check("12.1", lambda: mean_and_variance(my_local, "z", 1)[1], mean_and_variance(dvae_np.local_expectation, "z", 1)[1],
+      instead={"the variance of REINFORCE: f must be tried at every category": mean_and_variance(dvae_np.reinforce, "z", 1)[1]})  # fmt: skip
 
 
 # %% wrong 12.1: the score lacks its -q
@@ -488,6 +490,8 @@ check(
         "the mean without the weight sigma(|phi|)": with_other_weight(np.ones_like),
     },
 )
+check("12.3", lambda: mean_and_variance(my_disarm, "coupled", 2, logits=binary, f=g)[1],
+      mean_and_variance(dvae_np.disarm, "coupled", 2, logits=binary, f=g)[1])  # fmt: skip
 
 
 # %% wrong 12.3: sigma(phi) where sigma(|phi|) belongs
@@ -559,6 +563,8 @@ check(
         )[0],
     },
 )
+check("12.4", lambda: mean_and_variance(summed_and_sampled, "distinct", 3)[1],
+      mean_and_variance(dvae_np.sum_and_sample, "distinct", 3)[1])  # fmt: skip
 
 
 # %% wrong 12.4: the last state stands for all the rest
