@@ -4,7 +4,6 @@ Nothing of a lesson's subject is here. A lesson shows the library's own function
 `dvae_np.check`.
 """
 
-import contextlib
 import inspect
 import io
 import os
@@ -56,9 +55,10 @@ def check(exercise, answer, expected, tolerance=1e-9, **known):
     Not attempted is said and is no error (under nbgrader it is one). known: what `dvae_np.check.hints.hint` may use:
     ``sizes``, ``q``, and ``instead``, a dict {"what it equals": the wrong array that it would be}.
     """
-    found = _attempt(exercise, answer)
-    if found is None:
+    call = answer if callable(answer) else lambda: answer
+    if not _attempted(exercise, call):
         return
+    found = call()
     if not isinstance(found, np.ndarray | np.generic | float | int) or isinstance(found, bool):
         raise AssertionError(f"{exercise}: expected a number or an array of numbers, got a {type(found).__name__}")
     found, expected = np.asarray(found), np.asarray(expected)
@@ -87,9 +87,8 @@ def check_estimator(exercise, estimate):
     except InputError as error:
         raise AssertionError(f"{exercise}: {error}") from None
     if report.failed:
-        worst = max(
-            report.failed, key=lambda result: ("mean" in result.check, bool(result.explanation))
-        )  # the mean says most
+        # of all that failed, the mean says most
+        worst = max(report.failed, key=lambda result: ("mean" in result.check, bool(result.explanation)))
         raise AssertionError(f"{exercise}: {worst.verdict}" + f"; {worst.explanation}" * bool(worst.explanation))
     verdict = next(result.verdict for result in report.results if "mean" in result.check)
     print(f"{exercise}: {verdict}")
@@ -102,9 +101,7 @@ def check_op(exercise, op, expected=None, **inputs):
     """
     if not _attempted(exercise, lambda: op(**inputs)):
         return
-    made = op(**inputs)
-    if not isinstance(made, tuple) or len(made) != 2 or not callable(made[1]):
-        raise AssertionError(f"{exercise}: expected the pair (y, backward), got a {type(made).__name__}")
+    made = _pair(op, inputs)
     if expected is not None:
         comparison = compare(f"{exercise}: the value", made[0], np.asarray(expected), COMPLEX_STEP)
         if not comparison.ok:
@@ -121,6 +118,31 @@ def check_op(exercise, op, expected=None, **inputs):
     except InputError as error:
         raise AssertionError(f"{exercise}: {error}") from None
     print(f"{exercise}: right, to {worst:.0e} of the complex step")
+
+
+def gradients_of(op, dy, **inputs):
+    """What the backward pass of an op of the learner's returns for the cotangent dy.
+
+    Raises `AssertionError` unless the op returns the pair (y, backward), and backward one gradient for each input.
+    """
+    gradients = _pair(op, inputs)[1](dy)
+    if (
+        gradients is not None
+        and len(inputs) > 1
+        and not (isinstance(gradients, tuple) and len(gradients) == len(inputs))
+    ):
+        raise AssertionError(
+            f"{op.__name__}: backward must return {len(inputs)} gradients, one for each of {', '.join(inputs)}"
+        )
+    return gradients
+
+
+def _pair(op, inputs):
+    """(y, backward) of an op."""
+    made = op(**inputs)
+    if not isinstance(made, tuple) or len(made) != 2 or not callable(made[1]):
+        raise AssertionError(f"{op.__name__}: expected the pair (y, backward), got a {type(made).__name__}")
+    return made
 
 
 def interactive(draw, **choices):
@@ -165,28 +187,20 @@ def _small_problem(estimate):
 
 
 def _attempted(exercise, call):
-    """False, and a line that says so, where the call meets code that has not been written yet."""
+    """False, and a line that says so, where the call meets code that has not been written yet.
+
+    Raises `AssertionError` where it returns nothing, and, under nbgrader, where it is not written.
+    """
     try:
         with np.errstate(all="ignore"):
             found = call()
     except NotImplementedError:
-        found = None
+        if os.environ.get("NBGRADER_EXECUTION"):
+            raise AssertionError(f"{exercise}: not attempted") from None
+        print(f"{exercise}: not attempted yet")
+        return False
     except Exception:  # it was attempted: the checks will meet the same error
         return True
     if found is None:
-        if os.environ.get("NBGRADER_EXECUTION"):
-            raise AssertionError(f"{exercise}: not attempted")
-        print(f"{exercise}: not attempted yet")
-    return found is not None
-
-
-def _attempt(exercise, answer):
-    """The answer, called if it is a function; None, and a line that says so, where it is not written yet."""
-    if not callable(answer):
-        return answer if _attempted(exercise, lambda: answer) else None
-    with contextlib.suppress(NotImplementedError):
-        found = answer()
-        if found is not None:
-            return found
-    _attempted(exercise, lambda: None)
-    return None
+        raise AssertionError(f"{exercise}: it returned None: is a `return` missing?")
+    return True

@@ -118,8 +118,9 @@ def open_run(checkpoints, data_dir=None):
         raise InputError(f"{path}: not a checkpoint of a run ({error!r})") from error
     if shape != (settings.N, settings.K, *settings.hidden):
         raise InputError(f"{path}: its arrays are of N, K, hidden = {shape}, its settings are not")
-    Training(data, settings).expect(facts, arrays)
-    if facts["fingerprint"]["test"] != data.fingerprint("test"):
+    training = Training(data, settings)
+    training.expect(facts, arrays)
+    if facts["fingerprint"]["test"] != training.fingerprint["test"]:
         raise InputError(f"{path}: the run was made on other data than {data.name} as it is found now")
     return path, data, settings, facts, arrays
 

@@ -23,7 +23,14 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
         size = np.max(np.abs(numeric))
         ratio = float((analytic / size * (numeric / size)).sum() / ((numeric / size) ** 2).sum())
         if _close(analytic, ratio * numeric):
-            return named_factor(ratio, sizes) or f"it is right but for a factor {ratio:.6g}"
+            balanced = (
+                abs(numeric.sum(-1)).max() <= CLOSE * size if numeric.ndim else False
+            )  # as gradients in logits are
+            free = numeric.size - (numeric.size // numeric.shape[-1] if balanced else 0)
+            unnamed = (
+                f"it is right but for a factor {ratio:.6g}" if free > 1 else ""
+            )  # of one number, anything is a multiple
+            return named_factor(ratio, sizes) or unnamed
     if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
         return "it is the transpose of what it should be"
     if q is not None and q.shape == numeric.shape:
@@ -31,7 +38,7 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
         if _close(excess, np.broadcast_to(excess.mean(-1, keepdims=True), excess.shape)):
             return (
                 "it differs by a multiple of q: the second term of the softmax Jacobian, -q <q, dq>, or the score's -q, is "
-                "missing"
+                "missing or wrong"
             )
     return ""
 

@@ -37,12 +37,14 @@ def problem(figure):
         }
         axes.annotate("", (start + 1.05, 1.0), (end + 0.05, 1.0), arrowprops=style)
     axes.text(
-        6.0,
-        0.5,
-        "no derivative here:\nthe subject of lessons 04 to 12",
+        6.3,
+        0.45,
+        "no derivative here:\nlessons 04 to 12",
         ha="center",
         va="center",
         fontsize=10,
         color="#D55E00",
     )
-    axes.text(1.7, 0.5, "gradients flow back by hand-written ops", ha="left", va="center", fontsize=10, color="#0072B2")
+    axes.text(
+        0.8, 0.45, "gradients flow back\nby hand-written ops", ha="left", va="center", fontsize=10, color="#0072B2"
+    )

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -150,6 +151,11 @@ class Training:
             + f"; a smaller step size than lr = {self.settings.lr} may help"
         )
 
+    @cached_property
+    def fingerprint(self):
+        """What tells the data from others; worked out once, as MNIST has 200 MB."""
+        return {part: self.data.fingerprint(part) for part in ("train", "test")}
+
     def state(self):
         """(facts, arrays): a copy of all that changes, for a checkpoint."""
         arrays = {
@@ -161,7 +167,7 @@ class Training:
             arrays["order"] = self.order
         facts = {
             "settings": asdict(self.settings), "data": self.data.source,
-            "fingerprint": {part: self.data.fingerprint(part) for part in ("train", "test")},
+            "fingerprint": self.fingerprint,
             "epoch": self.epoch, "batch": self.batch, "sums": self.sums, "history": self.history, "seconds": self.seconds,
             "generator": _plain(self.rng.bit_generator.state),
         }  # fmt: skip
@@ -188,7 +194,7 @@ class Training:
     def restore(self, facts, arrays):
         """Go on from a copy that `state` gave. Raises InputError where it is not one of this run on these data."""
         self.expect(facts, arrays)
-        if facts["fingerprint"]["train"] != self.data.fingerprint():
+        if facts["fingerprint"]["train"] != self.fingerprint["train"]:
             raise InputError("resume: the data are not those that the run was trained on")
         try:
             self.epoch, self.batch, self.order = int(facts["epoch"]), int(facts["batch"]), arrays.get("order")

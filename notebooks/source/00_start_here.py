@@ -123,7 +123,7 @@ print(f"{len(dvae_np.TABLE)} estimators:", ", ".join(dvae_np.TABLE))
 #   HERE`, and the one below judges what you wrote: by mathematics, not by an answer key. It says what is wrong, and often why.
 # - Every lesson has a section *Break it*: a mistake that was made in real code, and the check that catches it. Make your own.
 # - To judge an estimator of yours: `python -m dvae_np verify my_file.py:my_function`, or `judge` as above.
-# - In a hurry? 02, 03, 04, 05, 06 and 14. Here for relaxations: 07, 08. Here for REBAR: 02, 05, 10, 11.
+# - In a hurry? 02, 03, 04, 05, 06 and 14. Here for relaxations: 02 to 05, 07, 08. Here for REBAR: 02 to 07, 10, 11.
 # - Teaching? See [the page for instructors](INSTRUCTORS.md).
 #
 # ## 7 Break it

@@ -18,7 +18,7 @@ import numpy as np
 import dvae_np
 from dvae_np import codes, draw, entropy, gumbel, gumbel_max, log_prob, log_softmax, one_hot, score, softmax
 from dvae_np.check import compare, complex_step, every_code, from_samples, lookup_table, moments, tiled
-from dvae_np.lesson import check, check_op, confirm, figure, show
+from dvae_np.lesson import check, check_op, confirm, figure, gradients_of, show
 
 rng = np.random.default_rng(2)
 B, N, K = 2, 3, 4  # examples, latents, categories
@@ -337,12 +337,13 @@ xs, dys = np.random.default_rng(7).standard_normal((2, 2, 3, 4))
 qs = np.exp(xs) / np.exp(xs).sum(-1, keepdims=True)
 check(
     "02.1",
-    lambda: my_log_softmax(xs)[1](dys),
+    lambda: gradients_of(my_log_softmax, dys, x=xs),
     complex_step(lambda a: (dys * (a["x"] - np.log(np.exp(a["x"]).sum(-1, keepdims=True)))).sum(), {"x": xs})["x"],
     instead={
         "the gradient of the softmax: here it is its logarithm": qs * (dys - (qs * dys).sum(-1, keepdims=True)),
         "the gradient without the log of the sum, which depends on x too": dys,
         "dy - q: that is right only where dy adds up to one": dys - qs,
+        "dy - q dy: each q must multiply the sum of all dy": dys - qs * dys,
     },
 )
 check_op("02.1", my_log_softmax, expected=np.log(qs), x=xs)
@@ -368,8 +369,8 @@ def my_log_softmax(x):
 # %% [markdown] exercise 02.2
 # ### 02.2 Derive: how long is a score?
 #
-# The total variance of REINFORCE contains $\mathbb{E}\, \lVert s(z) \rVert^2$ (lesson 06). Derive it for one latent, as a function of the probabilities `q` (K,)
-# alone, with no sum over codes left but one: return a number. 1 line. For $q = (0.5, 0.25, 0.25)$ you should get 0.625.
+# The total variance of REINFORCE contains $\mathbb{E}\, \lVert s(z) \rVert^2$ (lesson 05). Derive it for one latent, as a function of the probabilities `q` (K,)
+# alone, with a single sum over the K categories: return a number. 1 line. For $q = (0.5, 0.25, 0.25)$ you should get 0.625.
 
 
 # %% solution 02.2

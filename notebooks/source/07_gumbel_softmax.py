@@ -19,7 +19,7 @@ import dvae_np
 from dvae_np import concrete_log_prob, gumbel, gumbel_max, log_softmax, one_hot, plug_in_kl, relaxed_kl, softmax
 from dvae_np.check import compare, complex_step, gumbel_nodes, moments, polynomial, tiled
 from dvae_np.figures.lesson_07 import log_ratio_grid, simplex
-from dvae_np.lesson import check, check_op, confirm, figure, interactive, show
+from dvae_np.lesson import check, check_op, confirm, figure, gradients_of, interactive, show
 
 rng = np.random.default_rng(0)
 K = 3
@@ -121,7 +121,7 @@ for tau in (0.1, 0.3, 0.7, 1.0, 2.0):
 #
 # The value is now that of real codes, so the loss and the decoder's gradient are unbiased. The gradient in the logits is of
 # *no* objective: slope and place do not belong together. The table above shows what that means: its bias does not vanish as $\tau \to 0$. It happens
-# to be small at $\tau = 0.7$ here, where it changes sign along the gradient; that is this $f$, not a rule.
+# to be small near $\tau = 0.7$ here, as it changes sign along the gradient at about 0.73; that is this $f$, not a rule.
 
 # %%
 show(dvae_np.straight_through_gumbel)
@@ -294,8 +294,7 @@ def my_relaxed(logits, u, tau):
 
 # %% check 07.1
 def dlogits_of(op):
-    made = op(two, noise, 0.6)
-    return None if made is None else made[1](dy)[0]
+    return gradients_of(op, dy, logits=two, u=noise, tau=0.6)[0]
 
 
 soft, path = softmax((two + gumbel(noise)) / 0.6)

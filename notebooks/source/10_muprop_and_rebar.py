@@ -77,7 +77,7 @@ for k in range(3):  # every outcome by the formula
 #
 # - *The first ring*: $P(\min_k T_k > t) = \prod_k e^{-q_k t} = e^{-t}$, since the rates add up to 1. So the winning time is Exponential(1).
 # - *Who and when are independent*: $P(b \text{ wins, after } t) = \int_t^{\infty} q_b e^{-q_b s} \prod_{k \ne b} e^{-q_k s}\,ds = q_b\, e^{-t}$, a product.
-# - *No memory*: given that clock $k$ is silent at time $T_b$, what it still waits is as at the start, $E_k / q_k$ with a fresh $E_k$.
+# - *No memory*: given that clock $k$ is silent at time $T_b$, what it still waits is as at the start, $E_k / q_k$ with a fresh $E_k$ (from here on $E_k$ is this fresh one).
 #
 # So given that $b$ won, $T_b = E_b$ and $T_k = E_k / q_k + E_b$ for the losers. In logarithms:
 #
@@ -283,7 +283,8 @@ def best_eta(v0, v_half, v1):
 # ### 10.2 Implement: perturbed logits, given the winner
 #
 # Write `my_conditional(logits, z, v)`: `logits` (B, N, K), codes `z` (S, B, N), uniforms `v` (S, B, N, K); return [Eq. 10.1], (S, B, N, K), the values alone. `np.take_along_axis(E, z[..., None], -1)`
-# is the winner's $E_b$, (S, B, N, 1). About 4 lines. Their argmax must be `z`.
+# is the winner's $E_b$, (S, B, N, 1). About 4 lines. Their argmax must be `z`; for $K = 2$,
+# even odds, both $E = 1$ and the winner 0 they are $0$ and $-\log 3 \approx -1.099$.
 
 
 # %% solution 10.2
@@ -339,7 +340,7 @@ def my_conditional(logits, z, v):
 # ### 10.3 Implement: MuProp without the slope
 #
 # With the constant $f(q)$ alone in the place of the tangent there is nothing to add back. Write `my_simple_muprop(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return the mean over samples of
-# $(f(z) - f(q))\,\mathrm{score}(z)$, (B, N, K). `f(q[None])[0]` is $f$ at the mean code, (1, B). About 3 lines. On this lesson's problem you should see a variance of about 0.56 at $S = 1$.
+# $(f(z) - f(q))\,\mathrm{score}(z)$, (B, N, K). With `q = softmax(logits)[0]`, (B, N, K), not the setup's `q`, `f(q[None])[0]` is $f$ at the mean code, (1, B). About 3 lines. On this lesson's problem you should see a variance of about 0.56 at $S = 1$.
 
 
 # %% solution 10.3
@@ -364,6 +365,15 @@ check("10.3", lambda: mean_of_simple(my_simple_muprop), exact,
       instead={"the gradient plus J(q) f'(q): a constant takes nothing away that must come back": exact + jacobian_part,
                "a gradient summed over the samples, where their mean is due": 2 * exact})  # fmt: skip
 check_estimator("10.3", my_simple_muprop)
+codes_1, law_1 = every_code(logits, 1)
+
+
+def variance_of(estimate):
+    return moments(law_1, estimate(tiled(logits, len(law_1)), f, codes_1))[1].sum()
+
+
+check("10.3", lambda: variance_of(my_simple_muprop), (law_1 * ((f(codes_1)[0][0] - f(q[None, None])[0][0, 0]) ** 2 * (score(tiled(logits, 3), codes_1)[0] ** 2).sum((-1, -2)))).sum() - (exact**2).sum(),
+      instead={"the variance of REINFORCE: f at the mean code is not taken off": variance_of(lambda *a: dvae_np.reinforce(*a).dlogits)})  # fmt: skip
 
 
 # %% wrong 10.3: takes nothing away that must come back
@@ -372,6 +382,11 @@ def my_simple_muprop(logits, f, z):
     at_q, backward = f(q[None])
     path = softmax(logits)[1](backward(np.ones_like(at_q))[0][0])
     return ((f(z)[0] - at_q)[..., None, None] * score(logits, z)).mean(0) + path
+
+
+# %% wrong 10.3: f at the mean code is not taken off
+def my_simple_muprop(logits, f, z):
+    return dvae_np.reinforce(logits, f, z).dlogits
 
 
 # %% wrong 10.3: summed over the samples
@@ -384,7 +399,8 @@ def my_simple_muprop(logits, f, z):
 # ### 10.4 Find the bug: the detached sample
 #
 # This is the published mistake of section 7. Correct it. `path(f, perturbed, tau)` returns $c = f(\mathrm{softmax}(\cdot / \tau))$ at perturbed logits, (S, B), and its gradient in them, (S, B, N, K). `zt_backward(d)[0]` takes
-# a gradient in $\tilde{z}$, (S, B, N, K), to the logits, (B, N, K), *summed* over the samples. One term is missing, about 1 line. As it was:
+# a gradient in $\tilde{z}$, (S, B, N, K), to the logits, (B, N, K), *summed* over the samples,
+# and `logq_backward(d)` one in $\log q$, (B, N, K); the gradients of `path` are those of single samples. One term is missing, about 1 line; then you should read *UNBIASED*. As it was:
 #
 # ```python
 # gradient = gradient + logq_backward(dzg.mean(0))

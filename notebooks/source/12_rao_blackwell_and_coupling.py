@@ -518,7 +518,7 @@ def my_disarm(logits, f, coupled):
 # ### 12.4 Find the bug: a sample that stands for too little
 #
 # This sum-and-sample gives the last state the weight that the others have. Correct it: `distinct` are S different states (S, B, N), in the order drawn; return the
-# gradient (B, N, K) of [Eq. 12.4]. One line is missing. With all nine states there is no difference; with three the gradient is far too short. As it was:
+# gradient (B, N, K) of [Eq. 12.4]. One line is missing. With all nine states there is no difference; with three the gradient is too short, and off in direction. As it was:
 #
 # ```python
 # fz, _ = f(distinct)  # (S, B)
