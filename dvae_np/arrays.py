@@ -10,6 +10,10 @@ import numpy as np
 
 MOST_PERTURBED = 2**16  # joint states up to which `draw` samples without replacement
 
+# glibc gives freed arrays back to the kernel, and new ones are then paid for page by page, a third of a training step. It
+# keeps arrays up to the largest size that it has seen freed (mallopt(3), M_MMAP_THRESHOLD); this is the largest that counts.
+np.empty(2**25 - 2**13, np.uint8)
+
 
 class InputError(ValueError):
     """An argument that cannot be used; the message names it, what came and what was expected."""

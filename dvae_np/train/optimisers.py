@@ -8,7 +8,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 
-BLOCK = 2**15  # Adam reads and writes four vectors: blocks of this many entries stay in the cache
+BLOCK = 2**15  # Adam reads and writes four vectors several times: blocks of this many entries stay in the cache
 
 
 class SGD:
@@ -20,7 +20,8 @@ class SGD:
 
     def step(self, gradients):
         """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
-        self.vector -= self.lr * concatenated(gradients, self.params)
+        for part, g in blocks(gradients, self.params):
+            self.vector[part] -= self.lr * g
 
     def state(self):
         """What a checkpoint must hold besides the parameters: nothing."""
@@ -31,55 +32,63 @@ class SGD:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015) [Eq. 15.1], its bias corrections folded into two numbers."""
+    """Adam (Kingma & Ba 2015) [Eq. 15.1].
+
+    It keeps decaying *sums* of the gradients and of their squares; what turns them into averages, and what corrects those for
+    starting at zero, are two numbers a step.
+    """
 
     def __init__(self, params, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
         self.params, self.lr, self.beta1, self.beta2, self.eps = params, lr, beta1, beta2, eps
         self.vector = flatten(params)
-        self.mean, self.square, self.steps = np.zeros_like(self.vector), np.zeros_like(self.vector), 0
+        self.sum, self.squares, self.steps = np.zeros_like(self.vector), np.zeros_like(self.vector), 0
 
     def step(self, gradients):
         """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
         self.steps += 1
         rate, eps = self.rates()
-        gradient = concatenated(gradients, self.params)
-        for start in range(0, len(gradient), BLOCK):
-            part = slice(start, start + BLOCK)
-            g, mean, square = gradient[part], self.mean[part], self.square[part]
-            mean += (1 - self.beta1) * (g - mean)
-            square += (1 - self.beta2) * (g * g - square)
-            self.vector[part] -= rate * mean / (np.sqrt(square) + eps) if eps is not None else rate * mean
+        for part, g in blocks(gradients, self.params):
+            total, squares = self.sum[part], self.squares[part]
+            total *= self.beta1
+            total += g
+            squares *= self.beta2
+            squares += g * g
+            self.vector[part] -= rate * total / (np.sqrt(squares) + eps) if eps is not None else rate * total
 
     def rates(self):
-        """The step size and epsilon of this step, with both bias corrections in them."""
-        correction = (1 - self.beta2**self.steps) ** 0.5
-        return self.lr * correction / (1 - self.beta1**self.steps), self.eps * correction
+        """What `sum` is to be multiplied by over the root of `squares`, and the epsilon beside that root."""
+        root = ((1 - self.beta2**self.steps) / (1 - self.beta2)) ** 0.5
+        return self.lr * self.averaging() * root, self.eps * root
+
+    def averaging(self):
+        """What turns `sum` into the average of the gradients so far."""
+        return (1 - self.beta1) / (1 - self.beta1**self.steps)
 
     def state(self):
         """What a checkpoint must hold besides the parameters: arrays by name."""
-        return {"mean": self.mean, "square": self.square, "steps": np.asarray(self.steps)}
+        return {"sum": self.sum, "squares": self.squares, "steps": np.asarray(self.steps)}
 
     def restore(self, state):
         """Go on from that."""
-        self.mean[...], self.square[...], self.steps = state["mean"], state["square"], int(state["steps"])
+        self.sum[...], self.squares[...], self.steps = state["sum"], state["squares"], int(state["steps"])
 
 
 class RAdam(Adam):
-    """Rectified Adam (Liu et al. 2020) [Eq. 15.3]: steps along the mean alone while the square's variance is too large."""
+    """Rectified Adam (Liu et al. 2020) [Eq. 15.3]: steps along the average alone while the squares vary too much."""
 
     def rates(self):
-        """Adam's, the step size times the rectification; epsilon None where the square is not to be used yet."""
+        """Adam's, the step size times the rectification; epsilon None where the squares are not to be used yet."""
         most, decayed = 2 / (1 - self.beta2) - 1, self.beta2**self.steps
         length = most - 2 * self.steps * decayed / (1 - decayed)
         if length <= 5:
-            return self.lr / (1 - self.beta1**self.steps), None
+            return self.lr * self.averaging(), None
         rate, eps = super().rates()
         return rate * ((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) ** 0.5, eps
 
 
 def flatten(params):
     """One vector of all arrays in a dict of dicts; the dicts' entries become views into it."""
-    vector = concatenated(params, params)
+    vector = np.concatenate([array.ravel() for group in params.values() for array in group.values()])
     start = 0
     for group in params.values():
         for name, array in group.items():
@@ -88,12 +97,19 @@ def flatten(params):
     return vector
 
 
-def concatenated(tree, like):
-    """The arrays of `tree` that `like` has too, in the order of `like`, as one vector; shapes must agree."""
+def blocks(tree, like):
+    """(part of the vector, those entries of `tree`) for all arrays that `like` has too, at most BLOCK entries at a time.
+
+    Raises `InputError` where a shape is not that in `like`.
+    """
+    start = 0
     for group in like:
         for name, array in like[group].items():
-            if tree[group][name].shape != array.shape:
-                raise InputError(
-                    f"gradient of {group}.{name}: expected shape {array.shape}, got {tree[group][name].shape}"
-                )
-    return np.concatenate([tree[group][name].ravel() for group in like for name in like[group]])
+            gradient = tree[group][name]
+            if gradient.shape != array.shape:
+                raise InputError(f"gradient of {group}.{name}: expected shape {array.shape}, got {gradient.shape}")
+            gradient = gradient.ravel()
+            for first in range(0, gradient.size, BLOCK):
+                g = gradient[first : first + BLOCK]
+                yield slice(start + first, start + first + g.size), g
+            start += gradient.size
