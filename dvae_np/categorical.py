@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from dvae_np.arrays import expect, expect_codes, one_hot, summed_to
-from dvae_np.ops import embedding, log_softmax, softmax, softplus
+from dvae_np.ops import embedding, log_softmax, row_sums, softmax, softplus
 
 
 def log_prob(logits, z):
@@ -84,7 +84,7 @@ def kl_per_latent(q_logits, p_logits=None):
         expect("p_logits", p_logits, (1 if len(p_logits) == 1 else B, N, K))
         logp, _ = log_softmax(p_logits)
     q, ratio = np.exp(logq), logq - logp
-    each = (q * ratio).sum(-1)  # (B, N)
+    each = row_sums(q * ratio)[..., 0]  # (B, N)
 
     def backward(dvalue):
         dvalue = dvalue[..., None]

@@ -1,11 +1,14 @@
 """The command line: python -m dvae_np tour | verify | train | evaluate | show | sample | compare | ..."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from dvae_np import commands, runs
 from dvae_np.arrays import InputError
+from dvae_np.bench.report import SECTIONS
+from dvae_np.device import DEVICES
 from dvae_np.estimators import TABLE
 from dvae_np.experiments.reproduce import ESTIMATORS, SIZES
 from dvae_np.networks import INTERFACES, PRIORS
@@ -105,6 +108,7 @@ that returns the gradient in the logits (B, N, K). With --samples and --exact, g
         command.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that `train` wrote")
         command.add_argument("--data-dir", metavar="DIR", help="folder of the MNIST files, as for `train`")
         if verb == "evaluate":
+            add_device(command)
             command.add_argument(
                 "--split", choices=("test", "validation", "train"), default="test", help="(%(default)s)"
             )
@@ -183,22 +187,51 @@ that returns the gradient in the logits (B, N, K). With --samples and --exact, g
                          help=", ".join(ESTIMATORS) + " (%(default)s)")  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     command.add_argument("--epochs", type=int, default=160, help="(%(default)s)")
+    add_device(command)
     command.add_argument("--data-dir", metavar="DIR", help="folder of the MNIST files, as for `train`")
     command.add_argument(
         "--out", type=Path, default=Path("runs/reproduce"), help="folder for records and checkpoints (%(default)s)"
     )
     command.set_defaults(run=runs.reproduce)
 
+    command = verbs.add_parser(
+        "sweep",
+        help="train over estimators x seeds x sizes, several runs at a time (resumable)",
+        description="Trains every combination of estimator, seed and size, each in a process of its own with one thread, and "
+        "prints a table over the seeds. Stopped by Ctrl-C and given again, it goes on; finished runs stay as they are. Options "
+        "of `train` for all runs come last, after --.",
+        epilog="Example: python -m dvae_np sweep --estimators exact reinforce_loo --seeds 0 1 2 --sizes 8x2 4x3 -- --epochs 10",
+    )
+    command.add_argument(
+        "--estimators", nargs="+", required=True, metavar="NAME", help="rows of the table of estimators"
+    )
+    command.add_argument("--seeds", nargs="+", type=natural, default=[0, 1, 2], metavar="SEED", help="(0 1 2)")
+    command.add_argument(
+        "--sizes", nargs="+", type=size, default=[(10, 1)], metavar="KxN", help="categories x latents (10x1)"
+    )
+    command.add_argument("--S", type=int, default=1, help="samples, where an estimator draws any (%(default)s)")
+    command.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time (%(default)s: the cores)")
+    command.add_argument("--out", type=Path, default=Path("runs/sweep"), help="folder of the runs (%(default)s)")
+    command.add_argument("train", nargs="*", metavar="OPTION", help="options of `train`, after --")
+    command.set_defaults(run=commands.sweep)
+
     command = verbs.add_parser("estimators", help="the table of estimators, in Markdown")
     command.set_defaults(run=commands.estimators)
 
     command = verbs.add_parser(
         "bench",
-        help="time exact marginalisation against bare matrix products and against decoding every pair",
-        description="Times the value and gradients of exact marginalisation (B=256 examples, 784 pixels), side by side in "
-        "one run, with the bare matrix products of the same shapes and with the usual code, which decodes B x K pairs.",
+        help="time the package beside bare matrix products, PyTorch, JAX and Pyro",
+        description="Times training steps, exact marginalisation, replicates, gradient checks and starting up, side by side "
+        "with the bare matrix products of the same shapes and with PyTorch, JAX and Pyro where they are installed. Every "
+        "contestant has a process of its own; they take turns and must agree on the numbers. Shows how cost and memory grow. "
+        "Some eight minutes with all frameworks, without them three.",
     )
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the measurements to FILE as well")
+    command.add_argument("--section", action="append", choices=SECTIONS, metavar="NAME",
+                         help=", ".join(SECTIONS) + " (all); may be repeated: those of an earlier run stay")  # fmt: skip
+    command.add_argument("--runs", type=int, default=9, metavar="R", help="rounds of turns (%(default)s)")
+    command.add_argument(
+        "--out", type=Path, default=Path("runs/bench"), help="folder for the figure and numbers (%(default)s)"
+    )
     command.set_defaults(run=commands.bench)
     return top
 
@@ -225,6 +258,7 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
     command.set_defaults(run=runs.train, given=())
     command.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     command.add_argument("--out", type=Path, help="folder of the run (runs/DATA-ESTIMATOR-N-K-SEED)")
+    add_device(command)
     command.add_argument("--checkpoint-seconds", type=float, default=30.0, metavar="T",
                          help="at most so long between checkpoints (%(default)s)")  # fmt: skip
 
@@ -294,6 +328,16 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
     group.add_argument("--optimiser", choices=OPTIMISERS, default="adam", help="(%(default)s)")
 
 
+def add_device(command):
+    """The option --device."""
+    command.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="where to compute; gpu needs CuPy and an NVIDIA GPU (%(default)s)",
+    )
+
+
 def add_numbers(group, numbers):
     """An option for each number, with the default that the settings have."""
     for name, (kind, text) in numbers.items():
@@ -316,6 +360,15 @@ def sizes(text):
         return tuple(int(size) for size in text.split(",")) if text not in ("", "none") else ()
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers as 512,256, or none, got {text!r}") from None
+
+
+def size(text):
+    """'8x4' as (8, 4): categories, latents."""
+    try:
+        K, N = map(int, text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected categories x latents as 8x4, got {text!r}") from None
+    return K, N
 
 
 def natural(text):

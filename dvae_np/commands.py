@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.estimators import markdown_table
+from dvae_np.estimators import TABLE, markdown_table
 from dvae_np.estimators.estimate import expect_few_states
 
 
@@ -161,17 +161,62 @@ def estimators(options):
     return 0
 
 
+def sweep(options):
+    """`sweep`"""
+    from tqdm import tqdm
+
+    from dvae_np.experiments import sweep
+
+    if options.jobs < 1:
+        raise InputError(f"--jobs: expected at least 1, got {options.jobs}")
+    unknown = [name for name in options.estimators if name not in TABLE]
+    if unknown:
+        raise InputError(f"--estimators: expected names among {', '.join(TABLE)}, got {unknown[0]!r}")
+    make_folder(options.out)
+    runs = sweep.plan(options.out, options.estimators, options.seeds, options.sizes, options.S, options.train)
+    finished = sum(run.record is not None for run in runs)
+    print(f"{len(runs)} runs, {finished} of them finished; {options.jobs} at a time")
+    with tqdm(total=len(runs), initial=finished, unit="run", disable=None, leave=False) as bar:
+
+        def progress(words):
+            bar.set_postfix_str(words, refresh=False)
+            bar.update()
+
+        try:
+            failed = sweep.carry_out(runs, options.jobs, progress)
+        except KeyboardInterrupt:
+            print("stopped; all runs are saved, and the same command goes on with them")
+            return 130
+    print(sweep.sweep_table(runs))
+    sweep.write_csv(options.out / "sweep.csv", runs)
+    print(f"written to {options.out}: sweep.csv, and a folder for each run")
+    for run, words in failed.items():
+        print(f"failed: {run.folder.name}: {words}")
+    return 1 if failed else 0
+
+
 def bench(options):
     """`bench`"""
-    from dvae_np.experiments.bench import bench, bench_table
+    from tqdm import tqdm
 
-    expect_folder(options.json)
-    record = bench()
-    print(
-        f"Value and gradients of {record['B']} examples of {record['D']} pixels, decoder embedding-256-512-784, float32;"
-    )
-    print(f"medians of {record['runs']} interleaved runs; {record['machine']}\n")
-    print(bench_table(record))
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+    from dvae_np import figures
+    from dvae_np.bench import measure, report
+
+    if options.runs < 1:
+        raise InputError(f"--runs: expected at least 1, got {options.runs}")
+    make_folder(options.out)
+    sections = options.section or list(report.SECTIONS)
+    record = measure.measure(sections, options.runs, partial(tqdm, unit="case", disable=None, leave=False))
+    path = options.out / "data" / "bench.json"
+    record = measure.renewed(path, record, sections)
+    print(f"{record['machine']}; {options.runs} rounds, medians\n")
+    for heading, table in report.tables(record).values():
+        print(f"{heading}\n\n{table}\n")
+    print(report.targets(record))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    written = ["data/bench.json"]
+    if record["growth"]:
+        written.append(figures.save(options.out / "bench.png", *figures.BENCH, record).name)
+    print(f"\nWritten to {options.out}: {', '.join(written)}")
     return 0

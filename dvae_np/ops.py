@@ -13,6 +13,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError, expect_codes, is_codes, one_hot
 
+SHORT_ROWS = 32  # NumPy goes through rows one by one: shorter ones cost more to begin than to work through
 WIDEST_ONE_HOT = 128  # with more categories, adding up rows one by one is cheaper than a product with one-hot rows
 
 
@@ -67,7 +68,7 @@ def embedding(z, table):
             return (dy @ table.reshape(N * K, H).T).reshape(z.shape), (rows.T @ dy).reshape(table.shape)
         if K <= WIDEST_ONE_HOT:
             return None, (one_hot(rows, K, dy.dtype).reshape(-1, N * K).T @ dy).reshape(table.shape)
-        return None, np.stack([sum_by_code(rows[:, n], dy, K) for n in range(N)])
+        return None, rows_by_code(rows, np.broadcast_to(dy[:, None], (len(dy), N, H)), K)
 
     return y.reshape(*lead, H), backward
 
@@ -86,9 +87,10 @@ def concatenation(z, table):
 
     def backward(dy):
         dy = dy.reshape(-1, N, E)
-        dtable = [sum_by_code(rows[:, n], dy[:, n], K) if hard else rows[:, n].T @ dy[:, n] for n in range(N)]
-        dz = None if hard else np.stack([dy[:, n] @ table[n].T for n in range(N)], 1).reshape(z.shape)
-        return dz, np.stack(dtable)
+        if hard:
+            return None, rows_by_code(rows, dy, K)
+        dz = np.stack([dy[:, n] @ table[n].T for n in range(N)], 1).reshape(z.shape)
+        return dz, np.stack([rows[:, n].T @ dy[:, n] for n in range(N)])
 
     return y.reshape(*lead, N * E), backward
 
@@ -104,18 +106,21 @@ def _hard_and_lead(z, table):
     return hard, z.shape[:-1] if hard else z.shape[:-2]
 
 
-def sum_by_code(codes, rows, K):
-    """For each k < K the sum of those rows (R, H) whose code (R,) is k: (K, H)."""
-    if K <= WIDEST_ONE_HOT:
-        return one_hot(codes, K, rows.dtype).T @ rows
-    order = np.argsort(codes)
-    ends = np.searchsorted(codes[order], np.arange(K + 1, like=codes))
-    # Rank r within its own code: one pass adds the r-th row of every code, so no two rows meet in one assignment.
-    sums = np.zeros_like(rows, shape=(K, rows.shape[1]))
-    counts = ends[1:] - ends[:-1]
-    for r in range(int(counts.max()) if len(rows) else 0):
-        present = np.flatnonzero(counts > r)
-        sums[present] += rows[order[ends[:-1][present] + r]]
+def rows_by_code(z, dy, K):
+    """For each latent n and category k the sum of those rows dy[:, n] (R, H) whose code z[:, n] (R,) is k: (N, K, H)."""
+    N = z.shape[1]
+    sums = np.zeros_like(dy, shape=(N, K, dy.shape[-1]))
+    for n in range(N):
+        if K <= WIDEST_ONE_HOT:
+            sums[n] = one_hot(z[:, n], K, dy.dtype).T @ dy[:, n]
+            continue
+        order = np.argsort(z[:, n])
+        ends = np.searchsorted(z[order, n], np.arange(K + 1, like=z))
+        # Rank r within its own code: one pass adds the r-th row of every code, so no two rows meet in one assignment.
+        counts = ends[1:] - ends[:-1]
+        for r in range(int(counts.max()) if len(dy) else 0):
+            present = np.flatnonzero(counts > r)
+            sums[n, present] += dy[order[ends[:-1][present] + r], n]
     return sums
 
 
@@ -149,12 +154,29 @@ def sigmoid(x):
 
 def log_softmax(x):
     """x - log sum e^x over the last axis [Eq. 2.1]; its backward is dy - q sum(dy), with q the softmax."""
-    shifted = x - x.real.max(-1, keepdims=True)
-    y = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return y, lambda dy: dy - np.exp(y) * dy.sum(-1, keepdims=True)
+    shifted = x - row_max(x.real)
+    y = shifted - np.log(row_sums(np.exp(shifted)))
+    return y, lambda dy: dy - np.exp(y) * row_sums(dy)
 
 
 def softmax(x):
     """q = e^x / sum e^x over the last axis; its Jacobian is diag(q) - q q^T [Eq. 2.2]."""
     q = np.exp(log_softmax(x)[0])
-    return q, lambda dy: q * (dy - (q * dy).sum(-1, keepdims=True))
+    return q, lambda dy: softmax_jacobian(q, dy)
+
+
+def softmax_jacobian(q, dy):
+    """(diag(q) - q q^T) dy = q (dy - <q, dy>), over the last axis."""
+    return q * (dy - row_sums(q * dy))
+
+
+def row_sums(x):
+    """Sums over the last axis, which stays with length 1: a product with ones, as NumPy is slow to add up short rows."""
+    return x @ np.ones((x.shape[-1], 1), x.dtype, like=x)
+
+
+def row_max(x):
+    """The largest of each row of the last axis, which stays with length 1; many short rows are compared as a few long ones."""
+    if x.shape[-1] > SHORT_ROWS:
+        return x.max(-1, keepdims=True)
+    return np.moveaxis(x, -1, 0).copy().max(0)[..., None]

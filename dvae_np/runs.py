@@ -10,8 +10,9 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.commands import Bar, make_folder
+from dvae_np.device import device
 from dvae_np.estimators import TABLE
-from dvae_np.train import Checkpoints, Interrupted, Settings, Training, evaluate, fit, load, usage
+from dvae_np.train import Checkpoints, Interrupted, Settings, Training, evaluate_on, fit, load, usage
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
 CHOSEN = tuple(name for name in DEFAULTS if name not in ("hyper", "S"))  # what an option of the same name says
@@ -31,6 +32,7 @@ def hyper_parameter(row, text):
 
 def train(options):
     """`train`"""
+    where = device(options.device)
     checkpoints = Checkpoints(options.resume or options.out or ".", options.checkpoint_seconds)
     if options.resume:
         data, settings, start = resumed(options, checkpoints)
@@ -47,7 +49,7 @@ def train(options):
     bar = Bar(settings.estimator, settings.epochs, start[0]["epoch"] if start else 0)
     try:
         with Interruption() as asked_to_stop:
-            run = fit(data, settings, bar, checkpoints, start, asked_to_stop)
+            run = fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
     except Interrupted as stopped:
         print(
             f"\n{stopped}; saved in {stopped.path}\ncontinue with: python -m dvae_np train --resume {checkpoints.folder}"
@@ -56,7 +58,7 @@ def train(options):
     finally:
         bar.close()
     out = checkpoints.folder
-    evaluation = evaluate(run.params, data.test.x, data.test.c)
+    evaluation = evaluate_on(where, run.params, data.test.x, data.test.c)
     print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
     print(evaluation_text(evaluation, "test", data, settings))
     for warning in usage(run.params, data.test.x, data.test.c).warnings:
@@ -90,8 +92,10 @@ def begun(options):
 
 def resumed(options, checkpoints):
     """The data, settings and (facts, arrays) of the run to go on with; says which checkpoints could not be used."""
-    if set(options.given) - {"resume", "epochs", "data_dir", "checkpoint_seconds"} or options.set:
-        raise InputError("--resume: the run's own settings are used; only --epochs and --data-dir can be given with it")
+    if set(options.given) - {"resume", "epochs", "data_dir", "device", "checkpoint_seconds"} or options.set:
+        raise InputError(
+            "--resume: the run's own settings are used; only --epochs, --data-dir and --device can be given with it"
+        )
     path, data, settings, facts, arrays = open_run(checkpoints, options.data_dir)
     for broken in checkpoints.paths():
         if broken > path:  # out of the way, so that it does not count among the two that are kept
@@ -204,12 +208,13 @@ def evaluation_text(evaluation, split, data, settings):
 
 def evaluate_run(options):
     """`evaluate`"""
+    where = device(options.device)
     if not 1 <= options.examples:
         raise InputError(f"--examples: expected at least 1, got {options.examples}")
     path, data, settings, _, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
     params, split = parameters_of(arrays), getattr(data, options.split)
     x, c = split.x[: options.examples], None if split.c is None else split.c[: options.examples]
-    found = evaluate(params, x, c, np.random.default_rng(options.seed), options.S, options.sample)
+    found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample)
     measured = usage(params, x, c)
     print(f"{path}: {len(x):,} images of {data.name}")
     print(evaluation_text(found, options.split, data, settings))
@@ -288,6 +293,7 @@ def sample(options):
 
 def reproduce(options):
     """`reproduce`"""
+    where = device(options.device)
     from dvae_np.experiments.reproduce import EPOCHS as DEFAULT_EPOCHS
     from dvae_np.experiments.reproduce import grey_mnist, settings_of
 
@@ -302,13 +308,13 @@ def reproduce(options):
     bar = Bar(f"{options.size} {options.estimator}", settings.epochs, start[0]["epoch"] if start else 0)
     try:
         with Interruption() as asked_to_stop:
-            run = fit(data, settings, bar, checkpoints, start, asked_to_stop)
+            run = fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
     except Interrupted as stopped:
         print(f"\n{stopped}; saved in {stopped.path}\nthe same command goes on from there")
         return 130
     finally:
         bar.close()
-    test = evaluate(run.params, data.test.x, rng=np.random.default_rng(options.seed))
+    test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
     command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
     command += f" --epochs {options.epochs}" * (options.epochs != DEFAULT_EPOCHS)
     record = {

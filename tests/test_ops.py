@@ -21,7 +21,13 @@ def test_every_public_op_is_in_the_suite():
     verified = " ".join(result.subject for result in op_results())
     own = [name for name, op in vars(ops).items() if callable(op) and getattr(op, "__module__", "") == ops.__name__]
     public = [name for name in own if not name.startswith("_")]
-    assert [name for name in public if name not in verified] == ["sum_by_code"]  # a helper: tested below
+    helpers = {
+        "rows_by_code",
+        "softmax_jacobian",
+        "row_sums",
+        "row_max",
+    }  # tested below, and in every op that calls them
+    assert {name for name in public if name not in verified} == helpers
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -54,13 +60,31 @@ def test_extreme_values_are_right():
 
 
 @pytest.mark.parametrize(("rows", "K"), [(40, 7), (3, 200), (0, 4)])
-def test_sum_by_code_adds_rows_of_one_code(rows, K):
+def test_rows_by_code_adds_rows_of_one_code(rows, K):
     rng = np.random.default_rng(6)
-    codes, values = rng.integers(0, K, rows), rng.standard_normal((rows, 5))
-    expected = np.zeros((K, 5))
-    for code, value in zip(codes, values, strict=True):
-        expected[code] += value
-    np.testing.assert_allclose(ops.sum_by_code(codes, values, K), expected, rtol=1e-14, atol=1e-14)
+    z, values = rng.integers(0, K, (rows, 2)), rng.standard_normal((rows, 2, 5))
+    expected = np.zeros((2, K, 5))
+    for code, value in zip(z, values, strict=True):
+        for n in range(2):
+            expected[n, code[n]] += value[n]
+    np.testing.assert_allclose(ops.rows_by_code(z, values, K), expected, rtol=1e-14, atol=1e-14)
+
+
+def test_the_jacobian_of_the_softmax_is_the_matrix_of_the_formula():
+    rng = np.random.default_rng(6)
+    x, dy = rng.standard_normal((2, 5, 4))
+    q = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+    by_matrix = [(np.diag(row) - np.outer(row, row)) @ each for row, each in zip(q, dy, strict=True)]
+    np.testing.assert_allclose(ops.softmax_jacobian(q, dy), by_matrix, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(ops.row_sums(x), x.sum(-1, keepdims=True), rtol=1e-13)
+
+
+@pytest.mark.parametrize("K", [3, 5000])
+def test_row_sums_keep_the_digits_of_float32(K):
+    """Sums of thousands of terms: within 1e-6 of float64's."""
+    x = np.random.default_rng(7).random((20, K), dtype=np.float32)
+    np.testing.assert_allclose(ops.row_sums(x), x.astype(np.float64).sum(-1, keepdims=True), rtol=1e-6)
+    np.testing.assert_array_equal(ops.row_max(x), x.max(-1, keepdims=True))
 
 
 @pytest.mark.parametrize(

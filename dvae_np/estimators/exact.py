@@ -8,7 +8,7 @@ from dvae_np.estimators.estimate import Estimate, expect_few_states
 from dvae_np.ops import embedding, log_softmax
 
 
-def exact(logits, f, *, block=512, most_states=2**20):
+def exact(logits, f, *, block=1024, most_states=2**20):
     """The expectation E_q[f] = sum_z q(z) f(z) over all K**N joint states, and its gradient.
 
     Approximates: nothing.

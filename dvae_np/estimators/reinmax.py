@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np.arrays import expect, one_hot
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_temperature
-from dvae_np.ops import softmax
+from dvae_np.ops import softmax, softmax_jacobian
 
 
 def reinmax(logits, f, z, *, tau=1.0):
@@ -24,6 +24,5 @@ def reinmax(logits, f, z, *, tau=1.0):
     expect("fz", fz, hard.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(z)))
     middle = (softmax(logits / tau)[0] + hard) / 2
-    _, softmax_backward = softmax(logits)
-    second = middle * (dz - (middle * dz).sum(-1, keepdims=True))  # J(middle) f'(z)
-    return Estimate(fz.mean(0), 2 * second.sum(0) - softmax_backward(dz.sum(0)) / 2, dtheta)
+    dlogits = 2 * softmax_jacobian(middle, dz).sum(0) - softmax_jacobian(softmax(logits)[0], dz.sum(0)) / 2
+    return Estimate(fz.mean(0), dlogits, dtheta)

@@ -18,7 +18,10 @@ def gallery(out, records, progress=lambda names: names):
     of the lessons, and the tour's model (a second of training). Raises InputError for records that cannot be read.
     """
     drawings = {name: figures.lesson_figure(name) for name in figures.LESSONS}
-    compared, rule, toured = (_record(records / f"{name}.json") for name in ("compare", "rule", "tour"))
+    compared, rule, toured, benched = (
+        _record(records / f"{name}.json") for name in ("compare", "rule", "tour", "bench")
+    )
+    drawings["bench.png"] = *figures.BENCH, benched
     drawings["compare.png"] = (11, 5.2), figures.comparison, compared
     drawings["sweep.png"] = (8, 5.2), figures.sweep, compared
     drawings["rule.png"] = (11, 4.2), figures.practical_rule, rule

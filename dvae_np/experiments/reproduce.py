@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dvae_np.check.report import columns, markdown_columns
 from dvae_np.train.data import Split, load
 from dvae_np.train.settings import Settings
 
@@ -50,3 +51,20 @@ def grey_mnist(data_dir=None):
     ]
     few = Split(data.test.x[:MONITORED], data.test.labels[:MONITORED])
     return replace(data, train=Split(*whole), validation=few)
+
+
+def reproduced_table(records, markdown=False):
+    """The records of runs as a table: in the order of the sizes, then of the estimators."""
+    rows = [
+        ("K x N", "estimator", "seed", "training loss, last epoch", "test negative ELBO", "test log p(x)", "seconds")
+    ]
+    order = {name: i for i, name in enumerate((*SIZES, *ESTIMATORS))}
+    lines = []
+    for record in records:
+        settings, test = record["settings"], record["test"]
+        size, exact = f"{settings['K']}x{settings['N']}", test["log_likelihood"]
+        evidence = f"at least {test['bound']:.2f}" if exact is None else f"{exact:.2f}"
+        lines.append((size, settings["estimator"], str(settings["seed"]), f"{record['training_loss']:.2f}",
+                      f"{test['negative_elbo']:.2f}", evidence, f"{record['seconds']:,.0f}"))  # fmt: skip
+    rows += sorted(lines, key=lambda line: (order[line[0]], order[line[1]], line[2]))
+    return (markdown_columns if markdown else columns)(rows)

@@ -2,7 +2,7 @@
 
 from dvae_np.train.checkpoint import Checkpoints
 from dvae_np.train.data import Data, bars, bars_log_likelihood, load
-from dvae_np.train.evaluation import Evaluation, evaluate
+from dvae_np.train.evaluation import Evaluation, evaluate, evaluate_on
 from dvae_np.train.loop import Interrupted, Run, Training, fit
 from dvae_np.train.optimisers import SGD, Adam, RAdam
 from dvae_np.train.settings import Settings, kl_weight
@@ -23,6 +23,7 @@ __all__ = [
     "bars",
     "bars_log_likelihood",
     "evaluate",
+    "evaluate_on",
     "fit",
     "kl_weight",
     "load",

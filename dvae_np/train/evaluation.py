@@ -32,6 +32,12 @@ class Evaluation:
         return None if self.log_likelihood is None else self.negative_elbo + self.log_likelihood
 
 
+def evaluate_on(device, params, x, c=None, rng=None, *more):
+    """`evaluate` on a device, for arrays and a generator of NumPy."""
+    rng = device.generator(np.random.default_rng(0) if rng is None else rng)
+    return evaluate(device.put(params), device.put(x), device.put(c), rng, *more)
+
+
 def evaluate(params, x, c=None, rng=None, S=100, sample=False):
     """The discrete negative ELBO (beta = 1) over the rows of x, given contexts c, and what is known of log p(x).
 

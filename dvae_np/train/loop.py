@@ -14,6 +14,7 @@ import numpy as np
 
 from dvae_np import vae
 from dvae_np.arrays import InputError, uniform
+from dvae_np.device import CPU
 from dvae_np.estimators import TABLE
 from dvae_np.train.evaluation import PAIRS, evaluate
 from dvae_np.train.optimisers import SGD, Adam, RAdam
@@ -46,18 +47,24 @@ class Run:
 
 
 class Training:
-    """A run in progress; `step` goes on by one mini-batch. Raises InputError for settings that do not fit the data."""
+    """A run in progress; `step` goes on by one mini-batch. Raises InputError for settings that do not fit the data.
 
-    def __init__(self, data, settings):
-        self.data, self.settings, self.row = data, settings, TABLE[settings.estimator]
+    Parameters, data and all that is computed of them live on the `device`; order and noise come from one NumPy generator.
+    """
+
+    def __init__(self, data, settings, device=CPU):
+        self.data, self.settings, self.row, self.device = data, settings, TABLE[settings.estimator], device
         self.rng = np.random.Generator(np.random.SFC64(settings.seed))
+        self.noise = device.generator(self.rng)
         x = data.train.x
         if not (x.min() >= 0 and x.max() <= 1):
             raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
         if (settings.likelihood == "categorical") != (data.levels > 1):
             raise InputError("likelihood: categorical and pixels of a few grey levels belong together, got "
                              f"{settings.likelihood} for {data.binarisation}")  # fmt: skip
-        self.params = self._initial(x)
+        self.params = device.put(self._initial(x))
+        self.on_device = {part: device.put({"x": split.x, "c": split.c})
+                          for part, split in (("train", data.train), ("validation", data.validation))}  # fmt: skip
         frozen = {("phi", "logits")} if settings.prior == "fixed" else set()
         frozen |= {("theta", "log_scale")} if settings.scale is not None else set()
         trained = {group: {name: array for name, array in arrays.items() if (group, name) not in frozen}
@@ -69,7 +76,7 @@ class Training:
         self.params = {group: arrays | trained.get(group, {}) for group, arrays in self.params.items()}
         if self.row.omega:
             initial = self.row.omega(self.rng, settings.N, settings.K)
-            omega = {"omega": {name: np.asarray(value, x.dtype) for name, value in initial.items()}}
+            omega = {"omega": {name: device.put(np.asarray(value, x.dtype)) for name, value in initial.items()}}
             kind, rate = self.row.omega_step
             self.optimisers.append(SGD(omega, rate) if kind == "sgd" else Adam(omega, rate))
             self.params |= omega
@@ -105,17 +112,17 @@ class Training:
     def step(self):
         """Train on one mini-batch; at the end of an epoch, evaluate and write the history."""
         started = time.perf_counter()
-        settings, train = self.settings, self.data.train
+        settings = self.settings
         if self.batch == 0:
-            self.order = np.argsort(self.rng.random(len(train.x)))
-        chosen = self.order[self.batch * settings.batch : (self.batch + 1) * settings.batch]
-        x, c = train.x[chosen], None if train.c is None else train.c[chosen]
+            self.order = np.argsort(self.rng.random(len(self.data.train.x)))
+        chosen = self.device.put(self.order[self.batch * settings.batch : (self.batch + 1) * settings.batch])
+        x, c = (None if rows is None else rows[chosen] for rows in self.on_device["train"].values())
         if self.data.dynamic:
-            x = (uniform(self.rng, x.shape, x.dtype) < x).astype(x.dtype)
+            x = (uniform(self.noise, x.shape, x.dtype) < x).astype(x.dtype)
         beta = kl_weight(settings, self.steps / self.batches)
         with np.errstate(all="ignore"):  # a diverging run is told so in words
             try:
-                loss = vae.training_step(self.params, x, self.row, self.rng, self.optimisers, settings.S,
+                loss = vae.training_step(self.params, x, self.row, self.noise, self.optimisers, settings.S,
                                          beta=beta, c=c, **self.options)  # fmt: skip
             except InputError:
                 if not_finite(self.params):
@@ -132,7 +139,8 @@ class Training:
     def _end_epoch(self, beta):
         with np.errstate(all="ignore"):
             try:
-                validation = evaluate(self.params, self.data.validation.x, self.data.validation.c).negative_elbo
+                rng = self.device.generator(np.random.default_rng(0))
+                validation = evaluate(self.params, **self.on_device["validation"], rng=rng).negative_elbo
             except InputError:
                 validation = math.nan
         if not math.isfinite(validation):
@@ -163,6 +171,7 @@ class Training:
         }
         for i, optimiser in enumerate(self.optimisers):
             arrays |= {f"optimiser{i}.{name}": array for name, array in optimiser.state().items()}
+        arrays = self.device.get(arrays)
         if self.order is not None:
             arrays["order"] = self.order
         facts = {
@@ -209,26 +218,28 @@ class Training:
             self.order is not None and not np.array_equal(np.sort(self.order), np.arange(len(self.data.train.x)))
         ):
             raise InputError("resume: the checkpoint's position does not fit the data")
+        stored = self.device.put({name: array for name, array in arrays.items() if name != "order"})
         for group in self.params:
             for name, array in self.params[group].items():
-                array[...] = arrays[f"params.{group}.{name}"]
+                array[...] = stored[f"params.{group}.{name}"]
         for i, optimiser in enumerate(self.optimisers):
-            optimiser.restore({name: arrays[f"optimiser{i}.{name}"] for name in optimiser.state()})
+            optimiser.restore({name: stored[f"optimiser{i}.{name}"] for name in optimiser.state()})
 
 
-def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda: False):
+def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda: False, device=CPU):
     """Train a discrete VAE on the data's training split.
 
     progress:    called with (epoch, loss, validation) after every epoch, for a progress bar.
     checkpoints: a `Checkpoints`, which saves when it is due, at the end, and when told to stop.
     start:       (facts, arrays) of a checkpoint to go on from, bit for bit.
     stop:        asked after every step; where it answers True, the run is saved and `Interrupted` raised.
+    device:      where to compute; the parameters of the `Run` are NumPy arrays again.
 
     History: ``loss`` is the mean training loss *as the estimator sees it* (for relaxed codes not an ELBO), ``kl`` its KL,
     ``beta`` the KL's weight, ``validation`` the discrete negative ELBO on the validation split, all in nats.
     Raises InputError for settings that cannot be used, and where training diverges, naming step, array and last checkpoint.
     """
-    training = Training(data, settings)
+    training = Training(data, settings, device)
     if start:
         training.restore(*start)
     while not training.finished:
@@ -248,7 +259,7 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
         if stopping and not training.finished:
             words = f"stopped in epoch {training.epoch + 1}, after step {training.steps}"
             raise Interrupted(path, words)
-    return Run(settings, training.params, training.history, training.seconds)
+    return Run(settings, device.get(training.params), training.history, training.seconds)
 
 
 def not_finite(tree):

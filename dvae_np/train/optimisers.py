@@ -53,7 +53,12 @@ class Adam:
             total += g
             squares *= self.beta2
             squares += g * g
-            self.vector[part] -= rate * total / (np.sqrt(squares) + eps) if eps is not None else rate * total
+            step = rate * total
+            if eps is not None:
+                root = np.sqrt(squares)
+                root += eps
+                step /= root
+            self.vector[part] -= step
 
     def rates(self):
         """What `sum` is to be multiplied by over the root of `squares`, and the epsilon beside that root."""
@@ -66,7 +71,7 @@ class Adam:
 
     def state(self):
         """What a checkpoint must hold besides the parameters: arrays by name."""
-        return {"sum": self.sum, "squares": self.squares, "steps": np.asarray(self.steps)}
+        return {"sum": self.sum, "squares": self.squares, "steps": np.asarray(self.steps, like=self.sum)}
 
     def restore(self, state):
         """Go on from that."""
@@ -109,7 +114,8 @@ def blocks(tree, like):
             if gradient.shape != array.shape:
                 raise InputError(f"gradient of {group}.{name}: expected shape {array.shape}, got {gradient.shape}")
             gradient = gradient.ravel()
-            for first in range(0, gradient.size, BLOCK):
-                g = gradient[first : first + BLOCK]
+            size = BLOCK if isinstance(gradient, np.ndarray) else gradient.size  # a GPU takes all of them at once
+            for first in range(0, gradient.size, size):
+                g = gradient[first : first + size]
                 yield slice(start + first, start + first + g.size), g
             start += gradient.size

@@ -185,19 +185,24 @@ print("decoded:", once.shape, " scored:", value.shape)
 # ## 6 The picture
 #
 # Left: value and gradients of the exact expectation for one latent of K categories, 256 examples of 784 pixels, a decoder with hidden layers of 256 and 512. The
-# numbers were measured by `python -m dvae_np bench`; the cell says on which machine. *Every pair* is the same NumPy code, made to decode every state for every
-# example. *Bare* is only the matrix products that cannot be avoided. Right: how soon $K^N$ leaves the range that the left side covers;
+# numbers were measured by `python -m dvae_np bench`; the cell says on which machine. *Every pair* is the usual code, in PyTorch and by this package's own functions: it decodes
+# every state for every example. Pyro enumerates by `TraceEnum_ELBO`. *Bare* is only the matrix products that cannot be avoided. Right: how soon $K^N$ leaves the range that the left side covers;
 # at the upper line `exact` refuses.
 
 # %%
 figure("exact_cost.png")
-record = measured()
-print("measured on:", record["machine"], "- median of", record["runs"], "runs")
-for line in record["milliseconds"]:
-    pairs = (
-        f"every pair {line['pairs'] / line['exact']:4.0f} times as long" if "pairs" in line else "every pair: not run"
+record, lines = measured()
+print("measured on:", record["machine"])
+for line in lines:
+    others = [
+        f"{name} {line[name] / line['dvae_np']:.0f}"
+        for name in ("NumPy, every pair", "PyTorch", "Pyro")
+        if name in line
+    ]
+    print(
+        f"K = {line['K']:4}: exact {line['dvae_np']:6.1f} ms, {line['dvae_np'] / line['bare products']:.2f} of bare; times as long:",
+        ", ".join(others) or "not run",
     )
-    print(f"K = {line['K']:4}: exact {line['exact']:6.1f} ms, {line['exact'] / line['bare']:.2f} of bare; {pairs}")
 
 # %% [markdown]
 # Two things to see. Decoding each state once is not a detail: it decides whether "small K" ends at ten or at thousands. And the cost is within a small

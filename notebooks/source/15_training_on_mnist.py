@@ -23,7 +23,7 @@ import dvae_np
 from dvae_np import ops, vae
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.networks import encoder
-from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, Training, evaluate, fit, load, usage
+from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, evaluate, fit, load, usage
 
 RECORDS = Path(dvae_np.__file__).resolve().parents[1] / "figures" / "data"
 
@@ -48,10 +48,12 @@ show(vae.training_step)
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \qquad w \leftarrow w - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} . \tag{15.1}$$
 #
 # Textbook Adam reads and writes four arrays for each of a model's parameter arrays, and can cost as much as the matrix products. Here all parameters are views
-# into *one* flat vector, worked through in blocks that stay in the cache, with both corrections folded into two numbers.
+# into *one* flat vector, worked through in blocks that stay in the cache. And it keeps *sums* in the place of averages, $m / (1 - \beta_1)$ and $v / (1 - \beta_2)$: two passes
+# fewer over them, as what turns sums into averages goes into the two numbers that correct them anyway.
 
 # %%
 show(Adam.step)
+show(Adam.rates)
 
 # %%
 rng = np.random.default_rng(0)
@@ -85,8 +87,9 @@ most, length = 2 / (1 - beta2) - 1, 2 * age + 1
 rectified = np.sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length))
 optimiser = RAdam({"psi": {"w": np.zeros(1)}}, lr=1.0, beta2=beta2)
 optimiser.steps = t
-plain = np.sqrt(1 - beta2**t) / (1 - 0.9**t)  # Adam's step size at lr = 1
-confirm("15.3", optimiser.rates()[0] / plain, rectified)
+adam = Adam({"psi": {"w": np.zeros(1)}}, lr=1.0, beta2=beta2)
+adam.steps = t
+confirm("15.3", optimiser.rates()[0] / adam.rates()[0], rectified)
 
 # %% [markdown]
 # ## 3 A run
@@ -153,7 +156,7 @@ print("warnings:", measured.warnings)
 # %% [markdown]
 # ## 6 Losing nothing
 #
-# A checkpoint must hold more than the parameters: Adam's averages and its step count, the estimator's own tunables, the generator's state, the order of the images in this epoch and the
+# A checkpoint must hold more than the parameters: Adam's sums and its step count, the estimator's own tunables, the generator's state, the order of the images in this epoch and the
 # place in it, the sums for the history. Then a run that was stopped anywhere goes on as if it had not been. Here stopped after step 100, in the middle of an epoch:
 
 # %%
@@ -193,28 +196,20 @@ print(
 # ## 8 The same code on a GPU
 #
 # Nothing in the package names the library that owns an array. `np.exp(a)` runs where `a` lives, since CuPy's arrays answer NumPy's functions, and new arrays are made `like=` an old one. So CuPy is a swap-in:
-# move the parameters and the data, take the generator from CuPy, and run the same functions. On a machine without a GPU the cell below runs on NumPy.
+# put the parameters and the data on the device, and run the same functions. The order of the images and the noise are drawn by NumPy on either device, so that a seed means the same run, and a checkpoint of
+# one goes on on the other. On the command line this is `--device gpu`; where something is missing, it says what. On a machine without a GPU the cell below says so and runs on the CPU.
 
 # %%
-import importlib.util
+from dvae_np.device import CPU, device
 
-xp, rng = np, np.random.default_rng(0)
-if importlib.util.find_spec("cupy"):
-    import cupy
-
-    if cupy.is_available():  # importing cupy succeeds without a GPU; the first array would fail
-        xp, rng = cupy, cupy.random.default_rng(0)
-
-training = Training(data, settings)
-params = {
-    group: {name: xp.asarray(array) for name, array in arrays.items()} for group, arrays in training.params.items()
-}
-x = xp.asarray(data.train.x)
-optimisers, row = [Adam(params)], dvae_np.TABLE["reinforce_loo"]
-losses = [
-    float(vae.training_step(params, x[i : i + 100], row, rng, optimisers, S=4).value) for i in range(0, 1200, 100)
-]
-print(f"{xp.__name__}: loss of the first and the twelfth mini-batch {losses[0]:.1f} and {losses[-1]:.1f} nats")
+try:
+    where = device("gpu")
+except dvae_np.InputError as error:
+    where = CPU
+    print(error)
+few = Settings("reinforce_loo", S=4, N=2, K=10, epochs=1)
+history = fit(data, few, device=where).history
+print(f"{where.name}: training loss {history['loss'][0]:.2f} nats, validation {history['validation'][0]:.2f} nats")
 
 # %% [markdown]
 # ## 9 Break it

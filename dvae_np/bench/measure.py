@@ -1,0 +1,126 @@
+"""The run of the bench: every case by every contestant, growth, and whole processes from start to first gradient."""
+
+import json
+import math
+import os
+import pickle
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+from dvae_np.bench.problems import Case, cases, growth
+from dvae_np.bench.turns import Contestant, command_of, installed, take_turns
+
+AGREE = {"step": 0.02, "replicates": 0.05, "exact": 1e-3, "joint": 1e-3, "conditional": 1e-3}  # the first two are drawn
+STARTED = ("dvae_np", "PyTorch", "JAX")
+
+
+def measure(sections, runs, progress=iter):
+    """Time these sections (names of `SECTIONS`) and return a record of plain values for a JSON file.
+
+    progress: wraps the list of all there is to do, for a bar. Raises InputError where two contestants do not compute the same
+    number, as they would not be doing the same work.
+    """
+    names = installed()
+    todo = [("case", case) for case in cases() if case.section in sections]
+    todo += [
+        ("growth", (axis, size, case)) for axis, line in growth().items() for size, case in line if "growth" in sections
+    ]
+    todo += [("start", None)] * ("start" in sections)
+    record = {
+        "command": "python -m dvae_np bench",
+        "machine": machine(names),
+        "runs": runs,
+        "cases": [],
+        "growth": {},
+        "start": {},
+    }
+    contestants = [Contestant(name) for name in names]
+    try:
+        for kind, what in progress(todo):
+            if kind == "case":
+                facts = take_turns(contestants, what, runs)
+                expect_same(what, facts)
+                record["cases"].append({"section": what.section, "label": what.label, "contestants": rounded(facts)})
+            elif kind == "growth":
+                axis, size, case = what
+                facts = take_turns(contestants[:2], case, runs)
+                record["growth"].setdefault(axis, []).append({"size": size, "contestants": rounded(facts)})
+            else:
+                record["start"] = starts(names, runs)
+    finally:
+        for contestant in contestants:
+            contestant.close()
+    return record
+
+
+def renewed(path, record, sections):
+    """The record with those sections of an older one, of the same machine and libraries, that were not measured again."""
+    if not path.exists():
+        return record
+    old = json.loads(path.read_text())
+    if old["machine"] != record["machine"]:
+        return record
+    cases = [case for case in old["cases"] if case["section"] not in sections] + record["cases"]
+    return record | {"cases": cases, **{name: record[name] or old[name] for name in ("growth", "start")}}
+
+
+def expect_same(case, facts):
+    """Raise `InputError` unless all contestants found this package's number."""
+    if case.section not in AGREE:
+        return
+    ours = facts["dvae_np"]["value"]
+    for name, own in facts.items():
+        if not math.isnan(own["value"]) and abs(own["value"] - ours) > AGREE[case.section] * abs(ours):
+            raise InputError(f"{case.label}: {name} computes {own['value']:.6g}, dvae_np {ours:.6g}: not the same work")
+
+
+def starts(names, runs):
+    """Seconds of whole processes, in turn: to a first training step, and to import alone."""
+    case = Case("start", "", "step", {"estimator": "straight_through_gumbel", "K": 8, "N": 4, "S": 1})
+    commands = {f"import {module}": [sys.executable, "-c", f"import {module}"] for module in ("numpy", "dvae_np")}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "case"
+        path.write_bytes(pickle.dumps((case.work, case.inputs())))
+        commands |= {name: command_of(name, "--once", str(path)) for name in names if name in STARTED}
+        seconds = {name: [] for name in commands}
+        for _ in range(runs):
+            for name, command in commands.items():
+                started = time.perf_counter()
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                seconds[name].append(time.perf_counter() - started)
+    return {name: quantiles(times) for name, times in seconds.items()}
+
+
+def rounded(facts):
+    """Quantiles of the milliseconds, and the rest, short enough to be read."""
+    return {name: {"ms": quantiles(own["ms"]), "first_s": round(own["first"], 3),
+                   "peak_mb": None if own["peak_mb"] is None else round(own["peak_mb"], 1)}
+            for name, own in facts.items()}  # fmt: skip
+
+
+def quantiles(values):
+    """[lower quartile, median, upper quartile, how many], to four digits."""
+    return [*(float(f"{value:.4g}") for value in np.quantile(values, (0.25, 0.5, 0.75))), len(values)]
+
+
+def machine(names):
+    """Cores, threads and versions."""
+    from importlib.metadata import version
+
+    libraries = {"PyTorch": "torch", "JAX": "jax", "Pyro": "pyro-ppl"}
+    versions = [
+        f"NumPy {np.__version__}",
+        *(f"{name} {version(package)}" for name, package in libraries.items() if name in names),
+    ]
+    threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, {threads} BLAS threads, Python {platform.python_version()}, "
+        + ", ".join(versions)
+    )

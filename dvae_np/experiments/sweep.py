@@ -1,0 +1,164 @@
+"""A sweep: estimators x seeds x sizes, each run a process of its own, which `train` starts or goes on with.
+
+The runs' folders are the memory of the sweep: one with a ``run.json`` is finished, one with a checkpoint goes on from it. So
+the same command, given again, does what is left.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+from dvae_np.check.report import columns
+from dvae_np.estimators import TABLE
+
+NAMED = ("--estimator", "--seed", "--N", "--K", "--S", "--out", "--resume")  # options that the sweep itself gives
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of the sweep."""
+
+    folder: Path
+    K: int
+    N: int
+    estimator: str
+    seed: int
+    command: tuple
+
+    @property
+    def record(self):
+        """The finished run's record, or None."""
+        path = self.folder / "run.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+def plan(out, estimators, seeds, sizes, S, options):
+    """All runs, estimators nearest together, so that a sweep cut short has all of them for its first seeds and sizes.
+
+    sizes: (K, N) pairs. S: samples, for estimators that draw any; the nearest number that the estimator takes.
+    options: of `train`, for all runs. Raises InputError where they name what the sweep itself gives, and where `out` holds a
+    sweep with others.
+    """
+    for option in options:
+        if option.split("=")[0] in NAMED:
+            raise InputError(
+                f"{option}: given by the sweep; use --estimators, --seeds, --sizes and --S before the options of train"
+            )
+    shared = {"options": list(options), "S": S}
+    path = out / "options.json"
+    if path.exists() and json.loads(path.read_text()) != shared:
+        raise InputError(
+            f"--out: {out} holds a sweep with other options, {path.read_text().strip()}; name another folder"
+        )
+    path.write_text(json.dumps(shared) + "\n")
+    runs = []
+    for K, N in sizes:
+        for seed in seeds:
+            for name in estimators:
+                row, folder = TABLE[name], out / f"{K}x{N}-{name}-s{seed}"
+                samples = int(min(max(S, row.fewest_samples), row.most_samples)) if row.noise else 1
+                command = ("train", "--estimator", name, "--seed", seed, "--N", N, "--K", K, "--S", samples, *options)
+                runs.append(Planned(folder, K, N, name, seed, tuple(map(str, command))))
+    return runs
+
+
+def carry_out(runs, jobs, progress):
+    """Carry out the runs that are not finished, `jobs` at a time, one thread each; returns {run: what went wrong}.
+
+    progress: called with the words of each run that ends. On Ctrl-C all processes are told to save and stop, and
+    `KeyboardInterrupt` is raised.
+    """
+    waiting, running, failed = [run for run in runs if run.record is None], {}, {}
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                run = waiting.pop(0)
+                running[run] = start(run, environment)
+            for run in [run for run, process in running.items() if process.poll() is not None]:
+                if running.pop(run).returncode:
+                    failed[run] = last_line(run.folder / "log.txt")
+                progress(f"{run.folder.name}" + " failed" * (run in failed))
+            time.sleep(0.05)
+    finally:
+        for process in running.values():
+            process.send_signal(signal.SIGINT)
+        for process in running.values():
+            process.wait()
+    return failed
+
+
+def start(run, environment):
+    """The process of a run, begun or gone on with; what it prints goes to ``log.txt`` in its folder."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    begun = any(run.folder.glob("checkpoint-*.dvae"))
+    command = ("train", "--resume", str(run.folder)) if begun else (*run.command, "--out", str(run.folder))
+    if begun:  # where the data lie and where to compute are not among the settings that a checkpoint holds
+        command += tuple(word for name in ("--data-dir", "--device") for word in _given(run.command, name))
+    with open(run.folder / "log.txt", "a") as log:
+        # a session of its own: Ctrl-C reaches the sweep alone, which passes it on once
+        return subprocess.Popen([sys.executable, "-m", "dvae_np", *command], stdout=log, stderr=log, env=environment,
+                                start_new_session=True)  # fmt: skip
+
+
+def _given(command, name):
+    return command[command.index(name) : command.index(name) + 2] if name in command else ()
+
+
+def last_line(path):
+    """The last line of a log that says something."""
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    return lines[-1] if lines else "it ended without a word"
+
+
+def sweep_table(runs):
+    """The finished runs by size and estimator: medians over seeds, and the range of the negative ELBO, in nats."""
+    rows = [("K x N", "estimator", "seeds", "test negative ELBO", "from", "to", "test log p(x)", "seconds")]
+    groups = {}
+    for run in runs:
+        if run.record:
+            groups.setdefault((f"{run.K}x{run.N}", run.estimator), []).append(run.record)
+    for (size, name), records in groups.items():
+        elbos = [record["test"]["negative_elbo"] for record in records]
+        exact = [record["test"]["log_likelihood"] for record in records]
+        evidence = "sampled" if None in exact else f"{np.median(exact):.3f}"
+        seconds = np.median([record["seconds"] for record in records])
+        rows.append((size, name, str(len(records)), *(f"{value:.3f}" for value in (np.median(elbos), min(elbos), max(elbos))),
+                     evidence, f"{seconds:.1f}"))  # fmt: skip
+    return columns(rows)
+
+
+def write_csv(path, runs):
+    """One line for each finished run."""
+    with open(path, "w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(
+            [
+                "K",
+                "N",
+                "estimator",
+                "seed",
+                "negative_elbo",
+                "reconstruction",
+                "kl",
+                "log_likelihood",
+                "bound",
+                "seconds",
+            ]
+        )
+        for run in runs:
+            if record := run.record:
+                test = [
+                    record["test"][name]
+                    for name in ("negative_elbo", "reconstruction", "kl", "log_likelihood", "bound")
+                ]
+                lines.writerow([run.K, run.N, run.estimator, run.seed, *test, record["seconds"]])

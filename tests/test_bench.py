@@ -1,0 +1,131 @@
+"""The bench: contestants do the same work, tables say what the record says, and a target that is missed is called so."""
+
+import copy
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from dvae_np import InputError, cli
+from dvae_np.bench import measure, problems, report, turns
+from dvae_np.bench.turns import Contestant, take_turns
+
+RECORD = json.loads((Path(__file__).parents[1] / "figures" / "data" / "bench.json").read_text())
+
+
+@pytest.fixture
+def contestants():
+    started = [Contestant(name) for name in turns.installed()]
+    yield started
+    for contestant in started:
+        contestant.close()
+
+
+def cases_of(*labels):
+    return [case for case in problems.cases() if case.label in labels]
+
+
+def test_all_that_are_installed_compute_the_same_numbers(contestants):
+    """Training steps and replicates draw their noise: 2 and 5 percent, where the spread of the batch's mean is below 0.3."""
+    for case in cases_of("ST-Gumbel, 8x4", "leave-one-out, 8x4, S=4", "ReinMax, 8x4", "K = 10", "2 of 8: 64 states",
+                         "10,000 of REINFORCE"):  # fmt: skip
+        facts = take_turns(contestants, case, 1)
+        measure.expect_same(case, facts)
+        assert len(facts) >= (1 if case.section == "replicates" else 2)
+        assert all(len(own["ms"]) == 1 and min(own["ms"]) > 0 for own in facts.values())
+        assert facts["dvae_np"]["peak_mb"] > 0.5
+
+
+def test_other_work_is_refused():
+    (case,) = cases_of("K = 64")
+    facts = {"dvae_np": {"value": 100.0}, "bare products": {"value": float("nan")}, "PyTorch": {"value": 100.2}}
+    with pytest.raises(InputError, match=r"PyTorch computes 100\.2, dvae_np 100: not the same work"):
+        measure.expect_same(case, facts)
+    facts["PyTorch"]["value"] = 100.05
+    measure.expect_same(case, facts)
+
+
+def test_a_contestant_that_dies_is_left_out_and_started_again(contestants):
+    first, second = contestants[:2]
+    first.signal("SIGCONT")
+    first.process.kill()
+    first.process.wait()
+    (case,) = cases_of("K = 10")
+    assert set(take_turns([first, second], case, 1)) == {second.name}
+    assert set(take_turns([first, second], case, 1)) == {first.name, second.name}
+
+
+def test_contestants_import_nothing_of_each_other():
+    """The bare products must run without this package, which sets up memory for the process that imports it."""
+    folder = turns.FOLDER / "contestants"
+    for path in folder.glob("*.py"):
+        imported = [line for line in path.read_text().splitlines() if line.startswith(("import", "from"))]
+        others = {"ours": ("torch", "jax", "pyro"), "bare": ("dvae_np", "torch", "jax", "pyro"), "pytorch": ("dvae_np", "jax"),
+                  "jax_jit": ("dvae_np", "torch"), "pyro_enumeration": ("dvae_np", "jax")}[path.stem]  # fmt: skip
+        assert not any(f" {name}" in line for line in imported for name in others), path.name
+    assert {f"{script}.py" for script, _ in turns.CONTESTANTS.values()} == {path.name for path in folder.glob("*.py")}
+
+
+def test_tables_hold_the_records_ratios():
+    found = report.tables(RECORD)
+    assert list(found) == list(report.SECTIONS)
+    line = next(line for line in RECORD["cases"] if line["label"] == "K = 512")
+    ours, bare = (line["contestants"][name]["ms"][1] for name in ("dvae_np", "bare products"))
+    row = next(row for row in found["exact"][1].splitlines() if row.startswith("K = 512"))
+    assert f"{ours:.4g} ms" in row and f"{ours / bare:.2f}" in row
+
+
+def test_a_target_that_is_missed_is_called_so():
+    rows = {row.split("  ")[0]: row for row in report.targets(RECORD).splitlines()}
+    assert rows["conditional decoder / bare products"].endswith(" met")
+    slower = copy.deepcopy(RECORD)
+    line = next(line for line in slower["cases"] if line["section"] == "conditional")
+    line["contestants"]["dvae_np"]["ms"][1] *= 5
+    rows = {row.split("  ")[0]: row for row in report.targets(slower).splitlines()}
+    assert rows["conditional decoder / bare products"].endswith(" missed")
+
+
+def test_growth_is_what_theory_says():
+    """In the committed record: memory of the exact sum flat in the number of joint states, once it streams in blocks, and
+    time at most linear (2.5 for a doubling, 10 for eight times the states: the noise of the machine), as long as the work fits
+    into the 64 MB that the C library keeps."""
+    growth = {
+        axis: {point["size"]: point["contestants"]["dvae_np"] for point in line}
+        for axis, line in RECORD["growth"].items()
+    }
+    assert growth["N"][5]["peak_mb"] < 1.1 * growth["N"][4]["peak_mb"] < 50
+    for axis, most in (("K", 2.5), ("S", 2.5), ("B", 2.5), ("N", 10)):
+        times = [own["ms"][1] for own in growth[axis].values() if own["peak_mb"] < 64]
+        assert len(times) >= 4 and all(later / earlier < most for earlier, later in pairwise(times)), axis
+
+
+def test_sections_are_renewed_one_by_one(tmp_path):
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(RECORD))
+    again = RECORD | {
+        "cases": [case | {"label": "again"} for case in RECORD["cases"] if case["section"] == "conditional"],
+        "growth": {},
+    }
+    record = measure.renewed(path, again, ["conditional"])
+    assert len(record["cases"]) == len(RECORD["cases"]) and record["growth"] == RECORD["growth"]
+    assert [case["label"] for case in record["cases"] if case["section"] == "conditional"] == ["again"]
+    assert measure.renewed(path, again | {"machine": "another"}, ["conditional"])["cases"] == again["cases"]
+
+
+def test_the_command_writes_what_it_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(measure, "installed", lambda: ["dvae_np", "bare products"])
+    assert cli.main(["bench", "--section", "replicates", "--runs", "1", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "10,000 of REINFORCE" in printed and "Training step" not in printed
+    record = json.loads((tmp_path / "data" / "bench.json").read_text())
+    assert [case["section"] for case in record["cases"]] == ["replicates"] and record["growth"] == {}
+    assert cli.main(["bench", "--runs", "0", "--out", str(tmp_path)]) == 2
+    assert "--runs" in capsys.readouterr().err
+
+
+def test_a_whole_process_is_timed():
+    seconds = measure.starts(["dvae_np"], 1)
+    assert set(seconds) == {"import numpy", "import dvae_np", "dvae_np"}
+    assert 0.01 < seconds["import numpy"][1] < seconds["dvae_np"][1] < 60, sys.version

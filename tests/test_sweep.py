@@ -1,0 +1,80 @@
+"""Sweeps: all combinations, one thread each, resumable bit for bit, failures told and left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from dvae_np import InputError, cli
+from dvae_np.experiments import sweep
+
+TINY = ["--epochs", "1", "--hidden", "8"]
+
+
+def test_all_combinations_are_planned(tmp_path):
+    runs = sweep.plan(tmp_path, ["exact", "reinforce_loo", "reinforce"], [0, 1], [(4, 2), (3, 1)], 4, TINY)
+    assert len(runs) == len({run.folder for run in runs}) == 12
+    commands = {run.folder.name: " ".join(run.command) for run in runs}
+    assert commands["4x2-exact-s0"] == "train --estimator exact --seed 0 --N 2 --K 4 --S 1 --epochs 1 --hidden 8"
+    assert "--S 4" in commands["3x1-reinforce_loo-s1"]
+    (fewest,) = sweep.plan(tmp_path / "..", ["reinforce_loo"], [0], [(4, 2)], 1, TINY)
+    assert "--S 2" in " ".join(fewest.command)  # the nearest that leave-one-out takes
+    with pytest.raises(InputError, match="--seed: given by the sweep"):
+        sweep.plan(tmp_path, ["exact"], [0], [(4, 2)], 1, ["--seed", "3"])
+    with pytest.raises(InputError, match="holds a sweep with other options"):
+        sweep.plan(tmp_path, ["exact"], [0], [(4, 2)], 4, ["--epochs", "2"])
+
+
+def test_finished_runs_stay_and_failures_are_told(tmp_path, capsys, monkeypatch):
+    arguments = ["sweep", "--estimators", "exact", "arm", "--seeds", "0", "--sizes", "3x1", "--jobs", "2"]
+    arguments += ["--out", str(tmp_path), "--", *TINY]
+    assert cli.main(arguments) == 1
+    printed = capsys.readouterr().out
+    assert "failed: 3x1-arm-s0: dvae_np: K: arm is for binary latents, K = 2, got 3" in printed
+    record = json.loads((tmp_path / "3x1-exact-s0" / "run.json").read_text())
+    assert f"{record['test']['negative_elbo']:.3f}" in printed
+    lines = (tmp_path / "sweep.csv").read_text().splitlines()
+    assert len(lines) == 2 and lines[1].startswith("3,1,exact,0,")
+    monkeypatch.setattr(sweep, "start", lambda *arguments: pytest.fail("a finished run was started again"))
+    assert cli.main([argument for argument in arguments if argument != "arm"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--estimators", "exakt"], "--estimators"),
+        (["--estimators", "exact", "--jobs", "0"], "--jobs"),
+    ],
+)
+def test_what_cannot_be_used_is_named(arguments, words, capsys, tmp_path):
+    assert cli.main(["sweep", *arguments, "--out", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_stopped_sweep_goes_on_bit_for_bit(tmp_path):
+    """Stopped by Ctrl-C while both runs are at work, and given again: the same parameters as without a stop."""
+    options = ["--epochs", "60", "--hidden", "16"]
+    command = [sys.executable, "-m", "dvae_np", "sweep", "--estimators", "exact", "reinforce_loo", "--seeds", "0",
+               "--sizes", "6x2", "--jobs", "2", "--S", "4"]  # fmt: skip
+    stopped = [*command, "--out", str(tmp_path / "stopped"), "--", *options]
+    process = subprocess.Popen(stopped, stdout=subprocess.PIPE, text=True)
+    logs = [tmp_path / "stopped" / f"6x2-{name}-s0" / "log.txt" for name in ("exact", "reinforce_loo")]
+    while not all(log.exists() and "digits" in log.read_text() for log in logs):  # both have begun to train
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert "stopped; all runs are saved" in process.communicate(timeout=60)[0] and process.returncode == 130
+    assert any("stopped in epoch" in log.read_text() for log in logs)
+    subprocess.run(stopped, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--out", str(tmp_path / "whole"), "--", *options], check=True, stdout=subprocess.DEVNULL,
+                   env=os.environ | {"PYTHONHASHSEED": "1"})  # fmt: skip
+    for name in ("exact", "reinforce_loo"):
+        kept = [np.load(tmp_path / folder / f"6x2-{name}-s0" / "parameters.npz") for folder in ("stopped", "whole")]
+        assert set(kept[0]) == set(kept[1])
+        for array in kept[0]:
+            np.testing.assert_array_equal(kept[0][array], kept[1][array])
