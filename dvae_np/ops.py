@@ -166,7 +166,7 @@ def softmax(x):
 
 
 def softmax_jacobian(q, dy):
-    """(diag(q) - q q^T) dy = q (dy - <q, dy>), over the last axis."""
+    """(diag(q) - q q^T) dy = q (dy - <q, dy>), over the last axis [Eq. 2.2]."""
     return q * (dy - row_sums(q * dy))
 
 

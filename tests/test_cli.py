@@ -117,6 +117,7 @@ def test_train_with_too_many_states_to_visit(tmp_path, capsys):
     (["train", "--epochs", "many"], "invalid int value: 'many'"),
     (["train", "--hidden", "64,x"], "expected numbers as 512,256, or none"),
     (["train", "--unknown"], "unrecognized arguments: --unknown"),
+    (["train", "--est", "exact"], "unrecognized arguments: --est"),
     (["fly"], "invalid choice: 'fly'"),
     ([], "required: COMMAND"),
 ])  # fmt: skip

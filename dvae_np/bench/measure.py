@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.bench.problems import Case, cases, growth
+from dvae_np.bench.problems import cases
 from dvae_np.bench.turns import Contestant, command_of, installed, take_turns
 
 AGREE = {"step": 0.02, "replicates": 0.05, "exact": 1e-3, "joint": 1e-3, "conditional": 1e-3}  # the first two are drawn
 STARTED = ("dvae_np", "PyTorch", "JAX")
+GROWING = ("dvae_np", "bare products")
 
 
 def measure(sections, runs, progress=iter):
@@ -28,11 +29,6 @@ def measure(sections, runs, progress=iter):
     number, as they would not be doing the same work.
     """
     names = installed()
-    todo = [("case", case) for case in cases() if case.section in sections]
-    todo += [
-        ("growth", (axis, size, case)) for axis, line in growth().items() for size, case in line if "growth" in sections
-    ]
-    todo += [("start", None)] * ("start" in sections)
     record = {
         "command": "python -m dvae_np bench",
         "machine": machine(names),
@@ -43,17 +39,17 @@ def measure(sections, runs, progress=iter):
     }
     contestants = [Contestant(name) for name in names]
     try:
-        for kind, what in progress(todo):
-            if kind == "case":
-                facts = take_turns(contestants, what, runs)
-                expect_same(what, facts)
-                record["cases"].append({"section": what.section, "label": what.label, "contestants": rounded(facts)})
-            elif kind == "growth":
-                axis, size, case = what
-                facts = take_turns(contestants[:2], case, runs)
-                record["growth"].setdefault(axis, []).append({"size": size, "contestants": rounded(facts)})
+        for case in progress([case for case in cases() if case.section in sections]):
+            if case.section == "start":
+                record["start"] = starts(case, names, runs)
+            elif case.section == "growth":
+                facts = take_turns([own for own in contestants if own.name in GROWING], case, runs)
+                axis, size = case.label.split(" = ")
+                record["growth"].setdefault(axis, []).append({"size": int(size), "contestants": rounded(facts)})
             else:
-                record["start"] = starts(names, runs)
+                facts = take_turns(contestants, case, runs)
+                expect_same(case, facts)
+                record["cases"].append({"section": case.section, "label": case.label, "contestants": rounded(facts)})
     finally:
         for contestant in contestants:
             contestant.close()
@@ -81,9 +77,8 @@ def expect_same(case, facts):
             raise InputError(f"{case.label}: {name} computes {own['value']:.6g}, dvae_np {ours:.6g}: not the same work")
 
 
-def starts(names, runs):
-    """Seconds of whole processes, in turn: to a first training step, and to import alone."""
-    case = Case("start", "", "step", {"estimator": "straight_through_gumbel", "K": 8, "N": 4, "S": 1})
+def starts(case, names, runs):
+    """Seconds of whole processes, in turn: to the first call of a case, and to import alone."""
     commands = {f"import {module}": [sys.executable, "-c", f"import {module}"] for module in ("numpy", "dvae_np")}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "case"

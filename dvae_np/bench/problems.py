@@ -54,18 +54,23 @@ def cases():
     found += [
         Case("check", f"{how}, 10,292 parameters", "check", {"how": how}) for how in ("along a direction", "complete")
     ]
-    return found
+    found.append(Case("start", "ST-Gumbel, 8x4", "step", {"estimator": STEPS[0][0], "K": 8, "N": 4, "S": 1}))
+    return found + growth()
 
 
 def growth():
-    """For each axis of growth, (size, case) from small to large; each size doubles what the work is linear in."""
-    return {
-        "K": [(K, Case("growth", f"K = {K}", "exact", {"K": K, "N": 1})) for K in (64, 128, 256, 512, 1024, 2048, 4096, 8192)],
-        "N": [(N, Case("growth", f"N = {N}", "exact", {"K": 8, "N": N})) for N in (1, 2, 3, 4, 5)],
-        "B": [(B, Case("growth", f"B = {B}", "exact", {"K": 512, "N": 1, "B": B})) for B in (64, 128, 256, 512, 1024, 2048)],
-        "S": [(S, Case("growth", f"S = {S}", "step", {"estimator": "reinforce_loo", "K": 8, "N": 4, "S": S}))
-              for S in (2, 4, 8, 16, 32)],
-    }  # fmt: skip
+    """Exact marginalisation as K, N and B grow, and a leave-one-out step as S does; each label is "axis = size"."""
+    axes = {
+        "K": ("exact", (64, 128, 256, 512, 1024, 2048, 4096, 8192), lambda K: {"K": K, "N": 1}),
+        "N": ("exact", (1, 2, 3, 4, 5), lambda N: {"K": 8, "N": N}),
+        "B": ("exact", (64, 128, 256, 512, 1024, 2048), lambda B: {"K": 512, "N": 1, "B": B}),
+        "S": ("step", (2, 4, 8, 16, 32), lambda S: {"estimator": "reinforce_loo", "K": 8, "N": 4, "S": S}),
+    }
+    return [
+        Case("growth", f"{axis} = {size}", work, sizes(size))
+        for axis, (work, line, sizes) in axes.items()
+        for size in line
+    ]
 
 
 def step(estimator, K, N, S):

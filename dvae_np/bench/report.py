@@ -17,16 +17,9 @@ OURS, BARE = "dvae_np", "bare products"
 
 def tables(record, markdown=False):
     """{section: (heading, table)} of the sections in a record."""
-    make = markdown_columns if markdown else columns
-    found = {}
+    make, found = markdown_columns if markdown else columns, {}
     for section, heading in SECTIONS.items():
-        rows = (
-            _starts(record)
-            if section == "start"
-            else _growth(record)
-            if section == "growth"
-            else _cases(record, section)
-        )
+        rows = OTHERS[section](record) if section in OTHERS else _cases(record, section)
         if len(rows) > 1:
             found[section] = heading, make(rows)
     return found
@@ -68,6 +61,9 @@ def _growth(record):
                          f"{ms / own[BARE]['ms'][1]:.2f}", f"{own[OURS]['peak_mb']:.0f} MB"))  # fmt: skip
             before = ms
     return rows
+
+
+OTHERS = {"start": _starts, "growth": _growth}
 
 
 def targets(record, markdown=False):

@@ -30,12 +30,17 @@ QUICK, IN_A_ROW = 0.1, 5  # calls quicker than that are made in a row, after one
 
 
 def installed():
-    """The contestants whose library is here; of those on a GPU, whose GPU is here too."""
-    here = {library: importlib.util.find_spec(library) is not None for _, library in CONTESTANTS.values()}
-    with contextlib.suppress(InputError):
-        here["cupy"] = False
-        here["cupy"] = bool(device("gpu"))
-    return [name for name, (_, library) in CONTESTANTS.items() if here[library]]
+    """The contestants whose library is here, and, for those on a GPU, whose GPU is too."""
+    return [
+        name for name, (_, library) in CONTESTANTS.items() if importlib.util.find_spec(library) and _usable(library)
+    ]
+
+
+def _usable(library):
+    try:
+        return library != "cupy" or device("gpu")
+    except InputError:
+        return False
 
 
 def command_of(name, *more):

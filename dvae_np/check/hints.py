@@ -23,13 +23,10 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
         size = np.max(np.abs(numeric))
         ratio = float((analytic / size * (numeric / size)).sum() / ((numeric / size) ** 2).sum())
         if _close(analytic, ratio * numeric):
-            balanced = (
-                abs(numeric.sum(-1)).max() <= CLOSE * size if numeric.ndim else False
-            )  # as gradients in logits are
+            # Of a single free number any answer is a multiple; gradients in logits have one fewer free in each row.
+            balanced = numeric.ndim and abs(numeric.sum(-1)).max() <= CLOSE * size
             free = numeric.size - (numeric.size // numeric.shape[-1] if balanced else 0)
-            unnamed = (
-                f"it is right but for a factor {ratio:.6g}" if free > 1 else ""
-            )  # of one number, anything is a multiple
+            unnamed = f"it is right but for a factor {ratio:.6g}" if free > 1 else ""
             return named_factor(ratio, sizes) or unnamed
     if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
         return "it is the transpose of what it should be"

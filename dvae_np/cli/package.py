@@ -1,0 +1,112 @@
+"""Commands about the package as a whole: tour, verify, figures, estimators."""
+
+import argparse
+import os
+from pathlib import Path
+
+from dvae_np.arrays import InputError
+from dvae_np.cli.parts import Bar, add_out, make_folder, progress
+from dvae_np.estimators import markdown_table
+
+
+def add_tour(verbs):
+    """The parser of `tour`."""
+    command = verbs.add_parser(
+        "tour",
+        help="verify everything, then train on the embedded digits by four estimators (about a minute, offline)",
+        description="Verifies every gradient pair and every estimator and prints the table; trains the VAE on 8x8 digits by "
+        "exact marginalisation and by three estimators, with three seeds each; prints the exact test negative ELBO, the "
+        "exact log-likelihood and the seconds; writes its figures. Needs no network.",
+    )
+    add_out(command, "runs/tour")
+    command.set_defaults(run=tour)
+
+
+def tour(options):
+    """`tour`"""
+    from dvae_np.experiments.tour import tour
+
+    make_folder(options.out)
+    return 0 if tour(options.out, progress=Bar) else 1
+
+
+def add_verify(verbs):
+    """The parser of `verify`."""
+    command = verbs.add_parser(
+        "verify",
+        help="the whole verification as a table; exit status 1 if anything fails",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""\
+Without arguments, the whole of this package. With FILE.py:FUNCTION, an estimator of yours: a function
+
+    my_estimator(logits, f, z)      z: codes drawn from q, (S, B, N); or u, v, e, distinct, coupled: other noise
+
+that returns the gradient in the logits (B, N, K). With --samples and --exact, gradients that any program wrote.
+
+Levels: 0 contract (shapes, dtype, purity), 1 numeric derivatives, 2 enumeration, 3 quadrature, 4 identities,
+5 statistics with stated false-alarm rate and detectable bias.""",
+    )
+    command.add_argument("estimator", nargs="?", metavar="FILE.py:FUNCTION", help="judge this estimator")
+    command.add_argument("--samples", type=Path, metavar="FILE.npy", help="gradient samples (R, ...) to judge")
+    command.add_argument("--exact", type=Path, metavar="FILE.npy", help="the exact gradient (...) beside them")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
+    command.set_defaults(run=verify)
+
+
+def verify(options):
+    """`verify`"""
+    from dvae_np.check import judging, suite
+    from dvae_np.check.report import Report
+
+    file = options.json
+    if file is not None and (file.is_dir() or not os.access(file.resolve().parent, os.W_OK)):
+        raise InputError(f"--json: expected a file in a folder that can be written to, got {str(file)!r}")
+    if (options.samples is None) != (options.exact is None) or (options.samples and options.estimator):
+        raise InputError("verify: expected --samples and --exact together, or FILE.py:FUNCTION, or neither")
+    if options.samples:
+        draws, exact = judging.load_array(options.samples, "samples"), judging.load_array(options.exact, "exact")
+        report = judging.judge_samples(draws, exact)
+    elif options.estimator:
+        report = judging.judge(judging.load_function(options.estimator))
+    else:
+        report = Report(suite.results())
+    print(report)
+    if file:
+        file.write_text(report.json() + "\n")
+    return 1 if report.failed else 0
+
+
+def add_figures(verbs):
+    """The parser of `figures`."""
+    command = verbs.add_parser(
+        "figures",
+        help="draw every figure of the README and the lessons again, from the numbers kept beside them",
+        description="Draws all figures: those of measured numbers from the records that the other commands wrote, those of the "
+        "lessons by computing what they show. Deterministic; half a minute.",
+    )
+    add_out(command, "figures", "folder for the figures")
+    words = "folder of the numbers (%(default)s)"
+    command.add_argument("--records", type=Path, default=Path("figures/data"), help=words)
+    command.set_defaults(run=figures)
+
+
+def figures(options):
+    """`figures`"""
+    from dvae_np.experiments.gallery import gallery
+
+    make_folder(options.out)
+    names = gallery(options.out, options.records, progress("figure"))
+    print(f"Written to {options.out}: {', '.join(names)}")
+    return 0
+
+
+def add_estimators(verbs):
+    """The parser of `estimators`."""
+    command = verbs.add_parser("estimators", help="the table of estimators, in Markdown")
+    command.set_defaults(run=estimators)
+
+
+def estimators(options):
+    """`estimators`"""
+    print(markdown_table())
+    return 0

@@ -1,0 +1,196 @@
+"""Commands on a run in its folder: evaluate, show, sample."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+from dvae_np.cli.parts import add_data_dir, add_device, natural, write_record
+from dvae_np.device import device
+from dvae_np.train import Checkpoints, Settings, Training, evaluate_on, load, usage
+
+
+def add_run(verbs, verb, words):
+    """The parser of a command on a run."""
+    command = verbs.add_parser(verb, help=words, description=words[0].upper() + words[1:] + ".")
+    command.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that `train` wrote")
+    add_data_dir(command)
+    return command
+
+
+def add_seed(command):
+    """The option --seed."""
+    command.add_argument("--seed", type=natural, default=0, help="same seed, same numbers (%(default)s)")
+
+
+def add_evaluate(verbs):
+    """The parser of `evaluate`."""
+    words = "the discrete ELBO, log p(x) or a bound on it, and the use of the codes, of a run"
+    command = add_run(verbs, "evaluate", words)
+    add_device(command)
+    add = command.add_argument
+    add("--split", choices=("test", "validation", "train"), default="test", help="(%(default)s)")
+    add("--S", type=int, default=100, help="samples, where K^N > 65,536; up to 5,000 (%(default)s)")
+    add("--sample", action="store_true", help="sample, even where all states could be visited")
+    add("--examples", type=int, default=10**9, help="only the first so many images")
+    add_seed(command)
+    command.set_defaults(run=evaluate)
+
+
+def evaluate(options):
+    """`evaluate`"""
+    where = device(options.device)
+    if not 1 <= options.examples:
+        raise InputError(f"--examples: expected at least 1, got {options.examples}")
+    path, data, settings, _, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
+    params, split = parameters_of(arrays), getattr(data, options.split)
+    x, c = split.x[: options.examples], None if split.c is None else split.c[: options.examples]
+    found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample)
+    measured = usage(params, x, c)
+    print(f"{path}: {len(x):,} images of {data.name}")
+    print(evaluation_text(found, options.split, data, settings))
+    seen = "(x, c)" if data.context_shape else "x"
+    for n in range(settings.N):
+        print(f"z{n + 1}: {measured.used[n]} of {settings.K} categories used, perplexity {measured.perplexity[n]:.2f}, "
+              f"{measured.information[n]:.3f} nats about {seen}, KL {measured.kl[n]:.3f} nats")  # fmt: skip
+    for warning in measured.warnings:
+        print(f"warning: {warning}")
+    record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found),
+              **{name: np.asarray(value).tolist() for name, value in vars(measured).items()}}  # fmt: skip
+    write_record(options.run_folder / "evaluation.json", record)
+    print(f"written to {options.run_folder / 'evaluation.json'}")
+    return 0
+
+
+def add_show(verbs):
+    """The parser of `show`."""
+    words = "draw every figure of a run again: curves, codes, reconstructions, each latent's effect"
+    add_run(verbs, "show", words).set_defaults(run=show)
+
+
+def show(options):
+    """`show`"""
+    path, data, settings, facts, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
+    names = draw_figures(options.run_folder, data, settings, parameters_of(arrays), facts["history"])
+    print(f"{path}\nwritten to {options.run_folder}: {', '.join(names)}")
+    return 0
+
+
+def add_sample(verbs):
+    """The parser of `sample`."""
+    command = add_run(verbs, "sample", "draw codes from the prior, and images from them, by a run's model")
+    command.add_argument("--count", type=int, default=64, help="how many (%(default)s)")
+    add_seed(command)
+    command.set_defaults(run=sample)
+
+
+def sample(options):
+    """`sample`"""
+    from dvae_np import figures
+    from dvae_np.figures import models
+    from dvae_np.likelihoods import draw_pixels
+    from dvae_np.networks import decoder
+
+    if not 1 <= options.count <= 10_000:
+        raise InputError(f"--count: expected 1 to 10,000 samples, got {options.count}")
+    path, data, _, _, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
+    params, rng = parameters_of(arrays), np.random.default_rng(options.seed)
+    contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(options.count) % len(data.test.c)]}
+    z = models.prior_codes(params, rng, options.count, contexts.get("c"))
+    mean = models.mean_images(params, z, data, contexts.get("c"))
+    a, _ = decoder(params["theta"], z[None], contexts.get("c"))
+    x = draw_pixels(rng, params["theta"], a, mean.shape[1])[0]
+    np.savez(options.run_folder / "samples.npz", z=z, mean=mean, x=x, **contexts)
+    if data.context_shape:
+        drawing = (8.8, 5.4), models.completions, models.completed(params, data, rng)
+    else:
+        drawing = (8.8, 1.8), models.samples, params, data, rng
+    figures.save(options.run_folder / "samples.png", *drawing)
+    print(
+        f"{path}\nwritten to {options.run_folder}: samples.npz (codes z, means of p(x|z), images x drawn from it), samples.png"
+    )
+    return 0
+
+
+def open_run(checkpoints, data_dir=None):
+    """(path, data, settings, facts, arrays) of a run's newest readable checkpoint; prints which ones could not be read."""
+    path, facts, arrays, complaints = checkpoints.newest()
+    for complaint in complaints:
+        print(f"warning: {complaint}; using {path}")
+    try:
+        stored = facts["settings"]
+        settings = Settings(**stored | {name: tuple(stored[name]) for name in ("hidden", "prior_probabilities")})
+        source, shape = dict(facts["data"]), arrays_shape(arrays)
+        data = load(**source, **({"data_dir": data_dir} if source.get("name") == "mnist" else {}))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a checkpoint of a run ({error!r})") from error
+    if shape != (settings.N, settings.K, *settings.hidden):
+        raise InputError(f"{path}: its arrays are of N, K, hidden = {shape}, its settings are not")
+    training = Training(data, settings)
+    training.expect(facts, arrays)
+    if facts["fingerprint"]["test"] != training.fingerprint["test"]:
+        raise InputError(f"{path}: the run was made on other data than {data.name} as it is found now")
+    return path, data, settings, facts, arrays
+
+
+def arrays_shape(arrays):
+    """(N, K, *hidden) as the encoder's arrays in a checkpoint say: no memory is taken on a header's word."""
+    layers = [name for name in arrays if name.startswith("params.psi.b")]
+    shapes = [arrays[f"params.psi.b{i}"].shape for i in range(len(layers))]
+    return (*shapes[-1], *(shape[0] for shape in shapes[:-1])) if shapes else ()
+
+
+def parameters_of(arrays):
+    """The parameters in a checkpoint's arrays, as a dict of dicts."""
+    params = {}
+    for name, array in arrays.items():
+        if name.startswith("params."):
+            _, group, key = name.split(".")
+            params.setdefault(group, {})[key] = array
+    return params
+
+
+def evaluation_text(evaluation, split, data, settings):
+    """Every number with its quantity, its unit, and how it was got."""
+    kind = (
+        "a density"
+        if settings.likelihood == "gaussian"
+        else "cross-entropy"
+        if data.source.get("binarisation") == "grey"
+        else ""
+    )
+    how = "; ".join(filter(None, (evaluation.method, data.binarisation, kind)))
+    given = "|c" if data.context_shape else ""
+    lines = [f"{split + ' negative ELBO':20} {evaluation.negative_elbo:9.3f} nats   ({how})",
+             f"{'  reconstruction':20} {evaluation.reconstruction:9.3f}",
+             f"{'  KL(q || p)':20} {evaluation.kl:9.3f}"]  # fmt: skip
+    if evaluation.log_likelihood is not None:
+        lines.append(f"{f'{split} log p(x{given})':20} {evaluation.log_likelihood:9.3f} nats   ({how})")
+        lines.append(f"{'posterior gap':20} {evaluation.posterior_gap:9.3f} nats   ({evaluation.method})")
+    else:
+        lines.append(f"{split} bound on log p(x{given}), importance-weighted {evaluation.bound:9.3f} nats   ({how})")
+    return "\n".join(lines)
+
+
+def draw_figures(out, data, settings, params, history):
+    """Every picture that this run can give, into its folder; returns their names."""
+    from dvae_np import figures
+    from dvae_np.figures import models
+
+    rng = np.random.default_rng(settings.seed)
+    rows = min(settings.N, 12)
+    drawings = {
+        "reconstructions.png": ((8.8, 2.0), models.reconstructions, params, data),
+        "samples.png": ((8.8, 1.8), models.samples, params, data, rng),
+        "effects.png": ((8.8, 0.65 * rows + 0.3), models.effects, params, data),
+        "usage.png": ((8.8, 1.1 * rows + 0.6), models.usage, usage(params, data.test.x, data.test.c)),
+    }
+    if history["validation"]:
+        drawings["training.png"] = ((7, 4.2), figures.training_curves, {settings.estimator: [history]})
+    if data.context_shape:
+        drawings["completions.png"] = ((8.8, 5.4), models.completions, models.completed(params, data, rng))
+    elif settings.K**settings.N <= models.MOST_STATES:
+        drawings["codes.png"] = (models.codes_size(params), models.codes, params, data)
+    for name, drawing in drawings.items():
+        figures.save(out / name, *drawing)
+    return list(drawings)

@@ -1,0 +1,140 @@
+"""Commands whose runs fill a table: a published one, or estimators x seeds x sizes. Stopped, they go on where they were."""
+
+import argparse
+import os
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+from dvae_np.cli.parts import Bar, Interruption, add_data_dir, add_device, add_out, make_folder, natural, write_record
+from dvae_np.cli.run import evaluation_text
+from dvae_np.device import device
+from dvae_np.estimators import TABLE
+from dvae_np.experiments.reproduce import EPOCHS, ESTIMATORS, SIZES
+from dvae_np.train import Checkpoints, Interrupted, evaluate_on, fit
+
+
+def add_reproduce(verbs):
+    """The parser of `reproduce`."""
+    command = verbs.add_parser(
+        "reproduce",
+        help="a published table: the MNIST VAE of the ReinMax paper, one run of it (resumable)",
+        description="Trains one VAE in the set-up of the ReinMax paper (Liu et al. 2023): grey MNIST, 160 epochs. "
+        "Records the training loss of every epoch, the test ELBO and the seconds. Started again, it goes on from its last "
+        "checkpoint. 20 to 45 minutes for a run on one core.",
+    )
+    add = command.add_argument
+    add("table", choices=("reinmax",), help="which table")
+    add("--size", choices=SIZES, default="8x4", help="categories x latents (%(default)s)")
+    words = ", ".join(ESTIMATORS) + " (%(default)s)"
+    add("--estimator", choices=ESTIMATORS, default="reinmax", metavar="NAME", help=words)
+    add("--seed", type=int, default=0, help="(%(default)s)")
+    add("--epochs", type=int, default=EPOCHS, help="(%(default)s)")
+    add_device(command)
+    add_data_dir(command)
+    add_out(command, "runs/reproduce", "folder for records and checkpoints")
+    command.set_defaults(run=reproduce)
+
+
+def reproduce(options):
+    """`reproduce`"""
+    where = device(options.device)
+    from dvae_np.experiments.reproduce import grey_mnist, settings_of
+
+    settings = settings_of(options.size, options.estimator, options.seed, options.epochs)
+    data, name = grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
+    name += f"-e{options.epochs}" * (options.epochs != EPOCHS)
+    make_folder(options.out)
+    checkpoints, start = Checkpoints(options.out / name, 60.0), None
+    if checkpoints.paths():
+        path, *start, complaints = checkpoints.newest()
+        print("\n".join([*complaints, f"going on from {path}: epoch {start[0]['epoch'] + 1}"]))
+    bar = Bar(f"{options.size} {options.estimator}", settings.epochs, start[0]["epoch"] if start else 0)
+    try:
+        with Interruption() as asked_to_stop:
+            run = fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
+    except Interrupted as stopped:
+        print(f"\n{stopped}; saved in {stopped.path}\nthe same command goes on from there")
+        return 130
+    finally:
+        bar.close()
+    test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
+    command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
+    command += f" --epochs {options.epochs}" * (options.epochs != EPOCHS)
+    record = {
+        "command": command,
+        "data": str(data),
+        **run.record(),
+        "training_loss": run.history["loss"][-1],
+        "test": vars(test),
+    }
+    write_record(options.out / f"{name}.json", record)
+    print(f"{name}, {settings.epochs} epochs in {run.seconds:.0f} s")
+    print(f"training loss of the last epoch {record['training_loss']:9.3f} nats   (sampled codes; {data.binarisation})")
+    print(evaluation_text(test, "test", data, settings))
+    print(f"written to {options.out / name}.json")
+    return 0
+
+
+def add_sweep(verbs):
+    """The parser of `sweep`."""
+    command = verbs.add_parser(
+        "sweep",
+        help="train over estimators x seeds x sizes, several runs at a time (resumable)",
+        description="Trains every combination of estimator, seed and size, each in a process of its own with one thread, and "
+        "prints a table over the seeds. Stopped by Ctrl-C and given again, it goes on; finished runs stay as they are. Options "
+        "of `train` for all runs come last, after --.",
+        epilog="Example: python -m dvae_np sweep --estimators exact reinforce_loo --seeds 0 1 2 --sizes 8x2 4x3 -- --epochs 10",
+    )
+    add = command.add_argument
+    add("--estimators", nargs="+", required=True, metavar="NAME", help="rows of the table of estimators")
+    add("--seeds", nargs="+", type=natural, default=[0, 1, 2], metavar="SEED", help="(0 1 2)")
+    add("--sizes", nargs="+", type=size, default=[(10, 1)], metavar="KxN", help="categories x latents (10x1)")
+    add("--S", type=int, default=1, help="samples, where an estimator draws any (%(default)s)")
+    add("--jobs", type=int, default=os.cpu_count(), help="runs at a time (%(default)s: the cores)")
+    add_out(command, "runs/sweep", "folder of the runs")
+    add("train", nargs="*", metavar="OPTION", help="options of `train`, after --")
+    command.set_defaults(run=sweep)
+
+
+def size(text):
+    """'8x4' as (8, 4): categories, latents."""
+    try:
+        K, N = map(int, text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected categories x latents as 8x4, got {text!r}") from None
+    return K, N
+
+
+def sweep(options):
+    """`sweep`"""
+    from tqdm import tqdm
+
+    from dvae_np.experiments import sweep
+
+    if options.jobs < 1:
+        raise InputError(f"--jobs: expected at least 1, got {options.jobs}")
+    unknown = [name for name in options.estimators if name not in TABLE]
+    if unknown:
+        raise InputError(f"--estimators: expected names among {', '.join(TABLE)}, got {unknown[0]!r}")
+    make_folder(options.out)
+    runs = sweep.plan(options.out, options.estimators, options.seeds, options.sizes, options.S, options.train)
+    finished = sum(run.record is not None for run in runs)
+    print(f"{len(runs)} runs, {finished} of them finished; {options.jobs} at a time")
+    with tqdm(total=len(runs), initial=finished, unit="run", disable=None, leave=False) as bar:
+
+        def progress(words):
+            bar.set_postfix_str(words, refresh=False)
+            bar.update()
+
+        try:
+            failed = sweep.carry_out(runs, options.jobs, progress)
+        except KeyboardInterrupt:
+            print("stopped; all runs are saved, and the same command goes on with them")
+            return 130
+    print(sweep.sweep_table(runs))
+    sweep.write_csv(options.out / "sweep.csv", runs)
+    print(f"written to {options.out}: sweep.csv, and a folder for each run")
+    for run, words in failed.items():
+        print(f"failed: {run.folder.name}: {words}")
+    return 1 if failed else 0

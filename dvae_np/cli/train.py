@@ -1,0 +1,141 @@
+"""The command `train`: one run in a folder, begun or gone on with, evaluated and drawn."""
+
+import argparse
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+from dvae_np.cli.parts import Bar, Interruption, add_device, make_folder, write_record
+from dvae_np.cli.run import draw_figures, evaluation_text, open_run
+from dvae_np.cli.settings import GROUPS, chosen
+from dvae_np.device import device
+from dvae_np.estimators import TABLE
+from dvae_np.train import Checkpoints, Interrupted, evaluate_on, fit, usage
+
+
+class Recorded(argparse.Action):
+    """Store an option's value, and remember in ``given`` that it was on the command line, whatever its value."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values)
+        namespace.given = (*getattr(namespace, "given", ()), self.dest)
+
+
+def add_train(verbs):
+    """The parser of `train`."""
+    command = verbs.add_parser(
+        "train",
+        help="train one discrete VAE and evaluate it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""\
+Train a VAE with N latents of K categories each, on images x, or on lower halves x given upper halves c:
+
+    loss = E_q[-log p(x|z)] + beta KL(q(z|x) || p(z)),   q(z|x) = softmax of the encoder's logits
+
+The KL is a finite sum. The expectation is a sum over K^N joint states: `exact` takes all of them, each decoded once for
+the whole batch; the other estimators draw S samples. After training, the *discrete* negative ELBO and log p(x) are
+computed exactly where K^N <= 65,536, whatever the estimator was; beyond, the ELBO and a bound are sampled.
+
+Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
+        epilog="\n".join(
+            [
+                "estimators:",
+                *(f"  {row.name:28}{row.title}" for row in TABLE.values()),
+                "\nExample: python -m dvae_np train --estimator gumbel_softmax --tau 0.5",
+            ]
+        ),
+    )
+    command.register("action", None, Recorded)
+    command.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    command.add_argument("--out", type=Path, help="folder of the run (runs/DATA-ESTIMATOR-N-K-SEED)")
+    add_device(command)
+    words = "at most so long between checkpoints (%(default)s)"
+    command.add_argument("--checkpoint-seconds", type=float, default=30.0, metavar="T", help=words)
+    for title, add_options in GROUPS.items():
+        add_options(command.add_argument_group(title))
+    command.set_defaults(run=train, given=())
+
+
+def train(options):
+    """`train`"""
+    where = device(options.device)
+    checkpoints = Checkpoints(options.resume or options.out or ".", options.checkpoint_seconds)
+    if options.resume:
+        data, settings, start = resumed(options, checkpoints)
+    else:
+        data, settings = chosen(options)
+        name = f"{data.name}-{settings.estimator}-N{settings.N}-K{settings.K}-s{settings.seed}"
+        checkpoints.folder = options.out or Path("runs") / name
+        make_folder(checkpoints.folder)
+        expect_no_unfinished_run(checkpoints)
+        start = None
+        checkpoints.clear()
+
+    print(data)
+    bar = Bar(settings.estimator, settings.epochs, start[0]["epoch"] if start else 0)
+    try:
+        with Interruption() as asked_to_stop:
+            run = fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
+    except Interrupted as stopped:
+        print(
+            f"\n{stopped}; saved in {stopped.path}\ncontinue with: python -m dvae_np train --resume {checkpoints.folder}"
+        )
+        return 130
+    finally:
+        bar.close()
+    out = checkpoints.folder
+    evaluation = evaluate_on(where, run.params, data.test.x, data.test.c)
+    print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
+    print(evaluation_text(evaluation, "test", data, settings))
+    for warning in usage(run.params, data.test.x, data.test.c).warnings:
+        print(f"warning: {warning}")
+
+    record = {"data": str(data), **run.record(), "test": vars(evaluation)}
+    write_record(out / "run.json", record)
+    arrays = {f"{group}.{name}": array for group in run.params for name, array in run.params[group].items()}
+    np.savez(out / "parameters.npz", **arrays)
+    with open(out / "history.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["epoch", *run.history])
+        rows.writerows(zip(range(1, settings.epochs + 1), *run.history.values(), strict=True))
+    names = draw_figures(out, data, settings, run.params, run.history)
+    print(f"written to {out}: run.json, history.csv, parameters.npz, checkpoints, {', '.join(names)}")
+    return 0
+
+
+def resumed(options, checkpoints):
+    """The data, settings and (facts, arrays) of the run to go on with; says which checkpoints could not be used."""
+    if set(options.given) - {"resume", "epochs", "data_dir", "device", "checkpoint_seconds"} or options.set:
+        raise InputError(
+            "--resume: the run's own settings are used; only --epochs, --data-dir and --device can be given with it"
+        )
+    path, data, settings, facts, arrays = open_run(checkpoints, options.data_dir)
+    for broken in checkpoints.paths():
+        if broken > path:  # out of the way, so that it does not count among the two that are kept
+            broken.rename(broken.with_suffix(".broken"))
+    if "epochs" in options.given:
+        if options.epochs < facts["epoch"]:
+            raise InputError(f"--epochs: the run has had {facts['epoch']} epochs already, got {options.epochs}")
+        settings = replace(settings, epochs=options.epochs)
+    print(f"going on from {path}: epoch {facts['epoch'] + 1}, {facts['batch']} steps into it")
+    return data, settings, (facts, arrays)
+
+
+def expect_no_unfinished_run(checkpoints):
+    """Raise `InputError` rather than overwrite a run that was stopped half-way."""
+    if not checkpoints.paths():
+        return
+    try:
+        _, facts, _, _ = checkpoints.newest()
+        unfinished = facts["epoch"] < facts["settings"]["epochs"]
+    except (InputError, KeyError, TypeError) as error:
+        raise InputError(f"--out: {checkpoints.folder} holds checkpoints that cannot be read, and would be removed; name or "
+                         f"empty another folder ({error})") from error  # fmt: skip
+    if unfinished:
+        folder = checkpoints.folder
+        raise InputError(
+            f"--out: {folder} holds an unfinished run; continue it with --resume {folder}, or name another folder"
+        )
