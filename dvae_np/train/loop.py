@@ -153,10 +153,13 @@ class Training:
     def diverged(self, where):
         """The error of a run with numbers that are no longer finite."""
         seen = ", ".join(f"{name} {values[-1]:.6g}" for name, values in self.history.items() if values)
+        tau = (self.row.hyper | self.settings.hyper).get("tau")
         return InputError(
             f"lr: training diverged in epoch {self.epoch + 1}, step {self.steps + 1}: {where} is no longer finite"
             + f" (before: {seen})" * bool(seen)
-            + f"; a smaller step size than lr = {self.settings.lr} may help"
+            + f"; a smaller step size than lr = {self.settings.lr}"
+            + f", or a higher temperature than tau = {tau}," * (tau is not None)
+            + " may help"
         )
 
     @cached_property

@@ -547,17 +547,18 @@ def invert(q, u):
 
 # %% check 02.5
 thousandths = np.full(1000, 0.001, np.float32) * np.float32(1 - 2e-6)
-uniforms = np.array([0.0, 0.0004, 0.5, 0.9982, 1 - 2**-24], np.float32)
 ends = np.cumsum(thousandths)
+uniforms = np.array([0.0, 0.0004, 0.5, 0.9982, ends[41], 1 - 2**-24], np.float32)
 check(
     "02.5",
     lambda: invert(thousandths, uniforms),
-    np.array([0, 0, 500, 998, 999]),
+    np.array([0, 0, 500, 998, 42, 999]),
     instead={
         "a code K = 1000, and there is no such category": (ends <= uniforms[:, None]).sum(-1),
         "one too low: count the ends at or before u, but for the last": np.maximum(
             (ends <= uniforms[:, None]).sum(-1) - 1, 0
         ),
+        "an interval that ends just at u counts too: keep <=": (ends[:-1] < uniforms[:, None]).sum(-1),
     },
 )
 
@@ -572,3 +573,9 @@ def invert(q, u):
 def invert(q, u):
     cumulated = np.cumsum(q)
     return np.maximum((cumulated <= u[:, None]).sum(-1) - 1, 0)
+
+
+# %% wrong 02.5: keep <=
+def invert(q, u):
+    cumulated = np.cumsum(q)
+    return (cumulated[:-1] < u[:, None]).sum(-1)

@@ -173,8 +173,8 @@ for constant in (-2, 0, 100):
 # ## 5 When outcomes are too many: a test by samples
 #
 # With $K = 10$ and $N = 20$ nothing can be enumerated, and samplers have no finite list of outcomes at all. Then we draw the
-# estimator $R$ times. Let $\bar{g}$ be the mean of the draws along the exact gradient, $s$ their deviation, and $g$ the exact value. The mean
-# has standard error $s / \sqrt{R}$. If the estimator is right, $(\bar{g} - g) \sqrt{R} / s$ is nearly normal, and exceeds $c$ in size
+# estimator $R$ times and look at one number of each draw: an entry, or its component along the exact gradient. Let $\bar{g}$ be the mean of these numbers, $s$ their standard deviation, and $g$ what
+# the exact gradient has in its place. The mean has standard error $s / \sqrt{R}$. If the estimator is right, $(\bar{g} - g) \sqrt{R} / s$ is nearly normal, and exceeds $c$ in size
 # only with a probability that we choose, the false-alarm rate. So
 #
 # $$\lvert \bar{g} - g \rvert > c\, s / \sqrt{R} \tag{5.4}$$
@@ -185,7 +185,7 @@ for constant in (-2, 0, 100):
 #
 # $$\delta = (c + c')\, s / \sqrt{R} .$$
 #
-# At a false-alarm rate of $10^{-4}$ over one entry and a power of 99 %, $c \approx 3.9$ and $c' \approx 2.3$. To see a tenth of a bias takes a hundred
+# At a false-alarm rate of $10^{-4}$ over one entry and a power of 99 %, $c \approx 3.9$ and $c' \approx 2.3$. To see a bias that is ten times smaller takes a hundred
 # times the draws. `from_samples` says both: its verdict, and what it would have seen. Several entries share the false-alarm
 # rate, so its $c$ is a little larger.
 

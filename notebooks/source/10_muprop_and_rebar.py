@@ -176,7 +176,7 @@ confirm("10.4", dvae_np.rebar(logits, f, u, v, omega=tunables(0.0, 0.5)).dlogits
 #
 # ## 5 The two tunables
 #
-# In $\eta$ the variance is the parabola of section 1. In $\tau$ there is a bargain: a low temperature makes $c(\tilde{z})$ like $f(b)$, and its gradient wild.
+# In $\eta$ the variance is the parabola of section 1. In $\tau$ there is a trade-off: a low temperature makes $c(\tilde{z})$ resemble $f(b)$ more closely, but makes its own gradient vary wildly.
 
 # %%
 print(f"REINFORCE {plain:.3f}")
