@@ -24,7 +24,7 @@ def exact(logits, f, *, block=1024, most_states=2**20):
     expect_few_states("exact", N, K, B, most_states)
     M = K**N
 
-    logq, log_softmax_backward = log_softmax(logits)
+    logq, _ = log_softmax(logits)
     table = logq.transpose(1, 2, 0).copy()  # (N, K, B): log q of a state is an embedding of its codes
     value, dtable, dtheta = 0, 0, {}
     for start in range(0, M, block):
@@ -32,7 +32,9 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         log_weight, embedding_backward = embedding(states, table)  # (m, B)
         fz, f_backward = f(states[:, None])  # (m, B), or (m, 1) where f does not see the example
         weight = np.exp(log_weight)
-        value = value + (weight * fz).sum(0)  # (B,)
-        dtable = dtable + embedding_backward(weight * fz)[1]  # dq = q dlog q
+        weighted = weight * fz
+        value = value + weighted.sum(0)  # (B,)
+        dtable = dtable + embedding_backward(weighted)[1]  # (N, K, B): sum of q f over the states with z_n = k
         dtheta = total(dtheta, f_backward(weight if fz.shape == weight.shape else weight.sum(1, keepdims=True))[1])
-    return Estimate(value, log_softmax_backward(dtable.transpose(2, 0, 1)), dtheta)
+    dlogits = dtable.transpose(2, 0, 1) - np.exp(logq) * value[:, None, None]
+    return Estimate(value, dlogits, dtheta)
