@@ -9,7 +9,7 @@
 Everything is a loss to minimise, in nats.
 """
 
-from dvae_np.arrays import InputError, draw, one_hot
+from dvae_np.arrays import InputError, one_hot
 from dvae_np.categorical import (
     codes,
     conditional_gumbel,
@@ -54,6 +54,7 @@ from dvae_np.estimators import (
 )
 from dvae_np.likelihoods import bernoulli
 from dvae_np.networks import decoder, encoder
+from dvae_np.noise import draw
 from dvae_np.ops import embedding, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from dvae_np.vae import negative_elbo, parameters, reconstruction, training_step
 

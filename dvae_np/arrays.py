@@ -1,4 +1,4 @@
-"""Arrays of NumPy or CuPy, and the one place that draws random numbers.
+"""Arrays of NumPy or CuPy: what is expected of them, codes as one-hot rows, sums of gradients.
 
 The whole package calls plain ``np.`` functions. NumPy hands them on to the library that owns the array (``np.exp`` of a
 CuPy array runs on the GPU), and new arrays are made ``like=`` an old one, so the same source serves both.
@@ -7,8 +7,6 @@ CuPy array runs on the GPU), and new arrays are made ``like=`` an old one, so th
 import math
 
 import numpy as np
-
-MOST_PERTURBED = 2**16  # joint states up to which `draw` samples without replacement
 
 # glibc gives freed arrays back to the kernel, and new ones are then paid for page by page, a third of a training step. It
 # keeps arrays up to the largest size that it has seen freed (mallopt(3), M_MMAP_THRESHOLD); this is the largest that counts.
@@ -74,53 +72,3 @@ def summed_to(shape, array):
         if size == 1 and array.shape[axis] != 1:
             array = array.sum(axis, keepdims=True)
     return array
-
-
-def uniform(rng, shape, dtype):
-    """Uniforms in the *open* interval (0, 1).
-
-    The generator returns multiples of eps/2 from 0 to 1 - eps/2; its 0 becomes eps/4, so that neither log u nor
-    log(-log u) is ever infinite, in float32 as in float64.
-    """
-    return np.maximum(rng.random(shape, dtype=dtype), np.finfo(dtype).eps / 4)
-
-
-def draw(rng, logits, S, names):
-    """The noise that an estimator asks for, S samples of it: a tuple of arrays in the order of `names`.
-
-    rng:    a generator of the library that owns the logits (`numpy.random.Generator`, `cupy.random.Generator`).
-    logits: (B, N, K).
-    names:  ``"z"``           codes drawn from q, (S, B, N) [Eq. 2.8];
-            ``"u"``, ``"v"``  uniforms in the open interval (0, 1), (S, B, N, K);
-            ``"e"``           the same, one for each latent, (S, B, N);
-            ``"distinct"``    S different joint states in the order drawn without replacement, (S, B, N) [Eq. 12.2];
-            ``"coupled"``     codes that avoid each other, each drawn from q, (S, B, N) [Eq. 12.9].
-
-    Raises InputError for S < 1, for a name that is none of these, for more distinct states than there are, and where all
-    K**N joint states would have to be perturbed and are too many.
-    """
-    from dvae_np.categorical import codes, distinct  # both stand on this module
-    from dvae_np.coupling import coupled_codes
-
-    expect("logits", logits, ("B", "N", "K"))
-    if names and not np.isfinite(logits).all():
-        raise InputError("logits: expected finite numbers, got nan or infinity")
-    if S < 1 or S != int(S):
-        raise InputError(f"S: expected a whole number of samples, at least 1, got {S}")
-    B, N, K = logits.shape
-    if "distinct" in names and not S <= count_states(N, K) <= MOST_PERTURBED:
-        raise InputError(
-            f"S: expected S distinct states of K**N = {K}**{N}, at most {MOST_PERTURBED} so that all can be perturbed, got {S}"
-        )
-    makers = {
-        "z": lambda: codes(logits, uniform(rng, (S, B, N), logits.dtype)),
-        "u": lambda: uniform(rng, (S, B, N, K), logits.dtype),
-        "v": lambda: uniform(rng, (S, B, N, K), logits.dtype),
-        "e": lambda: uniform(rng, (S, B, N), logits.dtype),
-        "distinct": lambda: distinct(logits, uniform(rng, (B, K**N), logits.dtype))[:S],
-        "coupled": lambda: coupled_codes(logits, uniform(rng, (S + 1, B, N), logits.dtype)),
-    }
-    for name in names:
-        if name not in makers:
-            raise InputError(f"noise: expected names among {', '.join(makers)}, got {name!r}")
-    return tuple(makers[name]() for name in names)

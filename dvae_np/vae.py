@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np import categorical
-from dvae_np.arrays import draw, summed_to
+from dvae_np.arrays import summed_to
 from dvae_np.concrete import plug_in_kl, relaxed_kl
 from dvae_np.likelihoods import bernoulli, categorical_pixels, gaussian
 from dvae_np.networks import decoder, decoder_parameters, encoder, encoder_parameters, prior, prior_parameters
+from dvae_np.noise import draw
 from dvae_np.ops import relu
 
 RELAXED_KL = {"relaxed": relaxed_kl, "plug_in": plug_in_kl}

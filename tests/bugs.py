@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dvae_np import categorical, concrete, ops, vae
-from dvae_np.arrays import draw, one_hot
+from dvae_np.arrays import one_hot
 from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, lookup_table, polynomial
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import equal
@@ -18,6 +18,7 @@ from dvae_np.check.suite import check_op
 from dvae_np.coupling import pair_probability
 from dvae_np.estimators import TABLE, Estimate
 from dvae_np.estimators.control_variate import relaxed
+from dvae_np.noise import draw
 
 B, N, K, S = 5, 2, 3, 4
 

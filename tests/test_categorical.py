@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from dvae_np import categorical, ops
-from dvae_np.arrays import InputError, draw
+from dvae_np.arrays import InputError
 from dvae_np.check.identities import identity_results, sampler_results
+from dvae_np.noise import draw
 
 RNG = np.random.default_rng(8)
 

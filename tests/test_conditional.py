@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from dvae_np import cli, networks, ops, vae
-from dvae_np.arrays import InputError, draw
+from dvae_np.arrays import InputError
 from dvae_np.categorical import joint_states, kl, log_prob
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import completion
+from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
 
 B, D, C, N, K, S, H = 5, 11, 9, 2, 3, 4, 7

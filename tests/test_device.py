@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from dvae_np import InputError, categorical, cli, vae
-from dvae_np.arrays import draw
 from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.device import Device, device
 from dvae_np.estimators import TABLE
 from dvae_np.networks import INTERFACES
+from dvae_np.noise import draw
 from dvae_np.train import SGD, Adam, Settings, Training, evaluate, fit, load, usage
 from dvae_np.train.data import Split
 

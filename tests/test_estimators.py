@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from dvae_np import vae
-from dvae_np.arrays import InputError, draw
+from dvae_np.arrays import InputError
 from dvae_np.check import compare, complex_step, enumeration, from_mean, lookup_table, polynomial
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo
+from dvae_np.noise import draw
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
 DRAWING = [name for name, row in TABLE.items() if row.noise]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dvae_np import categorical, gumbel_softmax, reinmax, straight_through, straight_through_gumbel, vae
-from dvae_np.arrays import draw
 from dvae_np.check import judge_samples, polynomial
 from dvae_np.estimators import TABLE
+from dvae_np.noise import draw
 
 torch = pytest.importorskip("torch")
 B, N, K, S, TAU = 5, 2, 3, 4, 0.7

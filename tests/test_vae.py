@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dvae_np import networks, ops, vae
-from dvae_np.arrays import draw
 from dvae_np.check import differences
 from dvae_np.check.suite import objective_results
 from dvae_np.estimators import TABLE
+from dvae_np.noise import draw
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
 

@@ -6,7 +6,6 @@ No estimator has a test of its own here: a new row is verified without a line wr
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.arrays import draw
 from dvae_np.check import differences, enumeration, problems, verdicts
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.identities import equal
@@ -24,6 +23,7 @@ from dvae_np.check.means import (
 )
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
+from dvae_np.noise import draw
 
 REPLICATES = 60_000  # for the z-tests, whose false-alarm rate is verdicts.FALSE_ALARM
 

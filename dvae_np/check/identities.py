@@ -3,11 +3,11 @@
 import numpy as np
 
 from dvae_np import categorical, ops, vae
-from dvae_np.arrays import draw
 from dvae_np.check import differences, enumeration, verdicts
 from dvae_np.check.enumeration import tiled
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
+from dvae_np.noise import draw
 
 SEED = 11
 IDENTITY = 1e-13

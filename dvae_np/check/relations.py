@@ -3,11 +3,11 @@
 import numpy as np
 
 from dvae_np import categorical, concrete, vae
-from dvae_np.arrays import draw
 from dvae_np.check import differences, enumeration, problems
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
+from dvae_np.noise import draw
 from dvae_np.ops import log_softmax, softmax
 
 SEED = 17

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from dvae_np.arrays import MOST_PERTURBED, expect
+from dvae_np.arrays import expect
 from dvae_np.categorical import joint_states, log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_few_states
+from dvae_np.noise import MOST_PERTURBED
 
 
 def top_k(logits, f, distinct):

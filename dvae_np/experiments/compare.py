@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.arrays import draw
 from dvae_np.check import enumeration
 from dvae_np.check.gumbel import additive_variance
 from dvae_np.check.means import defaults, samples
@@ -15,6 +14,7 @@ from dvae_np.check.problems import polynomial
 from dvae_np.check.report import columns
 from dvae_np.estimators import TABLE
 from dvae_np.networks import encoder
+from dvae_np.noise import draw
 from dvae_np.train import SGD, Adam, Settings, fit, load
 
 EXAMPLES = 8  # whose gradients are measured, each on its own

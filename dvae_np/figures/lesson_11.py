@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from dvae_np.arrays import draw, is_codes, one_hot
+from dvae_np.arrays import is_codes, one_hot
 from dvae_np.check import enumeration
 from dvae_np.check.gumbel import NODES, additive_variance
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
+from dvae_np.noise import draw
 from dvae_np.train import Adam
 
 T = 0.45  # the target of the toy

@@ -5,10 +5,11 @@ Each draws into a Matplotlib figure, as all of `dvae_np.figures` do. Images show
 
 import numpy as np
 
-from dvae_np.arrays import count_states, draw
+from dvae_np.arrays import count_states
 from dvae_np.categorical import joint_states, log_prob
 from dvae_np.likelihoods import mean_pixels
 from dvae_np.networks import decoder, encoder, latents, prior
+from dvae_np.noise import draw
 from dvae_np.vae import reconstruction
 
 MOST_CODES = 64

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import InputError, count_states, draw
+from dvae_np.arrays import InputError, count_states
 from dvae_np.categorical import joint_states, kl, log_prob
 from dvae_np.networks import encoder, latents, prior
+from dvae_np.noise import draw
 from dvae_np.vae import joint, reconstruction
 
 MOST_STATES = 2**16  # joint states up to which an evaluation is exact

@@ -13,9 +13,10 @@ from functools import cached_property
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.arrays import InputError, uniform
+from dvae_np.arrays import InputError
 from dvae_np.device import CPU
 from dvae_np.estimators import TABLE
+from dvae_np.noise import uniform
 from dvae_np.train.evaluation import PAIRS, evaluate
 from dvae_np.train.optimisers import SGD, Adam, RAdam
 from dvae_np.train.settings import Settings, kl_weight
