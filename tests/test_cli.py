@@ -138,6 +138,8 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     (["--estimator", "vimco", "--set", "mean=harmonic"], "mean: expected geometric or arithmetic, got 'harmonic'"),
     (["--estimator", "nvil", "--set", "normalise=maybe"], "--set: expected normalise as False is, got 'maybe'"),
     (["--set", "gap=1"], "--set: exact has block, got 'gap=1'"),
+    (["--set", "block=0"], "block: expected at least 1 state at a time, got 0"),
+    (["--estimator", "gumbel_softmax", "--tau", "inf"], "tau: expected a finite number, got inf"),
     (["--data", "bars", "--binarisation", "grey"], "binarisation: bars are binary"),
     (["--data-dir", "/tmp"], "--data-dir: only mnist is read from a folder"),
     (["--S", "5"], "S: exact visits every state and takes no samples, got S = 5"),
@@ -153,6 +155,42 @@ def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(tmp_path, capsys,
     assert run("train", *arguments, "--out", tmp_path / "run") == 2, capsys.readouterr().out
     error = capsys.readouterr().err
     assert error.startswith("dvae_np: ") and words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    (["--prior", "conditional"], "holds a run with other settings (prior); name another folder"),
+    (["--lr", "0.1", "--hidden", "4"], "holds a run with other settings (hidden, lr); name another folder"),
+    (["--data", "bars"], "holds a run with other settings (data); name another folder"),
+])  # fmt: skip
+def test_a_finished_run_is_not_overwritten_by_another(tmp_path, capsys, more, words):
+    command = ["train", "--epochs", "1", "--K", "3", "--hidden", "8", "--out", str(tmp_path)]
+    assert run(*command) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert run(*command, *more) == 2
+    assert words in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert run(*command) == 0  # the same again may be
+
+
+def test_a_run_that_cannot_begin_removes_nothing(tmp_path, capsys):
+    command = [
+        "train",
+        "--estimator",
+        "reinforce_loo",
+        "--K",
+        "3",
+        "--hidden",
+        "8",
+        "--epochs",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
+    assert run(*command) == 0
+    (tmp_path / "run.json").unlink()
+    before = sorted(tmp_path.iterdir())
+    assert run(*command, "--likelihood", "categorical", "--binarisation", "threshold") == 2
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_file_in_the_way_is_one_sentence(tmp_path, capsys):

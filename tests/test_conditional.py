@@ -316,7 +316,8 @@ def test_commands_of_a_conditional_run(tmp_path, capsys):
         and "z2: " in printed
     )
     record = json.loads((tmp_path / "run" / "evaluation.json").read_text())
-    assert record["examples"] == 20 and len(record["share"]) == 2 and record["log_likelihood"] is None
+    assert record["examples"] == 20 and len(record["usage"]["share"]) == 2 and record["log_likelihood"] is None
+    assert record["kl"] == pytest.approx(sum(record["usage"]["kl"]), rel=1e-3)
     (tmp_path / "run" / "completions.png").unlink()
     assert cli.main(["show", run]) == 0 and (tmp_path / "run" / "completions.png").exists()
     assert cli.main(["sample", run, "--count", "5", "--seed", "3"]) == 0

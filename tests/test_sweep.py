@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,22 +27,54 @@ def test_all_combinations_are_planned(tmp_path):
     assert "--S 2" in " ".join(fewest.command)  # the nearest that leave-one-out takes
     with pytest.raises(InputError, match="--seed: given by the sweep"):
         sweep.plan(tmp_path, ["exact"], [0], [(4, 2)], 1, ["--seed", "3"])
+    assert len(sweep.plan(tmp_path, ["exact", "exact"], [0, 0], [(4, 2)], 1, TINY)) == 1
+    sweep.remember(tmp_path, 4, TINY)
     with pytest.raises(InputError, match="holds a sweep with other options"):
         sweep.plan(tmp_path, ["exact"], [0], [(4, 2)], 4, ["--epochs", "2"])
 
 
 def test_finished_runs_stay_and_failures_are_told(tmp_path, capsys, monkeypatch):
-    arguments = ["sweep", "--estimators", "exact", "arm", "--seeds", "0", "--sizes", "3x1", "--jobs", "2"]
+    arguments = ["sweep", "--estimators", "exact", "straight_through", "--seeds", "0", "--sizes", "3x1", "--jobs", "2"]
     arguments += ["--out", str(tmp_path), "--", *TINY]
+    start = sweep.start
+    broken = tuple("straight_through --lr 1e30 --batch 1000000".split())
+
+    def sabotaged(run, environment):
+        command = tuple(part for word in run.command for part in (broken if word == broken[0] else (word,)))
+        return start(replace(run, command=command), environment)
+
+    monkeypatch.setattr(sweep, "start", sabotaged)
     assert cli.main(arguments) == 1
     printed = capsys.readouterr().out
-    assert "failed: 3x1-arm-s0: dvae_np: K: arm is for binary latents, K = 2, got 3" in printed
+    assert "failed: 3x1-straight_through-s0: dvae_np: lr: training diverged in epoch 1" in printed
     record = json.loads((tmp_path / "3x1-exact-s0" / "run.json").read_text())
     assert f"{record['test']['negative_elbo']:.3f}" in printed
     lines = (tmp_path / "sweep.csv").read_text().splitlines()
     assert len(lines) == 2 and lines[1].startswith("3,1,exact,0,")
     monkeypatch.setattr(sweep, "start", lambda *arguments: pytest.fail("a finished run was started again"))
-    assert cli.main([argument for argument in arguments if argument != "arm"]) == 0
+    assert cli.main([argument for argument in arguments if argument != "straight_through"]) == 0
+
+
+def test_what_a_run_would_refuse_is_refused_before_any_run(tmp_path, capsys):
+    command = ["sweep", "--estimators", "exact", "arm", "--seeds", "0", "--sizes", "3x1", "--out", str(tmp_path)]
+    assert cli.main([*command, "--", *TINY]) == 2
+    assert "K: arm is for binary latents, K = 2, got 3" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*command, "--", "--epoch", "3"])
+    assert stopped.value.code == 2 and not any(tmp_path.iterdir())  # so that the corrected command is not refused
+
+
+def test_a_run_that_leaves_no_record_has_failed(tmp_path):
+    (run,) = sweep.plan(tmp_path, ["exact"], [0], [(3, 1)], 1, ["--help"])
+    assert sweep.carry_out([run], 1, print) == {run: sweep.last_line(run.folder / "log.txt")}
+    (run.folder / "run.json").write_text('{"half')
+    assert run.record is None
+
+
+def test_options_that_no_checkpoint_holds_are_given_again():
+    command = ("train", "--data-dir=/x", "--lr", "1", "--device", "cpu", "--checkpoint-seconds", "3")
+    names = ("--data-dir", "--device", "--checkpoint-seconds")
+    assert sweep._given(command, names) == ("--data-dir=/x", "--device", "cpu", "--checkpoint-seconds", "3")
 
 
 @pytest.mark.parametrize(
@@ -56,8 +89,9 @@ def test_what_cannot_be_used_is_named(arguments, words, capsys, tmp_path):
     assert words in capsys.readouterr().err
 
 
-def test_a_stopped_sweep_goes_on_bit_for_bit(tmp_path):
-    """Stopped by Ctrl-C while both runs are at work, and given again: the same parameters as without a stop."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_goes_on_bit_for_bit(tmp_path, number):
+    """Stopped by Ctrl-C, or told to end, while both runs are at work, and given again: the same parameters as without."""
     options = ["--epochs", "60", "--hidden", "16"]
     command = [sys.executable, "-m", "dvae_np", "sweep", "--estimators", "exact", "reinforce_loo", "--seeds", "0",
                "--sizes", "6x2", "--jobs", "2", "--S", "4"]  # fmt: skip
@@ -67,7 +101,7 @@ def test_a_stopped_sweep_goes_on_bit_for_bit(tmp_path):
     while not all(log.exists() and "digits" in log.read_text() for log in logs):  # both have begun to train
         time.sleep(0.02)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert "stopped; all runs are saved" in process.communicate(timeout=60)[0] and process.returncode == 130
     assert any("stopped in epoch" in log.read_text() for log in logs)
     subprocess.run(stopped, check=True, stdout=subprocess.DEVNULL)

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, count_states
 from dvae_np.bench.report import SECTIONS
 from dvae_np.cli.parts import add_data_dir, add_out, make_folder, progress, sizes, write_record
-from dvae_np.estimators.estimate import expect_few_states
 
 
 def add_compare(verbs):
@@ -34,9 +33,8 @@ def compare(options):
     from dvae_np.experiments import compare, rule
 
     E, N, K = options.evaluations, options.N, options.K
-    if E < 2 or N < 1 or K < 2:
-        raise InputError(f"compare: expected E >= 2, N >= 1 and K >= 2, got {E}, {N}, {K}")
-    expect_few_states("compare", N, K, 1, 4096)
+    if E < 2 or N < 1 or K < 2 or count_states(N, K) > 4096:
+        raise InputError(f"compare: expected E >= 2, N >= 1, K >= 2 and K^N <= 4,096, got {E}, {N}, {K}")
     make_folder(options.out)
     if options.rule:
         record = rule.practical_rule(progress("model"))
@@ -81,7 +79,7 @@ def add_complete(verbs):
     add("--data", choices=("digits", "mnist"), default="digits", help="(%(default)s)")
     add_data_dir(command)
     add("--hidden", type=sizes, metavar="SIZES", help="hidden layers, as 256 (digits 64, mnist 32)")
-    add_out(command, "runs/completion")
+    add_out(command, "runs/complete")
     command.set_defaults(run=complete)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dvae_np.arrays import InputError
 from dvae_np.device import DEVICES
+from dvae_np.train import Interrupted, fit
 
 
 class Bar:
@@ -27,7 +28,7 @@ class Bar:
 
 
 def progress(unit):
-    """The items of an iterable, with a progress bar on a terminal."""
+    """What wraps an iterable in a progress bar, which a terminal shows."""
     from tqdm import tqdm
 
     return lambda items: tqdm(items, unit=unit, disable=None, leave=False)
@@ -67,9 +68,24 @@ def make_folder(out):
 
 
 def write_record(path, record):
-    """Numbers as JSON, in a folder made for them; a number that is not finite is an error."""
+    """Numbers as JSON, in a folder made for them: whole or not at all; a number that is not finite is an error."""
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    part.replace(path)
+
+
+def fit_with_bar(words, data, settings, checkpoints, start, where, go_on):
+    """`fit` with a progress bar; None where Ctrl-C stopped it, after saying that `go_on` goes on."""
+    bar = Bar(words, settings.epochs, start[0]["epoch"] if start else 0)
+    try:
+        with Interruption() as asked_to_stop:
+            return fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
+    except Interrupted as stopped:
+        print(f"\n{stopped}; saved in {stopped.path}\n{go_on}")
+        return None
+    finally:
+        bar.close()
 
 
 def add_out(command, folder, words="folder for figures and numbers"):

@@ -55,8 +55,8 @@ def evaluate(options):
               f"{measured.information[n]:.3f} nats about {seen}, KL {measured.kl[n]:.3f} nats")  # fmt: skip
     for warning in measured.warnings:
         print(f"warning: {warning}")
-    record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found),
-              **{name: np.asarray(value).tolist() for name, value in vars(measured).items()}}  # fmt: skip
+    of_codes = {name: np.asarray(value).tolist() for name, value in vars(measured).items()}
+    record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found), "usage": of_codes}
     write_record(options.run_folder / "evaluation.json", record)
     print(f"written to {options.run_folder / 'evaluation.json'}")
     return 0
@@ -101,14 +101,9 @@ def sample(options):
     a, _ = decoder(params["theta"], z[None], contexts.get("c"))
     x = draw_pixels(rng, params["theta"], a, mean.shape[1])[0]
     np.savez(options.run_folder / "samples.npz", z=z, mean=mean, x=x, **contexts)
-    if data.context_shape:
-        drawing = (8.8, 5.4), models.completions, models.completed(params, data, rng)
-    else:
-        drawing = (8.8, 1.8), models.samples, params, data, rng
-    figures.save(options.run_folder / "samples.png", *drawing)
-    print(
-        f"{path}\nwritten to {options.run_folder}: samples.npz (codes z, means of p(x|z), images x drawn from it), samples.png"
-    )
+    figures.save(options.run_folder / "samples.png", (8.8, 1.8), models.pictures, mean, data.shape)
+    print(f"{path}\nwritten to {options.run_folder}: samples.npz (codes z, means of p(x|z), images x drawn from it), "
+          "samples.png (the first of those means)")  # fmt: skip
     return 0
 
 

@@ -98,13 +98,18 @@ def probabilities(text):
         raise argparse.ArgumentTypeError(f"expected numbers as 3,1,1, got {text!r}") from None
 
 
-def chosen(options):
-    """The data and settings that the options of a new run ask for."""
+def settings_of_options(options):
+    """The settings that the options of a new run ask for."""
     row = TABLE[options.estimator]
     hyper = {"tau": options.tau} if options.tau is not None else {}
     hyper |= dict(hyper_parameter(row, text) for text in options.set)
     asked = {name: getattr(options, name) for name in CHOSEN}
-    settings = Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
+    return Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
+
+
+def chosen(options):
+    """The data and settings that the options of a new run ask for."""
+    settings = settings_of_options(options)
     if options.data_dir and options.data != "mnist":
         raise InputError(f"--data-dir: only mnist is read from a folder, got --data {options.data}")
     binarisation = options.binarisation or ("levels" if settings.likelihood == "categorical" else "threshold")

@@ -6,12 +6,22 @@ import os
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.parts import Bar, Interruption, add_data_dir, add_device, add_out, make_folder, natural, write_record
+from dvae_np.cli.parts import (
+    Interruption,
+    add_data_dir,
+    add_device,
+    add_out,
+    fit_with_bar,
+    make_folder,
+    natural,
+    write_record,
+)
 from dvae_np.cli.run import evaluation_text
+from dvae_np.cli.settings import settings_of_options
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
-from dvae_np.experiments.reproduce import EPOCHS, ESTIMATORS, SIZES
-from dvae_np.train import Checkpoints, Interrupted, evaluate_on, fit
+from dvae_np.experiments.reproduce import EPOCHS, ESTIMATORS, SIZES, grey_mnist, settings_of
+from dvae_np.train import Checkpoints, evaluate_on
 
 
 def add_reproduce(verbs):
@@ -21,7 +31,7 @@ def add_reproduce(verbs):
         help="a published table: the MNIST VAE of the ReinMax paper, one run of it (resumable)",
         description="Trains one VAE in the set-up of the ReinMax paper (Liu et al. 2023): grey MNIST, 160 epochs. "
         "Records the training loss of every epoch, the test ELBO and the seconds. Started again, it goes on from its last "
-        "checkpoint. 20 to 45 minutes for a run on one core.",
+        "checkpoint. 20 to 45 minutes for a run on one core; many hours for `exact`.",
     )
     add = command.add_argument
     add("table", choices=("reinmax",), help="which table")
@@ -39,8 +49,6 @@ def add_reproduce(verbs):
 def reproduce(options):
     """`reproduce`"""
     where = device(options.device)
-    from dvae_np.experiments.reproduce import grey_mnist, settings_of
-
     settings = settings_of(options.size, options.estimator, options.seed, options.epochs)
     data, name = grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
     name += f"-e{options.epochs}" * (options.epochs != EPOCHS)
@@ -48,16 +56,11 @@ def reproduce(options):
     checkpoints, start = Checkpoints(options.out / name, 60.0), None
     if checkpoints.paths():
         path, *start, complaints = checkpoints.newest()
-        print("\n".join([*complaints, f"going on from {path}: epoch {start[0]['epoch'] + 1}"]))
-    bar = Bar(f"{options.size} {options.estimator}", settings.epochs, start[0]["epoch"] if start else 0)
-    try:
-        with Interruption() as asked_to_stop:
-            run = fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
-    except Interrupted as stopped:
-        print(f"\n{stopped}; saved in {stopped.path}\nthe same command goes on from there")
+        print("\n".join([*complaints, f"going on from {path}: {start[0]['epoch']} epochs done"]))
+    words, go_on = f"{options.size} {options.estimator}", "the same command goes on from there"
+    run = fit_with_bar(words, data, settings, checkpoints, start, where, go_on)
+    if run is None:
         return 130
-    finally:
-        bar.close()
     test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
     command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
     command += f" --epochs {options.epochs}" * (options.epochs != EPOCHS)
@@ -70,7 +73,8 @@ def reproduce(options):
     }
     write_record(options.out / f"{name}.json", record)
     print(f"{name}, {settings.epochs} epochs in {run.seconds:.0f} s")
-    print(f"training loss of the last epoch {record['training_loss']:9.3f} nats   (sampled codes; {data.binarisation})")
+    codes = "all codes" if settings.estimator == "exact" else "sampled codes"
+    print(f"training loss of the last epoch {record['training_loss']:9.3f} nats   ({codes}; {data.binarisation})")
     print(evaluation_text(test, "test", data, settings))
     print(f"written to {options.out / name}.json")
     return 0
@@ -110,6 +114,7 @@ def sweep(options):
     """`sweep`"""
     from tqdm import tqdm
 
+    from dvae_np.cli import parser
     from dvae_np.experiments import sweep
 
     if options.jobs < 1:
@@ -119,19 +124,21 @@ def sweep(options):
         raise InputError(f"--estimators: expected names among {', '.join(TABLE)}, got {unknown[0]!r}")
     make_folder(options.out)
     runs = sweep.plan(options.out, options.estimators, options.seeds, options.sizes, options.S, options.train)
+    for run in runs:
+        settings_of_options(parser().parse_args(run.command))  # what `train` would refuse is refused before any run
+    sweep.remember(options.out, options.S, options.train)
     finished = sum(run.record is not None for run in runs)
     print(f"{len(runs)} runs, {finished} of them finished; {options.jobs} at a time")
-    with tqdm(total=len(runs), initial=finished, unit="run", disable=None, leave=False) as bar:
+    with tqdm(total=len(runs), initial=finished, unit="run", disable=None, leave=False) as bar, Interruption() as asked:
 
         def progress(words):
             bar.set_postfix_str(words, refresh=False)
             bar.update()
 
-        try:
-            failed = sweep.carry_out(runs, options.jobs, progress)
-        except KeyboardInterrupt:
-            print("stopped; all runs are saved, and the same command goes on with them")
-            return 130
+        failed = sweep.carry_out(runs, options.jobs, progress, asked)
+    if failed is None:
+        print("stopped; all runs are saved, and the same command goes on with them")
+        return 130
     print(sweep.sweep_table(runs))
     sweep.write_csv(options.out / "sweep.csv", runs)
     print(f"written to {options.out}: sweep.csv, and a folder for each run")

@@ -2,18 +2,19 @@
 
 import argparse
 import csv
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.parts import Bar, Interruption, add_device, make_folder, write_record
+from dvae_np.cli.parts import add_device, fit_with_bar, make_folder, write_record
 from dvae_np.cli.run import draw_figures, evaluation_text, open_run
 from dvae_np.cli.settings import GROUPS, chosen
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
-from dvae_np.train import Checkpoints, Interrupted, evaluate_on, fit, usage
+from dvae_np.train import Checkpoints, evaluate_on, usage
 
 
 class Recorded(argparse.Action):
@@ -62,55 +63,50 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
 def train(options):
     """`train`"""
     where = device(options.device)
-    checkpoints = Checkpoints(options.resume or options.out or ".", options.checkpoint_seconds)
     if options.resume:
+        checkpoints = Checkpoints(options.resume, options.checkpoint_seconds)
         data, settings, start = resumed(options, checkpoints)
     else:
         data, settings = chosen(options)
         name = f"{data.name}-{settings.estimator}-N{settings.N}-K{settings.K}-s{settings.seed}"
-        checkpoints.folder = options.out or Path("runs") / name
+        checkpoints, start = Checkpoints(options.out or Path("runs") / name, options.checkpoint_seconds), None
         make_folder(checkpoints.folder)
-        expect_no_unfinished_run(checkpoints)
-        start = None
-        checkpoints.clear()
-
+        expect_no_other_run(checkpoints, data, settings)
     print(data)
-    bar = Bar(settings.estimator, settings.epochs, start[0]["epoch"] if start else 0)
-    try:
-        with Interruption() as asked_to_stop:
-            run = fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
-    except Interrupted as stopped:
-        print(
-            f"\n{stopped}; saved in {stopped.path}\ncontinue with: python -m dvae_np train --resume {checkpoints.folder}"
-        )
-        return 130
-    finally:
-        bar.close()
     out = checkpoints.folder
+    go_on = f"continue with: python -m dvae_np train --resume {out}"
+    run = fit_with_bar(settings.estimator, data, settings, checkpoints, start, where, go_on)
+    if run is None:
+        return 130
     evaluation = evaluate_on(where, run.params, data.test.x, data.test.c)
     print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
     print(evaluation_text(evaluation, "test", data, settings))
     for warning in usage(run.params, data.test.x, data.test.c).warnings:
         print(f"warning: {warning}")
+    write_run(out, data, run, evaluation)
+    return 0
 
-    record = {"data": str(data), **run.record(), "test": vars(evaluation)}
-    write_record(out / "run.json", record)
+
+def write_run(out, data, run, evaluation):
+    """Everything about a finished run into its folder; the record last, as it says that the run is finished."""
     arrays = {f"{group}.{name}": array for group in run.params for name, array in run.params[group].items()}
     np.savez(out / "parameters.npz", **arrays)
     with open(out / "history.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["epoch", *run.history])
-        rows.writerows(zip(range(1, settings.epochs + 1), *run.history.values(), strict=True))
-    names = draw_figures(out, data, settings, run.params, run.history)
+        rows.writerows(zip(range(1, run.settings.epochs + 1), *run.history.values(), strict=True))
+    names = draw_figures(out, data, run.settings, run.params, run.history)
+    (out / "evaluation.json").unlink(missing_ok=True)  # of a run that had fewer epochs
+    write_record(out / "run.json", {"data": str(data), **run.record(), "test": vars(evaluation)})
     print(f"written to {out}: run.json, history.csv, parameters.npz, checkpoints, {', '.join(names)}")
-    return 0
 
 
 def resumed(options, checkpoints):
     """The data, settings and (facts, arrays) of the run to go on with; says which checkpoints could not be used."""
     if set(options.given) - {"resume", "epochs", "data_dir", "device", "checkpoint_seconds"} or options.set:
         raise InputError(
-            "--resume: the run's own settings are used; only --epochs, --data-dir and --device can be given with it"
+            "--resume: the run's own settings are used; only --epochs, --data-dir, --device and --checkpoint-seconds can be "
+            "given with it"
         )
     path, data, settings, facts, arrays = open_run(checkpoints, options.data_dir)
     for broken in checkpoints.paths():
@@ -120,22 +116,26 @@ def resumed(options, checkpoints):
         if options.epochs < facts["epoch"]:
             raise InputError(f"--epochs: the run has had {facts['epoch']} epochs already, got {options.epochs}")
         settings = replace(settings, epochs=options.epochs)
-    print(f"going on from {path}: epoch {facts['epoch'] + 1}, {facts['batch']} steps into it")
+    print(f"going on from {path}: {facts['epoch']} epochs and {facts['batch']} steps done")
     return data, settings, (facts, arrays)
 
 
-def expect_no_unfinished_run(checkpoints):
-    """Raise `InputError` rather than overwrite a run that was stopped half-way."""
+def expect_no_other_run(checkpoints, data, settings):
+    """Raise `InputError` rather than overwrite a run that was stopped half-way, or one with other settings or data."""
     if not checkpoints.paths():
         return
+    folder = checkpoints.folder
     try:
         _, facts, _, _ = checkpoints.newest()
         unfinished = facts["epoch"] < facts["settings"]["epochs"]
+        now, before = asdict(settings) | {"data": data.source}, facts["settings"] | {"data": facts["data"]}
     except (InputError, KeyError, TypeError) as error:
-        raise InputError(f"--out: {checkpoints.folder} holds checkpoints that cannot be read, and would be removed; name or "
+        raise InputError(f"--out: {folder} holds checkpoints that cannot be read, and would be removed; name or "
                          f"empty another folder ({error})") from error  # fmt: skip
     if unfinished:
-        folder = checkpoints.folder
         raise InputError(
             f"--out: {folder} holds an unfinished run; continue it with --resume {folder}, or name another folder"
         )
+    other = [name for name, value in json.loads(json.dumps(now)).items() if value != before.get(name)]
+    if other:
+        raise InputError(f"--out: {folder} holds a run with other settings ({', '.join(other)}); name another folder")

@@ -92,7 +92,7 @@ def _relax_omega(rng, N, K):
 # fmt: off
 _ROWS = (
     Row("exact", "exact marginalisation", exact,
-        noise=(), unbiased=True, evaluations="K^N", lesson=4, paper="a sum over all states", hyper={"block": 512}),
+        noise=(), unbiased=True, evaluations="K^N", lesson=4, paper="a sum over all states", hyper={"block": 1024}),
     Row("reinforce", "REINFORCE, constant baseline", reinforce,
         noise=("z",), unbiased=True, evaluations="S", lesson=5, paper="Williams 1992",
         hyper={"baseline": 0.0}),

@@ -47,8 +47,8 @@ def expect_uniforms(logits, u):
 
 
 def expect_temperature(name, tau):
-    """Raise `InputError` unless the temperature is above zero."""
-    if not tau > 0:
+    """Raise `InputError` unless the temperature is above zero, and finite."""
+    if not 0 < tau < math.inf:
         raise InputError(f"{name}: expected a temperature above 0, got {tau}")
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import expect, total
+from dvae_np.arrays import InputError, expect, total
 from dvae_np.categorical import joint_states
 from dvae_np.estimators.estimate import Estimate, expect_few_states
 from dvae_np.ops import embedding, log_softmax
@@ -17,11 +17,13 @@ def exact(logits, f, *, block=1024, most_states=2**20):
 
     logits: (B, N, K). The gradient in the logits is sum_z q(z) f(z) (one_hot(z) - q) [Eq. 4.1, 4.2], in f's parameters
     sum_z q(z) df(z)/dtheta [Eq. 4.3]. The states stream through in blocks, so that the memory does not grow with K**N.
-    Raises InputError for more than `most_states` joint states.
+    Raises InputError for more than `most_states` joint states, and for a block of none.
     """
     expect("logits", logits, ("B", "N", "K"))
     B, N, K = logits.shape
     expect_few_states("exact", N, K, B, most_states)
+    if block < 1:
+        raise InputError(f"block: expected at least 1 state at a time, got {block}")
     M = K**N
 
     logq, _ = log_softmax(logits)

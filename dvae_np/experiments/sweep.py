@@ -38,7 +38,10 @@ class Planned:
     def record(self):
         """The finished run's record, or None."""
         path = self.folder / "run.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return json.loads(path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
 
 
 def plan(out, estimators, seeds, sizes, S, options):
@@ -53,17 +56,15 @@ def plan(out, estimators, seeds, sizes, S, options):
             raise InputError(
                 f"{option}: given by the sweep; use --estimators, --seeds, --sizes and --S before the options of train"
             )
-    shared = {"options": list(options), "S": S}
     path = out / "options.json"
-    if path.exists() and json.loads(path.read_text()) != shared:
+    if path.exists() and json.loads(path.read_text()) != {"options": list(options), "S": S}:
         raise InputError(
             f"--out: {out} holds a sweep with other options, {path.read_text().strip()}; name another folder"
         )
-    path.write_text(json.dumps(shared) + "\n")
     runs = []
-    for K, N in sizes:
-        for seed in seeds:
-            for name in estimators:
+    for K, N in dict.fromkeys(sizes):
+        for seed in dict.fromkeys(seeds):
+            for name in dict.fromkeys(estimators):
                 row, folder = TABLE[name], out / f"{K}x{N}-{name}-s{seed}"
                 samples = int(min(max(S, row.fewest_samples), row.most_samples)) if row.noise else 1
                 command = ("train", "--estimator", name, "--seed", seed, "--N", N, "--K", K, "--S", samples, *options)
@@ -71,21 +72,28 @@ def plan(out, estimators, seeds, sizes, S, options):
     return runs
 
 
-def carry_out(runs, jobs, progress):
+def remember(out, S, options):
+    """Write down what all runs of the sweep in this folder share."""
+    (out / "options.json").write_text(json.dumps({"options": list(options), "S": S}) + "\n")
+
+
+def carry_out(runs, jobs, progress, stop=lambda: False):
     """Carry out the runs that are not finished, `jobs` at a time, one thread each; returns {run: what went wrong}.
 
-    progress: called with the words of each run that ends. On Ctrl-C all processes are told to save and stop, and
-    `KeyboardInterrupt` is raised.
+    progress: called with the words of each run that ends. stop: asked all the time; where it answers True, all processes are
+    told to save and stop, and None is returned.
     """
     waiting, running, failed = [run for run in runs if run.record is None], {}, {}
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     try:
         while waiting or running:
+            if stop():
+                return None
             while waiting and len(running) < jobs:
                 run = waiting.pop(0)
                 running[run] = start(run, environment)
             for run in [run for run, process in running.items() if process.poll() is not None]:
-                if running.pop(run).returncode:
+                if running.pop(run).returncode or run.record is None:
                     failed[run] = last_line(run.folder / "log.txt")
                 progress(f"{run.folder.name}" + " failed" * (run in failed))
             time.sleep(0.05)
@@ -103,15 +111,20 @@ def start(run, environment):
     begun = any(run.folder.glob("checkpoint-*.dvae"))
     command = ("train", "--resume", str(run.folder)) if begun else (*run.command, "--out", str(run.folder))
     if begun:  # where the data lie and where to compute are not among the settings that a checkpoint holds
-        command += tuple(word for name in ("--data-dir", "--device") for word in _given(run.command, name))
+        command += _given(run.command, ("--data-dir", "--device", "--checkpoint-seconds"))
     with open(run.folder / "log.txt", "a") as log:
         # a session of its own: Ctrl-C reaches the sweep alone, which passes it on once
         return subprocess.Popen([sys.executable, "-m", "dvae_np", *command], stdout=log, stderr=log, env=environment,
                                 start_new_session=True)  # fmt: skip
 
 
-def _given(command, name):
-    return command[command.index(name) : command.index(name) + 2] if name in command else ()
+def _given(command, names):
+    """Those words of a command that give these options, as "--name value" or "--name=value"."""
+    return tuple(
+        word
+        for word, before in zip(command, ("", *command), strict=False)
+        if word.split("=")[0] in names or before in names
+    )
 
 
 def last_line(path):

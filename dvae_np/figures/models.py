@@ -41,12 +41,16 @@ def best_codes(params, x, c=None):
     return states[np.concatenate(fz).argmin(0)]
 
 
-def samples(figure, params, data, rng, columns=16, rows=3):
+def samples(figure, params, data, rng):
     """Mean images of codes drawn from the prior; with a context, for test images' contexts."""
-    _, c = _examples(data.test, rows * columns)
-    z = prior_codes(params, rng, rows * columns, c)
-    for i, image in enumerate(mean_images(params, z, data, c)):
-        _picture(figure, (rows, columns, i + 1), image, data.shape)
+    _, c = _examples(data.test, 48)
+    pictures(figure, mean_images(params, prior_codes(params, rng, 48, c), data, c), data.shape)
+
+
+def pictures(figure, images, shape, columns=16, rows=3):
+    """The first of these images (count, D), as many as fit."""
+    for i, image in enumerate(images[: rows * columns]):
+        _picture(figure, (rows, columns, i + 1), image, shape)
 
 
 def prior_codes(params, rng, count, c=None):

@@ -234,7 +234,8 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
     """Train a discrete VAE on the data's training split.
 
     progress:    called with (epoch, loss, validation) after every epoch, for a progress bar.
-    checkpoints: a `Checkpoints`, which saves when it is due, at the end, and when told to stop.
+    checkpoints: a `Checkpoints`, which saves when it is due, at the end, and when told to stop; those of an older run in its
+                 folder go, once this one can begin.
     start:       (facts, arrays) of a checkpoint to go on from, bit for bit.
     stop:        asked after every step; where it answers True, the run is saved and `Interrupted` raised.
     device:      where to compute; the parameters of the `Run` are NumPy arrays again.
@@ -246,6 +247,8 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
     training = Training(data, settings, device)
     if start:
         training.restore(*start)
+    elif checkpoints:
+        checkpoints.clear()
     while not training.finished:
         epoch = training.epoch
         try:

@@ -99,6 +99,8 @@ class Settings:
             if name not in row.hyper:
                 known = ", ".join(row.hyper) or "none"
                 raise InputError(f"{name}: not a hyper-parameter of {self.estimator}, which has {known}")
+            if isinstance(self.hyper[name], float) and not math.isfinite(self.hyper[name]):
+                raise InputError(f"{name}: expected a finite number, got {self.hyper[name]}")
 
 
 def kl_weight(settings, epochs):
