@@ -1,4 +1,4 @@
-"""Noise: the one place that draws random numbers. All else is a deterministic function of arrays."""
+"""Noise: the one place that draws what estimators need, which are themselves deterministic functions of arrays."""
 
 import numpy as np
 
