@@ -66,6 +66,11 @@ class Contestant:
             command_of(self.name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
 
+    def wait(self):
+        """Wait until it has imported its library; then it is stopped."""
+        with contextlib.suppress(EOFError):
+            self.ask("make", None, None)
+
     def ask(self, *request):
         """Its answer to a request of `worker`. Raises `EOFError` where its process ended, as for want of memory."""
         self.signal("SIGCONT")
