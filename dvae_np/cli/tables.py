@@ -20,7 +20,7 @@ from dvae_np.cli.run import evaluation_text
 from dvae_np.cli.settings import settings_of_options
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
-from dvae_np.experiments.reproduce import EPOCHS, ESTIMATORS, SIZES, grey_mnist, settings_of
+from dvae_np.experiments import reproduce as published
 from dvae_np.train import Checkpoints, evaluate_on
 
 
@@ -35,11 +35,11 @@ def add_reproduce(verbs):
     )
     add = command.add_argument
     add("table", choices=("reinmax",), help="which table")
-    add("--size", choices=SIZES, default="8x4", help="categories x latents (%(default)s)")
-    words = ", ".join(ESTIMATORS) + " (%(default)s)"
-    add("--estimator", choices=ESTIMATORS, default="reinmax", metavar="NAME", help=words)
+    add("--size", choices=published.SIZES, default="8x4", help="categories x latents (%(default)s)")
+    words = ", ".join(published.ESTIMATORS) + " (%(default)s)"
+    add("--estimator", choices=published.ESTIMATORS, default="reinmax", metavar="NAME", help=words)
     add("--seed", type=int, default=0, help="(%(default)s)")
-    add("--epochs", type=int, default=EPOCHS, help="(%(default)s)")
+    add("--epochs", type=int, default=published.EPOCHS, help="(%(default)s)")
     add_device(command)
     add_data_dir(command)
     add_out(command, "runs/reproduce", "folder for records and checkpoints")
@@ -49,9 +49,9 @@ def add_reproduce(verbs):
 def reproduce(options):
     """`reproduce`"""
     where = device(options.device)
-    settings = settings_of(options.size, options.estimator, options.seed, options.epochs)
-    data, name = grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
-    name += f"-e{options.epochs}" * (options.epochs != EPOCHS)
+    settings = published.settings_of(options.size, options.estimator, options.seed, options.epochs)
+    data, name = published.grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
+    name += f"-e{options.epochs}" * (options.epochs != published.EPOCHS)
     make_folder(options.out)
     checkpoints, start = Checkpoints(options.out / name, 60.0), None
     if checkpoints.paths():
@@ -63,7 +63,7 @@ def reproduce(options):
         return 130
     test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
     command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
-    command += f" --epochs {options.epochs}" * (options.epochs != EPOCHS)
+    command += f" --epochs {options.epochs}" * (options.epochs != published.EPOCHS)
     record = {
         "command": command,
         "data": str(data),
