@@ -57,7 +57,9 @@ def is_codes(z):
 
 def one_hot(z, K, dtype):
     """Integer codes (...) as one-hot rows (..., K)."""
-    return (z[..., None] == np.arange(K, like=z)).astype(dtype)
+    rows = np.zeros((z.size, K), dtype, like=z)
+    rows[np.arange(z.size, like=z), z.ravel()] = 1
+    return rows.reshape(*z.shape, K)
 
 
 def total(gradients, more):

@@ -104,10 +104,11 @@ def codes(logits, u):
     """
     expect("u", u, ("S", *logits.shape[:2]))
     q, _ = softmax(logits)
-    cumulated = np.cumsum(q, axis=-1, dtype=np.float64)  # (B, N, K)
-    highest = cumulated[..., -1]
+    cumulated = np.cumsum(q, axis=-1, dtype=np.float64)
+    cumulated = np.moveaxis(cumulated, -1, 0).copy()  # (K, B, N): many short rows are compared as a few long ones
+    highest = cumulated[-1]
     target = np.minimum(u * highest, highest * (1 - 2**-52))  # strictly below the top, whatever u rounds to
-    return (cumulated[..., :-1] <= target[..., None]).sum(-1)
+    return (cumulated[:-1, None] <= target).sum(0)
 
 
 def gumbel(u):

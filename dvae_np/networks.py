@@ -101,24 +101,19 @@ def mlp(params, h, activation, data=False):
     """
     backwards = []
     for i in range(layers(params)):
-        if i > 0:
-            h, activation_backward = activation(h)
-            backwards.append(lambda dh, backward=activation_backward: (backward(dh), {}))
+        h, activation_backward = (h, None) if i == 0 else activation(h)
         h, linear_backward = linear(h, params[f"w{i}"], params[f"b{i}"], data=data and i == 0)
-        backwards.append(lambda dh, i=i, backward=linear_backward: _named(i, *backward(dh)))
+        backwards.append((linear_backward, activation_backward))
 
     def backward(dh):
         dparams = {}
-        for layer_backward in reversed(backwards):
-            dh, dlayer = layer_backward(dh)
-            dparams |= dlayer
+        for i in reversed(range(len(backwards))):
+            linear_backward, activation_backward = backwards[i]
+            dh, dparams[f"w{i}"], dparams[f"b{i}"] = linear_backward(dh)
+            dh = dh if activation_backward is None else activation_backward(dh)
         return dh, dparams
 
     return h, backward
-
-
-def _named(i, dh, dw, db):
-    return dh, {f"w{i}": dw, f"b{i}": db}
 
 
 def layers(params):

@@ -15,7 +15,7 @@ def uniform(rng, shape, dtype):
     The generator returns multiples of eps/2 from 0 to 1 - eps/2; its 0 becomes eps/4, so that neither log u nor
     log(-log u) is ever infinite, in float32 as in float64.
     """
-    return np.maximum(rng.random(shape, dtype=dtype), np.finfo(dtype).eps / 4)
+    return np.clip(rng.random(shape, dtype=dtype), np.finfo(dtype).eps / 4, 1)
 
 
 def draw(rng, logits, S, names):

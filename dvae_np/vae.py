@@ -105,6 +105,24 @@ def floored(kl_per_latent, least):
     return np.maximum(mean, least).sum(), lambda: (costs + 0 * kl_per_latent).astype(kl_per_latent.dtype)
 
 
+def averaged(f, B):
+    """f, but its gradients in theta are of the mean over B examples; that in z stays each example's own.
+
+    1/B enters through the cotangents, which are few numbers, and not through the gradients, which are many.
+    """
+
+    def averaged_f(z):
+        fz, f_backward = f(z)
+
+        def backward(dfz):
+            dz, dtheta = f_backward(dfz / B)
+            return None if dz is None else B * dz, dtheta
+
+        return fz, backward
+
+    return averaged_f
+
+
 @dataclass(frozen=True)
 class Loss:
     """A mini-batch's loss and what it is made of, in nats, and its gradients as a dict shaped like the parameters."""
@@ -132,7 +150,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, c=None, free_bits=0.0, act
     logits, encoder_backward = encoder(params["psi"], x, c, activation)  # (B, N, K)
     prior_logits, prior_backward = prior(params.get("phi"), c, activation)
     f = reconstruction(params["theta"], x, c, activation)
-    f = joint(f, prior_logits, *logits.shape[1:]) if row.owns_kl else f
+    f = averaged(joint(f, prior_logits, *logits.shape[1:]) if row.owns_kl else f, B)
     arrays = noise(logits)
     tunables = {"omega": params["omega"]} if "omega" in params else {}
     expectation = row.estimate(logits, f, *arrays, **hyper, **tunables)
@@ -149,13 +167,13 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, c=None, free_bits=0.0, act
         dlogits, dprior_logits = kl_backward(np.full_like(sampled, 1 / sampled.size))
 
     if row.owns_kl:
-        value, dlogits, dprior_logits = 0, 0, dtheta.pop("prior_logits", 0) / B
+        value, dlogits, dprior_logits = 0, 0, dtheta.pop("prior_logits", 0)
     else:
         value, dlogits = beta * cost, beta * dlogits
         dprior_logits = None if dprior_logits is None else beta * dprior_logits
     gradients = {
         "psi": encoder_backward(expectation.dlogits / B + dlogits),
-        "theta": {name: gradient / B for name, gradient in dtheta.items()},
+        "theta": dtheta,
     }
     if prior_logits is not None:
         gradients["phi"] = prior_backward(dprior_logits)

@@ -24,6 +24,7 @@ def test_every_public_op_is_in_the_suite():
     helpers = {
         "rows_by_code",
         "softmax_jacobian",
+        "positive",
         "row_sums",
         "row_max",
     }  # tested below, and in every op that calls them
@@ -85,6 +86,13 @@ def test_row_sums_keep_the_digits_of_float32(K):
     x = np.random.default_rng(7).random((20, K), dtype=np.float32)
     np.testing.assert_allclose(ops.row_sums(x), x.astype(np.float64).sum(-1, keepdims=True), rtol=1e-6)
     np.testing.assert_array_equal(ops.row_max(x), x.max(-1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    "x", [-1.5, np.float64(1.5), np.array([[-0.0, np.inf, -np.inf]]), np.array([[[1 - 2j, -1 + 2j]]])]
+)
+def test_the_positive_part_is_the_maximum_with_zero(x):
+    np.testing.assert_array_equal(ops.positive(x), np.maximum(x, 0))
 
 
 @pytest.mark.parametrize(

@@ -38,5 +38,5 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         value = value + weighted.sum(0)  # (B,)
         dtable = dtable + embedding_backward(weighted)[1]  # (N, K, B): sum of q f over the states with z_n = k
         dtheta = total(dtheta, f_backward(weight if fz.shape == weight.shape else weight.sum(1, keepdims=True))[1])
-    dlogits = dtable.transpose(2, 0, 1) - np.exp(logq) * value[:, None, None]
-    return Estimate(value, dlogits, dtheta)
+    dlogits = dtable - np.exp(table) * value
+    return Estimate(value, dlogits.transpose(2, 0, 1), dtheta)
