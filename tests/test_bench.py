@@ -29,9 +29,9 @@ def cases_of(*labels):
 
 def test_all_that_are_installed_compute_the_same_numbers(contestants):
     """Training steps and replicates draw their noise: 2 and 5 percent, where the spread of the batch's mean is below 0.3."""
-    for case in cases_of("ST-Gumbel, 8x4", "leave-one-out, 8x4, S=4", "ReinMax, 8x4", "K = 10", "2 of 8: 64 states",
-                         "10,000 of REINFORCE"):  # fmt: skip
-        facts = take_turns(contestants, case, 1)
+    cases = cases_of("ST-Gumbel, 8x4", "leave-one-out, 8x4, S=4", "ReinMax, 8x4", "K = 10", "2 of 8: 64 states",
+                     "10,000 of REINFORCE")  # fmt: skip
+    for case, facts in zip(cases, take_turns(contestants, cases, 1), strict=True):
         measure.expect_same(case, facts)
         assert len(facts) >= (1 if case.section == "replicates" else 2)
         assert all(len(own["ms"]) == 1 and min(own["ms"]) > 0 for own in facts.values())
@@ -47,14 +47,30 @@ def test_other_work_is_refused():
     measure.expect_same(case, facts)
 
 
-def test_a_contestant_that_dies_is_left_out_and_started_again(contestants):
+def test_a_contestant_that_dies_of_a_case_is_started_again_with_the_cases_that_it_had(contestants, monkeypatch):
     first, second = contestants[:2]
-    first.signal("SIGCONT")
-    first.process.kill()
-    first.process.wait()
-    (case,) = cases_of("K = 10")
-    assert set(take_turns([first, second], case, 1)) == {second.name}
-    assert set(take_turns([first, second], case, 1)) == {first.name, second.name}
+    cases = cases_of("K = 10", "2 of 8: 64 states", "K = 64")
+    make = Contestant.make
+
+    def deadly(self, key, work, inputs):
+        if key == 1 and self is first:
+            first.signal("SIGCONT")
+            first.process.kill()
+            first.process.wait()
+        return make(self, key, work, inputs)
+
+    monkeypatch.setattr(Contestant, "make", deadly)
+    both = {first.name, second.name}
+    assert [set(facts) for facts in take_turns([first, second], cases, 2)] == [both, {second.name}, both]
+
+
+def test_all_rows_meet_every_round(contestants, monkeypatch):
+    cases, asked, ask = cases_of("K = 10", "K = 64"), [], Contestant.ask
+    monkeypatch.setattr(Contestant, "ask", lambda self, *request: (asked.append(request), ask(self, *request))[1])
+    turns.take_turns(contestants[:1], cases, 2)
+    assert [request[:2] for request in asked if request[0] in ("make", "call")] == [
+        ("make", 0), ("make", 1), ("call", 0), ("call", 1), ("call", 0), ("call", 1)]  # fmt: skip
+    assert [request[0] for request in asked][-3:] == ["peak", "peak", "forget"]
 
 
 def test_contestants_import_nothing_of_each_other():

@@ -88,9 +88,7 @@ def test_row_sums_keep_the_digits_of_float32(K):
     np.testing.assert_array_equal(ops.row_max(x), x.max(-1, keepdims=True))
 
 
-@pytest.mark.parametrize(
-    "x", [-1.5, np.float64(1.5), np.array([[-0.0, np.inf, -np.inf]]), np.array([[[1 - 2j, -1 + 2j]]])]
-)
+@pytest.mark.parametrize("x", [np.float64(-1.5), np.array([[-0.0, np.inf, -np.inf]]), np.array([[[1 - 2j, -1 + 2j]]])])
 def test_the_positive_part_is_the_maximum_with_zero(x):
     np.testing.assert_array_equal(ops.positive(x), np.maximum(x, 0))
 

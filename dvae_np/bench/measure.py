@@ -25,7 +25,7 @@ GROWING = ("dvae_np", "bare products")
 def measure(sections, runs, progress=iter):
     """Time these sections (names of `SECTIONS`) and return a record of plain values for a JSON file.
 
-    progress: wraps the list of all there is to do, for a bar. Raises InputError where two contestants do not compute the same
+    progress: wraps the list of a section's turns, for a bar. Raises InputError where two contestants do not compute the same
     number, as they would not be doing the same work.
     """
     names = installed()
@@ -38,20 +38,22 @@ def measure(sections, runs, progress=iter):
         "start": {},
     }
     contestants = [Contestant(name) for name in names]
-    for contestant in contestants:  # none is timed while another still imports its library
-        contestant.wait()
     try:
-        for case in progress([case for case in cases() if case.section in sections]):
-            if case.section == "start":
-                record["start"] = starts(case, names, runs)
-            elif case.section == "growth":
-                facts = take_turns([own for own in contestants if own.name in GROWING], case, runs)
-                axis, size = case.label.split(" = ")
-                record["growth"].setdefault(axis, []).append({"size": int(size), "contestants": rounded(facts)})
-            else:
-                facts = take_turns(contestants, case, runs)
-                expect_same(case, facts)
-                record["cases"].append({"section": case.section, "label": case.label, "contestants": rounded(facts)})
+        for contestant in contestants:  # none is timed while another still imports its library
+            contestant.forget()
+        for section in dict.fromkeys(case.section for case in cases() if case.section in sections):
+            own = [case for case in cases() if case.section == section]
+            if section == "start":
+                record["start"] = starts(own[0], names, runs)
+                continue
+            racing = [each for each in contestants if section != "growth" or each.name in GROWING]
+            for case, facts in zip(own, take_turns(racing, own, runs, progress), strict=True):
+                if section == "growth":
+                    axis, size = case.label.split(" = ")
+                    record["growth"].setdefault(axis, []).append({"size": int(size), "contestants": rounded(facts)})
+                else:
+                    expect_same(case, facts)
+                    record["cases"].append({"section": section, "label": case.label, "contestants": rounded(facts)})
     finally:
         for contestant in contestants:
             contestant.close()

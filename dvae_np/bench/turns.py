@@ -50,14 +50,14 @@ def command_of(name, *more):
 
 
 class Contestant:
-    """A contestant in a process of its own, which keeps one case ready to be called.
+    """A contestant in a process of its own, which keeps its cases ready to be called.
 
     While it is not its turn the process is stopped (where the system can): the threads of a BLAS go on spinning for a tenth
     of a second after their last product, and would take the cores from whoever is next.
     """
 
     def __init__(self, name):
-        self.name = name
+        self.name, self.made = name, {}
         self.start()
 
     def start(self):
@@ -66,13 +66,32 @@ class Contestant:
             command_of(self.name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
 
-    def wait(self):
-        """Wait until it has imported its library; then it is stopped."""
+    def make(self, key, work, inputs):
+        """(value, seconds) of the first call of a case, building or compiling included; None where it cannot do the case.
+
+        A process that the case kills, as for want of memory, is started again, with the cases that it had.
+        """
+        try:
+            value, seconds = self.ask("make", key, work, inputs)
+        except EOFError:
+            self.close()
+            self.start()
+            for made in self.made.items():
+                self.ask("make", made[0], *made[1])
+            return None
+        if value is None:
+            return None
+        self.made[key] = work, inputs
+        return value, seconds
+
+    def forget(self):
+        """Let go of all cases. Returns when the process is there: at first, when it has imported its library."""
+        self.made.clear()
         with contextlib.suppress(EOFError):
-            self.ask("make", None, None)
+            self.ask("forget")
 
     def ask(self, *request):
-        """Its answer to a request of `worker`. Raises `EOFError` where its process ended, as for want of memory."""
+        """Its answer to a request of `worker`. Raises `EOFError` where its process ended."""
         self.signal("SIGCONT")
         try:
             pickle.dump(request, self.process.stdin)
@@ -97,31 +116,35 @@ class Contestant:
         self.process.stdout.close()
 
 
-def take_turns(contestants, case, runs):
-    """Every contestant's first call and then `runs` rounds in turn; returns {name: facts} of those that can do the case.
+def take_turns(contestants, cases, runs, progress=iter):
+    """Every contestant's first call of every case, then `runs` rounds of all cases, so that a slow minute meets them all.
 
-    Facts: ``value`` of the first call, ``first`` (seconds until it was there, with what had to be built or compiled), ``ms``
-    (a list), ``peak_mb`` (None where it cannot be told). A contestant that a case kills is left out, and started again.
+    Returns for each case {name: facts} of those that can do it. Facts: ``value`` of the first call, ``first`` (seconds until
+    it was there, with what had to be built or compiled), ``ms`` (a list), ``peak_mb`` (None where it cannot be told).
     """
-    inputs, facts = case.inputs(), {}
-    for contestant in contestants:
-        try:
-            value, first = contestant.ask("make", case.work, inputs)
-        except EOFError:
-            contestant.close()
-            contestant.start()
+    facts = [{} for _ in cases]
+    for turn, key in enumerate(progress([*range(len(cases))] * (1 + runs))):
+        if turn < len(cases):
+            inputs = cases[key].inputs()
+            for contestant in contestants:
+                if made := contestant.make(key, cases[key].work, inputs):
+                    facts[key][contestant.name] = {"value": made[0], "first": made[1], "ms": []}
             continue
-        if value is not None:
-            facts[contestant.name] = {"value": value, "first": first, "ms": []}
-    racing = [contestant for contestant in contestants if contestant.name in facts]
-    for _ in range(runs):
-        for contestant in racing:
-            own = facts[contestant.name]
-            if not own["ms"] or sum(own["ms"]) + max(own["ms"]) < SECONDS * 1e3:
-                quick = bool(own["ms"]) and min(own["ms"]) < QUICK * 1e3
-                seconds = contestant.ask("call", 1 + IN_A_ROW if quick else 1)
-                own["ms"] += [1e3 * each for each in seconds[quick:]]
-    for contestant in racing:
-        facts[contestant.name]["peak_mb"] = contestant.ask("peak")
-        contestant.ask("make", None, None)  # lets go of the case's arrays
+        for contestant in contestants:
+            if own := facts[key].get(contestant.name):
+                own["ms"] += timed(contestant, key, own["ms"])
+    for contestant in contestants:
+        for key, own in enumerate(facts):
+            if contestant.name in own:
+                own[contestant.name]["peak_mb"] = contestant.ask("peak", key)
+        contestant.forget()
     return facts
+
+
+def timed(contestant, key, before):
+    """Milliseconds of its next calls of this case, after those `before`; none where these took long enough."""
+    if before and sum(before) + max(before) >= SECONDS * 1e3:
+        return []
+    quick = bool(before) and min(before) < QUICK * 1e3
+    seconds = contestant.ask("call", key, 1 + IN_A_ROW if quick else 1)
+    return [1e3 * each for each in seconds[quick:]]

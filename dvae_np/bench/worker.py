@@ -28,28 +28,29 @@ def main():
         work, inputs = pickle.loads(Path(sys.argv[4]).read_bytes())
         functions[work](**inputs)()
         return
-    call = None
+    calls = {}
     while True:
         try:
             request, *arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         if request == "make":
-            call = None
-            gc.collect()
-            work, inputs = arguments
+            key, work, inputs = arguments
             started = time.perf_counter()
             call = functions[work](**inputs) if work in functions else None
             value = None if call is None else float(call())
-            answer = value, time.perf_counter() - started
+            answer, calls[key] = (value, time.perf_counter() - started), call
         elif request == "call":
-            answer = []
-            for _ in range(arguments[0]):
+            (key, times), answer = arguments, []
+            for _ in range(times):
                 started = time.perf_counter()
-                call()
+                calls[key]()
                 answer.append(time.perf_counter() - started)
+        elif request == "peak":
+            answer = peak(calls[arguments[0]], contestant.TRACED)
         else:
-            answer = peak(call, contestant.TRACED)
+            answer, call = calls.clear(), None
+            gc.collect()
         pickle.dump(answer, answers)
         answers.flush()
 

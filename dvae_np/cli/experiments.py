@@ -108,11 +108,11 @@ def add_bench(verbs):
         description="Times training steps, exact marginalisation, replicates, gradient checks and starting up, side by side "
         "with the bare matrix products of the same shapes and with PyTorch, JAX and Pyro where they are installed. Every "
         "contestant has a process of its own; they take turns and must agree on the numbers. Shows how cost and memory grow. "
-        "Some eight minutes with all frameworks, without them three.",
+        "Some ten minutes with all frameworks, without them three.",
     )
     words = ", ".join(SECTIONS) + " (all); may be repeated: those of an earlier run stay"
     command.add_argument("--section", action="append", choices=SECTIONS, metavar="NAME", help=words)
-    command.add_argument("--runs", type=int, default=9, metavar="R", help="rounds of turns (%(default)s)")
+    command.add_argument("--runs", type=int, default=15, metavar="R", help="rounds of turns (%(default)s)")
     add_out(command, "runs/bench")
     command.set_defaults(run=bench)
 
@@ -127,7 +127,7 @@ def bench(options):
     make_folder(options.out)
     sections = options.section or list(SECTIONS)
     path = options.out / "data" / "bench.json"
-    record = measure.renewed(path, measure.measure(sections, options.runs, progress("case")), sections)
+    record = measure.renewed(path, measure.measure(sections, options.runs, progress("turn")), sections)
     print(f"{record['machine']}; {options.runs} rounds, medians\n")
     for heading, table in report.tables(record).values():
         print(f"{heading}\n\n{table}\n")
