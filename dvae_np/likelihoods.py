@@ -36,7 +36,7 @@ def bernoulli(a, x):
 
         return value, backward
 
-    value = log_partition.sum(-1) - np.einsum("sbd,bd->sb", a, x)  # (S, B)
+    value = (log_partition - a * x).sum(-1)  # (S, B)
     return value, lambda dvalue: ((np.exp(a - log_partition) - x) * dvalue[..., None], None)
 
 
