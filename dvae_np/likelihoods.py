@@ -24,7 +24,7 @@ def bernoulli(a, x):
     Raises InputError for x outside [0, 1] (or not a number) and for sizes that do not fit.
     """
     _expect_pixels("bernoulli", a, x, outputs=1)
-    log_partition, softplus_backward = softplus(a)  # its derivative is the mean image, sigmoid(a) = e^(a - softplus a)
+    log_partition, softplus_backward = softplus(a)  # its derivative is the mean image, sigmoid(a)
 
     if a.shape[1] == 1:
         value = log_partition.sum(-1) - a[:, 0] @ x.T  # (S, 1) - (S, B)
@@ -37,7 +37,7 @@ def bernoulli(a, x):
         return value, backward
 
     value = (log_partition - a * x).sum(-1)  # (S, B)
-    return value, lambda dvalue: ((np.exp(a - log_partition) - x) * dvalue[..., None], None)
+    return value, lambda dvalue: ((softplus_backward(1) - x) * dvalue[..., None], None)
 
 
 def gaussian(a, x, log_scale):

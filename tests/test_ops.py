@@ -53,6 +53,21 @@ def test_extreme_inputs_are_finite_and_keep_their_dtype(op, dtype):
     assert y.dtype == dtype and dx.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softplus_keeps_its_digits_from_end_to_end(dtype):
+    """Against NumPy's log1p in longer numbers: 3 units in the last place, beside what the exponential's argument rounds away."""
+    x = np.concatenate(
+        [np.linspace(-80, 80, 20_001), np.geomspace(1e-30, 1, 500), -np.geomspace(1e-30, 1, 500)]
+    ).astype(dtype)
+    y, backward = ops.softplus(x)
+    longer = x.astype(np.longdouble)
+    t, eps = np.exp(-abs(longer)), np.finfo(dtype).eps
+    log_partition, mean = np.maximum(longer, 0) + np.log1p(t), np.where(longer > 0, 1, t) / (1 + t)
+    slack = eps * (3 + abs(x) * (x < 0))
+    assert (abs(y - log_partition) <= slack * log_partition).all()
+    assert (abs(backward(np.ones_like(x)) - mean) <= slack * mean).all()
+
+
 def test_extreme_values_are_right():
     assert ops.softplus(np.array([-800.0, -50.0, 800.0]))[0].tolist() == pytest.approx([0, np.exp(-50), 800], rel=1e-14)
     assert ops.sigmoid(np.array([-50.0, 800.0, -800.0]))[0].tolist() == pytest.approx([np.exp(-50), 1, 0], rel=1e-13)

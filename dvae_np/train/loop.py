@@ -73,8 +73,6 @@ class Training:
         kind = {"adam": Adam, "radam": RAdam, "sgd": SGD}[settings.optimiser]
         phi = {"phi": trained.pop("phi")} if trained.get("phi") else {}
         self.optimisers = [kind(trained, settings.lr)] + ([kind(phi, settings.lr * settings.prior_rate)] if phi else [])
-        trained = trained | phi
-        self.params = {group: arrays | trained.get(group, {}) for group, arrays in self.params.items()}
         if self.row.omega:
             initial = self.row.omega(self.rng, settings.N, settings.K)
             omega = {"omega": {name: device.put(np.asarray(value, x.dtype)) for name, value in initial.items()}}

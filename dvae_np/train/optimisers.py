@@ -1,27 +1,23 @@
-"""Adam, RAdam and plain gradient descent, each over one flat vector of all its parameters.
+"""Adam, RAdam and plain gradient descent.
 
-An optimiser takes a dict of dicts of arrays and replaces every array in it by a view into its vector: a step on the
-vector is then a step on the parameters.
+An optimiser takes a dict of dicts of arrays, and each step changes these arrays in place: the one thing here that does.
 """
 
 import numpy as np
 
 from dvae_np.arrays import InputError
 
-BLOCK = 2**15  # Adam reads and writes four vectors several times: blocks of this many entries stay in the cache
-
 
 class SGD:
     """Plain gradient descent: parameters -= lr * gradients."""
 
     def __init__(self, params, lr):
-        self.params, self.lr = params, lr
-        self.vector = flatten(params)
+        self.params, self.lr = named(params), lr
 
     def step(self, gradients):
-        """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
-        for part, g in blocks(gradients, self.params):
-            self.vector[part] -= self.lr * g
+        """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
+        for name, g in fitting(gradients, self.params):
+            self.params[name] -= self.lr * g
 
     def state(self):
         """What a checkpoint must hold besides the parameters: nothing."""
@@ -39,29 +35,32 @@ class Adam:
     """
 
     def __init__(self, params, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-        self.params, self.lr, self.beta1, self.beta2, self.eps = params, lr, beta1, beta2, eps
-        self.vector = flatten(params)
-        self.sum, self.squares, self.steps = np.zeros_like(self.vector), np.zeros_like(self.vector), 0
+        self.params, self.lr, self.beta1, self.beta2, self.eps = named(params), lr, beta1, beta2, eps
+        self.sum, self.squares = ({name: np.zeros_like(w) for name, w in self.params.items()} for _ in range(2))
+        self.steps = 0
 
     def step(self, gradients):
-        """One step; `gradients` is shaped like the parameters, and may hold more groups than these."""
+        """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
         self.steps += 1
         rate, eps = self.rates()
-        for part, g in blocks(gradients, self.params):
-            total, squares = self.sum[part], self.squares[part]
+        for name, g in fitting(gradients, self.params):
+            total, squares = self.sum[name], self.squares[name]
             total *= self.beta1
             total += g
+            step = g * g  # from here on one array for all that comes in between, as memory is what this waits for
             squares *= self.beta2
-            squares += g * g
-            step = rate * total
-            if eps is not None:
-                root = np.sqrt(squares)
-                root += eps
-                step /= root
-            self.vector[part] -= step
+            squares += step
+            if eps is None:
+                step[...] = total
+            else:
+                np.sqrt(squares, out=step)
+                step += eps
+                np.divide(total, step, out=step)
+            step *= rate
+            self.params[name] -= step
 
     def rates(self):
-        """What `sum` is to be multiplied by over the root of `squares`, and the epsilon beside that root."""
+        """What `sum` over the root of `squares` is to be multiplied by, and the epsilon beside that root."""
         root = ((1 - self.beta2**self.steps) / (1 - self.beta2)) ** 0.5
         return self.lr * self.averaging() * root, self.eps * root
 
@@ -71,11 +70,16 @@ class Adam:
 
     def state(self):
         """What a checkpoint must hold besides the parameters: arrays by name."""
-        return {"sum": self.sum, "squares": self.squares, "steps": np.asarray(self.steps, like=self.sum)}
+        sums = {f"sum.{name}": array for name, array in self.sum.items()}
+        squares = {f"squares.{name}": array for name, array in self.squares.items()}
+        return sums | squares | {"steps": np.asarray(self.steps, like=next(iter(self.sum.values())))}
 
     def restore(self, state):
         """Go on from that."""
-        self.sum[...], self.squares[...], self.steps = state["sum"], state["squares"], int(state["steps"])
+        self.steps = int(state["steps"])
+        for name, array in self.state().items():
+            if name != "steps":
+                array[...] = state[name]
 
 
 class RAdam(Adam):
@@ -91,31 +95,15 @@ class RAdam(Adam):
         return rate * ((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) ** 0.5, eps
 
 
-def flatten(params):
-    """One vector of all arrays in a dict of dicts; the dicts' entries become views into it."""
-    vector = np.concatenate([array.ravel() for group in params.values() for array in group.values()])
-    start = 0
-    for group in params.values():
-        for name, array in group.items():
-            group[name] = vector[start : start + array.size].reshape(array.shape)
-            start += array.size
-    return vector
+def named(tree):
+    """The arrays of a dict of dicts by one name each, as psi.w0, single numbers as views of one entry."""
+    return {f"{group}.{name}": np.atleast_1d(array) for group, arrays in tree.items() for name, array in arrays.items()}
 
 
-def blocks(tree, like):
-    """(part of the vector, those entries of `tree`) for all arrays that `like` has too, at most BLOCK entries at a time.
-
-    Raises `InputError` where a shape is not that in `like`.
-    """
-    start = 0
-    for group in like:
-        for name, array in like[group].items():
-            gradient = tree[group][name]
-            if gradient.shape != array.shape:
-                raise InputError(f"gradient of {group}.{name}: expected shape {array.shape}, got {gradient.shape}")
-            gradient = gradient.ravel()
-            size = BLOCK if isinstance(gradient, np.ndarray) else gradient.size  # a GPU takes all of them at once
-            for first in range(0, gradient.size, size):
-                g = gradient[first : first + size]
-                yield slice(start + first, start + first + g.size), g
-            start += gradient.size
+def fitting(gradients, params):
+    """(name, gradient) for all the `params`. Raises `InputError` where a gradient's shape is not that of its array."""
+    gradients = named(gradients)
+    for name, array in params.items():
+        if gradients[name].shape != array.shape:
+            raise InputError(f"gradient of {name}: expected shape {array.shape}, got {gradients[name].shape}")
+        yield name, gradients[name]
