@@ -105,13 +105,15 @@ def _hard_and_lead(z, table):
     return hard, z.shape[:-1] if hard else z.shape[:-2]
 
 
-def rows_by_code(z, dy, K):
-    """For each latent n and category k the sum of those rows dy[:, n] (R, H) whose code z[:, n] (R,) is k: (N, K, H)."""
-    N = z.shape[1]
-    sums = np.zeros_like(dy, shape=(N, K, dy.shape[-1]))
-    for n in range(N):
+def rows_by_code(z, dy, K, sums=None):
+    """For each latent n and category k the sum of those rows dy[:, n] (R, H) whose code z[:, n] (R,) is k: (N, K, H).
+
+    Where `sums` are given, the rows are added to those, in place.
+    """
+    sums = np.zeros_like(dy, shape=(z.shape[1], K, dy.shape[-1])) if sums is None else sums
+    for n in range(z.shape[1]):
         if K <= WIDEST_ONE_HOT:
-            sums[n] = one_hot(z[:, n], K, dy.dtype).T @ dy[:, n]
+            sums[n] += one_hot(z[:, n], K, dy.dtype).T @ dy[:, n]
             continue
         order = np.argsort(z[:, n])
         ends = np.searchsorted(z[order, n], np.arange(K + 1, like=z))
@@ -143,9 +145,11 @@ def softplus(x):
     """
     t = np.exp(np.minimum(x, -x))
     rounded = 1 + t
-    lost = (t - (rounded - 1)) / rounded  # what the log misses by the rounding; NumPy's log1p is three times as slow
-    y = positive(x) + (np.log(rounded) + lost)
-    return y, lambda dy: dy * (np.maximum(t, x.real > 0) / rounded)
+    y = np.log(rounded)
+    y -= (rounded - 1) - t  # what the rounding added; NumPy's log1p does without it, and is three times as slow
+    y += positive(x)
+    slope = np.maximum(t, x.real > 0) / rounded
+    return y, lambda dy: dy * slope
 
 
 def sigmoid(x):

@@ -55,7 +55,7 @@ def test_extreme_inputs_are_finite_and_keep_their_dtype(op, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_softplus_keeps_its_digits_from_end_to_end(dtype):
-    """Against NumPy's log1p in longer numbers: 3 units in the last place, beside what the exponential's argument rounds away."""
+    """Against NumPy's log1p in longer numbers: 3 units in the last place, and what the exponent's rounding costs any method."""
     x = np.concatenate(
         [np.linspace(-80, 80, 20_001), np.geomspace(1e-30, 1, 500), -np.geomspace(1e-30, 1, 500)]
     ).astype(dtype)
@@ -84,6 +84,9 @@ def test_rows_by_code_adds_rows_of_one_code(rows, K):
         for n in range(2):
             expected[n, code[n]] += value[n]
     np.testing.assert_allclose(ops.rows_by_code(z, values, K), expected, rtol=1e-14, atol=1e-14)
+    sums = np.ones((2, K, 5))
+    assert ops.rows_by_code(z, values, K, sums) is sums
+    np.testing.assert_allclose(sums, 1 + expected, rtol=1e-14, atol=1e-14)
 
 
 def test_the_jacobian_of_the_softmax_is_the_matrix_of_the_formula():

@@ -78,7 +78,7 @@ def test_the_prior_may_learn_more_slowly_and_embeddings_may_start_smaller():
 
 @pytest.mark.parametrize(("kind", "moved"), [(SGD, 1.0), (Adam, 0.5), (RAdam, 1.0)])
 def test_the_arrays_themselves_change_single_numbers_too(kind, moved):
-    """A first step of rate 1/2 along a gradient of 2: Adam's has the length of the rate, the others' that of rate times gradient."""
+    """A first step of rate 1/2 along a gradient of 2: Adam's is as long as the rate, the others' as rate times gradient."""
     baseline, other = np.asarray(1.0), np.ones((2, 3))
     optimiser = kind({"omega": {"baseline": baseline, "other": other.T}}, 0.5)
     optimiser.step({"omega": {"baseline": np.float64(2.0), "other": np.full((3, 2), 2.0)}, "psi": {"not": "its own"}})

@@ -1,11 +1,13 @@
 """Exact marginalisation: the sum itself, over every joint state."""
 
+from functools import reduce
+
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, total
 from dvae_np.categorical import joint_states
 from dvae_np.estimators.estimate import Estimate, expect_few_states
-from dvae_np.ops import embedding, log_softmax
+from dvae_np.ops import rows_by_code, softmax
 
 
 def exact(logits, f, *, block=1024, most_states=2**20):
@@ -26,17 +28,16 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         raise InputError(f"block: expected at least 1 state at a time, got {block}")
     M = K**N
 
-    logq, _ = log_softmax(logits)
-    table = logq.transpose(1, 2, 0).copy()  # (N, K, B): log q of a state is an embedding of its codes
-    value, dtable, dtheta = 0, 0, {}
+    q, _ = softmax(logits)
+    table = q.transpose(1, 2, 0).copy()  # (N, K, B)
+    value, by_code, dtheta = 0, None, {}
     for start in range(0, M, block):
         states = joint_states(N, K, start, min(start + block, M), like=logits)  # (m, N)
-        log_weight, embedding_backward = embedding(states, table)  # (m, B)
+        weight = reduce(np.multiply, (table[n][states[:, n]] for n in range(N)))  # (m, B): q(z) of each state
         fz, f_backward = f(states[:, None])  # (m, B), or (m, 1) where f does not see the example
-        weight = np.exp(log_weight)
         weighted = weight * fz
         value = value + weighted.sum(0)  # (B,)
-        dtable = dtable + embedding_backward(weighted)[1]  # (N, K, B): sum of q f over the states with z_n = k
+        by_code = rows_by_code(states, np.broadcast_to(weighted[:, None], (len(states), N, B)), K, by_code)  # (N, K, B)
         dtheta = total(dtheta, f_backward(weight if fz.shape == weight.shape else weight.sum(1, keepdims=True))[1])
-    dlogits = dtable - np.exp(table) * value
-    return Estimate(value, dlogits.transpose(2, 0, 1), dtheta)
+        del f_backward  # and with it all that it holds, before the next block
+    return Estimate(value, (by_code - table * value).transpose(2, 0, 1), dtheta)
