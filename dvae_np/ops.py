@@ -13,7 +13,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError, expect_codes, is_codes, one_hot
 
-SHORT_ROWS = 64  # NumPy goes through rows one by one: shorter ones cost more to begin than to work through
+SHORT_ROWS = 32  # NumPy goes through rows one by one: shorter ones cost more to begin than to work through
 WIDEST_ONE_HOT = 128  # with more categories, adding up rows one by one is cheaper than a product with one-hot rows
 
 
@@ -191,4 +191,4 @@ def row_max(x):
     """The largest of each row of the last axis, which stays with length 1; many short rows are compared as a few long ones."""
     if x.shape[-1] > SHORT_ROWS:
         return x.max(-1, keepdims=True)
-    return x.T.copy().max(0).T[..., None]
+    return x.reshape(-1, x.shape[-1]).T.copy().max(0).reshape(*x.shape[:-1], 1)

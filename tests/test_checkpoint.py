@@ -152,18 +152,19 @@ def test_bombs_in_checkpoints(good, tmp_path):
         {"facts": {}, "arrays": [{"name": "a", "type": "<f8", "shape": [-1, -(2**40)]}]},
         {"facts": {}, "arrays": [{"name": "a", "type": "<f8", "shape": [0.5]}]},
         {"facts": {}, "arrays": [{"name": "a", "type": "|O", "shape": [1]}]},
+        {"facts": {}, "arrays": [{"name": "a", "type": ",", "shape": [1]}]},
         {"facts": [], "arrays": []}, {"facts": {}}, [], 3,
     ):  # fmt: skip
         text = json.dumps(header).encode()
-        path.write_bytes(resealed(b"dvae_np checkpoint 1\n" + len(text).to_bytes(8, "little") + text + bytes(32)))
+        path.write_bytes(resealed(b"dvae_np checkpoint 2\n" + len(text).to_bytes(8, "little") + text + bytes(32)))
         with pytest.raises(InputError, match="a broken header"):
             checkpoint.read(path)
     nested = b"[" * 100_000
-    path.write_bytes(resealed(b"dvae_np checkpoint 1\n" + len(nested).to_bytes(8, "little") + nested + bytes(32)))
+    path.write_bytes(resealed(b"dvae_np checkpoint 2\n" + len(nested).to_bytes(8, "little") + nested + bytes(32)))
     with pytest.raises(InputError, match="a broken header"):
         checkpoint.read(path)
-    path.write_bytes(good.replace(b"checkpoint 1\n", b"checkpoint 2\n"))
-    with pytest.raises(InputError, match=r"written by another version of dvae_np \('2'\); this one reads version 1"):
+    path.write_bytes(good.replace(b"checkpoint 2\n", b"checkpoint 3\n"))
+    with pytest.raises(InputError, match=r"written by another version of dvae_np \('3'\); this one reads version 2"):
         checkpoint.read(path)
     path.write_bytes(b"")
     with open(path, "r+b") as file:
@@ -238,7 +239,7 @@ def test_what_cannot_be_read_is_neither_removed_nor_kept_for_good(tmp_path, caps
         )
         == 0
     )
-    (run / "checkpoint-999999999.dvae").write_bytes(b"dvae_np checkpoint 1\n")
+    (run / "checkpoint-999999999.dvae").write_bytes(b"dvae_np checkpoint 2\n")
     assert cli.main(["train", "--resume", str(run), "--epochs", "3", "--checkpoint-seconds", "0"]) == 0
     kept = Checkpoints(run)
     assert len(kept.paths()) == 2 and all(checkpoint.read(path) for path in kept.paths())

@@ -16,7 +16,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 
-MAGIC, VERSION = b"dvae_np checkpoint ", 1
+MAGIC, VERSION = b"dvae_np checkpoint ", 2
 TYPES = ("<f4", "<f8", "<i8")
 LARGEST = 2**33  # bytes of a file that will be read
 
@@ -72,10 +72,10 @@ def read(path):
     try:
         header = json.loads(bytes(content[start:end]))
         facts, shapes = header["facts"], header["arrays"]
+        if not all(entry["type"] in TYPES for entry in shapes):  # before NumPy tries to read a type from any text
+            raise ValueError("an array of a type that no checkpoint has")
         kinds = [(str(entry["name"]), np.dtype(entry["type"]), tuple(entry["shape"])) for entry in shapes]
-        plain = all(entry["type"] in TYPES for entry in shapes) and all(
-            type(size) is int and size >= 0 for _, _, shape in kinds for size in shape
-        )
+        plain = all(type(size) is int and size >= 0 for _, _, shape in kinds for size in shape)
         sizes = [kind.itemsize * math.prod(shape) for _, kind, shape in kinds]
         if not isinstance(facts, dict) or not plain or sum(sizes) != len(content) - 32 - end:
             raise ValueError("its arrays are not those that it announces")

@@ -238,9 +238,12 @@ for gradient, name in zip(embedding(soft, table)[1](dy), ("z", "table"), strict=
 # $$\mathrm{relu}(x) = \max(x, 0), \quad \mathrm{relu}'(x) = [x > 0] . \tag{1.5}$$
 #
 # The softplus $\zeta(x) = \log(1 + e^x)$ overflows in $e^x$ where $x$ is large. There we take $e^x$ out: $\log\bigl(e^x (e^{-x} + 1)\bigr) = x + \log(1 + e^{-x})$.
-# Both cases in one formula, and the slope $e^x / (1 + e^x) = e^x / e^{\zeta(x)}$:
+# The slope $e^x / (1 + e^x)$ is there $1 / (e^{-x} + 1)$. Both cases in one formula, with $t$ between 0 and 1:
 #
-# $$\zeta(x) = \log(1 + e^x) = \max(x, 0) + \log(1 + e^{-\lvert x \rvert}), \quad \zeta'(x) = \sigma(x) = e^{x - \zeta(x)} . \tag{1.6}$$
+# $$t = e^{-\lvert x \rvert}, \quad \zeta(x) = \log(1 + e^x) = \max(x, 0) + \log(1 + t), \quad \zeta'(x) = \sigma(x) = \frac{\max(t, [x > 0])}{1 + t} . \tag{1.6}$$
+#
+# One rounding is left to care for. Where $t$ is small, $1 + t$ is rounded by as much as $t$ itself, to some $1 + t + \delta$, and the log of that is too large by about
+# $\delta$. But $\delta$ is known, as $(1 + t + \delta) - 1 - t$ is computed without any further rounding. So it is taken off again.
 #
 # And the sigmoid, whose slope is $e^{-x} / (1 + e^{-x})^2$, the product of $1 / (1 + e^{-x})$ and $e^{-x} / (1 + e^{-x}) = 1 - \sigma(x)$:
 #
@@ -275,6 +278,7 @@ confirm("1.5", backward(dy), central(lambda a: (dy * np.where(a["x"] > 0, a["x"]
 with np.errstate(over="ignore"):
     print("log(1 + e^x) as it stands at 800 and -40:", np.log(1 + np.exp(np.array([800.0, -40.0]))))
 print("softplus at 800 and -40:                 ", softplus(np.array([800.0, -40.0]))[0])
+confirm("1.6", softplus(np.array(-40.0))[0] / np.exp(-40), 1 - np.exp(-40) / 2)  # log(1 + t) = t - t^2 / 2 + ...
 
 # %% [markdown]
 # A right derivative of a badly computed value is still bad: at $-40$ the plain formula has lost all its digits.

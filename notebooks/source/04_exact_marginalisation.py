@@ -54,8 +54,8 @@ confirm("4.5", [sum(z * K ** (N - n) for n, z in enumerate(state, 1)) for state 
 confirm("4.5", joint_states(N, K, 4, 7), states[4:7])  # any piece of the list, without the rest
 
 # %% [markdown]
-# The probability of a state is a product, $\log q(z) = \sum_n \log q_{n z_n}$ [Eq. 2.3]. For all states at once that is an *embedding* of the states, with
-# $\log q$ as the table [Eq. 1.3]. So it needs no code of its own, and its backward is known. Here is the whole estimator:
+# The probability of a state is a product, $q(z) = \prod_n q_{n z_n}$ [Eq. 2.3]: one row of a table with an entry for each example, looked up for each latent.
+# In the end the sums of $q f$ over all states with $z_n = k$ stand in a table of the same shape. Here is the whole estimator:
 
 # %%
 show(exact)
