@@ -85,6 +85,12 @@ def test_the_arrays_themselves_change_single_numbers_too(kind, moved):
     assert float(baseline) == pytest.approx(1 - moved, abs=1e-8) and abs(other - float(baseline)).max() < 1e-15
 
 
+def test_a_number_that_no_step_could_change_is_refused():
+    for number in (1.0, np.float64(1.0), np.ones(2)[0]):
+        with pytest.raises(InputError, match=r"omega.baseline: expected an array, which a step changes in place, got"):
+            Adam({"omega": {"baseline": number}})
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_same_seed_same_numbers(name):
     options = {"S": TABLE[name].fewest_samples} | SHORT | ({"K": 2} if TABLE[name].binary else {})

@@ -1,6 +1,7 @@
 """Adam, RAdam and plain gradient descent.
 
-An optimiser takes a dict of dicts of arrays, and each step changes these arrays in place: the one thing here that does.
+An optimiser takes a dict of dicts of arrays, and each step changes these arrays in place: the one thing here that does. So they
+must be arrays: a number cannot be changed in place.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ class SGD:
     """Plain gradient descent: parameters -= lr * gradients."""
 
     def __init__(self, params, lr):
-        self.params, self.lr = named(params), lr
+        self.params, self.lr = parameters(params), lr
 
     def step(self, gradients):
         """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
@@ -35,7 +36,7 @@ class Adam:
     """
 
     def __init__(self, params, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-        self.params, self.lr, self.beta1, self.beta2, self.eps = named(params), lr, beta1, beta2, eps
+        self.params, self.lr, self.beta1, self.beta2, self.eps = parameters(params), lr, beta1, beta2, eps
         self.sum, self.squares = ({name: np.zeros_like(w) for name, w in self.params.items()} for _ in range(2))
         self.steps = 0
 
@@ -96,8 +97,19 @@ class RAdam(Adam):
 
 
 def named(tree):
-    """The arrays of a dict of dicts by one name each, as psi.w0, single numbers as views of one entry."""
+    """The arrays of a dict of dicts by one name each, as psi.w0; arrays without axes as views of one entry."""
     return {f"{group}.{name}": np.atleast_1d(array) for group, arrays in tree.items() for name, array in arrays.items()}
+
+
+def parameters(tree):
+    """The same of arrays that can be changed in place. Raises `InputError` for a number that is no array."""
+    for group, arrays in tree.items():
+        for name, array in arrays.items():
+            if isinstance(array, np.generic | float | int):
+                raise InputError(
+                    f"{group}.{name}: expected an array, which a step changes in place, got the number {array}"
+                )
+    return named(tree)
 
 
 def fitting(gradients, params):
