@@ -27,6 +27,7 @@ def test_every_public_op_is_in_the_suite():
         "positive",
         "row_sums",
         "row_max",
+        "log_of_product",
     }  # tested below, and in every op that calls them
     assert {name for name in public if name not in verified} == helpers
 
@@ -78,15 +79,28 @@ def test_extreme_values_are_right():
 @pytest.mark.parametrize(("rows", "K"), [(40, 7), (3, 200), (0, 4)])
 def test_rows_by_code_adds_rows_of_one_code(rows, K):
     rng = np.random.default_rng(6)
-    z, values = rng.integers(0, K, (rows, 2)), rng.standard_normal((rows, 2, 5))
+    z, values = rng.integers(0, K, (rows, 2)), rng.standard_normal((rows, 5))
     expected = np.zeros((2, K, 5))
     for code, value in zip(z, values, strict=True):
         for n in range(2):
-            expected[n, code[n]] += value[n]
+            expected[n, code[n]] += value
     np.testing.assert_allclose(ops.rows_by_code(z, values, K), expected, rtol=1e-14, atol=1e-14)
     sums = np.ones((2, K, 5))
     assert ops.rows_by_code(z, values, K, sums) is sums
     np.testing.assert_allclose(sums, 1 + expected, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("D", [1, 2, 3, 15, 16, 17, 31, 784])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_the_log_of_a_product_is_the_sum_of_logs(D, dtype):
+    """Within one unit of 1 in the last place for each factor, also where all are at the ends of [1, 2]."""
+    u = 1 + np.random.default_rng(8).random((3, 2, D))
+    u[0], u[1, 0] = 2, 1
+    u = u.astype(dtype) + (1e-3j if dtype is np.complex128 else 0)
+    expected = np.log(u.astype(np.clongdouble if dtype is np.complex128 else np.longdouble)).sum(-1)
+    given = ops.log_of_product(u)
+    assert given.shape == (3, 2) and given.dtype == dtype
+    assert (abs(given - expected) <= D * np.finfo(dtype).eps).all()
 
 
 def test_the_jacobian_of_the_softmax_is_the_matrix_of_the_formula():

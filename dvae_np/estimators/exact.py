@@ -4,7 +4,7 @@ from functools import reduce
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, total
+from dvae_np.arrays import InputError, batch_last, expect, total
 from dvae_np.categorical import joint_states
 from dvae_np.estimators.estimate import Estimate, expect_few_states
 from dvae_np.ops import rows_by_code, softmax
@@ -28,7 +28,7 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         raise InputError(f"block: expected at least 1 state at a time, got {block}")
     M = K**N
 
-    q = softmax(logits)[0].transpose(1, 2, 0).copy()  # (N, K, B)
+    q = batch_last(softmax(logits)[0])  # (N, K, B)
     value, by_code, dtheta = 0, None, {}
     for start in range(0, M, block):
         states = joint_states(N, K, start, min(start + block, M), like=logits)  # (m, N)
@@ -36,8 +36,7 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         fz, f_backward = f(states[:, None])  # (m, B), or (m, 1) where f does not see the example
         weighted = weight * fz
         value = value + weighted.sum(0)  # (B,)
-        by_latent = np.broadcast_to(weighted[:, None], (len(states), N, B))
-        by_code = rows_by_code(states, by_latent, K, by_code)  # (N, K, B): q f summed over the states with z_n = k
+        by_code = rows_by_code(states, weighted, K, by_code)  # (N, K, B): q f summed over the states with z_n = k
         dtheta = total(dtheta, f_backward(weight if fz.shape == weight.shape else weight.sum(1, keepdims=True))[1])
         del f_backward  # and with it all that it holds, before the next block
     return Estimate(value, (by_code - q * value).transpose(2, 0, 1), dtheta)

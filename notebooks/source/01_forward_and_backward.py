@@ -242,8 +242,7 @@ for gradient, name in zip(embedding(soft, table)[1](dy), ("z", "table"), strict=
 #
 # $$t = e^{-\lvert x \rvert}, \quad \zeta(x) = \log(1 + e^x) = \max(x, 0) + \log(1 + t), \quad \zeta'(x) = \sigma(x) = \frac{\max(t, [x > 0])}{1 + t} . \tag{1.6}$$
 #
-# One rounding is left to care for. Where $t$ is small, $1 + t$ is rounded by as much as $t$ itself, to some $1 + t + \delta$, and the log of that is too large by about
-# $\delta$. But $\delta$ is known, as $(1 + t + \delta) - 1 - t$ is computed without any further rounding. So it is taken off again.
+# Where $t$ is small, $1 + t$ would keep few of its digits or none. NumPy's `log1p(t)` is $\log(1 + t)$ without that sum.
 #
 # And the sigmoid, whose slope is $e^{-x} / (1 + e^{-x})^2$, the product of $1 / (1 + e^{-x})$ and $e^{-x} / (1 + e^{-x}) = 1 - \sigma(x)$:
 #
