@@ -67,11 +67,6 @@ def one_hot(z, K, dtype):
     return rows.reshape(*z.shape, K)
 
 
-def batch_last(array):
-    """(B, N, K) as a new array (N, K, B), copied 64 examples at a time: among more long rows each entry is a cache miss."""
-    return np.concatenate([array[b : b + 64].transpose(1, 2, 0) for b in range(0, len(array), 64)], -1)
-
-
 def total(gradients, more):
     """The sum of two dicts of named arrays, entry by entry."""
     return {name: gradients[name] + more[name] for name in more} if gradients else more

@@ -25,7 +25,7 @@ def bernoulli(a, x):
     Raises InputError for x outside [0, 1] (or not a number) and for sizes that do not fit.
     """
     _expect_pixels("bernoulli", a, x, outputs=1)
-    above, t = positive(a), np.exp(np.minimum(a, -a))
+    above, t = positive(a), np.exp(np.minimum(a, -a))  # shaped like a
     factors = 1 + t
     mean = np.maximum(t, a.real > 0)
     mean /= factors  # sigmoid(a), as in `ops.softplus`

@@ -4,7 +4,7 @@ from functools import reduce
 
 import numpy as np
 
-from dvae_np.arrays import InputError, batch_last, expect, total
+from dvae_np.arrays import InputError, expect, total
 from dvae_np.categorical import joint_states
 from dvae_np.estimators.estimate import Estimate, expect_few_states
 from dvae_np.ops import rows_by_code, softmax
@@ -28,7 +28,7 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         raise InputError(f"block: expected at least 1 state at a time, got {block}")
     M = K**N
 
-    q = batch_last(softmax(logits)[0])  # (N, K, B)
+    q = softmax(logits)[0].transpose(1, 2, 0).copy()  # (N, K, B)
     value, by_code, dtheta = 0, None, {}
     for start in range(0, M, block):
         states = joint_states(N, K, start, min(start + block, M), like=logits)  # (m, N)
