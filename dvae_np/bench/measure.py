@@ -110,7 +110,7 @@ def quantiles(values):
 
 
 def machine(names):
-    """Cores, threads and versions."""
+    """Cores, threads, the vector instructions that NumPy found (its exponentials and logarithms depend on them), versions."""
     from importlib.metadata import version
 
     libraries = {"PyTorch": "torch", "JAX": "jax", "Pyro": "pyro-ppl"}
@@ -118,8 +118,9 @@ def machine(names):
         f"NumPy {np.__version__}",
         *(f"{name} {version(package)}" for name, package in libraries.items() if name in names),
     ]
+    vectors = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", ()))
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()
     return (
-        f"{os.cpu_count()} cores, {platform.machine()}, {threads} BLAS threads, Python {platform.python_version()}, "
-        + ", ".join(versions)
+        f"{os.cpu_count()} cores, {platform.machine()} ({vectors or 'baseline'}), {threads} BLAS threads, "
+        f"Python {platform.python_version()}, " + ", ".join(versions)
     )

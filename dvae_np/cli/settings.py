@@ -100,6 +100,7 @@ def probabilities(text):
 
 def settings_of_options(options):
     """The settings that the options of a new run ask for."""
+    expect_effect(options)
     row = TABLE[options.estimator]
     hyper = {"tau": options.tau} if options.tau is not None else {}
     hyper |= dict(hyper_parameter(row, text) for text in options.set)
@@ -110,10 +111,30 @@ def settings_of_options(options):
 def chosen(options):
     """The data and settings that the options of a new run ask for."""
     settings = settings_of_options(options)
-    if options.data_dir and options.data != "mnist":
-        raise InputError(f"--data-dir: only mnist is read from a folder, got --data {options.data}")
-    binarisation = options.binarisation or ("levels" if settings.likelihood == "categorical" else "threshold")
-    return load(options.data, binarisation, options.data_dir, task=options.task, levels=options.levels), settings
+    data = load(options.data, binarisation(options), options.data_dir, task=options.task, levels=options.levels)
+    return data, settings
+
+
+def binarisation(options):
+    """What the pixels become, where no option says it."""
+    return options.binarisation or ("levels" if options.likelihood == "categorical" else "threshold")
+
+
+def expect_effect(options):
+    """Raise `InputError` for an option on the command line that nothing would look at."""
+    needs = {
+        "data_dir": (options.data == "mnist", "--data mnist, as the others need no folder"),
+        "levels": (binarisation(options) == "levels", "--binarisation levels or --likelihood categorical"),
+        "schedule_epochs": (options.schedule != "constant", "--schedule warm_up or cyclical"),
+        "prior_rate": (
+            options.prior in ("learned", "conditional"),
+            "--prior learned or conditional, which are trained",
+        ),
+    }
+    for name in options.given:
+        looked_at, words = needs.get(name, (True, ""))
+        if not looked_at:
+            raise InputError(f"--{name.replace('_', '-')}: has an effect only with {words}")
 
 
 def hyper_parameter(row, text):
