@@ -73,6 +73,43 @@ def test_all_rows_meet_every_round(contestants, monkeypatch):
     assert [request[0] for request in asked][-3:] == ["peak", "peak", "forget"]
 
 
+class Pretender:
+    """A contestant whose calls take as long as it says; `diary` has the names of those that were called, in order."""
+
+    def __init__(self, name, seconds, diary):
+        self.name, self.seconds, self.diary = name, seconds, diary
+
+    def make(self, key, work, inputs):
+        return 0.0, self.seconds
+
+    def ask(self, request, key, times=1):
+        if request == "call":
+            self.diary.append(self.name)
+            return [10 * self.seconds, *[self.seconds] * (times - 1)] if times > 1 else [self.seconds]
+
+    def start_afresh(self):
+        self.diary.append("afresh")
+
+    def forget(self):
+        pass
+
+
+def test_slow_contestants_skip_rounds_from_the_first_to_the_last():
+    """5 of 15 rounds for calls of a second; the first of several calls in a row, here ten times as slow, is not counted."""
+    diary = []
+    contestants = [Pretender("JAX", 1e-3, diary), Pretender("Pyro", 1.0, diary)]
+    (facts,) = take_turns(contestants, cases_of("K = 10"), 15)
+    assert diary == ["JAX", "Pyro", "JAX", "JAX"] * 5
+    assert facts["Pyro"]["ms"] == [1000.0] * 5 and facts["JAX"]["ms"] == [1.0] * (1 + 14 * turns.IN_A_ROW)
+
+
+def test_this_package_and_the_bare_products_have_several_processes():
+    diary = []
+    take_turns([Pretender("dvae_np", 1e-3, diary), Pretender("JAX", 1e-3, diary)], cases_of("K = 10", "K = 64"), 7)
+    lap = ["dvae_np", "JAX"] * 2
+    assert diary == lap * 3 + ["afresh"] + lap * 3 + ["afresh"] + lap
+
+
 def test_contestants_import_nothing_of_each_other():
     """The bare products must run without this package, which sets up memory for the process that imports it."""
     folder = turns.FOLDER / "contestants"

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import math
 import pickle
 import signal
 import subprocess
@@ -25,8 +26,9 @@ CONTESTANTS = {  # name: (script, the library that it needs)
     "JAX, each state once": ("jax_jit", "jax"),
     "Pyro": ("pyro_enumeration", "pyro"),
 }
-SECONDS = 3.0  # for the calls of one contestant in one case: slow ones are called less often
+SECONDS = 5.0  # for the calls of one contestant in one case: slow ones skip rounds
 QUICK, IN_A_ROW = 0.1, 5  # calls quicker than that are made in a row, after one to wake threads and caches
+AFRESH, ROUNDS = ("dvae_np", "bare products"), 3  # whose processes are started afresh after so many rounds
 
 
 def installed():
@@ -74,15 +76,19 @@ class Contestant:
         try:
             value, seconds = self.ask("make", key, work, inputs)
         except EOFError:
-            self.close()
-            self.start()
-            for made in self.made.items():
-                self.ask("make", made[0], *made[1])
+            self.start_afresh()
             return None
         if value is None:
             return None
         self.made[key] = work, inputs
         return value, seconds
+
+    def start_afresh(self):
+        """Go on in another process, with the cases that this one had."""
+        self.close()
+        self.start()
+        for key, (work, inputs) in self.made.items():
+            self.ask("make", key, work, inputs)
 
     def forget(self):
         """Let go of all cases. Returns when the process is there: at first, when it has imported its library."""
@@ -119,20 +125,28 @@ class Contestant:
 def take_turns(contestants, cases, runs, progress=iter):
     """Every contestant's first call of every case, then `runs` rounds of all cases, so that a slow minute meets them all.
 
+    A process may be some percent slower than the next one for as long as it lives: the two that are quick to start, and whose
+    ratio matters most, have several.
+
     Returns for each case {name: facts} of those that can do it. Facts: ``value`` of the first call, ``first`` (seconds until
     it was there, with what had to be built or compiled), ``ms`` (a list), ``peak_mb`` (None where it cannot be told).
     """
     facts = [{} for _ in cases]
     for turn, key in enumerate(progress([*range(len(cases))] * (1 + runs))):
-        if turn < len(cases):
+        lap = turn // len(cases)
+        if lap == 0:
             inputs = cases[key].inputs()
             for contestant in contestants:
                 if made := contestant.make(key, cases[key].work, inputs):
                     facts[key][contestant.name] = {"value": made[0], "first": made[1], "ms": []}
             continue
         for contestant in contestants:
-            if own := facts[key].get(contestant.name):
-                own["ms"] += timed(contestant, key, own["ms"])
+            if key == 0 and lap > 1 and (lap - 1) % ROUNDS == 0 and contestant.name in AFRESH:
+                contestant.start_afresh()
+            own = facts[key].get(contestant.name)
+            if own and (lap - 1) % apart(own["ms"], runs) == 0:
+                calls = in_a_turn(own["ms"])
+                own["ms"] += [1e3 * seconds for seconds in contestant.ask("call", key, calls)[calls > 1 :]]
     for contestant in contestants:
         for key, own in enumerate(facts):
             if contestant.name in own:
@@ -141,10 +155,11 @@ def take_turns(contestants, cases, runs, progress=iter):
     return facts
 
 
-def timed(contestant, key, before):
-    """Milliseconds of its next calls of this case, after those `before`; none where these took long enough."""
-    if before and sum(before) + max(before) >= SECONDS * 1e3:
-        return []
-    quick = bool(before) and min(before) < QUICK * 1e3
-    seconds = contestant.ask("call", key, 1 + IN_A_ROW if quick else 1)
-    return [1e3 * each for each in seconds[quick:]]
+def in_a_turn(ms):
+    """How many calls a contestant makes in a turn, whose calls took so long: the first of several is not counted."""
+    return 1 + IN_A_ROW if ms and min(ms) < QUICK * 1e3 else 1
+
+
+def apart(ms, runs):
+    """Every how many rounds it has a turn: the slow have few, but from the first round to the last."""
+    return math.ceil(runs * in_a_turn(ms) * min(ms) / (SECONDS * 1e3)) if ms else 1
