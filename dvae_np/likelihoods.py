@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, one_hot, summed_to
-from dvae_np.ops import log_of_product, log_softmax, positive, sigmoid, softmax
+from dvae_np.ops import log_of_product, log_softmax, sigmoid, softmax
 
 
 def bernoulli(a, x):
@@ -20,19 +20,21 @@ def bernoulli(a, x):
     a: (S, B, D) or (S, 1, D). x: (B, D) in [0, 1]. With grey x this is the cross-entropy that many papers report; only for
     x in {0, 1} is it a negative log-likelihood.
 
-    Computed as sum_d (max(a_d, 0) - x_d a_d) + log prod_d (1 + e^(-|a_d|)) [Eq. 3.15], no term of which is negative.
+    Computed as sum_d a_d (1[a_d > 0] - x_d) + log prod_d (1 + e^(-|a_d|)) [Eq. 3.15], no term of which is negative.
     Returns (S, B); `backward` returns (da, None), da = sigmoid(a) - x times the cotangent [Eq. 3.8].
     Raises InputError for x outside [0, 1] (or not a number) and for sizes that do not fit.
     """
     _expect_pixels("bernoulli", a, x, outputs=1)
-    above, t = positive(a), np.exp(np.minimum(a, -a))  # shaped like a
-    factors = 1 + t
-    mean = np.maximum(t, a.real > 0)
-    mean /= factors  # sigmoid(a), as in `ops.softplus`
-    logs = log_of_product(factors)  # (S, B) or (S, 1)
+    on = (a.real > 0).astype(a.real.dtype)  # the likelier value of a pixel; all these are shaped like a
+    t = np.minimum(a, -a)
+    np.exp(t, out=t)  # e^(-|a|)
+    mean = np.maximum(t, on)
+    t += 1
+    mean /= t  # sigmoid(a), as in `ops.softplus`
+    logs = log_of_product(t)  # (S, B) or (S, 1)
 
     if a.shape[1] == 1:
-        value = above.sum(-1) + logs - a[:, 0] @ x.T  # (S, 1) - (S, B)
+        value = (a * on).sum(-1) + logs - a[:, 0] @ x.T  # (S, 1) - (S, B)
 
         def backward(dvalue):
             da = dvalue.sum(1, keepdims=True)[..., None] * mean  # (S, 1, D)
@@ -41,9 +43,14 @@ def bernoulli(a, x):
 
         return value, backward
 
-    above -= a * x
-    value = above.sum(-1) + logs  # (S, B)
-    return value, lambda dvalue: ((mean - x) * dvalue[..., None], None)
+    value = (a * (on - x)).sum(-1) + logs  # (S, B)
+
+    def backward(dvalue):
+        da = mean - x
+        da *= dvalue[..., None]
+        return da, None
+
+    return value, backward
 
 
 def gaussian(a, x, log_scale):
