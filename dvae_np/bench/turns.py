@@ -27,7 +27,7 @@ CONTESTANTS = {  # name: (script, the library that it needs)
     "Pyro": ("pyro_enumeration", "pyro"),
 }
 SECONDS = 5.0  # for the calls of one contestant in one case: slow ones skip rounds
-QUICK, IN_A_ROW = 0.1, 5  # calls quicker than that are made in a row, after one to wake threads and caches
+QUICK, IN_A_ROW = 0.1, 5  # of calls quicker than that as many are made in a row, but at least 5
 AFRESH, ROUNDS = ("dvae_np", "bare products"), 3  # whose processes are started afresh after so many rounds
 
 
@@ -156,8 +156,11 @@ def take_turns(contestants, cases, runs, progress=iter):
 
 
 def in_a_turn(ms):
-    """How many calls a contestant makes in a turn, whose calls took so long: the first of several is not counted."""
-    return 1 + IN_A_ROW if ms and min(ms) < QUICK * 1e3 else 1
+    """How many calls a contestant makes in a turn, whose calls took so long.
+
+    The first of several is not counted: it wakes threads and caches.
+    """
+    return 1 + max(IN_A_ROW, int(QUICK * 1e3 / min(ms))) if ms and min(ms) < QUICK * 1e3 else 1
 
 
 def apart(ms, runs):
