@@ -154,6 +154,8 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     (["--estimator", "gumbel_softmax", "--tau", "-1"], "tau: expected a temperature above 0, got -1"),
     (["--data", "mnist", "--data-dir", "/nowhere"], "expected train-images-idx3-ubyte.gz (or without .gz) in /nowhere"),
     (["--seed", "-5"], "seed: expected at least 0"),
+    (["--prior", "fixed", "--prior-probabilities", "1,2"], "--prior-probabilities: a fixed prior takes K = 16 numbers"),
+    (["--schedule", "warm_up", "--schedule-epochs", "0"], "--schedule-epochs: expected at least 1"),
 ])  # fmt: skip
 def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(tmp_path, capsys, arguments, words):
     assert run("train", *arguments, "--out", tmp_path / "run") == 2, capsys.readouterr().out
@@ -281,6 +283,6 @@ def test_as_a_process_without_a_terminal():
     refused = subprocess.run([sys.executable, "-m", "dvae_np", "train", "--K", "0"], capture_output=True, text=True)
     assert (
         refused.returncode == 2
-        and refused.stderr == "dvae_np: K: expected at least 1, a whole number, got 0\n"
+        and refused.stderr == "dvae_np: --K: expected at least 1, a whole number, got 0\n"
         and not refused.stdout
     )
