@@ -108,7 +108,7 @@ def add_bench(verbs):
         description="Times training steps, exact marginalisation, replicates, gradient checks and starting up, side by side "
         "with the bare matrix products of the same shapes and with PyTorch, JAX and Pyro where they are installed. Every "
         "contestant has a process of its own; they take turns and must agree on the numbers. Shows how cost and memory grow. "
-        "Ten to sixteen minutes with all frameworks, without them three.",
+        "Some twenty minutes with all frameworks.",
     )
     words = ", ".join(SECTIONS) + " (all); may be repeated: those of an earlier run stay"
     command.add_argument("--section", action="append", choices=SECTIONS, metavar="NAME", help=words)

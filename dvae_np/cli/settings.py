@@ -120,7 +120,7 @@ def chosen(options):
 
 
 def binarisation(options):
-    """What the pixels become, where no option says it."""
+    """What the pixels become: what the option says, else what the likelihood needs."""
     return options.binarisation or ("levels" if options.likelihood == "categorical" else "threshold")
 
 
