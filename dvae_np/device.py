@@ -52,7 +52,10 @@ CPU = Device("cpu", lambda array: array, lambda array: array)
 
 
 def device(name):
-    """The device of this name, one of `DEVICES`. Raises InputError where CuPy or a GPU is missing, saying which."""
+    """The device of this name, one of `DEVICES`.
+
+    Raises InputError where CuPy, a GPU or a part of CUDA is missing, saying which and what to install.
+    """
     if name not in DEVICES:
         raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {name!r}")
     if name == "cpu":
@@ -61,14 +64,21 @@ def device(name):
         import cupy
     except ImportError:
         raise InputError(
-            "device: gpu needs CuPy, which is not installed: pip install cupy-cuda12x, or the package of docs.cupy.dev "
-            "that fits the CUDA version of this machine"
+            'device: gpu needs CuPy, which is not installed: pip install "cupy-cuda12x[ctk]", or the package of '
+            "docs.cupy.dev that fits the driver of this machine"
         ) from None
     if not cupy.is_available():
         raise InputError(
             f"device: CuPy {cupy.__version__} is installed but finds no GPU: no NVIDIA device, or no driver for it "
             "(nvidia-smi shows both)"
         )
+    try:
+        cupy.ones((1, 1)) @ cupy.ones((1, 1))  # a kernel to compile, and a product
+    except (ImportError, OSError, RuntimeError) as error:
+        raise InputError(
+            f"device: CuPy {cupy.__version__} finds a GPU but cannot compute on it ({error}); where a library of CUDA is "
+            'missing, pip install "cupy-cuda12x[ctk]" brings all that it needs'
+        ) from error
     return Device("gpu", cupy.asarray, cupy.asnumpy)
 
 

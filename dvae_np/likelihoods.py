@@ -69,7 +69,7 @@ def gaussian(a, x, log_scale):
     if not (np.isfinite(inverse.real).all() and (inverse.real > 0).all()):
         raise InputError("gaussian: expected a scale above 0 that can be represented, got one that cannot")
     D = a.shape[-1]
-    constant = (log_scale * np.ones(D, like=a).astype(a.dtype)).sum() + 0.5 * D * math.log(2 * math.pi)
+    constant = np.broadcast_to(log_scale, (D,)).sum() + 0.5 * D * math.log(2 * math.pi)
     mean, target = a * inverse, x * inverse  # in units of sigma
 
     if a.shape[1] == 1:

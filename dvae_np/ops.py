@@ -178,7 +178,7 @@ def positive(x):
 
 def row_sums(x):
     """Sums over the last axis, which stays with length 1: one product with ones, as NumPy is slow to add up short rows."""
-    sums = x.reshape(-1, x.shape[-1]) @ np.ones((x.shape[-1], 1), x.dtype, like=x)
+    sums = x.reshape(-1, x.shape[-1]) @ np.ones_like(x, shape=(x.shape[-1], 1))
     return sums.reshape(*x.shape[:-1], 1)
 
 

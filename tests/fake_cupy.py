@@ -1,12 +1,52 @@
 """A stand-in for CuPy that is stricter than NumPy: arrays on a "device" that never mix with NumPy's by accident.
 
 `DeviceArray` takes part in NumPy's dispatch as `cupy.ndarray` does, and refuses what that refuses: implicit conversion,
-operands that are NumPy arrays, and ufunc methods (``np.add.at``, ``np.add.reduce``). `Generator` has the two methods that
-CuPy's generators share with NumPy's and that this package may use.
+operands that are NumPy arrays, ufunc methods (``np.add.at``, ``np.add.reduce``), and arguments that NumPy's functions have
+and CuPy's have not. `Generator` has the two methods that CuPy's generators share with NumPy's and that this package may use.
 """
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
+
+# What CuPy's own functions and methods take, of those that the package uses: a test compares it with CuPy where that is
+# installed. Some that look harmless are not here: np.ones and np.eye, asked for an array like= CuPy's, hand it a device=
+# that it does not know (NumPy 2.4, CuPy 14.2).
+FUNCTIONS = {
+    "arange": "start stop step dtype",
+    "argmax": "a axis dtype out keepdims",
+    "argsort": "a axis kind",
+    "array": "obj dtype copy order subok ndmin",
+    "asarray": "a dtype order",
+    "atleast_1d": "*arys",
+    "broadcast_to": "array shape",
+    "clip": "a a_min a_max out",
+    "concatenate": "tup axis out",
+    "cumsum": "a axis dtype out",
+    "flatnonzero": "a",
+    "full_like": "a fill_value dtype order subok shape",
+    "moveaxis": "a source destination",
+    "ones_like": "a dtype order subok shape",
+    "repeat": "a repeats axis",
+    "searchsorted": "a v side sorter",
+    "stack": "tup axis out",
+    "where": "condition x y",
+    "zeros": "shape dtype order",
+    "zeros_like": "a dtype order subok shape",
+}
+METHODS = {
+    "all": "axis out keepdims",
+    "any": "axis out keepdims",
+    "astype": "dtype order casting subok copy",
+    "copy": "order",
+    "max": "axis out keepdims",
+    "mean": "axis dtype out keepdims",
+    "min": "axis out keepdims",
+    "ravel": "order",
+    "reshape": "*shape order",
+    "squeeze": "axis",
+    "sum": "axis dtype out keepdims",
+    "transpose": "*axes",
+}
 
 
 class DeviceArray(NDArrayOperatorsMixin):
@@ -19,7 +59,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         raise TypeError("implicit conversion of a device array to NumPy")
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        if method != "__call__":
+        if method != "__call__" or not set(kwargs) <= {"dtype", "casting"}:
             return NotImplemented
         if out is not None:
             kwargs["out"] = tuple(_to_host(array) for array in out)
@@ -29,6 +69,7 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __array_function__(self, function, types, args, kwargs):
         if not all(issubclass(kind, DeviceArray) for kind in types):
             return NotImplemented
+        _expect_arguments(function.__name__, FUNCTIONS, args, kwargs)
         return _to_device(function(*_to_host(args), **_to_host(kwargs)))
 
     def __getitem__(self, index):
@@ -54,23 +95,13 @@ class DeviceArray(NDArrayOperatorsMixin):
             return getattr(self.host, name)
         if name in ("T", "real", "imag"):
             return DeviceArray(getattr(self.host, name))
-        if name in (
-            "sum",
-            "max",
-            "min",
-            "mean",
-            "argmax",
-            "all",
-            "any",
-            "reshape",
-            "ravel",
-            "transpose",
-            "astype",
-            "squeeze",
-            "copy",
-        ):
-            return lambda *args, **kwargs: _to_device(getattr(self.host, name)(*_to_host(args), **_to_host(kwargs)))
+        if name in METHODS:
+            return lambda *args, **kwargs: self._method(name, args, kwargs)
         raise AttributeError(f"device arrays have no {name}")
+
+    def _method(self, name, args, kwargs):
+        _expect_arguments(name, METHODS, args, kwargs)
+        return _to_device(getattr(self.host, name)(*_to_host(args), **_to_host(kwargs)))
 
 
 class Generator:
@@ -96,6 +127,15 @@ def put(tree):
 def get(array):
     """Back to NumPy, as `cupy.asnumpy` does."""
     return array.host
+
+
+def _expect_arguments(name, known, args, kwargs):
+    """Raise TypeError for a function that is not in the table, and for arguments that CuPy's does not take."""
+    if name not in known:
+        raise TypeError(f"{name} is not among those that CuPy is known to have")
+    names = known[name].split()
+    if (len(args) > len(names) and names[0][0] != "*") or not set(kwargs) <= set(names):
+        raise TypeError(f"CuPy's {name}({', '.join(names)}) does not take {len(args)} arguments and {sorted(kwargs)}")
 
 
 def _to_host(value):

@@ -4,9 +4,11 @@ Everywhere on a strict stand-in, which gives NumPy's own bits; where there is a 
 """
 
 import json
+import re
 import sys
 import types
 from dataclasses import replace
+from inspect import signature
 
 import fake_cupy
 import numpy as np
@@ -59,9 +61,22 @@ def problem(row, rng, many=False):
 def test_the_stand_in_is_strict():
     array = fake_cupy.put(np.ones(3))
     for mix in (lambda: array + np.ones(3), lambda: np.asarray(array), lambda: np.add.at(array, [0], 1),
-                lambda: np.concatenate([array, np.ones(3)]), lambda: np.add.reduce(array)):  # fmt: skip
+                lambda: np.concatenate([array, np.ones(3)]), lambda: np.add.reduce(array), lambda: np.ones(3, like=array),
+                lambda: np.flip(array), lambda: np.exp(array, where=array > 0), lambda: array.sum(initial=1.0)):  # fmt: skip
         with pytest.raises(TypeError):
             mix()
+
+
+def test_what_the_stand_in_takes_is_what_cupy_takes():
+    """CuPy need not find a GPU for this: what its functions take can be read without one."""
+    cupy = pytest.importorskip("cupy")
+    for name, names in fake_cupy.FUNCTIONS.items():
+        found = [str(each).split(":")[0].split("=")[0] for each in signature(getattr(cupy, name)).parameters.values()]
+        assert found[: len(names.split())] == names.split(), name
+    for name, names in fake_cupy.METHODS.items():
+        line = getattr(cupy.ndarray, name).__doc__.splitlines()[0]  # as "ndarray.sum(self, axis=None, dtype=None, ...)"
+        found = re.findall(r"(?<=, )\*?\w+", line.split(")")[0])
+        assert found[: len(names.split())] == names.split(), name
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -129,11 +144,20 @@ def test_a_missing_gpu_is_said_in_words(verb, monkeypatch, capsys, tmp_path):
     arguments = [*verb, "--device", "gpu", "--out", str(tmp_path)]
     monkeypatch.setitem(sys.modules, "cupy", None)  # as if it were not installed
     assert cli.main(arguments) == 2
-    assert "needs CuPy, which is not installed: pip install cupy" in capsys.readouterr().err
+    assert 'needs CuPy, which is not installed: pip install "cupy' in capsys.readouterr().err
     blind = types.SimpleNamespace(is_available=lambda: False, __version__="13.0")
     monkeypatch.setitem(sys.modules, "cupy", blind)
     assert cli.main(arguments) == 2
     assert "CuPy 13.0 is installed but finds no GPU" in capsys.readouterr().err
+
+    def ones(shape):
+        raise ImportError("libcublas: no such file")  # as CuPy does without CUDA's libraries
+
+    monkeypatch.setitem(
+        sys.modules, "cupy", types.SimpleNamespace(is_available=lambda: True, __version__="13.0", ones=ones)
+    )
+    assert cli.main(arguments) == 2
+    assert "cannot compute on it (libcublas: no such file)" in capsys.readouterr().err
     with pytest.raises(InputError, match="expected one of cpu, gpu, got 'tpu'"):
         device("tpu")
 

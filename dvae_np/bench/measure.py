@@ -118,6 +118,11 @@ def machine(names):
         f"NumPy {np.__version__}",
         *(f"{name} {version(package)}" for name, package in libraries.items() if name in names),
     ]
+    if "dvae_np, GPU" in names:
+        import cupy
+
+        gpu = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        versions.append(f"CuPy {cupy.__version__} on one {gpu}")
     vectors = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", ()))
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()
     return (

@@ -150,7 +150,8 @@ def take_turns(contestants, cases, runs, progress=iter):
     for contestant in contestants:
         for key, own in enumerate(facts):
             if contestant.name in own:
-                own[contestant.name]["peak_mb"] = contestant.ask("peak", key)
+                on_gpu = CONTESTANTS[contestant.name][1] == "cupy"
+                own[contestant.name]["peak_mb"] = None if on_gpu else contestant.ask("peak", key)
         contestant.forget()
     return facts
 

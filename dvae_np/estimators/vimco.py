@@ -34,12 +34,14 @@ def vimco(logits, f, z, *, mean="geometric"):
 
     log_share = log_softmax(logw.T)[0].T  # log of the normalised weights, (S, B)
     bound = (logw - log_share)[0] - math.log(S)  # (B,)
-    without = np.where(np.eye(S, like=logw)[..., None] > 0, -np.inf, logw)  # (S, S, B), row s lacks sample s
+    samples = np.arange(S, like=z)
+    itself = (samples[:, None] == samples)[..., None]  # (S, S, 1)
+    without = np.where(itself, -np.inf, logw)  # (S, S, B), row s lacks sample s
     if mean == "geometric":
         own = (logw.sum(0) - logw) / (S - 1)
     else:
         own = _log_sum(without, axis=1) - math.log(S - 1)
-    baseline = _log_sum(np.where(np.eye(S, like=logw)[..., None] > 0, own[:, None], without), axis=1) - math.log(S)
+    baseline = _log_sum(np.where(itself, own[:, None], without), axis=1) - math.log(S)
 
     dlogits, _ = logq_backward(np.exp(log_share) - (bound - baseline))
     _, dtheta = f_backward(np.exp(log_share))
