@@ -123,6 +123,22 @@ def categorical_pixels(a, x):
     return value, lambda dvalue: (log_softmax_backward(-dvalue[..., None, None] * chosen).reshape(a.shape), None)
 
 
+def mean_output(x, likelihood="bernoulli", levels=1):
+    """The output of a decoder that says the same for every code, and fits the data x (B, D) best: (D,) or (D * levels,).
+
+    Bernoulli log m / (1 - m) with m the pixel's mean, categorical the logarithms of the shares of its levels, Gaussian m
+    [Eq. 15.4]. Before shares are taken each value of a pixel is counted half a time more than it was seen (Krichevsky &
+    Trofimov 1981), so that a pixel that never changes has finite logits.
+    """
+    if likelihood == "gaussian":
+        return x.mean(0)
+    if likelihood == "bernoulli":
+        on = x.sum(0)
+        return np.log((on + 0.5) / (len(x) - on + 0.5))
+    seen = np.stack([(np.rint(x * (levels - 1)) == level).sum(0) for level in range(levels)], -1)  # (D, levels)
+    return np.log((seen + 0.5) / (len(x) + 0.5 * levels)).ravel()
+
+
 def mean_pixels(theta, a, D):
     """The mean of p(x|z) for D pixels, from the decoder's output a (S, B, ...): (S, B, D), grey values in [0, 1]."""
     if "log_scale" in theta:

@@ -121,10 +121,14 @@ def layers(params):
     return sum(name.startswith("w") for name in params)
 
 
+def last_bias(params):
+    """The name of the bias of the last layer, in an encoder, a prior or a decoder."""
+    return f"b{layers(params) - 1}" if layers(params) else "bias"
+
+
 def latents(params):
     """(N, K): the shape of the encoder's last bias."""
-    psi = params["psi"]
-    return psi[f"b{layers(psi) - 1}"].shape
+    return params["psi"][last_bias(params["psi"])].shape
 
 
 def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32):

@@ -118,7 +118,7 @@ def executed(book, folder):
     guard = nbformat.v4.new_code_cell(GUARD)
     book.cells.insert(0, guard)
     options = {"resources": {"metadata": {"path": str(folder)}}, "extra_arguments": ["--log-level=ERROR"]}
-    NotebookClient(book, timeout=300, kernel_name="python3", **options).execute()
+    NotebookClient(book, timeout=300, kernel_name="python3", coalesce_streams=True, **options).execute()
     book.cells.pop(0)
     for count, cell in enumerate((cell for cell in book.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count

@@ -6,7 +6,7 @@ import pytest
 from dvae_np import vae
 from dvae_np.arrays import InputError
 from dvae_np.categorical import joint_states
-from dvae_np.likelihoods import bernoulli, categorical_pixels, draw_pixels, gaussian, mean_pixels
+from dvae_np.likelihoods import bernoulli, categorical_pixels, draw_pixels, gaussian, mean_output, mean_pixels
 from dvae_np.ops import softmax, softplus
 
 S, B, D, V = 3, 4, 5, 7
@@ -31,6 +31,31 @@ def test_categorical_pixels_by_hand():
     a = np.log(np.array([[[0.5, 0.25, 0.25]]]))
     value, _ = categorical_pixels(a, np.array([[0.0], [0.5], [1.0]]))
     np.testing.assert_allclose(value, np.log([[2, 4, 4]]), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("likelihood", "levels"), [("bernoulli", 1), ("categorical", V), ("gaussian", 1)])
+def test_the_mean_output_is_the_best_that_sees_no_code(likelihood, levels):
+    """The loss of all data, and of half an image of each value for all pixels, has no slope there, and is larger nearby."""
+    rng = np.random.default_rng(2)
+    values = {"bernoulli": 2, "categorical": V, "gaussian": 50}[likelihood]
+    x = rng.integers(0, values, (9, D)) / (values - 1)
+    x[:, 0] = 0  # a pixel that never changes
+    a = mean_output(x, likelihood, levels)
+    if likelihood == "gaussian":
+        images, weights = x, np.ones((1, 9))
+    else:
+        added = np.repeat(np.linspace(0, 1, values)[:, None], D, 1)
+        images, weights = np.concatenate([x, added]), np.repeat([1, 0.5], [9, values])[None]
+    loss = {
+        "bernoulli": bernoulli,
+        "categorical": categorical_pixels,
+        "gaussian": lambda a, x: gaussian(a, x, np.zeros(1)),
+    }
+    value, backward = loss[likelihood](a[None, None], images)
+    assert np.isfinite(a).all() and abs(backward(weights)[0]).max() < 1e-12
+    for _ in range(20):
+        other = a + 0.1 * rng.standard_normal(a.shape)
+        assert (weights * loss[likelihood](other[None, None], images)[0]).sum() > (weights * value).sum()
 
 
 def test_they_are_probabilities():

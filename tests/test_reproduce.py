@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from dvae_np import cli
-from dvae_np.experiments import reproduce
+from dvae_np import cli, vae
+from dvae_np.experiments import collapse, reproduce
 from dvae_np.networks import latents
 from dvae_np.train import Training, load
 from dvae_np.train.data import Split
@@ -69,3 +70,39 @@ def test_a_run_is_recorded_and_repeatable(tiny, tmp_path, capsys):
     )  # finished: evaluated again from its checkpoint
     again = json.loads(path.read_text())
     assert again["history"] == json.loads(before)["history"] and again["test"] == json.loads(before)["test"]
+
+
+def test_the_first_image_is_told_in_the_names(tiny, tmp_path):
+    command = ["reproduce", "reinmax", "--epochs", "1", "--first-image", "mean", "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    record = json.loads((tmp_path / "reinmax-8x4-reinmax-s0-e1-mean.json").read_text())
+    assert record["settings"]["first_image"] == "mean"
+    assert record["command"].endswith("--size 8x4 --estimator reinmax --seed 0 --epochs 1 --first-image mean")
+
+
+def test_the_first_gradient_is_the_same_for_all_images_unless_the_first_image_is_the_mean(
+    tiny, tmp_path, capsys, monkeypatch
+):
+    few = replace(tiny, validation=Split(tiny.validation.x[:30], tiny.validation.labels[:30]))
+    monkeypatch.setattr(reproduce, "grey_mnist", lambda folder: few)
+    monkeypatch.setattr(collapse, "collapse", partial(collapse.collapse, steps=5, seeds=(0, 1)))
+    assert cli.main(["collapse", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "data" / "collapse.json").read_text())
+    common = {start: [run["common"] for run in record["runs"] if run["start"] == start] for start in collapse.STARTS}
+    assert max(common["mean image"]) < 0.1 < 0.3 < min(common["as published"] + common["larger rows"])
+    assert all(
+        len(run["entropy"]) == len(run["codes"]) == 2 and 0 < run["entropy"][1] <= np.log(8) for run in record["runs"]
+    )
+    assert "mean image" in capsys.readouterr().out and (tmp_path / "collapse.png").stat().st_size > 5000
+
+
+def test_the_common_share_by_hand():
+    """One image has all of it in common; two whose gradients are opposite, nothing."""
+    rng = np.random.default_rng(0)
+    params = vae.parameters(rng, 4, 1, 2, (), np.float64)
+    for group in params.values():
+        for array in group.values():
+            array[...] = 0
+    params["theta"]["table"][0, :, :] = [[3.0], [-3.0]]  # one code paints all pixels white, the other black
+    x = np.array([[1.0] * 4, [0.0] * 4])
+    assert collapse.common_share(params, x[:1]) == pytest.approx(1) and collapse.common_share(params, x) < 1e-20

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,23 @@ def test_the_prior_may_learn_more_slowly_and_embeddings_may_start_smaller():
     one, small = (Training(DIGITS, Settings(**SHORT, embedding_scale=scale)).params["theta"] for scale in (1.0, 0.25))
     np.testing.assert_array_equal(small["table"], 0.25 * one["table"])
     np.testing.assert_array_equal(small["w0"], one["w0"])
+
+
+@pytest.mark.parametrize("hidden", [(), (6,)])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "categorical"])
+def test_the_first_image_may_be_the_mean(hidden, likelihood):
+    """Then the training images cost less than by a random one; no other parameter starts elsewhere."""
+    data = load("digits", "levels" if likelihood == "categorical" else "threshold")
+    settings = Settings(**SHORT | {"hidden": hidden, "likelihood": likelihood})
+    random, mean = (Training(data, replace(settings, first_image=kind)).params for kind in ("random", "mean"))
+    last = "b0" if hidden else "bias"
+    moved = {name for group in random for name in random[group] if (random[group][name] != mean[group][name]).any()}
+    assert moved == {last} and mean["theta"][last].dtype == np.float32
+    codes = np.zeros((1, 1, settings.N), int)
+    costs = [vae.reconstruction(params["theta"], data.train.x)(codes)[0].mean() for params in (random, mean)]
+    assert costs[1] < costs[0]
+    with pytest.raises(InputError, match="first_image: expected one of random, mean, got 'grey'"):
+        replace(settings, first_image="grey")
 
 
 @pytest.mark.parametrize(("kind", "moved"), [(SGD, 1.0), (Adam, 0.5), (RAdam, 1.0)])

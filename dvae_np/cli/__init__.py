@@ -12,7 +12,7 @@ from dvae_np.cli import experiments, package, run, tables, train
 COMMANDS = (
     *(package.add_tour, package.add_verify),
     *(train.add_train, run.add_evaluate, run.add_show, run.add_sample),
-    *(experiments.add_compare, experiments.add_complete, package.add_figures),
+    *(experiments.add_compare, experiments.add_complete, experiments.add_collapse, package.add_figures),
     *(tables.add_reproduce, tables.add_sweep),
     *(package.add_estimators, experiments.add_bench),
 )

@@ -9,7 +9,7 @@ from dvae_np.estimators import TABLE
 from dvae_np.networks import INTERFACES, PRIORS
 from dvae_np.train import Settings, load
 from dvae_np.train.data import BINARISATIONS, TASKS
-from dvae_np.train.settings import LIKELIHOODS, OPTIMISERS, SCHEDULES
+from dvae_np.train.settings import FIRST_IMAGES, LIKELIHOODS, OPTIMISERS, SCHEDULES
 from dvae_np.vae import RELAXED_KL
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
@@ -44,6 +44,7 @@ def add_model(group):
     add_choice(group, "likelihood", LIKELIHOODS, "p(x|z) of a pixel: categorical is for --binarisation levels")
     words = "of the embedding's first rows; (3 K)^-0.5 starts as a linear layer would"
     add_number(group, "embedding-scale", float, words)
+    add_choice(group, "first-image", FIRST_IMAGES, "what the decoder's last bias starts as")
     add_number(group, "prior-rate", float, "the prior's step size, as a multiple of --lr; below 1 it follows q slowly")
     words = "K numbers, each latent's fixed prior up to a factor"
     group.add_argument("--prior-probabilities", type=probabilities, default=(), metavar="P,P,...", help=words)
@@ -86,7 +87,8 @@ def add_number(group, name, kind, words):
 
 def add_choice(group, name, known, words):
     """An option for one of several names, with the default that the settings have."""
-    group.add_argument(f"--{name}", choices=known, default=DEFAULTS[name], help=f"{words} (%(default)s)".lstrip())
+    default = DEFAULTS[name.replace("-", "_")]
+    group.add_argument(f"--{name}", choices=known, default=default, help=f"{words} (%(default)s)".lstrip())
 
 
 def probabilities(text):

@@ -22,6 +22,7 @@ from dvae_np.device import device
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import reproduce as published
 from dvae_np.train import Checkpoints, evaluate_on
+from dvae_np.train.settings import FIRST_IMAGES
 
 
 def add_reproduce(verbs):
@@ -40,6 +41,8 @@ def add_reproduce(verbs):
     add("--estimator", choices=published.ESTIMATORS, default="reinmax", metavar="NAME", help=words)
     add("--seed", type=int, default=0, help="(%(default)s)")
     add("--epochs", type=int, default=published.EPOCHS, help="(%(default)s)")
+    words = "what the decoder's last bias starts as; mean is not the paper's (%(default)s)"
+    add("--first-image", choices=FIRST_IMAGES, default="random", help=words)
     add_device(command)
     add_data_dir(command)
     add_out(command, "runs/reproduce", "folder for records and checkpoints")
@@ -49,21 +52,30 @@ def add_reproduce(verbs):
 def reproduce(options):
     """`reproduce`"""
     where = device(options.device)
-    settings = published.settings_of(options.size, options.estimator, options.seed, options.epochs)
-    data, name = published.grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
-    name += f"-e{options.epochs}" * (options.epochs != published.EPOCHS)
+    size, estimator, seed, epochs, first_image = (
+        options.size,
+        options.estimator,
+        options.seed,
+        options.epochs,
+        options.first_image,
+    )
+    settings = published.settings_of(size, estimator, seed, epochs, first_image)
+    data, name = published.grey_mnist(options.data_dir), f"reinmax-{size}-{estimator}-s{seed}"
+    command = f"python -m dvae_np reproduce reinmax --size {size} --estimator {estimator} --seed {seed}"
+    if epochs != published.EPOCHS:
+        name, command = f"{name}-e{epochs}", f"{command} --epochs {epochs}"
+    if first_image != "random":
+        name, command = f"{name}-{first_image}", f"{command} --first-image {first_image}"
     make_folder(options.out)
     checkpoints, start = Checkpoints(options.out / name, 60.0), None
     if checkpoints.paths():
         path, *start, complaints = checkpoints.newest()
         print("\n".join([*complaints, f"going on from {path}: {start[0]['epoch']} epochs done"]))
-    words, go_on = f"{options.size} {options.estimator}", "the same command goes on from there"
+    words, go_on = f"{size} {estimator}", "the same command goes on from there"
     run = fit_with_bar(words, data, settings, checkpoints, start, where, go_on)
     if run is None:
         return 130
-    test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
-    command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
-    command += f" --epochs {options.epochs}" * (options.epochs != published.EPOCHS)
+    test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(seed))
     record = {
         "command": command,
         "data": str(data),

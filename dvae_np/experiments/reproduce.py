@@ -34,13 +34,13 @@ EPOCHS = 160
 MONITORED = 500  # test images that the curve of the discrete ELBO is drawn from
 
 
-def settings_of(size, estimator, seed, epochs=EPOCHS):
-    """The settings of one run. Raises InputError where the joint states are too many for `exact`."""
+def settings_of(size, estimator, seed, epochs=EPOCHS, first_image="random"):
+    """The settings of one run; the first image "mean" is ours. Raises InputError for `exact` and too many joint states."""
     K, N = map(int, size.split("x"))
     lr, tau, optimiser = SIZES[size] if estimator == "reinmax" else (*ESTIMATORS[estimator], "adam")
     return Settings(estimator, N=N, K=K, S=4 if estimator == "reinforce_loo" else 1, hidden=(512, 256), lr=lr,
-                    optimiser=optimiser, embedding_scale=(3 * K) ** -0.5, batch=100, epochs=epochs, seed=seed,
-                    hyper={} if tau is None else {"tau": tau})  # fmt: skip
+                    optimiser=optimiser, embedding_scale=(3 * K) ** -0.5, first_image=first_image, batch=100, epochs=epochs,
+                    seed=seed, hyper={} if tau is None else {"tau": tau})  # fmt: skip
 
 
 def grey_mnist(data_dir=None):

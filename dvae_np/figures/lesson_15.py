@@ -1,10 +1,11 @@
-"""Lesson 15: a training on the digits, and the exact training on MNIST that the repository records."""
+"""Lesson 15: a training on the digits, and the trainings on MNIST that the repository records."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
+from dvae_np.figures import measured
 from dvae_np.figures.style import STYLE, open_axes
 
 RECORDS = Path(__file__).resolve().parents[2] / "figures" / "data"
@@ -34,3 +35,8 @@ def learning(figure):
     )
     open_axes(right, xlabel="epoch", title="MNIST, N=1, K=512", ylim=(132, 150))
     right.title.set_fontsize(9)
+
+
+def collapse(figure):
+    """Entropy of q in the first steps on MNIST, from three starts."""
+    measured.collapse(figure, json.loads((RECORDS / "collapse.json").read_text()))

@@ -1,4 +1,4 @@
-"""Plots of measured numbers: training curves, the comparison of estimators, the practical rule."""
+"""Plots of measured numbers: training curves, the comparison of estimators, the practical rule, the first steps."""
 
 import numpy as np
 
@@ -95,4 +95,26 @@ def practical_rule(figure, record):
     panels[0].set_ylabel("ms for the gradient of 100 digits")
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=7, frameon=False
+    )
+
+
+def collapse(figure, record):
+    """Entropy of q in the first steps, a panel an estimator, a colour a start, a line a seed."""
+    estimators = list(dict.fromkeys(run["estimator"] for run in record["runs"]))
+    colors = dict(
+        zip(dict.fromkeys(run["start"] for run in record["runs"]), ("#D55E00", "#0072B2", "#009E73"), strict=True)
+    )
+    panels = figure.subplots(1, len(estimators), sharey=True)
+    for axes, estimator in zip(panels, estimators, strict=True):
+        for run in record["runs"]:
+            if run["estimator"] == estimator:
+                steps = record["every"] * np.arange(len(run["entropy"]))
+                label = run["start"] if run["seed"] == record["runs"][0]["seed"] else None
+                axes.plot(steps, run["entropy"], color=colors[run["start"]], linewidth=1.2, label=label)
+        axes.set(xlabel="step", title=estimator)
+        axes.title.set_fontsize(9)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("entropy of q, mean over latents (nats)")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
     )

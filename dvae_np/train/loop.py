@@ -16,6 +16,8 @@ from dvae_np import vae
 from dvae_np.arrays import InputError
 from dvae_np.device import CPU
 from dvae_np.estimators import TABLE
+from dvae_np.likelihoods import mean_output
+from dvae_np.networks import last_bias
 from dvae_np.noise import uniform
 from dvae_np.train.evaluation import PAIRS, evaluate
 from dvae_np.train.optimisers import SGD, Adam, RAdam
@@ -94,6 +96,8 @@ class Training:
             self.rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type, C=0 if c is None else c.shape[1],
             interface=settings.interface, prior=settings.prior, levels=self.data.levels, scale=scale)  # fmt: skip
         params["theta"]["table"] *= params["theta"]["table"].dtype.type(settings.embedding_scale)
+        if settings.first_image == "mean":
+            params["theta"][last_bias(params["theta"])][:] = mean_output(x, settings.likelihood, self.data.levels)
         if settings.prior == "fixed":
             params["phi"]["logits"][:] = np.log(settings.prior_probabilities)
         return params

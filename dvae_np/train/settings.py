@@ -13,6 +13,7 @@ from dvae_np.vae import RELAXED_KL
 SCHEDULES = ("constant", "warm_up", "cyclical")
 OPTIMISERS = ("adam", "radam", "sgd")
 LIKELIHOODS = ("bernoulli", "gaussian", "categorical")
+FIRST_IMAGES = ("random", "mean")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Settings:
     likelihood: str = "bernoulli"  # or "gaussian", "categorical"
     scale: float | None = None  # sigma of the Gaussian; None: learned
     embedding_scale: float = 1.0  # of the embedding's first rows, beside those that add up to unit variance
+    first_image: str = "random"  # what the decoder's last bias starts as; or "mean", that of the training images
     hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
     optimiser: str = "adam"
     lr: float = 1e-3
@@ -45,7 +47,7 @@ class Settings:
 
     def __post_init__(self):
         choices = {"estimator": TABLE, "schedule": SCHEDULES, "prior": PRIORS, "interface": INTERFACES,
-                   "likelihood": LIKELIHOODS, "optimiser": OPTIMISERS}  # fmt: skip
+                   "likelihood": LIKELIHOODS, "first_image": FIRST_IMAGES, "optimiser": OPTIMISERS}  # fmt: skip
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")

@@ -29,12 +29,16 @@ class Usage:
 
     @property
     def warnings(self):
-        """One sentence for each latent that collapsed: it says next to nothing, or nothing that its prior does not say."""
+        """One sentence for each latent that collapsed: it says next to nothing, or nothing that its prior does not say.
+
+        Where the KL costs something all the same, every image has one code, which is not what the KL asked for.
+        """
         if self.examples == 1 or self.share.shape[1] == 1:
             return []  # one example, or one category, can say nothing
+        cheap, dear = "warm-up, free bits or a smaller beta may help", "a mean first image or a smaller step may help"
         return [
             f"latent {n + 1} has collapsed: {self.information[n]:.4f} nats about the data, KL {self.kl[n]:.4f} nats, "
-            f"perplexity {self.perplexity[n]:.2f}; warm-up, free bits or a smaller beta may help"
+            f"perplexity {self.perplexity[n]:.2f}; {cheap if self.kl[n] < SILENT else dear}"
             for n in range(len(self.information))
             if min(self.information[n], self.kl[n]) < SILENT
         ]
