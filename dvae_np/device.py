@@ -34,7 +34,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """A NumPy generator whose numbers are put on a device: noise is little beside the work that it starts."""
+    """A NumPy generator whose numbers are put on a device, step by step."""
 
     rng: Any
     put_array: Callable
@@ -73,8 +73,8 @@ def device(name):
             "(nvidia-smi shows both)"
         )
     try:
-        cupy.ones((1, 1)) @ cupy.ones((1, 1))  # a kernel to compile, and a product
-    except (ImportError, OSError, RuntimeError) as error:
+        float((cupy.ones((2, 2)) @ cupy.ones((2, 2)))[0, 0])  # a kernel to compile, and a product (of 1 x 1 it is none)
+    except Exception as error:  # CuPy's own have no base in common
         raise InputError(
             f"device: CuPy {cupy.__version__} finds a GPU but cannot compute on it ({error}); where a library of CUDA is "
             'missing, pip install "cupy-cuda12x[ctk]" brings all that it needs'

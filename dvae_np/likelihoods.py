@@ -146,11 +146,12 @@ def mean_pixels(theta, a, D):
     if a.shape[-1] == D:
         return sigmoid(a)[0]
     shares = _shares(a, D)
-    return shares @ np.linspace(0, 1, shares.shape[-1], dtype=a.dtype)
+    V = shares.shape[-1]
+    return shares @ (np.arange(V, like=a).astype(a.dtype) / (V - 1))
 
 
 def draw_pixels(rng, theta, a, D):
-    """Images drawn from p(x|z), from the decoder's output a (S, B, ...): (S, B, D)."""
+    """Images drawn from p(x|z), from the decoder's output a (S, B, ...): (S, B, D). rng: of the library that owns a."""
     if "log_scale" in theta:
         return a + np.exp(theta["log_scale"]) * rng.standard_normal(a.shape, dtype=a.dtype)
     if a.shape[-1] == D:

@@ -140,8 +140,9 @@ def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="e
     """Fresh theta: N x K codes and C context dimensions enter by the interface; hidden layers of the given sizes, D outputs.
 
     The N rows that a code selects add up to numbers of variance 1, as layers of embeddings usually start. Far smaller rows
-    (1 / (N K) of that variance, as a linear layer over one-hot codes would start) make all codes mean nearly the same, and
-    on MNIST the encoder then sends every image to one of them. Raises InputError for another interface.
+    (1 / (3 K) of that variance, as a linear layer over one-hot codes would start) make all codes mean nearly the same, and
+    on MNIST the encoder then sends every image to one of them the sooner (`dvae_np.experiments.collapse`).
+    Raises InputError for another interface.
     """
     if interface not in INTERFACES:
         raise InputError(f"interface: expected one of {', '.join(INTERFACES)}, got {interface!r}")

@@ -47,7 +47,7 @@ def test_other_work_is_refused():
     measure.expect_same(case, facts)
 
 
-def test_a_contestant_that_dies_of_a_case_is_started_again_with_the_cases_that_it_had(contestants, monkeypatch):
+def test_a_contestant_that_dies_of_a_case_is_started_again_with_the_cases_that_it_had(contestants, monkeypatch, capsys):
     first, second = contestants[:2]
     cases = cases_of("K = 10", "2 of 8: 64 states", "K = 64")
     make = Contestant.make
@@ -62,6 +62,7 @@ def test_a_contestant_that_dies_of_a_case_is_started_again_with_the_cases_that_i
     monkeypatch.setattr(Contestant, "make", deadly)
     both = {first.name, second.name}
     assert [set(facts) for facts in take_turns([first, second], cases, 2)] == [both, {second.name}, both]
+    assert f"{first.name} cannot do exact: its process ended" in capsys.readouterr().err
 
 
 def test_all_rows_meet_every_round(contestants, monkeypatch):

@@ -18,6 +18,7 @@ from dvae_np import InputError, categorical, cli, vae
 from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.device import Device, device
 from dvae_np.estimators import TABLE
+from dvae_np.likelihoods import mean_pixels
 from dvae_np.networks import INTERFACES
 from dvae_np.noise import draw
 from dvae_np.train import SGD, Adam, Settings, Training, evaluate, fit, load, usage
@@ -180,6 +181,13 @@ def test_conditional_models_give_the_same_on_the_device(interface, likelihood, e
             expect_same(there, found.gradients[group][name], gradient, rtol=1e-10)
     assert evaluate(*on_device).negative_elbo == pytest.approx(evaluate(params, x, c).negative_elbo, rel=1e-12)
     expect_same(there, usage(*on_device).share, usage(params, x, c).share, rtol=1e-10)
+
+
+def test_mean_images_are_the_same_on_the_device(there):
+    a = np.random.default_rng(7).standard_normal((2, B, 4 * D))
+    for theta, outputs in (({}, D), ({}, 4 * D), ({"log_scale": np.zeros(1)}, D)):
+        found = mean_pixels(theta, there.put(a[..., :outputs]), D)
+        expect_same(there, found, mean_pixels(theta, a[..., :outputs], D), rtol=1e-10)
 
 
 def test_samplers_run_on_the_device(there):

@@ -16,7 +16,7 @@ import dvae_np
 from dvae_np.bench.report import tables, targets
 from dvae_np.check import judge
 from dvae_np.estimators import markdown_table
-from dvae_np.experiments import reproduce, rule, tour
+from dvae_np.experiments import collapse, reproduce, rule, tour
 from dvae_np.experiments.completion import VARIANTS, completion_table
 from dvae_np.train import Settings, evaluate, fit, load
 
@@ -71,8 +71,14 @@ def test_the_reproduced_runs_are_the_recorded_ones():
         options = (
             f"--size {settings['K']}x{settings['N']} --estimator {settings['estimator']} --seed {settings['seed']}"
         )
+        options += " --first-image mean" * (settings.get("first_image") == "mean")
         assert record["command"].endswith(f"reproduce reinmax {options}")
         assert settings["epochs"] == len(record["history"]["loss"]) == reproduce.EPOCHS
+
+
+def test_the_first_steps_are_the_recorded_ones():
+    record = json.loads((ROOT / "figures" / "data" / "collapse.json").read_text())
+    assert between("collapse") == collapse.collapse_table(record, markdown=True)
 
 
 def test_the_practical_rule_is_the_recorded_one():

@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from dvae_np.arrays import InputError
@@ -64,18 +65,23 @@ class Contestant:
 
     def start(self):
         """Start the process."""
+        self.complaints = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            command_of(self.name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command_of(self.name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints
         )
 
     def make(self, key, work, inputs):
         """(value, seconds) of the first call of a case, building or compiling included; None where it cannot do the case.
 
-        A process that the case kills, as for want of memory, is started again, with the cases that it had.
+        A process that the case kills, as for want of memory, is started again, with the cases that it had; its last words
+        are printed.
         """
         try:
             value, seconds = self.ask("make", key, work, inputs)
         except EOFError:
+            self.complaints.seek(0)
+            words = self.complaints.read().decode(errors="replace").strip().splitlines()
+            print(f"{self.name} cannot do {work}: {words[-1] if words else 'its process ended'}", file=sys.stderr)
             self.start_afresh()
             return None
         if value is None:
@@ -120,6 +126,7 @@ class Contestant:
             self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+        self.complaints.close()
 
 
 def take_turns(contestants, cases, runs, progress=iter):

@@ -44,7 +44,12 @@ def add_model(group):
     add_choice(group, "likelihood", LIKELIHOODS, "p(x|z) of a pixel: categorical is for --binarisation levels")
     words = "of the embedding's first rows; (3 K)^-0.5 starts as a linear layer would"
     add_number(group, "embedding-scale", float, words)
-    add_choice(group, "first-image", FIRST_IMAGES, "what the decoder's last bias starts as")
+    add_choice(
+        group,
+        "first-image",
+        FIRST_IMAGES,
+        "where the decoder's last bias starts; mean: it draws the mean training image",
+    )
     add_number(group, "prior-rate", float, "the prior's step size, as a multiple of --lr; below 1 it follows q slowly")
     words = "K numbers, each latent's fixed prior up to a factor"
     group.add_argument("--prior-probabilities", type=probabilities, default=(), metavar="P,P,...", help=words)
@@ -111,7 +116,7 @@ def settings_of_options(options):
         return Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
     except InputError as error:
         name, _, words = str(error).partition(":")
-        raise InputError(f"--{name.replace('_', '-')}:{words}" if name in DEFAULTS else str(error)) from None
+        raise InputError(f"--{name.replace('_', '-')}:{words}" if name in (*DEFAULTS, "tau") else str(error)) from None
 
 
 def chosen(options):

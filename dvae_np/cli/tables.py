@@ -41,7 +41,7 @@ def add_reproduce(verbs):
     add("--estimator", choices=published.ESTIMATORS, default="reinmax", metavar="NAME", help=words)
     add("--seed", type=int, default=0, help="(%(default)s)")
     add("--epochs", type=int, default=published.EPOCHS, help="(%(default)s)")
-    words = "what the decoder's last bias starts as; mean is not the paper's (%(default)s)"
+    words = "what the fresh decoder draws; mean, the mean training image, is not the paper's (%(default)s)"
     add("--first-image", choices=FIRST_IMAGES, default="random", help=words)
     add_device(command)
     add_data_dir(command)

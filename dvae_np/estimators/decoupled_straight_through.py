@@ -15,7 +15,7 @@ def decoupled_straight_through(logits, f, u, *, tau_forward=1.0, tau_backward=2.
     With:         S evaluations of f and of its gradient, at one-hot codes.
     Unbiased?     No. And for tau_forward != 1 the codes are not drawn from q: `value` and dtheta are biased too.
 
-    logits: (B, N, K). u: uniforms (S, B, N, K). (Shah et al. 2024.) At 1 and 1 it is `straight_through`.
+    logits: (B, N, K). u: uniforms (S, B, N, K). (Shah et al. 2024, version 2.) At 1 and 1 it is `straight_through`.
     """
     expect_uniforms(logits, u)
     expect_temperature("tau_forward", tau_forward)

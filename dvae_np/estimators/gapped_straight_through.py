@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.arrays import expect, one_hot
+from dvae_np.arrays import InputError, expect, one_hot
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, expect_temperature
 from dvae_np.ops import softmax
 
@@ -15,8 +15,10 @@ def gapped_straight_through(logits, f, z, *, tau=1.0, gap=1.0):
     Unbiased?     No; `value` and dtheta are.
 
     logits: (B, N, K). z: codes drawn from q, (S, B, N). The sampled logit is raised to the largest one, the others pushed
-    down until they are `gap` below; the shifts count as constants. (Fan et al. 2022.)
+    down until they are `gap` below; the shifts count as constants. (Fan et al. 2022.) Raises InputError for a gap below 0.
     """
+    if not gap >= 0:
+        raise InputError(f"gap: expected at least 0, got {gap}")
     expect_codes_drawn(logits, z)
     expect_temperature("tau", tau)
     hard = one_hot(z, logits.shape[-1], logits.dtype)  # (S, B, N, K)

@@ -63,8 +63,11 @@ def reproduced_table(records, markdown=False):
     for record in records:
         settings, test = record["settings"], record["test"]
         size, exact = f"{settings['K']}x{settings['N']}", test["log_likelihood"]
+        start = (
+            ", mean first image" if settings.get("first_image") == "mean" else ""
+        )  # older records have the paper's start
         evidence = f"at least {test['bound']:.2f}" if exact is None else f"{exact:.2f}"
-        lines.append((size, settings["estimator"], str(settings["seed"]), f"{record['training_loss']:.2f}",
+        lines.append((size, settings["estimator"] + start, str(settings["seed"]), f"{record['training_loss']:.2f}",
                       f"{test['negative_elbo']:.2f}", evidence, f"{record['seconds']:,.0f}"))  # fmt: skip
-    rows += sorted(lines, key=lambda line: (order[line[0]], order[line[1]], line[2]))
+    rows += sorted(lines, key=lambda line: (order[line[0]], order[line[1].split(",")[0]], line[1:3]))
     return (markdown_columns if markdown else columns)(rows)

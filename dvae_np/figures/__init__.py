@@ -29,7 +29,7 @@ LESSONS = {  # file: (module, function, size in inches)
     "relax.png": ("lesson_11", "relax", (7.4, 3.6)),
     "variance_evaluations.png": ("lesson_12", "variance_evaluations", (7.4, 4.2)),
     "completion.png": ("lesson_13", "completion", (7.4, 3.6)),
-    "collapse.png": ("lesson_15", "collapse", (7.4, 3.6)),
+    "collapse.png": ("lesson_15", "collapse", (7.4, 5.2)),
     "learning.png": ("lesson_15", "learning", (7.4, 3.6)),
 }
 

@@ -99,22 +99,22 @@ def practical_rule(figure, record):
 
 
 def collapse(figure, record):
-    """Entropy of q in the first steps, a panel an estimator, a colour a start, a line a seed."""
+    """In the first steps, entropy of q above and information below: a column an estimator, a colour a start, a line a seed."""
+    colors = {"as published": "#D55E00", "larger rows": "#0072B2", "mean image": "#009E73"}
     estimators = list(dict.fromkeys(run["estimator"] for run in record["runs"]))
-    colors = dict(
-        zip(dict.fromkeys(run["start"] for run in record["runs"]), ("#D55E00", "#0072B2", "#009E73"), strict=True)
-    )
-    panels = figure.subplots(1, len(estimators), sharey=True)
-    for axes, estimator in zip(panels, estimators, strict=True):
-        for run in record["runs"]:
-            if run["estimator"] == estimator:
-                steps = record["every"] * np.arange(len(run["entropy"]))
+    panels = figure.subplots(2, len(estimators), sharex=True, sharey="row")
+    for run in record["runs"]:
+        for axes, what in zip(panels[:, estimators.index(run["estimator"])], ("entropy", "information"), strict=True):
+            if run["start"] in colors:
+                steps = record["every"] * np.arange(len(run[what]))
                 label = run["start"] if run["seed"] == record["runs"][0]["seed"] else None
-                axes.plot(steps, run["entropy"], color=colors[run["start"]], linewidth=1.2, label=label)
-        axes.set(xlabel="step", title=estimator)
-        axes.title.set_fontsize(9)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("entropy of q, mean over latents (nats)")
+                axes.plot(steps, run[what], color=colors[run["start"]], linewidth=1.2, label=label)
+            axes.spines[["top", "right"]].set_visible(False)
+    for column, estimator in enumerate(estimators):
+        panels[0, column].set_title(estimator, fontsize=9)
+        panels[1, column].set_xlabel("step")
+    panels[0, 0].set_ylabel("entropy of q (nats)")
+    panels[1, 0].set_ylabel("information about x (nats)")
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
+        *panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
     )

@@ -131,9 +131,10 @@ class Training:
                 if not_finite(self.params):
                     raise self.diverged(not_finite(self.params)) from None
                 raise
-        if not math.isfinite(loss.value):
+        value = float(loss.value)
+        if not math.isfinite(value):
             raise self.diverged(not_finite(loss.gradients) or not_finite(self.params) or "the loss")
-        self.sums = [self.sums[0] + float(loss.value) * len(x), self.sums[1] + float(loss.kl.sum())]
+        self.sums = [self.sums[0] + value * len(x), self.sums[1] + float(loss.kl.sum())]
         self.batch += 1
         if self.batch == self.batches:
             self._end_epoch(beta)

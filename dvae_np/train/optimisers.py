@@ -84,7 +84,10 @@ class Adam:
 
 
 class RAdam(Adam):
-    """Rectified Adam (Liu et al. 2020) [Eq. 15.3]: steps along the average alone while the squares vary too much."""
+    """Rectified Adam (Liu et al. 2020) [Eq. 15.3]: steps along the average alone while the squares vary too much.
+
+    That is while rho is at most 5, as in the implementations in use; the paper's algorithm has 4.
+    """
 
     def rates(self):
         """Adam's, the step size times the rectification; epsilon None where the squares are not to be used yet."""

@@ -36,7 +36,7 @@ class Settings:
     likelihood: str = "bernoulli"  # or "gaussian", "categorical"
     scale: float | None = None  # sigma of the Gaussian; None: learned
     embedding_scale: float = 1.0  # of the embedding's first rows, beside those that add up to unit variance
-    first_image: str = "random"  # what the decoder's last bias starts as; or "mean", that of the training images
+    first_image: str = "random"  # what the fresh decoder draws; or "mean", the mean training image
     hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
     optimiser: str = "adam"
     lr: float = 1e-3

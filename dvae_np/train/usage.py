@@ -9,6 +9,7 @@ from dvae_np.networks import encoder, prior
 from dvae_np.ops import softmax
 
 SILENT = 0.01  # nats of information below which a latent says nothing
+ONE_CODE = 1.5  # perplexity below which one category has nearly all images
 USED = 0.001  # share of the images from which a category counts as used
 
 
@@ -29,16 +30,14 @@ class Usage:
 
     @property
     def warnings(self):
-        """One sentence for each latent that collapsed: it says next to nothing, or nothing that its prior does not say.
-
-        Where the KL costs something all the same, every image has one code, which is not what the KL asked for.
-        """
+        """One sentence for each latent that collapsed: it says next to nothing, or nothing that its prior does not say."""
         if self.examples == 1 or self.share.shape[1] == 1:
             return []  # one example, or one category, can say nothing
-        cheap, dear = "warm-up, free bits or a smaller beta may help", "a mean first image or a smaller step may help"
+        shared = "every image has the same code, as may come of a random first image"  # the KL never asks for that
         return [
             f"latent {n + 1} has collapsed: {self.information[n]:.4f} nats about the data, KL {self.kl[n]:.4f} nats, "
-            f"perplexity {self.perplexity[n]:.2f}; {cheap if self.kl[n] < SILENT else dear}"
+            f"perplexity {self.perplexity[n]:.2f}; "
+            + (shared if self.perplexity[n] < ONE_CODE else "warm-up, free bits or a smaller beta may help")
             for n in range(len(self.information))
             if min(self.information[n], self.kl[n]) < SILENT
         ]

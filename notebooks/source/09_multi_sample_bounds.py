@@ -56,7 +56,7 @@ def slope_of_bound(S):
 #
 # $$L_S = \mathbb{E}\,\log \frac{1}{S} \sum_s w_s, \qquad \log w_s = -f(z_s) + \log p(z_s) - \log q(z_s), \tag{9.1}$$
 #
-# with $f(z) = -\log p(x \mid z)$ as everywhere. For $S = 1$ it is $\mathbb{E}[\log p(x, z) - \log q(z)]$: the ELBO. It contains the KL, and so
+# with $f(z) = -\log p(x \mid z)$ as elsewhere; the `f` in this lesson's code is already the joint, $-\log p(x, z)$ (section 4), so that $\log w = -f - \log q$. For $S = 1$ it is $\mathbb{E}[\log p(x, z) - \log q(z)]$: the ELBO. It contains the KL, and so
 # replaces the whole objective, not only the reconstruction.
 #
 # **It grows with S.** Leave one of the $S$ weights out: the average over all $S$ is the average of the $S$ averages that lack one weight each,
@@ -98,7 +98,7 @@ for S in (2, 3):
 # %% [markdown]
 # ## 3 VIMCO's baseline
 #
-# The best guess of $\hat L$ without looking at $z_s$: compute it with the *other* weights, and put a stand-in $\hat w_{-s}$ made of them in the place of $w_s$:
+# A good guess of $\hat L$ without looking at $z_s$: compute it with the *other* weights, and put a stand-in $\hat w_{-s}$ made of them in the place of $w_s$:
 #
 # $$\hat L_{-s} = \log \frac{1}{S} \Bigl(\sum_{t \ne s} w_t + \hat w_{-s}\Bigr), \qquad \hat w_{-s} = \exp\Bigl(\frac{1}{S-1} \sum_{t \ne s} \log w_t\Bigr) \ \text{ or } \ \frac{1}{S-1} \sum_{t \ne s} w_t . \tag{9.3}$$
 #
@@ -165,7 +165,7 @@ confirm("9.4", dprior, numeric["prior"])
 # ## 5 The picture
 #
 # Left: the bound, exactly, from the ELBO at $S = 1$ towards $\log p(x)$; each further sample gains less. Right: the exact variance of the gradient. Without a baseline the variance is
-# ten to a hundred times larger, and grows with $S$. The geometric mean does a little better than the arithmetic one here.
+# 15 times ($S = 2$) to 126 times ($S = 5$) that of the geometric mean, and grows with $S$. The arithmetic mean's is the same at $S = 2$, where both are the other sample's weight, and 1.6 times larger at $S = 5$.
 
 # %%
 figure("bound.png")
@@ -268,7 +268,7 @@ def bound_of(logw):
 # ### 09.2 Implement: VIMCO with the arithmetic mean
 #
 # Write `my_vimco(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N), $S \ge 2$; return the gradient (B, N, K) of the **negative** bound by [Eq. 9.2], where
-# $\hat L_{-s}$ is the log of the mean of the other weights. `f(z)[0]` and `log_prob(logits, z)[0]` are (S, B), `score(logits, z)` is (S, B, N, K).
+# $\hat L_{-s}$ is the log of the mean of the other weights. `f` is the joint, so $\log w = -f - \log q$. `f(z)[0]` and `log_prob(logits, z)[0]` are (S, B), `score(logits, z)` is (S, B, N, K).
 # About 6 lines; a loop over the samples is fine. The check adds up every pair and every triple of codes.
 
 
