@@ -89,7 +89,7 @@ def test_the_first_gradient_is_the_same_for_all_images_unless_the_first_image_is
     assert cli.main(["collapse", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "data" / "collapse.json").read_text())
     common = {start: [run["common"] for run in record["runs"] if run["start"] == start] for start in collapse.STARTS}
-    mean, random = common["mean image"] + common["train, mean image"], common["as published"] + common["train"]
+    mean, random = common["mean image"] + common["train"], common["as published"] + common["train, random image"]
     assert max(mean) < 0.1 < 0.3 < min(random + common["larger rows"])
     assert all(
         len(run["entropy"]) == len(run["codes"]) == 2 and 0 < run["entropy"][1] <= np.log(8) for run in record["runs"]

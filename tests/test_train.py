@@ -90,7 +90,7 @@ def test_the_first_image_may_be_the_mean(hidden, likelihood):
     codes = np.zeros((1, 1, settings.N), int)
     costs = [vae.reconstruction(params["theta"], data.train.x)(codes)[0].mean() for params in (random, mean)]
     assert costs[1] < costs[0]
-    with pytest.raises(InputError, match="first_image: expected one of random, mean, got 'grey'"):
+    with pytest.raises(InputError, match="first_image: expected one of mean, random, got 'grey'"):
         replace(settings, first_image="grey")
 
 
@@ -122,10 +122,10 @@ def test_same_seed_same_numbers(name):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_every_estimator_trains(name):
-    """From the 44 nats of a coin toss for each of 64 pixels to below the 27.5 of independent pixels at their means."""
+    """From the 26 nats of independent pixels at their means, where the decoder starts, to what only codes can bring."""
     N, K = (4, 2) if TABLE[name].binary else (2, 5)
     run = fit(DIGITS, Settings(name, N=N, K=K, S=TABLE[name].fewest_samples, hidden=(32,), epochs=30))
-    assert run.history["validation"][0] > 35 and run.history["validation"][-1] < 27.5
+    assert 26 < run.history["validation"][0] < 26.2 and run.history["validation"][-1] < 25.8
 
 
 @pytest.mark.parametrize("kl", ["relaxed", "plug_in"])
@@ -214,7 +214,7 @@ def test_settings_that_cannot_be_used_are_refused(wrong, words):
 
 def test_tunables_learn_and_validation_is_the_validation_splits():
     run = fit(DIGITS, Settings("reinforce_ema", **SHORT))
-    assert 30 < run.params["omega"]["baseline"] < 50  # a moving average of some 40 nats, from 0
+    assert 20 < run.params["omega"]["baseline"] < 30  # a moving average of some 26 nats, from 0
     assert run.history["validation"][-1] == evaluate(run.params, DIGITS.validation.x).negative_elbo
     rebar = fit(DIGITS, Settings("rebar", **SHORT | {"epochs": 5}))
     assert rebar.params["omega"]["eta"] != 1 and rebar.params["omega"]["log_tau"] != np.float32(np.log(0.5))

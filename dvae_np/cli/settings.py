@@ -48,7 +48,7 @@ def add_model(group):
         group,
         "first-image",
         FIRST_IMAGES,
-        "where the decoder's last bias starts; mean: it draws the mean training image",
+        "what the fresh decoder draws: the mean training image, by its last bias, or noise",
     )
     add_number(group, "prior-rate", float, "the prior's step size, as a multiple of --lr; below 1 it follows q slowly")
     words = "K numbers, each latent's fixed prior up to a factor"

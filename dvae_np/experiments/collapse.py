@@ -22,8 +22,8 @@ STARTS = {  # settings of a run, from those of the published set-up and of `trai
     "as published": lambda published, own: published,
     "larger rows": lambda published, own: replace(published, embedding_scale=1.0),
     "mean image": lambda published, own: replace(published, first_image="mean"),
+    "train, random image": lambda published, own: replace(own, first_image="random"),
     "train": lambda published, own: own,
-    "train, mean image": lambda published, own: replace(own, first_image="mean"),
 }
 ESTIMATORS, SEEDS, STEPS, EVERY = ("exact", "reinmax"), (0, 1, 2), 100, 5
 

@@ -109,10 +109,10 @@ def collapse(figure, record):
                 steps = record["every"] * np.arange(len(run[what]))
                 label = run["start"] if run["seed"] == record["runs"][0]["seed"] else None
                 axes.plot(steps, run[what], color=colors[run["start"]], linewidth=1.2, label=label)
+            axes.set_xlabel("step")
             axes.spines[["top", "right"]].set_visible(False)
     for column, estimator in enumerate(estimators):
         panels[0, column].set_title(estimator, fontsize=9)
-        panels[1, column].set_xlabel("step")
     panels[0, 0].set_ylabel("entropy of q (nats)")
     panels[1, 0].set_ylabel("information about x (nats)")
     figure.legend(

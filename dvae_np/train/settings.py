@@ -13,7 +13,7 @@ from dvae_np.vae import RELAXED_KL
 SCHEDULES = ("constant", "warm_up", "cyclical")
 OPTIMISERS = ("adam", "radam", "sgd")
 LIKELIHOODS = ("bernoulli", "gaussian", "categorical")
-FIRST_IMAGES = ("random", "mean")
+FIRST_IMAGES = ("mean", "random")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Settings:
     likelihood: str = "bernoulli"  # or "gaussian", "categorical"
     scale: float | None = None  # sigma of the Gaussian; None: learned
     embedding_scale: float = 1.0  # of the embedding's first rows, beside those that add up to unit variance
-    first_image: str = "random"  # what the fresh decoder draws; or "mean", the mean training image
+    first_image: str = "mean"  # what the fresh decoder draws, the mean training image; or "random"
     hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
     optimiser: str = "adam"
     lr: float = 1e-3

@@ -100,7 +100,7 @@ for line in lines:
 # - The relaxations have biases above half of the gradient's length on this model, so their error does not fall with more samples.
 # - Among the unbiased ones, those that draw *without replacement* and the local expectation are far ahead on so small a model: with twelve
 #   evaluations of 25 states they nearly are the exact sum.
-# - The baseline matters more than the choice between two clever estimators: REINFORCE without one has seven times the deviation of leave-one-out.
+# - The baseline matters more than the choice between two clever estimators: REINFORCE without one has eight times the deviation of leave-one-out.
 # - REBAR and RELAX pay in time: three evaluations of $f$, and the gradients of their tunables.
 #
 # ## 3 More evaluations
@@ -126,7 +126,7 @@ print(rule.rule_table(record, 0.3))
 # %% [markdown]
 # The first half of the rule holds further than its usual wording suggests. Exact marginalisation decodes each state *once for the whole batch* (lesson 04), a
 # sampler decodes $S$ codes for *every* example: in this record the sum over all states is the cheapest way to an error of 10 % at every size tried, up to 32,768
-# states, and to an error of 30 % up to 4,096.
+# states, and to an error of 30 % up to 10,000, where ReinMax takes about as long.
 #
 # The second half is true of convenience, not of the gradient's quality: at their default temperature of 1, neither Gumbel-Softmax nor its straight-through form
 # reaches an error of 30 % on any of these models, however many samples they get. They still *train* (see the tour's numbers in the README), as a direction that is

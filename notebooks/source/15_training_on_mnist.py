@@ -168,7 +168,7 @@ print("warnings:", measured.warnings)
 # $$a_d = \log \frac{m_d}{1 - m_d} , \tag{15.4}$$
 #
 # which the last bias may have from the first step on, as in the experiments of REBAR (Tucker et al. 2017). (A pixel that is dark in all images has $m_d = 0$: so each value of a pixel is counted half a time more
-# than it was seen.) Here: `first_image="mean"`.
+# than it was seen.) Here it does, unless `first_image="random"` is asked for.
 #
 # How much of a gradient is about the mean image? Let $g_b$ be the gradient of image $b$'s reconstruction in its logits. The mean of the $\lVert g_b \rVert^2$ is the squared norm of the mean and
 # the variance over the images, so the share
@@ -204,7 +204,7 @@ confirm("15.4", slope, np.zeros_like(slope))
 # On the digits $q$ stays open all the same (no category preferred: $\log 8 = 2.08$ nats). On MNIST, with 784 pixels, it does not. `python -m dvae_np collapse` looks at
 # 500 test images for 100 steps, with three seeds. *As published*: the set-up of a published table (`reproduce` in the README; grey pixels, hidden layers 512 and 256, four latents of eight categories), whose layers start as layers do.
 # *Larger rows*: the $N$ rows that a code selects add up to unit variance, as in this package's own models, so that codes differ more. *Mean image*: as published, but for the last bias. *Train*: this package's own
-# settings, two latents of eight categories. In the table, medians (and ranges); $c$ and the norm are of the first 100 images; *codes* is how many combinations of likeliest categories the 500 images have (where $q$ is uniform they mean nothing);
+# settings, two latents of eight categories, from the mean image, and from a random one. In the table, medians (and ranges); $c$ and the norm are of the first 100 images; *codes* is how many combinations of likeliest categories the 500 images have (where $q$ is uniform they mean nothing);
 # entropy and information [Eq. 15.2] are nats for each latent; information and codes are those after the last step. Low entropy alone is no harm: a good encoder is certain, too, but of different codes for different images.
 
 # %%
@@ -214,8 +214,8 @@ print(collapse_table(json.loads((RECORDS / "collapse.json").read_text())))
 # %% [markdown]
 # Even the exact gradient, without bias or noise, sends all images to a few codes within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights, on the
 # estimator and on its temperature: ReinMax with seed 1 has an entropy of 0.00 nats after 40 steps, stays with one code for eight epochs, comes out in part, and in the end is where the README's table
-# has it. `train`'s own settings take larger steps (1e-3), and both estimators lose nearly all information about $x$. From the mean image neither loses it; one run (exact, seed 2) simply has not begun
-# after 100 steps. So give `--first-image mean` on MNIST.
+# has it. `train`'s own settings take larger steps (1e-3), and from a random image both estimators lose nearly all information about $x$. From the mean image neither loses it; one run (as published but for it, exact, seed 2) simply has
+# not begun after 100 steps. So that is where `train` starts. It is no law: with one latent of 512 categories, one seed reached two nats *more* from a random image (README).
 
 # %% [markdown]
 # ## 7 Losing nothing
