@@ -73,7 +73,7 @@ def add_complete(verbs):
         help="complete the lower half of a digit from the upper half, by p(z|c), by p(z), and without a latent",
         description="Trains three models of p(lower half | upper half), with three seeds each: without a latent, with a prior "
         "that does not see the upper half, and with one that does. Prints the exact test log-likelihoods and draws several "
-        "completions of the same upper halves. On digits a minute and a half; on mnist some eight minutes.",
+        "completions of the same upper halves. On digits a minute and a half; on mnist some ten minutes of one core.",
     )
     add = command.add_argument
     add("--data", choices=("digits", "mnist"), default="digits", help="(%(default)s)")

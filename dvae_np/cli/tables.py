@@ -52,30 +52,23 @@ def add_reproduce(verbs):
 def reproduce(options):
     """`reproduce`"""
     where = device(options.device)
-    size, estimator, seed, epochs, first_image = (
-        options.size,
-        options.estimator,
-        options.seed,
-        options.epochs,
-        options.first_image,
-    )
-    settings = published.settings_of(size, estimator, seed, epochs, first_image)
-    data, name = published.grey_mnist(options.data_dir), f"reinmax-{size}-{estimator}-s{seed}"
-    command = f"python -m dvae_np reproduce reinmax --size {size} --estimator {estimator} --seed {seed}"
-    if epochs != published.EPOCHS:
-        name, command = f"{name}-e{epochs}", f"{command} --epochs {epochs}"
-    if first_image != "random":
-        name, command = f"{name}-{first_image}", f"{command} --first-image {first_image}"
+    settings = published.settings_of(options.size, options.estimator, options.seed, options.epochs, options.first_image)
+    data, name = published.grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
+    command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
+    if options.epochs != published.EPOCHS:
+        name, command = f"{name}-e{options.epochs}", f"{command} --epochs {options.epochs}"
+    if options.first_image != "random":
+        name, command = f"{name}-{options.first_image}", f"{command} --first-image {options.first_image}"
     make_folder(options.out)
     checkpoints, start = Checkpoints(options.out / name, 60.0), None
     if checkpoints.paths():
         path, *start, complaints = checkpoints.newest()
         print("\n".join([*complaints, f"going on from {path}: {start[0]['epoch']} epochs done"]))
-    words, go_on = f"{size} {estimator}", "the same command goes on from there"
+    words, go_on = f"{options.size} {options.estimator}", "the same command goes on from there"
     run = fit_with_bar(words, data, settings, checkpoints, start, where, go_on)
     if run is None:
         return 130
-    test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(seed))
+    test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
     record = {
         "command": command,
         "data": str(data),

@@ -63,9 +63,7 @@ def reproduced_table(records, markdown=False):
     for record in records:
         settings, test = record["settings"], record["test"]
         size, exact = f"{settings['K']}x{settings['N']}", test["log_likelihood"]
-        start = (
-            ", mean first image" if settings.get("first_image") == "mean" else ""
-        )  # older records have the paper's start
+        start = ", mean first image" * (settings.get("first_image") == "mean")  # older records do not say: the paper's
         evidence = f"at least {test['bound']:.2f}" if exact is None else f"{exact:.2f}"
         lines.append((size, settings["estimator"] + start, str(settings["seed"]), f"{record['training_loss']:.2f}",
                       f"{test['negative_elbo']:.2f}", evidence, f"{record['seconds']:,.0f}"))  # fmt: skip

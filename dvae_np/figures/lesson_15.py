@@ -38,5 +38,5 @@ def learning(figure):
 
 
 def collapse(figure):
-    """Entropy of q in the first steps on MNIST, from three starts."""
+    """Entropy of q and its information in the first steps on MNIST, from three starts."""
     measured.collapse(figure, json.loads((RECORDS / "collapse.json").read_text()))

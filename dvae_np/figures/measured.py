@@ -109,8 +109,9 @@ def collapse(figure, record):
                 steps = record["every"] * np.arange(len(run[what]))
                 label = run["start"] if run["seed"] == record["runs"][0]["seed"] else None
                 axes.plot(steps, run[what], color=colors[run["start"]], linewidth=1.2, label=label)
-            axes.set_xlabel("step")
-            axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels.flat:
+        axes.set_xlabel("step")
+        axes.spines[["top", "right"]].set_visible(False)
     for column, estimator in enumerate(estimators):
         panels[0, column].set_title(estimator, fontsize=9)
     panels[0, 0].set_ylabel("entropy of q (nats)")
