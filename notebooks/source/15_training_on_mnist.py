@@ -10,7 +10,7 @@
 # - say how much a latent tells about the data, and when it has collapsed,
 # - run the same code on a GPU.
 #
-# *Needs:* lessons 03 and 04; section 6 also 08. *Takes:* 40 minutes. Everything is in nats.
+# *Needs:* lessons 03 and 04; section 6 also 08. *Takes:* 50 minutes. Everything is in nats.
 
 # %% setup
 import json
@@ -212,8 +212,8 @@ figure("collapse.png")
 print(collapse_table(json.loads((RECORDS / "collapse.json").read_text())))
 
 # %% [markdown]
-# Even the exact gradient, without bias or noise, sends all images to a few codes within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights, on the
-# estimator and on its temperature: ReinMax with seed 1 has an entropy of 0.00 nats after 40 steps, stays with one code for eight epochs, comes out in part, and in the end is where the README's table
+# Even the exact gradient, without bias or noise, sends all images to a few codes within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights and on the
+# estimator: ReinMax with seed 1 has an entropy of 0.00 nats after 40 steps, stays with one code for eight epochs, comes out in part, and in the end is where the README's table
 # has it. `train`'s own settings take larger steps (1e-3), and from a random image both estimators lose nearly all information about $x$. From the mean image neither loses it; one run (as published but for it, exact, seed 2) simply has
 # not begun after 100 steps. So that is where `train` starts. It is no law: with one latent of 512 categories, one seed reached two nats *more* from a random image (README).
 
