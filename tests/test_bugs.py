@@ -1,12 +1,13 @@
 """Level 6: every bug of the bank is caught by the check that claims it, and told by its name where that can be."""
 
 from dataclasses import replace
+from functools import partial
 
 import bugs
 import numpy as np
 import pytest
 
-from dvae_np import categorical, gumbel, softmax
+from dvae_np import InputError, categorical, gumbel, softmax
 from dvae_np.check import judge, judge_samples
 from dvae_np.check.estimators import estimator_results
 from dvae_np.estimators import TABLE
@@ -121,6 +122,39 @@ def test_other_noise_is_judged_by_what_can_judge_it():
     assert not report.failed and "cannot be integrated" in str(report) and "NO BIAS FOUND" in str(report)
     assert judge(leaves).failed and "SystemExit" in str(judge(leaves))
     assert "it returned a NoneType" in str(judge(lambda logits, f, z: None, "nothing"))
+
+
+def score_of_the_bound(logits, f, z):
+    """VIMCO, but for the part of the gradient through log q in the weights."""
+    logq, logq_backward = categorical.log_prob(logits, z)
+    shares = softmax((-f(z)[0] - logq).T)[0].T
+    return TABLE["vimco"].estimate(logits, f, z).dlogits - logq_backward(shares)[0]
+
+
+def with_entropy(logits, f, z):
+    entropy_backward = categorical.entropy(logits)[1]
+    return right(logits, f, z) - entropy_backward(np.ones(len(logits), logits.dtype))
+
+
+def test_the_multi_sample_bound_is_judged_as_one():
+    vimco = TABLE["vimco"].estimate
+    assert "UNBIASED (enumerated" in str(judge(vimco, bound=True)) and not judge(vimco, bound=True).failed
+    assert "judge it as one (bound=True, --bound)" in str(judge(vimco))
+    assert "that of the multi-sample bound is due" in str(judge(right, bound=True))
+    assert "without its second part" in str(judge(score_of_the_bound, bound=True))
+    assert "less the entropy of q" in str(judge(with_entropy))
+
+
+def test_binary_estimators_and_those_of_two_samples_are_judged_where_they_work():
+    disarm = TABLE["disarm"].estimate
+    assert "InputError" in str(judge(disarm))  # three categories are not for it
+    assert not judge(disarm, S=2, binary=True).failed, str(judge(disarm, S=2, binary=True))
+    double_cv = partial(TABLE["double_cv"].estimate, omega={"alpha": 0.1})
+    assert not judge(double_cv, S=2, binary=True).failed, str(judge(double_cv, S=2, binary=True))
+    fifth = lambda logits, f, coupled: disarm(logits, f, coupled).dlogits / 5
+    assert "a factor 0.2" in str(judge(fifth, S=2, binary=True))
+    with pytest.raises(InputError, match="S: expected"):
+        judge(right, S=0)
 
 
 def test_a_product_of_two_draws_is_not_taken_for_a_sum():

@@ -60,7 +60,10 @@ def test_verify_judges_a_file_and_samples(tmp_path, capsys):
         "    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1)\n"
         "def wrong(logits, f, z):\n    return right(logits, f, z) * (1 - 1 / len(z))\n"
         "def odd(logits):\n    return logits\n"
+        "from dvae_np import disarm, vimco\n"
     )
+    assert run("verify", f"{file}:vimco", "--bound") == run("verify", f"{file}:disarm", "--binary", "--S", 2) == 0
+    capsys.readouterr()
     assert run("verify", f"{file}:right") == 0 and "UNBIASED (enumerated" in capsys.readouterr().out
     assert run("verify", f"{file}:wrong", "--json", tmp_path / "r.json") == 1
     assert (
@@ -74,7 +77,7 @@ def test_verify_judges_a_file_and_samples(tmp_path, capsys):
     assert run(*judged, tmp_path / "exact.npy") == 0 and "NO BIAS FOUND" in capsys.readouterr().out
     (tmp_path / "bad.py").write_text("1 / 0")
     for refused in ((*judged, tmp_path / "objects.npy"), (*judged, tmp_path / "no.npy"), ("verify", "--samples", file),
-                    ("verify", f"{file}:odd"), ("verify", f"{file}:none"), ("verify", "nothing"),
+                    ("verify", "--bound"), ("verify", f"{file}:odd"), ("verify", f"{file}:none"), ("verify", "nothing"),
                     ("verify", f"{tmp_path / 'bad.py'}:f")):  # fmt: skip
         assert run(*refused) == 2
         assert capsys.readouterr().err.count("\n") == 1

@@ -2,14 +2,16 @@
 
 import importlib.util
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.categorical import conditional_gumbel
+from dvae_np.categorical import conditional_gumbel, entropy, log_prob
 from dvae_np.check import enumeration, verdicts
 from dvae_np.check.estimators import estimator_results
+from dvae_np.check.means import derivatives
 from dvae_np.check.report import Report, Result
 from dvae_np.estimators import TABLE, Estimate, Row
 from dvae_np.ops import log_softmax, softmax
@@ -17,17 +19,22 @@ from dvae_np.ops import log_softmax, softmax
 NOISE = ("z", "u", "v", "e", "distinct", "coupled")
 
 
-def judge(estimate, name=None):
+def judge(estimate, name=None, *, S=None, binary=False, bound=False):
     """Verify an estimator of anyone's: a `Report`, whose `failed` is empty where it is unbiased and keeps the contract.
 
     estimate: a function (logits, f, *noise, **hyper) of this package's kind. Its noise is told by its parameters' names:
               z, u, v, e, distinct, coupled (see `dvae_np.draw`); what has a default is a hyper-parameter. It returns an
               `Estimate`, or the gradient in the logits (B, N, K) alone.
+    S:        the number of samples, where it takes no other; else it is tried with several.
+    binary:   whether it is for latents of K = 2 categories alone, as whatever takes e is.
+    bound:    whether it is of the negative multi-sample bound [Eq. 9.1], as VIMCO, and not of E_q[f].
 
-    It is tried at N = 2 latents of K = 3 categories, or N = 1 and K = 2, 3 where it takes Gumbel noise, or on binary latents
-    where it takes e; f takes codes and relaxed codes. Its exact mean is compared with the exact gradient; a known mistake is
-    called by its name. Raises InputError for a function whose parameters are not of this form.
+    It is tried at N = 2 latents of K = 3 categories, or N = 1 and K = 2, 3 where it takes Gumbel noise, or N = 3 of K = 2
+    where it is binary; f takes codes and relaxed codes. Its exact mean is compared with the exact gradient; a known mistake is
+    called by its name. Raises InputError for a function whose parameters are not of this form, and for S < 1.
     """
+    if S is not None and (S < 1 or S != int(S)):
+        raise InputError(f"S: expected a whole number of samples, at least 1, got {S}")
     parameters = inspect.signature(estimate).parameters
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     required = [each.name for each in parameters.values() if each.default is each.empty and each.kind in plain]
@@ -60,9 +67,11 @@ def judge(estimate, name=None):
         lesson=1,
         paper="-",
         gradient_of_f="discrete",
-        fewest_samples=1 if {"u", "v", "e"} & set(noise) else 2,
-        binary="e" in noise,
+        fewest_samples=S or (1 if {"u", "v", "e"} & set(noise) else 2),
+        most_samples=S or float("inf"),
+        binary=binary or "e" in noise,
         averages=False,
+        owns_kl=bound,
         hyper=hyper,
     )
     with np.errstate(all="ignore"):  # what comes out is judged, however it came about
@@ -85,9 +94,19 @@ def _guarded(row):
 
 def known_mistakes(row, logits, f, exact, S):
     """Means that well-known mistakes would have, for `hints.hint`: {"what it equals": array (N, K)}."""
+    other = derivatives(replace(row, owns_kl=not row.owns_kl), logits, {}, lambda theta: f, S)["dlogits"][0]
+    if row.owns_kl:
+        first_part = exact - _by_weights(logits, f, S)
+        return {
+            "the gradient of E_q[f], where that of the multi-sample bound is due": other,
+            "the bound's gradient without its second part, through log q in the weights": first_part,
+        }
     q = np.exp(log_softmax(logits)[0])[0]
     mean_f = enumeration.expectation(logits, f)[0]
+    less_entropy = exact - entropy(logits)[1](np.ones(1))[0]
     mistakes = {
+        "the gradient of E_q[f] less the entropy of q, which belongs to the KL and not to an estimator": less_entropy,
+        "the gradient of the multi-sample bound, as VIMCO's: judge it as one (bound=True, --bound)": other,
         "the gradient plus q E[f]: the score lacks its -q": exact + q * mean_f,
         "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.9)": 0.9 * exact,
         "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.95)": 0.95 * exact,
@@ -124,6 +143,14 @@ def known_mistakes(row, logits, f, exact, S):
                     path
                 )
     return mistakes
+
+
+def _by_weights(logits, f, S):
+    """E[sum_s w_s d log q(z_s) / d logits], with w the normalised weights of the bound: its gradient's second part."""
+    z, weights = enumeration.every_code(logits, S)
+    logq, logq_backward = log_prob(enumeration.tiled(logits, len(weights)), z)  # (S, T)
+    shares = softmax((-f(z)[0] - logq).T)[0].T
+    return enumeration.moments(weights, logq_backward(shares)[0])[0]
 
 
 def _path_of_conditional(logits, f, nodes, weights, tau):

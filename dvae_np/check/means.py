@@ -22,9 +22,9 @@ def shifted(hyper):
     """The same, every tunable and every baseline moved: unbiased must mean at any value, not only where it starts."""
     rng = np.random.default_rng(SEED)
     moved = {name: value + 0.7 for name, value in hyper.items() if name == "baseline" and isinstance(value, float)}
-    if "omega" in hyper:
+    if isinstance(hyper.get("omega"), dict):
         moved["omega"] = {
-            name: value + 0.5 * rng.standard_normal(value.shape) for name, value in hyper["omega"].items()
+            name: value + 0.5 * rng.standard_normal(np.shape(value)) for name, value in hyper["omega"].items()
         }
     return hyper | moved
 
