@@ -157,6 +157,144 @@ def test_binary_estimators_and_those_of_two_samples_are_judged_where_they_work()
         judge(right, S=0)
 
 
+# What a first version of the judge got wrong: right ones that it failed, and wrong ones that it passed.
+
+
+def scored(logits, z, signal):
+    return (signal[..., None, None] * categorical.score(logits, z)).mean(0)
+
+
+def far_baseline(logits, f, z, value=3.0):  # so noisy that the z-tests see nothing; the enumerated mean does
+    return scored(logits, z, f(z)[0] - value)
+
+
+def not_zero_in_each_draw(
+    logits, f, z
+):  # q_k (f(z with z_n = k) - f(z)) is no gradient of a softmax until it is averaged
+    q, fz = softmax(logits)[0], f(z)[0]
+    gradient = np.zeros_like(logits)
+    for n in range(logits.shape[1]):
+        for k in range(logits.shape[2]):
+            other = z.copy()
+            other[..., n] = k
+            gradient[:, n, k] = (q[:, n, k] * (f(other)[0] - fz)).mean(0)
+    return gradient
+
+
+TUNABLE = {"b": np.ones(())}
+
+
+def learned_baseline(logits, f, z, *, omega=TUNABLE):
+    return scored(logits, z, f(z)[0] - omega["b"])
+
+
+def two_of_gumbels(logits, f, u):
+    assert len(u) == 2
+    return right(logits, f, categorical.gumbel_max(logits, u))
+
+
+def antithetic(logits, f, u):  # jumps where the quadrature of Gumbel noise does not look
+    z = np.concatenate([categorical.gumbel_max(logits, u), categorical.gumbel_max(logits, 1 - u)])
+    return scored(logits, z, f(z)[0])
+
+
+def textbook_rebar(logits, f, u, v, tau=0.5):
+    """REBAR for two categories, with -log v as books have it: v must never be 1."""
+    assert logits.shape[-1] == 2
+    z = categorical.gumbel_max(logits, u)
+    q, softmax_backward = softmax(logits)
+    top = -np.log(-np.log(np.take_along_axis(v, z[..., None], -1)))
+    below = -np.log(-np.log(v) / q + np.exp(-top))
+    hard = np.eye(2, dtype=logits.dtype)[z]
+    through_below = np.exp(below) * -np.log(v) / q**2 * (1 - hard)  # d zt / d q
+    (free, free_backward), (tied, tied_backward) = (softmax(each / tau) for each in
+                                                    (np.log(q) + gumbel(u), np.where(hard > 0, top, below)))  # fmt: skip
+    (c_free, f_free), (c_tied, f_tied) = f(free), f(tied)
+    one = np.full_like(c_free, 1 / len(u))
+    d_free = (free_backward(f_free(one)[0]) / tau / q).sum(0)
+    d_tied = (tied_backward(f_tied(one)[0]) / tau * through_below).sum(0)
+    return scored(logits, z, f(z)[0] - c_tied) + softmax_backward(d_free - d_tied)
+
+
+def smooth_in_e(logits, f, e):  # LAX on logistic noise, no polynomial of e
+    phi = logits[..., 1] - logits[..., 0]
+    b = phi + np.log(e) - np.log1p(-e)
+    c, slope = 0.2 * np.tanh(b).sum(-1), 0.2 * (1 - np.tanh(b) ** 2)
+    dphi = ((f((b > 0).astype(int))[0] - c)[..., None] * (2 * e - 1) + slope).mean(0)  # d log p(b) / d phi = 2 e - 1
+    return np.stack([-dphi, dphi], -1)
+
+
+RIGHT = {far_baseline: {}, not_zero_in_each_draw: {}, learned_baseline: {}, two_of_gumbels: {"S": 2}, antithetic: {},
+         textbook_rebar: {"binary": True}, smooth_in_e: {}, right: {"S": 8}}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", RIGHT, ids=lambda function: function.__name__)
+def test_a_right_estimator_of_any_kind_passes(function):
+    report = judge(function, **RIGHT[function])
+    assert not report.failed, str(report)
+
+
+def proportional_to_f(logits, f, u):
+    """Codes that no quadrature sees, and a score that lacks its q: an error proportional to E[f]."""
+    q = softmax(logits)[0]
+    z = np.minimum((u[..., :1] > q.cumsum(-1)).sum(-1), q.shape[-1] - 1)
+    return (
+        (f(z)[0][..., None, None] * (np.eye(q.shape[-1], dtype=q.dtype)[z] - 1 / q.shape[-1])).mean(0).astype(q.dtype)
+    )
+
+
+def tunables_that_matter(logits, f, z, *, omega=TUNABLE):
+    return omega["b"] * scored(logits, z, f(z)[0])
+
+
+def probabilities(logits, f, z):
+    hard = np.eye(logits.shape[-1], dtype=logits.dtype)[z]
+    return (f(z)[0][..., None, None] * hard).mean(0) / softmax(logits)[0]
+
+
+def divided_by_the_batch(logits, f, z):
+    return right(logits, f, z) / len(logits)
+
+
+def draws_itself(logits, f, z):
+    return right(logits, f, z) * np.random.random()
+
+
+def an_epsilon(logits, f, z):
+    return right(logits, f, z) * (1 + 1e-7)
+
+
+def no_temperature(logits, f, u, tau=None):
+    return relaxed_path(logits, f, u)
+
+
+WRONG = {
+    proportional_to_f: "E[f] = 1 standard deviation",
+    tunables_that_matter: "right but for a factor",
+    probabilities: "the gradient in the probabilities q",
+    divided_by_the_batch: "it is divided by B",
+    draws_itself: "it draws or remembers something by itself",
+    an_epsilon: "right but for 1e-07 of it",
+    no_temperature: "the mean of gumbel_softmax at tau = 0.5",
+}
+
+
+@pytest.mark.parametrize("function", WRONG, ids=lambda function: function.__name__)
+def test_a_wrong_estimator_of_any_kind_is_told_why(function):
+    report = judge(function)
+    assert report.failed and WRONG[function] in str(report), str(report)
+
+
+def test_what_cannot_be_judged_is_refused_and_an_exception_says_where():
+    with pytest.raises(InputError, match="noise one of"):
+        judge(lambda logits, f, e, v: logits)
+    with pytest.raises(InputError, match="at most 8"):
+        judge(right, S=9, bound=True)
+    assert f"(line {leaves.__code__.co_firstlineno + 1}; called with logits (5, 2, 3), z (4, 5, 2))" in str(
+        judge(leaves)
+    )
+
+
 def test_a_product_of_two_draws_is_not_taken_for_a_sum():
     """Gumbel-Rao with the *product* of its inner draws' Jacobians: one set of nodes for both would give a wrong mean."""
 

@@ -54,8 +54,10 @@ def test_verify_fails_aloud(monkeypatch, capsys):
 def test_verify_judges_a_file_and_samples(tmp_path, capsys):
     """Exit status 0 for a right estimator, 1 for a wrong one with its hint, 2 for what cannot be judged."""
     file = tmp_path / "mine.py"
+    (tmp_path / "beside.py").write_text("class Kept: pass\n")
     file.write_text(
-        "from dvae_np import score\n"
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom beside import Kept\n"
+        "from dvae_np import score\n@dataclass\nclass Mine:\n    kept: Kept\n"
         "def right(logits, f, z):\n    fz, _ = f(z)\n"
         "    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1)\n"
         "def wrong(logits, f, z):\n    return right(logits, f, z) * (1 - 1 / len(z))\n"
@@ -75,6 +77,8 @@ def test_verify_judges_a_file_and_samples(tmp_path, capsys):
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     judged = ("verify", "--samples", tmp_path / "draws.npy", "--exact")
     assert run(*judged, tmp_path / "exact.npy") == 0 and "NO BIAS FOUND" in capsys.readouterr().out
+    np.save(tmp_path / "exact4.npy", exact * 4 / 3)
+    assert run(*judged, tmp_path / "exact4.npy", "--S", 4) == 1 and "1 - 1/S" in capsys.readouterr().out
     (tmp_path / "bad.py").write_text("1 / 0")
     for refused in ((*judged, tmp_path / "objects.npy"), (*judged, tmp_path / "no.npy"), ("verify", "--samples", file),
                     ("verify", "--bound"), ("verify", f"{file}:odd"), ("verify", f"{file}:none"), ("verify", "nothing"),

@@ -16,6 +16,7 @@ from dvae_np.coupling import intervals
 from dvae_np.ops import log_softmax
 
 MOST_OUTCOMES = 2**21
+BELOW_ONE = 1 - 2.0**-53  # the largest uniform of the open interval (0, 1)
 
 
 def tiled(logits, T):
@@ -71,19 +72,20 @@ def every_coupled(logits, S):
     return tuples[:, chosen], law[np.arange(N), chosen].prod(-1)
 
 
-def threshold_nodes(logits):
+def threshold_nodes(logits, points=2):
     """Quadrature over one uniform for each binary latent: e (1, T, N), weights (T,), exact for what is piecewise cubic.
 
-    logits: (1, N, 2). The pieces end at p and 1 - p, the probability of category 1, where antithetic codes jump.
+    logits: (1, N, 2). The pieces end at p and 1 - p, the probability of category 1, where antithetic codes jump. With more
+    `points` in each it is exact for polynomials of degree 2 points - 1.
     """
     expect("logits", logits, (1, "N", 2))
-    points, weights = np.polynomial.legendre.leggauss(2)
+    at, weights = np.polynomial.legendre.leggauss(points)
     p = np.exp(log_softmax(logits)[0])[0, :, 1]
     each = []
     for ends in np.sort(np.stack([0 * p, p, 1 - p, 1 + 0 * p]), axis=0).T:
         low, width = ends[:-1, None], np.diff(ends)[:, None]
-        each.append(((low + width * (points + 1) / 2).ravel(), (width * weights / 2).ravel()))
-    index = joint_states(len(p), 6)  # three pieces of two points
+        each.append(((low + width * (at + 1) / 2).ravel(), (width * weights / 2).ravel()))
+    index = joint_states(len(p), 3 * points)  # three pieces
     e = np.stack([nodes[index[:, n]] for n, (nodes, _) in enumerate(each)], -1)
     return e[None], np.prod([weight[index[:, n]] for n, (_, weight) in enumerate(each)], axis=0)
 
@@ -113,8 +115,8 @@ def gumbel_nodes(logits, nodes, scale=1.0):
         E = np.stack([np.insert(ratios, winner, 1, axis=1) for winner in range(K)])  # (K winners, nodes, K)
         E = scale * E * np.minimum(1, 30 / E.max(-1, keepdims=True))  # so that every e^-E has digits
         first = np.stack([E[w] + q * E[w][:, [w]] - np.eye(K)[w] * E[w] for w in range(K)])  # -log u
-        u.append(np.exp(-first).reshape(-1, K))
-        v.append(np.exp(-E).reshape(-1, K))
+        u.append(np.minimum(np.exp(-first), BELOW_ONE).reshape(-1, K))
+        v.append(np.minimum(np.exp(-E), BELOW_ONE).reshape(-1, K))
         winners.append(np.repeat(np.arange(K), len(ratios)))
         masses.append((q[:, None] * weights).ravel())
 

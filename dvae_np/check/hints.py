@@ -27,6 +27,10 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
             balanced = numeric.ndim and abs(numeric.sum(-1)).max() <= CLOSE * size
             free = numeric.size - (numeric.size // numeric.shape[-1] if balanced else 0)
             unnamed = f"it is right but for a factor {ratio:.6g}" if free > 1 else ""
+            if abs(ratio - 1) < 1e-4:
+                unnamed = (
+                    f"it is right but for {abs(ratio - 1):.0e} of it: is something added inside a log or a quotient?"
+                )
             return named_factor(ratio, sizes) or unnamed
     if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
         return "it is the transpose of what it should be"

@@ -2,52 +2,64 @@
 
 import importlib.util
 import inspect
+import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.categorical import conditional_gumbel, entropy, log_prob
-from dvae_np.check import enumeration, verdicts
-from dvae_np.check.estimators import estimator_results
-from dvae_np.check.means import derivatives
+from dvae_np.check import verdicts
+from dvae_np.check.estimators import contract, enumerated, sampled
+from dvae_np.check.gumbel import integrated
+from dvae_np.check.means import SEED
+from dvae_np.check.mistakes import known_mistakes
 from dvae_np.check.report import Report, Result
-from dvae_np.estimators import TABLE, Estimate, Row
-from dvae_np.ops import log_softmax, softmax
+from dvae_np.estimators import Estimate, Row
 
-NOISE = ("z", "u", "v", "e", "distinct", "coupled")
+ALONE, TOGETHER = ("z", "distinct", "coupled", "e"), {"z", "u", "v"}  # which noise goes with which
+UNJUDGEABLE = ("examples mixed", "two calls differ", "mean over the batch")  # after these no exact mean means anything
+MOST_OF_A_BOUND = 8  # samples: beyond, the sum over all tuples of states takes minutes
 
 
 def judge(estimate, name=None, *, S=None, binary=False, bound=False):
     """Verify an estimator of anyone's: a `Report`, whose `failed` is empty where it is unbiased and keeps the contract.
 
     estimate: a function (logits, f, *noise, **hyper) of this package's kind. Its noise is told by its parameters' names:
-              z, u, v, e, distinct, coupled (see `dvae_np.draw`); what has a default is a hyper-parameter. It returns an
-              `Estimate`, or the gradient in the logits (B, N, K) alone.
-    S:        the number of samples, where it takes no other; else it is tried with several.
+              one of z, distinct, coupled and e, or z, u and v in any combination (see `dvae_np.draw`). It returns an
+              `Estimate`, or the gradient in the logits (B, N, K) alone. What has a default is a hyper-parameter and keeps that
+              value; but arrays in a dict called omega, and a number called baseline, are moved: no value of these may matter.
+    S:        the number of samples, where it takes no other; else it is tried with several. Of a bound at most 8.
     binary:   whether it is for latents of K = 2 categories alone, as whatever takes e is.
     bound:    whether it is of the negative multi-sample bound [Eq. 9.1], as VIMCO, and not of E_q[f].
 
-    It is tried at N = 2 latents of K = 3 categories, or N = 1 and K = 2, 3 where it takes Gumbel noise, or N = 3 of K = 2
-    where it is binary; f takes codes and relaxed codes. Its exact mean is compared with the exact gradient; a known mistake is
-    called by its name. Raises InputError for a function whose parameters are not of this form, and for S < 1.
+    It is tried at N = 2 latents of K = 3 categories, or N = 1 and K = 2, 3 and N = 2 and K = 2 where it takes Gumbel noise, or
+    N = 3 of K = 2 where it is binary, or N = 1 where it takes more than four samples; f takes codes and relaxed codes. Its
+    exact mean is compared with the exact gradient; a known mistake is called by its name (`mistakes`). Where the mean cannot
+    be computed, z-tests decide. Raises InputError for a function whose parameters are not of this form, and for S that cannot
+    be.
     """
-    if S is not None and (S < 1 or S != int(S)):
-        raise InputError(f"S: expected a whole number of samples, at least 1, got {S}")
+    if S is not None and (S < 1 or S != int(S) or (bound and S > MOST_OF_A_BOUND)):
+        most = f" and, for a bound, at most {MOST_OF_A_BOUND}" if bound else ""
+        raise InputError(f"S: expected a whole number of samples, at least 1{most}, got {S}")
     parameters = inspect.signature(estimate).parameters
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     required = [each.name for each in parameters.values() if each.default is each.empty and each.kind in plain]
     noise = tuple(required[2:])
-    alone = {"z", "distinct", "coupled", "e"} & set(noise) if not {"u", "v"} & set(noise) else set()
-    if len(required) < 3 or not set(noise) <= set(NOISE) or (alone and len(noise) > 1):
+    if len(required) < 3 or not (set(noise) <= TOGETHER or (len(noise) == 1 and noise[0] in ALONE)):
         raise InputError(
-            f"estimator: expected parameters (logits, f, noise among {', '.join(NOISE)}), got ({', '.join(required)})"
+            f"estimator: expected parameters (logits, f, noise), noise one of {', '.join(ALONE)}, or z, u and v in any "
+            f"combination; got ({', '.join(required)})"
         )
-    hyper = {each.name: each.default for each in parameters.values() if each.default is not each.empty}
 
     def complete(logits, f, *arrays, **options):
-        found = estimate(logits, f, *arrays, **options)
+        try:
+            found = estimate(logits, f, *arrays, **options)
+        except (Exception, SystemExit) as error:  # anything that a stranger's function may raise
+            shapes = ", ".join(f"{which} {array.shape}" for which, array in zip(noise, arrays, strict=True))
+            error.add_note(f"called with logits {logits.shape}, {shapes}")
+            raise
         if isinstance(found, Estimate):
             return found
         if not isinstance(found, np.ndarray) or found.shape != logits.shape:
@@ -72,95 +84,42 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False):
         binary=binary or "e" in noise,
         averages=False,
         owns_kl=bound,
-        hyper=hyper,
+        hyper={each.name: each.default for each in parameters.values() if each.default is not each.empty},
     )
+    file = getattr(getattr(estimate, "__code__", None), "co_filename", None)
     with np.errstate(all="ignore"):  # what comes out is judged, however it came about
-        return Report(_guarded(row))
+        return Report(_guarded(row, file))
 
 
-def _guarded(row):
+def _guarded(row, file):
     """The results, up to an exception of the estimator's, which is one more result."""
-    results = estimator_results(row, mistakes=known_mistakes)
-    while True:
-        try:
-            yield next(results)
-        except StopIteration:
-            return
-        except (Exception, SystemExit) as error:  # anything that a stranger's function may raise
-            words = f"{type(error).__name__}: {error}"
-            yield Result(0, row.name, "runs", "INVALID (it raised an exception)", False, None, words)
-            return
+    try:
+        yield from _stranger_results(row)
+    except (Exception, SystemExit) as error:  # anything that a stranger's function may raise
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        words = "; ".join(getattr(error, "__notes__", ()))
+        place = f" (line {lines[-1]}; {words})" if lines else f" ({words})" if words else ""
+        text = f"{type(error).__name__}: {error}{place}"
+        yield Result(0, row.name, "runs", "INVALID (it raised an exception)", False, None, text)
 
 
-def known_mistakes(row, logits, f, exact, S):
-    """Means that well-known mistakes would have, for `hints.hint`: {"what it equals": array (N, K)}."""
-    other = derivatives(replace(row, owns_kl=not row.owns_kl), logits, {}, lambda theta: f, S)["dlogits"][0]
-    if row.owns_kl:
-        first_part = exact - _by_weights(logits, f, S)
-        return {
-            "the gradient of E_q[f], where that of the multi-sample bound is due": other,
-            "the bound's gradient without its second part, through log q in the weights": first_part,
-        }
-    q = np.exp(log_softmax(logits)[0])[0]
-    mean_f = enumeration.expectation(logits, f)[0]
-    less_entropy = exact - entropy(logits)[1](np.ones(1))[0]
-    mistakes = {
-        "the gradient of E_q[f] less the entropy of q, which belongs to the KL and not to an estimator": less_entropy,
-        "the gradient of the multi-sample bound, as VIMCO's: judge it as one (bound=True, --bound)": other,
-        "the gradient plus q E[f]: the score lacks its -q": exact + q * mean_f,
-        "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.9)": 0.9 * exact,
-        "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.95)": 0.95 * exact,
-        "a gradient summed over the samples, where their mean is due": S * exact,
-    }
-    if row.noise == ("z",):
-        z, weights = enumeration.every_code(logits, 1)
-        for name in ("straight_through", "reinmax"):
-            dlogits = TABLE[name].estimate(enumeration.tiled(logits, len(weights)), f, z).dlogits
-            mistakes[f"the mean of {name} at tau = 1, which is biased by design"] = enumeration.moments(
-                weights, dlogits
-            )[0]
-    if "u" in row.noise:
-        nodes, weights, _ = enumeration.gumbel_nodes(logits, 140)
-        many = enumeration.tiled(logits, len(weights))
-
-        def mean(name, *noise, **hyper):
-            dlogits = TABLE[name].estimate(many, f, *(nodes[each] for each in noise), **hyper).dlogits
-            return enumeration.moments(weights, dlogits)[0]
-
-        for tau in {1.0, 0.5, float(row.hyper.get("tau", 1.0))}:
-            for name in ("gumbel_softmax", "straight_through_gumbel"):
-                relaxed = mean(name, "u", tau=tau)
-                mistakes[f"the mean of {name} at tau = {tau}, which is biased by design"] = relaxed
-                if tau != 1:
-                    mistakes[f"the mean of {name} at tau = {tau} without the factor 1/tau of its backward pass"] = (
-                        tau * relaxed
-                    )
-        if "v" in row.noise:
-            for tau in (0.5, 1.0):
-                omega = {"eta": np.ones(()), "log_tau": np.log(tau) * np.ones(())}
-                path = mean("rebar", "u", "v", omega=omega) + _path_of_conditional(logits, f, nodes, weights, tau)
-                mistakes[f"REBAR (eta = 1, tau = {tau}) without the derivative through the conditional sample zt"] = (
-                    path
-                )
-    return mistakes
-
-
-def _by_weights(logits, f, S):
-    """E[sum_s w_s d log q(z_s) / d logits], with w the normalised weights of the bound: its gradient's second part."""
-    z, weights = enumeration.every_code(logits, S)
-    logq, logq_backward = log_prob(enumeration.tiled(logits, len(weights)), z)  # (S, T)
-    shares = softmax((-f(z)[0] - logq).T)[0].T
-    return enumeration.moments(weights, logq_backward(shares)[0])[0]
-
-
-def _path_of_conditional(logits, f, nodes, weights, tau):
-    """E[d c(zt) / d logits] at fixed v, c = f(softmax(. / tau)): what is lost where zt counts as a constant."""
-    many = enumeration.tiled(logits, len(weights))
-    zt, zt_backward = conditional_gumbel(many, nodes["z"], nodes["v"])
-    y, softmax_backward = softmax(zt / tau)
-    fy, f_backward = f(y)
-    dzt = softmax_backward(f_backward(np.ones_like(fy))[0]) / tau
-    return enumeration.moments(weights, zt_backward(dzt)[0])[0]
+def _stranger_results(row):
+    """Contract, exact mean, z-tests: what `estimators.estimator_results` asks of the table's rows, of a function unknown."""
+    rng = np.random.default_rng(SEED)
+    yield (kept := contract(row, rng))
+    if not kept.ok and any(words in kept.verdict for words in UNJUDGEABLE):
+        return
+    integrable = integrated if {"u", "v"} & set(row.noise) else enumerated
+    exact = []
+    for result in integrable(row, rng, known_mistakes):
+        exact.append(result.verdict.startswith(("UNBIASED", "BIASED")))
+        yield result
+    tested = sampled(row)
+    if any(exact) and tested.verdict.startswith("INCONCLUSIVE"):
+        tested = replace(tested, verdict=f"{tested.verdict}; the exact mean decides", ok=True)
+    yield tested
+    if not any(exact):  # then an error that is proportional to E[f] must not hide behind f's mean of zero
+        yield sampled(row, offset=1.0)
 
 
 def judge_samples(draws, exact, **sizes):
@@ -182,8 +141,9 @@ def load_function(place):
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     if spec is None:
         raise InputError(f"estimator: expected a Python file, got {path!r}")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     try:
+        sys.path.insert(0, str(Path(path).resolve().parent))  # for what the file imports from beside it
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # anything that a stranger's file may raise
         raise InputError(f"estimator: {path} could not be imported ({type(error).__name__}: {error})") from error

@@ -12,9 +12,9 @@ QUADRATURE = 1e-8  # what a mean by quadrature must reach, and what doubling its
 
 def defaults(row, N, K, dtype=np.float64):
     """The row's hyper-parameters and its tunables' initial values for N latents of K categories, as keyword arguments."""
-    if row.omega is None:
+    omega = row.hyper.get("omega") if row.omega is None else row.omega(np.random.default_rng(SEED), N, K)
+    if not isinstance(omega, dict):
         return dict(row.hyper)
-    omega = row.omega(np.random.default_rng(SEED), N, K)
     return row.hyper | {"omega": {name: np.asarray(value, dtype) for name, value in omega.items()}}
 
 
@@ -24,14 +24,15 @@ def shifted(hyper):
     moved = {name: value + 0.7 for name, value in hyper.items() if name == "baseline" and isinstance(value, float)}
     if isinstance(hyper.get("omega"), dict):
         moved["omega"] = {
-            name: value + 0.5 * rng.standard_normal(np.shape(value)) for name, value in hyper["omega"].items()
+            name: value + 0.5 * rng.standard_normal(value.shape) for name, value in hyper["omega"].items()
         }
     return hyper | moved
 
 
 def sizes(row, N, K):
-    """N latents of K categories, or as many binary ones where the row takes no others."""
-    return (N + 1, 2) if row.binary else (N, K)
+    """N latents of K categories, or as many binary ones where the row takes no others; one, of many samples' outcomes."""
+    N, K = (N + 1, 2) if row.binary else (N, K)
+    return (1, K) if row.fewest_samples > 4 else (N, K)
 
 
 def samples(row, S):

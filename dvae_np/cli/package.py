@@ -39,21 +39,28 @@ def add_verify(verbs):
         description="""\
 Without arguments, the whole of this package. With FILE.py:FUNCTION, an estimator of yours: a function
 
-    my_estimator(logits, f, z)      z: codes drawn from q, (S, B, N); or u, v, e, distinct, coupled: other noise
+    my_estimator(logits, f, z)      fz, f_backward = f(z), fz (S, B); dz, _ = f_backward(dfz) where z is one-hot
 
-that returns the gradient in the logits (B, N, K). It is judged as one of E_q[f], for any S and K, or as --S, --binary and
---bound say. With --samples and --exact, gradients that any program wrote.
+that returns the gradient in the logits (B, N, K) of E_q[f], or of what --bound says. Its noise is told by the names of its
+parameters: z: codes drawn from q, (S, B, N); distinct: S different joint states, drawn without replacement; coupled: codes
+that avoid each other; e: uniforms (S, B, N) for binary latents; u, v: uniforms (S, B, N, K), alone or beside z. It is tried
+with several S at K = 2 or 3. With --samples and --exact, gradients that any program wrote.
 
 Levels: 0 contract (shapes, dtype, purity), 1 numeric derivatives, 2 enumeration, 3 quadrature, 4 identities,
 5 statistics with stated false-alarm rate and detectable bias.""",
     )
     command.add_argument("estimator", nargs="?", metavar="FILE.py:FUNCTION", help="judge this estimator")
     command.add_argument(
-        "--S", type=int, metavar="S", help="the number of samples, for an estimator that takes no other"
+        "--S",
+        type=int,
+        metavar="S",
+        help="the number of samples, for an estimator that takes no other, or of those behind each of --samples",
     )
     command.add_argument("--binary", action="store_true", help="the estimator is for latents of K = 2 categories")
     command.add_argument("--bound", action="store_true", help="it is of the negative multi-sample bound, as VIMCO")
-    command.add_argument("--samples", type=Path, metavar="FILE.npy", help="gradient samples (R, ...) to judge")
+    command.add_argument(
+        "--samples", type=Path, metavar="FILE.npy", help="independent gradient samples (R, ...) to judge"
+    )
     command.add_argument("--exact", type=Path, metavar="FILE.npy", help="the exact gradient (...) beside them")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
     command.set_defaults(run=verify)
@@ -70,11 +77,13 @@ def verify(options):
     if (options.samples is None) != (options.exact is None) or (options.samples and options.estimator):
         raise InputError("verify: expected --samples and --exact together, or FILE.py:FUNCTION, or neither")
     how = {"S": options.S, "binary": options.binary, "bound": options.bound}
-    if any(how.values()) and not options.estimator:
+    if (any(how.values()) and not (options.estimator or options.samples)) or (
+        options.samples and any((options.binary, options.bound))
+    ):
         raise InputError("verify: --S, --binary and --bound say how FILE.py:FUNCTION is to be judged, which is missing")
     if options.samples:
         draws, exact = judging.load_array(options.samples, "samples"), judging.load_array(options.exact, "exact")
-        report = judging.judge_samples(draws, exact)
+        report = judging.judge_samples(draws, exact, **({} if options.S is None else {"S": options.S}))
     elif options.estimator:
         report = judging.judge(judging.load_function(options.estimator), **how)
     else:
