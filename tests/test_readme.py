@@ -59,10 +59,13 @@ def test_the_completions_are_the_recorded_ones(name):
     )  # what the README says of the conditional prior
 
 
-def test_the_exact_run_on_mnist_is_the_recorded_one():
+def test_the_exact_runs_on_mnist_are_the_recorded_ones():
     record = json.loads((ROOT / "figures" / "data" / "mnist512.json").read_text())
     assert record["command"] in README and f"{record['test']['log_likelihood']:.2f} nats" in README
     assert f"{record['seconds']:.0f} seconds" in README
+    for name in ("mnist512-s1", "mnist512-random", "mnist512-random-s1"):
+        test = json.loads((ROOT / "figures" / "data" / f"{name}.json").read_text())["test"]
+        assert f"[{test['log_likelihood']:.2f}](figures/data/{name}.json)" in README
 
 
 def test_the_reproduced_runs_are_the_recorded_ones():
