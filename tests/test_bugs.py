@@ -264,6 +264,14 @@ def an_epsilon(logits, f, z):
     return right(logits, f, z) * (1 + 1e-7)
 
 
+def gapped(logits, f, z, tau=0.7, gap=2.0):
+    return TABLE["gapped_straight_through"].estimate(logits, f, z, tau=tau, gap=gap).dlogits
+
+
+def rao(logits, f, z, v):  # its mean is that of straight-through Gumbel-Softmax, of which it is the conditional mean
+    return TABLE["gumbel_rao"].estimate(logits, f, z, v).dlogits
+
+
 def no_temperature(logits, f, u, tau=None):
     return relaxed_path(logits, f, u)
 
@@ -275,6 +283,8 @@ WRONG = {
     divided_by_the_batch: "it is divided by B",
     draws_itself: "it draws or remembers something by itself",
     an_epsilon: "right but for 1e-07 of it",
+    gapped: "the mean of gapped_straight_through at tau = 0.7, gap = 2.0",
+    rao: "the mean of straight_through_gumbel at tau = 1.0",
     no_temperature: "the mean of gumbel_softmax at tau = 0.5",
 }
 

@@ -1,6 +1,5 @@
 """Means that well-known mistakes would have, so that a wrong estimator can be told which one it makes."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -37,38 +36,46 @@ def known_mistakes(row, logits, f, exact, S):
         "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.95)": 0.95 * exact,
         "a gradient summed over the samples, where their mean is due": S * exact,
     }
-    tau = row.hyper.get("tau")
-    taus = {1.0, 0.5, float(tau) if isinstance(tau, int | float) and tau > 0 else 1.0}
     if row.noise == ("z",):
         z, weights = enumeration.every_code(logits, 1)
-        for name, tau in itertools.product(("straight_through", "reinmax"), taus):
-            dlogits = TABLE[name].estimate(enumeration.tiled(logits, len(weights)), f, z, tau=tau).dlogits
-            biased = enumeration.moments(weights, dlogits)[0]
-            mistakes[f"the mean of {name} at tau = {tau}, which is biased by design"] = biased
-    if "u" in row.noise:
+        nodes = {"z": z}
+    elif {"u", "v"} & set(row.noise):
         nodes, weights, _ = enumeration.gumbel_nodes(logits, 140)
-        many = enumeration.tiled(logits, len(weights))
+    else:
+        return mistakes
+    many = enumeration.tiled(logits, len(weights))
 
-        def mean(name, *noise, **hyper):
-            dlogits = TABLE[name].estimate(many, f, *(nodes[each] for each in noise), **hyper).dlogits
-            return enumeration.moments(weights, dlogits)[0]
+    def mean(name, *noise, **hyper):
+        dlogits = TABLE[name].estimate(many, f, *(nodes[each] for each in noise), **hyper).dlogits
+        return enumeration.moments(weights, dlogits)[0]
 
-        for tau in taus:
-            for name in ("gumbel_softmax", "straight_through_gumbel"):
-                relaxed = mean(name, "u", tau=tau)
-                mistakes[f"the mean of {name} at tau = {tau}, which is biased by design"] = relaxed
-                if tau != 1:
-                    mistakes[f"the mean of {name} at tau = {tau} without the factor 1/tau of its backward pass"] = (
-                        tau * relaxed
-                    )
-        if "v" in row.noise:
-            for tau in taus:
-                omega = {"eta": np.ones(()), "log_tau": np.log(tau) * np.ones(())}
-                path = mean("rebar", "u", "v", omega=omega) + _path_of_conditional(logits, f, nodes, weights, tau)
-                mistakes[f"REBAR (eta = 1, tau = {tau}) without the derivative through the conditional sample zt"] = (
-                    path
-                )
+    for biased in TABLE.values():
+        if biased.unbiased or not set(biased.noise) <= set(nodes) or len(biased.noise) > 1:
+            continue
+        for hyper in _settings(biased, row):
+            words = ", ".join(f"{name} = {value}" for name, value in hyper.items())
+            wrong = mean(biased.name, *biased.noise, **hyper)
+            mistakes[f"the mean of {biased.name} at {words}, which is biased by design"] = wrong
+            if hyper.get("tau", 1) != 1 and biased.noise == ("u",):
+                lacking = f"the mean of {biased.name} at {words} without the factor 1/tau of its backward pass"
+                mistakes[lacking] = hyper["tau"] * wrong
+    if "v" in row.noise:
+        for tau in {hyper["tau"] for hyper in _settings(TABLE["gumbel_softmax"], row)}:
+            omega = {"eta": np.ones(()), "log_tau": np.log(tau) * np.ones(())}
+            path = mean("rebar", "u", "v", omega=omega) + _path_of_conditional(logits, f, nodes, weights, tau)
+            mistakes[f"REBAR (eta = 1, tau = {tau}) without the derivative through the conditional sample zt"] = path
     return mistakes
+
+
+def _settings(biased, row):
+    """Hyper-parameters to try a biased row of the table at: its own, at tau 1 and 0.5, and the stranger's of the same names."""
+    given = {
+        name: value for name, value in row.hyper.items() if name in biased.hyper and isinstance(value, int | float)
+    }
+    tried = [biased.hyper, biased.hyper | {"tau": 0.5}] if "tau" in biased.hyper else [biased.hyper]
+    if not any(name.startswith("tau") and value <= 0 for name, value in given.items()):
+        tried.append(biased.hyper | given)
+    return [hyper for i, hyper in enumerate(tried) if hyper not in tried[:i]]
 
 
 def _by_weights(logits, f, S):
