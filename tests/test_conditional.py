@@ -347,6 +347,10 @@ def test_completions_run_end_to_end(tmp_path, monkeypatch, capsys):
     assert cli.main(["complete", "--out", str(tmp_path)]) == 0
     assert "gain over p(z)" in capsys.readouterr().out and (tmp_path / "completion-digits.png").exists()
     assert len(json.loads((tmp_path / "data" / "completion-digits.json").read_text())["runs"]) == 9
+    assert cli.main(["complete", "--hidden", "4", "--prior-rate", "0.5", "--out", str(tmp_path)]) == 0
+    changed = json.loads((tmp_path / "data" / "completion-digits-4-rate-0.5.json").read_text())
+    assert changed["model"] == {"N": 1, "K": 3, "hidden": [4], "epochs": 1, "prior_rate": 0.5}
+    assert changed["command"] == "python -m dvae_np complete --data digits --hidden 4 --prior-rate 0.5"
 
 
 def test_the_joint_objective_is_a_probability(problem):

@@ -20,7 +20,7 @@ from dvae_np.train import Settings, evaluate, fit, load
 SEEDS = (0, 1, 2)
 MODEL = {
     "digits": {"N": 1, "K": 20, "hidden": (64,), "lr": 3e-3, "epochs": 150, "prior_rate": 0.2},
-    "mnist": {"N": 1, "K": 20, "hidden": (32,), "lr": 3e-3, "epochs": 12, "prior_rate": 0.1},
+    "mnist": {"N": 1, "K": 20, "hidden": (32,), "lr": 3e-3, "epochs": 12, "prior_rate": 0.02},
 }
 VARIANTS = {
     "deterministic": {"K": 1, "prior": "uniform"},
@@ -29,16 +29,19 @@ VARIANTS = {
 }
 
 
-def completion(name="digits", data_dir=None, hidden=None, progress=lambda runs: runs):
-    """Train every variant with every seed; returns the record, and completions by the last variant's first run."""
-    data, model = (
-        load(name, data_dir=data_dir, task="completion"),
-        MODEL[name] | ({} if hidden is None else {"hidden": hidden}),
-    )
+def completion(name="digits", data_dir=None, changed=None, progress=lambda runs: runs):
+    """Train every variant with every seed; returns the record, and completions by the last variant's first run.
+
+    changed: hidden and prior_rate, where they are not to be those of `MODEL`.
+    """
+    data, changed = load(name, data_dir=data_dir, task="completion"), changed or {}
+    model = MODEL[name] | changed
     jobs = [(variant, seed) for variant in VARIANTS for seed in SEEDS]
     command = f"python -m dvae_np complete --data {name}"
-    if hidden is not None:
-        command += f" --hidden {','.join(map(str, hidden)) or 'none'}"
+    if "hidden" in changed:
+        command += f" --hidden {','.join(map(str, changed['hidden'])) or 'none'}"
+    if "prior_rate" in changed:
+        command += f" --prior-rate {changed['prior_rate']}"
     record = {"command": command, "data": str(data), "model": model, "runs": []}
     params = {}
     for variant, seed in progress(jobs):
