@@ -153,6 +153,9 @@ def test_binary_estimators_and_those_of_two_samples_are_judged_where_they_work()
     assert not judge(double_cv, S=2, binary=True).failed, str(judge(double_cv, S=2, binary=True))
     fifth = lambda logits, f, coupled: disarm(logits, f, coupled).dlogits / 5
     assert "a factor 0.2" in str(judge(fifth, S=2, binary=True))
+    for name in ("sum_and_sample", "carms"):
+        report = judge(TABLE[name].estimate, S=5)
+        assert not report.failed, str(report)
     with pytest.raises(InputError, match="S: expected"):
         judge(right, S=0)
 

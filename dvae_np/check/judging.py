@@ -138,7 +138,7 @@ def load_function(place):
     path, _, name = place.rpartition(":")
     if not name or not Path(path).is_file():
         raise InputError(f"estimator: expected FILE.py:FUNCTION with a file that exists, got {place!r}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    spec = importlib.util.spec_from_file_location(f"judged_{Path(path).stem}", path)
     if spec is None:
         raise InputError(f"estimator: expected a Python file, got {path!r}")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there

@@ -30,9 +30,10 @@ def shifted(hyper):
 
 
 def sizes(row, N, K):
-    """N latents of K categories, or as many binary ones where the row takes no others; one, of many samples' outcomes."""
+    """N latents of K categories, or N + 1 binary ones where the row takes no others; one alone where many codes are drawn."""
     N, K = (N + 1, 2) if row.binary else (N, K)
-    return (1, K) if row.fewest_samples > 4 else (N, K)
+    many = row.fewest_samples > 4 and "distinct" not in row.noise  # all their outcomes would be too many
+    return (1, K) if many else (N, K)
 
 
 def samples(row, S):
