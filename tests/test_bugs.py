@@ -164,16 +164,15 @@ def test_binary_estimators_and_those_of_two_samples_are_judged_where_they_work()
 
 
 def scored(logits, z, signal):
-    return (signal[..., None, None] * categorical.score(logits, z)).mean(0)
+    return bugs.scored(logits, z, signal) / len(z)
 
 
 def far_baseline(logits, f, z, value=3.0):  # so noisy that the z-tests see nothing; the enumerated mean does
     return scored(logits, z, f(z)[0] - value)
 
 
-def not_zero_in_each_draw(
-    logits, f, z
-):  # q_k (f(z with z_n = k) - f(z)) is no gradient of a softmax until it is averaged
+def not_zero_in_each_draw(logits, f, z):
+    """q_k (f(z with z_n = k) - f(z)): it sums to zero over k on average alone."""
     q, fz = softmax(logits)[0], f(z)[0]
     gradient = np.zeros_like(logits)
     for n in range(logits.shape[1]):
@@ -241,9 +240,8 @@ def proportional_to_f(logits, f, u):
     """Codes that no quadrature sees, and a score that lacks its q: an error proportional to E[f]."""
     q = softmax(logits)[0]
     z = np.minimum((u[..., :1] > q.cumsum(-1)).sum(-1), q.shape[-1] - 1)
-    return (
-        (f(z)[0][..., None, None] * (np.eye(q.shape[-1], dtype=q.dtype)[z] - 1 / q.shape[-1])).mean(0).astype(q.dtype)
-    )
+    hard = np.eye(q.shape[-1], dtype=q.dtype)[z]
+    return (f(z)[0][..., None, None] * (hard - np.float32(1 / q.shape[-1]))).mean(0)
 
 
 def tunables_that_matter(logits, f, z, *, omega=TUNABLE):

@@ -81,7 +81,8 @@ def test_verify_judges_a_file_and_samples(tmp_path, capsys):
     assert run(*judged, tmp_path / "exact4.npy", "--S", 4) == 1 and "1 - 1/S" in capsys.readouterr().out
     (tmp_path / "bad.py").write_text("1 / 0")
     for refused in ((*judged, tmp_path / "objects.npy"), (*judged, tmp_path / "no.npy"), ("verify", "--samples", file),
-                    ("verify", "--bound"), ("verify", f"{file}:odd"), ("verify", f"{file}:none"), ("verify", "nothing"),
+                    ("verify", "--bound"), ("verify", "--S", 2), (*judged, tmp_path / "exact.npy", "--S", 0),
+                    ("verify", f"{file}:odd"), ("verify", f"{file}:none"), ("verify", "nothing"),
                     ("verify", f"{tmp_path / 'bad.py'}:f")):  # fmt: skip
         assert run(*refused) == 2
         assert capsys.readouterr().err.count("\n") == 1

@@ -29,13 +29,17 @@ def integrated(row, rng, mistakes=None):
         noise = tuple(outcomes[name] for name in row.noise)
         if N == 1:
             sound = structure(row, logits, objective(theta), hyper, outcomes, weights, winner)
+            otherwise = Result(3, row.name, "quadrature", "cannot be integrated like ours; the z-tests decide", True)
+            if mistakes and not sound.ok:  # a stranger's function may use its noise otherwise
+                yield otherwise
+                return
+            yield sound
             stable = differences.relative_error(
                 *(quadrature(row, logits, objective(theta), n, hyper) for n in (NODES, 2 * NODES))
             )
-            if mistakes and not (sound.ok and stable < QUADRATURE):  # a stranger's function may use its noise otherwise
-                yield Result(3, row.name, "quadrature", "cannot be integrated like ours; the z-tests decide", True)
+            if mistakes and not stable < QUADRATURE:  # and jump where ours do not
+                yield otherwise
                 return
-            yield sound
             check = f"quadrature, {NODES} nodes doubled, K={K}"
             yield Result(3, row.name, check, f"change {stable:.0e}", stable < QUADRATURE, stable)
         variance = additive_variance(row, logits, objective(theta), noise, weights, winner, hyper)

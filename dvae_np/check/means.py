@@ -75,9 +75,11 @@ def means(row, level, logits, theta, objective, S, noise, weights, hyper, varian
     variance = float(spread.sum()) if variance is None else variance
     how, tolerance = ("enumerated", verdicts.ENUMERATION) if level == 2 else ("quadrature", QUADRATURE)
     known = {"sizes": {"S": S, "N": logits.shape[1], "K": K}, "q": np.exp(log_softmax(logits)[0])[0]}
-    if mistakes:
-        known["instead"] = mistakes(row, logits, objective(theta), expected["dlogits"][0], S)
-    verdict = verdicts.from_mean(mean, expected["dlogits"][0], how, tolerance, **known)
+    exact = expected["dlogits"][0]
+    verdict = verdicts.from_mean(mean, exact, how, tolerance, **known)
+    if mistakes and verdict.kind == "BIASED":  # then it is worth computing what else it may be
+        instead = mistakes(row, logits, objective(theta), exact, S)
+        verdict = verdicts.from_mean(mean, exact, how, tolerance, **known, instead=instead)
     where = f"N={logits.shape[1]}, K={K}, S={S}, {T} outcomes"
     yield _as_claimed(level, row, f"dlogits: mean, {where}; variance {variance:.3g}", verdict)
     if estimate.value is None or (row.gradient_of_f == "relaxed" and not row.unbiased):

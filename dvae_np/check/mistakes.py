@@ -79,7 +79,7 @@ def _settings(biased, row):
 
 
 def _by_weights(logits, f, S):
-    """E[sum_s w_s d log q(z_s) / d logits], with w the normalised weights of the bound: its gradient's second part."""
+    """E[sum_s w_s d log q(z_s) / d logits], with w the normalised weights: the second part of [Eq. 9.2]."""
     z, weights = enumeration.every_code(logits, S)
     logq, logq_backward = log_prob(enumeration.tiled(logits, len(weights)), z)  # (S, T)
     shares = softmax((-f(z)[0] - logq).T)[0].T

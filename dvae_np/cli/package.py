@@ -76,16 +76,19 @@ def verify(options):
         raise InputError(f"--json: expected a file in a folder that can be written to, got {str(file)!r}")
     if (options.samples is None) != (options.exact is None) or (options.samples and options.estimator):
         raise InputError("verify: expected --samples and --exact together, or FILE.py:FUNCTION, or neither")
-    how = {"S": options.S, "binary": options.binary, "bound": options.bound}
-    if (any(how.values()) and not (options.estimator or options.samples)) or (
-        options.samples and any((options.binary, options.bound))
-    ):
-        raise InputError("verify: --S, --binary and --bound say how FILE.py:FUNCTION is to be judged, which is missing")
+    if (options.binary or options.bound) and not options.estimator:
+        raise InputError("verify: --binary and --bound say how FILE.py:FUNCTION is to be judged, which is missing")
+    if options.S is not None and (options.S < 1 or not (options.estimator or options.samples)):
+        raise InputError(
+            f"--S: expected a number of samples, at least 1, with FILE.py:FUNCTION or --samples, got {options.S}"
+        )
     if options.samples:
         draws, exact = judging.load_array(options.samples, "samples"), judging.load_array(options.exact, "exact")
-        report = judging.judge_samples(draws, exact, **({} if options.S is None else {"S": options.S}))
+        sizes = {} if options.S is None else {"S": options.S}
+        report = judging.judge_samples(draws, exact, **sizes)
     elif options.estimator:
-        report = judging.judge(judging.load_function(options.estimator), **how)
+        function = judging.load_function(options.estimator)
+        report = judging.judge(function, S=options.S, binary=options.binary, bound=options.bound)
     else:
         report = Report(suite.results())
     print(report)
