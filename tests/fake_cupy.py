@@ -22,6 +22,7 @@ FUNCTIONS = {
     "clip": "a a_min a_max out",
     "concatenate": "tup axis out",
     "cumsum": "a axis dtype out",
+    "empty": "shape dtype order",
     "flatnonzero": "a",
     "full_like": "a fill_value dtype order subok shape",
     "moveaxis": "a source destination",

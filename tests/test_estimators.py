@@ -9,6 +9,7 @@ from dvae_np.check import compare, complex_step, enumeration, from_mean, lookup_
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo
+from dvae_np.estimators.exact import by_state
 from dvae_np.noise import draw
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
@@ -38,6 +39,15 @@ def test_exact_does_not_depend_on_the_blocks(block):
     np.testing.assert_allclose(one.value, other.value, rtol=1e-13)
     np.testing.assert_allclose(one.dlogits, other.dlogits, rtol=1e-11, atol=1e-14)
     np.testing.assert_allclose(one.dtheta["table"], other.dtheta["table"], rtol=1e-13)
+
+
+@pytest.mark.parametrize("B, N, K", [(40, 1, 1000), (40, 3, 200), (5, 2, 4)])
+def test_q_is_turned_whatever_the_batch(B, N, K):
+    """A batch that is no multiple of the examples turned at a time, with many categories and with few."""
+    q = np.random.default_rng(0).random((B, N, K))
+    turned = by_state(q)
+    np.testing.assert_array_equal(turned, q.transpose(1, 2, 0))
+    assert turned.flags.c_contiguous
 
 
 def test_exact_refuses_too_many_states_and_names_count_memory_and_alternative():

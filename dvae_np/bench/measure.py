@@ -1,5 +1,6 @@
 """The run of the bench: every case by every contestant, growth, and whole processes from start to first gradient."""
 
+import importlib.util
 import json
 import math
 import os
@@ -110,7 +111,11 @@ def quantiles(values):
 
 
 def machine(names):
-    """Cores, threads, the vector instructions that NumPy found (its exponentials and logarithms depend on them), versions."""
+    """Cores, threads, the vector instructions that NumPy found (its exponentials and logarithms depend on them), versions.
+
+    And, where threadpoolctl is installed, the processor that OpenBLAS takes this one for: it decides how fast products are,
+    and OPENBLAS_CORETYPE in the environment decides it.
+    """
     from importlib.metadata import version
 
     libraries = {"PyTorch": "torch", "JAX": "jax", "Pyro": "pyro-ppl"}
@@ -125,7 +130,13 @@ def machine(names):
         versions.append(f"CuPy {cupy.__version__} on one {gpu}")
     vectors = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", ()))
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()
+    kernels = ""
+    if importlib.util.find_spec("threadpoolctl"):
+        from threadpoolctl import threadpool_info
+
+        found = [library["architecture"] for library in threadpool_info() if "architecture" in library]
+        kernels = f" of {found[0]} kernels" if found else ""
     return (
-        f"{os.cpu_count()} cores, {platform.machine()} ({vectors or 'baseline'}), {threads} BLAS threads, "
+        f"{os.cpu_count()} cores, {platform.machine()} ({vectors or 'baseline'}), {threads} BLAS threads{kernels}, "
         f"Python {platform.python_version()}, " + ", ".join(versions)
     )

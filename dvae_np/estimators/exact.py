@@ -28,7 +28,7 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         raise InputError(f"block: expected at least 1 state at a time, got {block}")
     M = K**N
 
-    q = softmax(logits)[0].transpose(1, 2, 0).copy()  # (N, K, B)
+    q = by_state(softmax(logits)[0])  # (N, K, B)
     value, by_code, dtheta = 0, None, {}
     for start in range(0, M, block):
         states = joint_states(N, K, start, min(start + block, M), like=logits)  # (m, N)
@@ -40,3 +40,12 @@ def exact(logits, f, *, block=1024, most_states=2**20):
         dtheta = total(dtheta, f_backward(weight if fz.shape == weight.shape else weight.sum(1, keepdims=True))[1])
         del f_backward  # and with it all that it holds, before the next block
     return Estimate(value, (by_code - q * value).transpose(2, 0, 1), dtheta)
+
+
+def by_state(q):
+    """q (B, N, K) as (N, K, B): so many examples at a time that a processor's cache holds the rows that are read in turn."""
+    B, N, K = q.shape
+    turned, few = np.empty((N, K, B), q.dtype, like=q), max(16, 2**13 // (N * K))
+    for start in range(0, B, few):
+        turned[..., start : start + few] = q[start : start + few].transpose(1, 2, 0)
+    return turned

@@ -40,7 +40,7 @@ def exact_cost(figure):
             [line["K"] for line in own], [line[name] for line in own], **CONTESTANTS[name], markersize=5, label=words
         )
     open_axes(left, xscale="log", yscale="log", xlabel="categories K of one latent",
-              ylabel="value and gradients (milliseconds)", ylim=(0.5, 1e7))  # fmt: skip
+              ylabel="value and gradients (milliseconds)", ylim=(0.3, 1e7))  # fmt: skip
     left.set_xticks([line["K"] for line in lines], [f"{line['K']:,}" for line in lines])
     left.minorticks_off()
     left.legend(frameon=False, fontsize=8, loc="upper left")

@@ -58,7 +58,8 @@ class Adam:
                 step += eps
                 np.divide(total, step, out=step)
             step *= rate
-            self.params[name] -= step
+            np.subtract(self.params[name], step, out=step)
+            self.params[name][...] = step  # a copy, as -= may wait for whatever a product on another core has read
 
     def rates(self):
         """What `sum` over the root of `squares` is to be multiplied by, and the epsilon beside that root."""
