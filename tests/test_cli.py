@@ -170,6 +170,7 @@ def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(tmp_path, capsys,
     assert run("train", *arguments, "--out", tmp_path / "run") == 2, capsys.readouterr().out
     error = capsys.readouterr().err
     assert error.startswith("dvae_np: ") and words in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("more", "words"), [

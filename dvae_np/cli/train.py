@@ -1,6 +1,7 @@
 """The command `train`: one run in a folder, begun or gone on with, evaluated and drawn."""
 
 import argparse
+import contextlib
 import csv
 import json
 from dataclasses import asdict, replace
@@ -75,7 +76,12 @@ def train(options):
     print(data)
     out = checkpoints.folder
     go_on = f"continue with: python -m dvae_np train --resume {out}"
-    run = fit_with_bar(settings.estimator, data, settings, checkpoints, start, where, go_on)
+    try:
+        run = fit_with_bar(settings.estimator, data, settings, checkpoints, start, where, go_on)
+    except InputError:
+        with contextlib.suppress(OSError):  # raised where the folder is not empty
+            out.rmdir()
+        raise
     if run is None:
         return 130
     evaluation = evaluate_on(where, run.params, data.test.x, data.test.c)
