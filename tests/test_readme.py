@@ -38,10 +38,22 @@ def test_the_measured_costs_are_the_recorded_ones():
     found = tables(BENCH, markdown=True)
     for section in ("step", "exact", "joint", "start"):
         assert between(f"bench {section}") == found[section][1]
-    other = json.loads((ROOT / "figures" / "data" / "bench-avx2.json").read_text())
-    for name, record in (("targets", BENCH), ("targets, AVX2", other)):
+    others = [
+        json.loads((ROOT / "figures" / "data" / f"bench-{name}.json").read_text()) for name in ("haswell", "avx2")
+    ]
+    for name, record in zip(("targets", "targets, Haswell", "targets, AVX2"), (BENCH, *others), strict=True):
         assert between(name) == targets(record, markdown=True)
         assert record["machine"] in README
+
+
+@pytest.mark.parametrize("rate", ["0.1", "0.05", "", "0.01", "0.005"])
+def test_what_a_priors_step_size_gains_on_mnist_is_the_recorded(rate):
+    """In README's tables or text the gain, in the lesson the codes left open too; "" is the default, 0.02."""
+    path = ROOT / "figures" / "data" / f"completion-mnist{rate and '-rate-' + rate}.json"
+    cells = completion_table(json.loads(path.read_text()), markdown=True).splitlines()[-1].split(" | ")
+    lesson = (ROOT / "notebooks" / "source" / "13_conditional_vae.py").read_text()
+    assert cells[2] in README and cells[2].split(" ")[0] in lesson
+    assert f"{cells[3]} at {'R = ' if rate == '0.1' else ''}{rate or '0.02'}" in lesson
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", "mnist-rate-0.1"])

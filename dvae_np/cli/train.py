@@ -1,7 +1,6 @@
 """The command `train`: one run in a folder, begun or gone on with, evaluated and drawn."""
 
 import argparse
-import contextlib
 import csv
 import json
 from dataclasses import asdict, replace
@@ -64,6 +63,7 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
 def train(options):
     """`train`"""
     where = device(options.device)
+    new = False
     if options.resume:
         checkpoints = Checkpoints(options.resume, options.checkpoint_seconds)
         data, settings, start = resumed(options, checkpoints)
@@ -71,6 +71,7 @@ def train(options):
         data, settings = chosen(options)
         name = f"{data.name}-{settings.estimator}-N{settings.N}-K{settings.K}-s{settings.seed}"
         checkpoints, start = Checkpoints(options.out or Path("runs") / name, options.checkpoint_seconds), None
+        new = not checkpoints.folder.exists()
         make_folder(checkpoints.folder)
         expect_no_other_run(checkpoints, data, settings)
     print(data)
@@ -79,7 +80,7 @@ def train(options):
     try:
         run = fit_with_bar(settings.estimator, data, settings, checkpoints, start, where, go_on)
     except InputError:
-        with contextlib.suppress(OSError):  # raised where the folder is not empty
+        if new and not any(out.iterdir()):
             out.rmdir()
         raise
     if run is None:

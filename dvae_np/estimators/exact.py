@@ -43,9 +43,10 @@ def exact(logits, f, *, block=1024, most_states=2**20):
 
 
 def by_state(q):
-    """q (B, N, K) as (N, K, B): so many examples at a time that a processor's cache holds the rows that are read in turn."""
+    """q (B, N, K) as (N, K, B): few examples at a time, as the rows that are read in turn fit into a cache; more if short."""
     B, N, K = q.shape
-    turned, few = np.empty((N, K, B), q.dtype, like=q), max(16, 2**13 // (N * K))
+    few = max(16, 2**13 // (N * K))
+    turned = np.empty((N, K, B), q.dtype, like=q)
     for start in range(0, B, few):
         turned[..., start : start + few] = q[start : start + few].transpose(1, 2, 0)
     return turned
