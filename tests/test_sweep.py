@@ -92,7 +92,7 @@ def test_what_cannot_be_used_is_named(arguments, words, capsys, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_sweep_goes_on_bit_for_bit(tmp_path, number):
     """Stopped by Ctrl-C, or told to end, while both runs are at work, and given again: the same parameters as without."""
-    options = ["--epochs", "60", "--hidden", "16"]
+    options = ["--epochs", "300", "--hidden", "16"]  # two seconds on a quick machine: at work when they are stopped
     command = [sys.executable, "-m", "dvae_np", "sweep", "--estimators", "exact", "reinforce_loo", "--seeds", "0",
                "--sizes", "6x2", "--jobs", "2", "--S", "4"]  # fmt: skip
     stopped = [*command, "--out", str(tmp_path / "stopped"), "--", *options]
