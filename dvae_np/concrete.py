@@ -18,7 +18,7 @@ def concrete_log_prob(logits, xi, tau):
     """log density of xi = log y, for y Concrete with these logits and temperature, over the N latents: (S, B) [Eq. 7.4].
 
     logits: (B, N, K). xi: (S, B, N, K), logarithms that exponentiate to points of the simplex. In log space the density
-    stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi). (Maddison et al. 2017.)
+    stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi, None). (Maddison et al. 2017.)
     """
     K = logits.shape[-1]
     shifted = logits - tau * xi  # (S, B, N, K)
@@ -27,7 +27,7 @@ def concrete_log_prob(logits, xi, tau):
 
     def backward(dvalue):
         dshifted = log_softmax_backward(np.broadcast_to(dvalue[..., None, None], shifted.shape))
-        return dshifted.sum(0), -tau * dshifted
+        return dshifted.sum(0), -tau * dshifted, None
 
     return value, backward
 
@@ -36,8 +36,8 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
     """log q_tau(y) - log p_tau(y) at y = softmax((logits + Gumbel) / tau), an estimate of the relaxed KL: (S, B) [Eq. 7.5].
 
     logits: (B, N, K). u: uniforms (S, B, N, K). prior_logits: (1, N, K) or (B, N, K), None for uniform; posterior and
-    prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns (dlogits, dprior_logits),
-    the first through y as well, the second None for the uniform prior.
+    prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns
+    (dlogits, None, None, dprior_logits), the first through y as well, the last None for the uniform prior.
     """
     expect("u", u, ("S", *logits.shape))
     xi, path_backward = log_softmax((logits + gumbel(u)) / tau)
@@ -45,10 +45,10 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
     log_p, p_backward = concrete_log_prob(np.zeros_like(logits) if prior_logits is None else prior_logits, xi, tau)
 
     def backward(dvalue):
-        dlogits, dxi = q_backward(dvalue)
-        dprior_logits, dxi_prior = p_backward(-dvalue)
+        dlogits, dxi, _ = q_backward(dvalue)
+        dprior_logits, dxi_prior, _ = p_backward(-dvalue)
         dprior_logits = None if prior_logits is None else summed_to(prior_logits.shape, dprior_logits)
-        return dlogits + path_backward(dxi + dxi_prior).sum(0) / tau, dprior_logits
+        return dlogits + path_backward(dxi + dxi_prior).sum(0) / tau, None, None, dprior_logits
 
     return log_q - log_p, backward
 
@@ -68,6 +68,7 @@ def plug_in_kl(logits, u, tau, prior_logits=None):
         dvalue = dvalue[..., None, None]
         dratio = (dvalue * y).sum(0)  # (B, N, K)
         dlogits = log_softmax_backward(dratio) + path_backward(dvalue * ratio).sum(0) / tau
-        return dlogits, None if prior_logits is None else prior_backward(-summed_to(prior_logits.shape, dratio))
+        dprior = None if prior_logits is None else prior_backward(-summed_to(prior_logits.shape, dratio))
+        return dlogits, None, None, dprior
 
     return (y * ratio).sum((-1, -2)), backward
