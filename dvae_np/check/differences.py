@@ -169,11 +169,12 @@ def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
     return Comparison(name, error, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
 
 
-def compare_entries(name, answer, expected, *, single=False, accuracy=1.0, **known):
+def compare_entries(name, answer, expected, *, single=False, accuracy=1.0, within=0.0, **known):
     """Judge an answer entry by entry, so that one large entry does not hide what is wrong in the others; as `compare`.
 
     Entries that are infinite must be equal. An answer in float32 is judged at float32's accuracy, and so is every one where
-    `single`: the arrays that it was given were. accuracy: a factor to what rounding may do.
+    `single`: the arrays that it was given were. accuracy: a factor to what rounding may do; within: how far
+    an entry may be off besides.
     """
     try:
         answer, expected = real_array(name, answer), real_array("expected", expected)
@@ -191,7 +192,7 @@ def compare_entries(name, answer, expected, *, single=False, accuracy=1.0, **kno
         i = tuple(int(i) for i in np.argwhere(~(finite | (answer == expected)))[0])
         return Comparison(name, np.inf, limits["relative"], f"yours is {answer[i]} at {i}, expected {expected[i]:.6g}")
     a, n = np.where(finite, answer, 0.0).astype(np.float64), np.where(finite, expected, 0.0).astype(np.float64)
-    excess = np.abs(a - n) - limits["relative"] * np.abs(n) - limits["absolute"] * np.max(np.abs(n), initial=0)
+    excess = np.abs(a - n) - limits["relative"] * np.abs(n) - limits["absolute"] * np.max(np.abs(n), initial=0) - within
     error = relative_error(a, n)
     if (excess <= 0).all():
         return Comparison(name, error, max(error, limits["relative"]), "")

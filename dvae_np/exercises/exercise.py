@@ -31,6 +31,7 @@ class Exercise:
     q: Callable | None = None  # case -> the probabilities (..., K) of the softmax that a gradient goes through
     outcome: Callable | None = None  # (answer, *arguments) -> what is compared, where that is not what it returns
     accuracy: float = 1.0  # a factor to what rounding may do, where a formula loses digits
+    within: float = 0.0  # how far an entry may be off where it is a share of draws
     most_bytes: Callable | None = None  # case -> the memory that an answer may take at its peak
 
     def arguments(self, case, dtype):
@@ -41,7 +42,8 @@ class Exercise:
         """{"S": 3, ...}, read off the arrays of a case."""
         found = {}
         for name, axes in self.shapes.items():
-            found |= dict(zip(axes, np.shape(case[name]), strict=True))
+            shape = np.shape(case[name])  # leading axes may lack
+            found |= dict(zip(axes[len(axes) - len(shape) :], shape, strict=True))
         return {name: found[name] for name in sorted(found, key="SRBTNKMVCDH".find)}
 
 
