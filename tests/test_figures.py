@@ -53,7 +53,7 @@ def test_all_figures_are_written_and_are_those_that_are_shown(tmp_path):
 
 def test_records_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "compare.json").write_text("{")
-    with pytest.raises(InputError, match=r"records: .*compare\.json cannot be read"):
+    with pytest.raises(InputError, match=r"record: .*compare\.json cannot be read"):
         gallery(tmp_path, tmp_path)
     assert cli.main(["figures", "--out", str(tmp_path), "--records", str(tmp_path / "none")]) == 2
 

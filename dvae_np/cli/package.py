@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from dvae_np import records
 from dvae_np.arrays import InputError
 from dvae_np.cli.parts import Bar, add_out, make_folder, progress
 from dvae_np.estimators import markdown_table
@@ -106,8 +107,8 @@ def add_figures(verbs):
         "lessons by computing what they show. Deterministic; half a minute.",
     )
     add_out(command, "figures", "folder for the figures")
-    words = "folder of the numbers (%(default)s)"
-    command.add_argument("--records", type=Path, default=Path("figures/data"), help=words)
+    words = "folder of the numbers (those that the package comes with)"
+    command.add_argument("--records", type=Path, default=records.FOLDER, metavar="DIR", help=words)
     command.set_defaults(run=figures)
 
 
