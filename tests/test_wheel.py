@@ -38,6 +38,7 @@ assert cli.main(["train", *quick]) == cli.main(["evaluate", "run"]) == cli.main(
 FIGURES = """
 from pathlib import Path
 from dvae_np import figures, records
+from dvae_np.experiments.page import headline, page
 
 
 for path in records.FOLDER.glob("*.json"):
@@ -47,6 +48,7 @@ for name, (module, *_) in figures.LESSONS.items():
         figures.save(Path(name), *figures.lesson_figure(name))
 for draw, record in (("comparison", "compare"), ("sweep", "compare"), ("practical_rule", "rule")):
     figures.save(Path(f"{draw}.png"), (8, 4), getattr(figures, draw), records.read(record))
+assert page() and headline()
 
 """
 

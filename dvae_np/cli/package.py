@@ -4,7 +4,6 @@ import argparse
 import os
 from pathlib import Path
 
-from dvae_np import records
 from dvae_np.arrays import InputError
 from dvae_np.cli.parts import Bar, add_out, make_folder, progress
 from dvae_np.estimators import markdown_table
@@ -102,23 +101,24 @@ def add_figures(verbs):
     """The parser of `figures`."""
     command = verbs.add_parser(
         "figures",
-        help="draw every figure of the README and the lessons again, from the numbers kept beside them",
-        description="Draws all figures: those of measured numbers from the records that the other commands wrote, those of the "
-        "lessons by computing what they show. Deterministic; half a minute.",
+        help="draw every figure again, and write the page of measured numbers",
+        description="Draws all figures: those of measured numbers from the records that come with the package, those of the "
+        "lessons by computing what they show; and writes the page of all measured numbers, README.md, beside them. "
+        "Deterministic; half a minute. The repository's own are written by --out figures.",
     )
-    add_out(command, "figures", "folder for the figures")
-    words = "folder of the numbers (those that the package comes with)"
-    command.add_argument("--records", type=Path, default=records.FOLDER, metavar="DIR", help=words)
+    add_out(command, "runs/figures", "folder for the figures and the page")
     command.set_defaults(run=figures)
 
 
 def figures(options):
     """`figures`"""
     from dvae_np.experiments.gallery import gallery
+    from dvae_np.experiments.page import page
 
     make_folder(options.out)
-    names = gallery(options.out, options.records, progress("figure"))
-    print(f"Written to {options.out}: {', '.join(names)}")
+    (options.out / "README.md").write_text(page(), encoding="utf-8")
+    names = gallery(options.out, progress("figure"))
+    print(f"Written to {options.out}: README.md, {', '.join(names)}")
     return 0
 
 

@@ -11,14 +11,14 @@ from dvae_np.arrays import InputError
 FOLDER = Path(__file__).parent
 
 
-def read(name, folder=FOLDER):
+def read(name):
     """The record of this name, plain values: its ``command``, and what that measured.
 
-    folder: where it is looked for, as the ``data`` of a command's --out. Raises InputError where it is missing or broken.
+    Raises InputError where it is missing or cannot be read.
     """
-    path = Path(folder) / f"{name}.json"
+    path = FOLDER / f"{name}.json"
     if not path.is_file():
-        raise InputError(f"record: expected the name of a .json file in {folder}, got {name!r}")
+        raise InputError(f"record: expected the name of a .json file in {FOLDER}, got {name!r}")
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
