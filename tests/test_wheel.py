@@ -42,7 +42,7 @@ from dvae_np.experiments.page import headline, page
 
 
 for path in records.FOLDER.glob("*.json"):
-    assert records.read(path.stem)["command"].startswith("python -m dvae_np ")
+    assert records.read(path.stem)["command"].startswith("python ")
 for name, (module, *_) in figures.LESSONS.items():
     if module[-2:] in ("04", "13", "15"):
         figures.save(Path(name), *figures.lesson_figure(name))

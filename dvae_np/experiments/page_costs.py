@@ -117,7 +117,8 @@ def on_gpu():
     """What `tests/gpu.py` measured on a card, if it has been there."""
     if (records.FOLDER / "gpu.json").exists():
         record = records.read("gpu")
-        words = f"`{record['command']}`: CuPy's times over NumPy's, on {record['machine']}.\n\n{_tables(record)}"
+        place = f"one {record['card']}, driver {record['driver']}; {record['machine']}"
+        words = f"`{record['command']}` on {place}. The tests on it:\n{record['tests']}.\n\n{_tables(record)}"
     else:
         words = (
             "Nothing has been timed: so far the tests have met [a strict stand-in](../tests/fake_cupy.py) for CuPy alone.\n"
