@@ -18,7 +18,7 @@ import dvae_np
 from dvae_np import cli, records
 from dvae_np.check import judge
 from dvae_np.estimators import TABLE, markdown_table
-from dvae_np.experiments import reproduce
+from dvae_np.experiments import page_models, reproduce
 from dvae_np.experiments.completion import VARIANTS, completion_table
 from dvae_np.experiments.page import headline
 from dvae_np.train import Settings, evaluate, fit, load
@@ -113,6 +113,12 @@ def test_what_a_priors_step_size_gains_on_mnist_is_the_recorded(rate):
     lesson = (ROOT / "notebooks" / "source" / "13_conditional_vae.py").read_text()
     assert cells[2].split(" ")[0] in lesson
     assert f"{cells[3]} at {'R = ' if rate == '0.1' else ''}{rate or '0.02'}" in lesson
+
+
+@pytest.mark.parametrize("name", page_models.MNIST512)
+def test_what_lesson_15_says_of_512_categories_is_the_recorded(name):
+    lesson = (ROOT / "notebooks" / "source" / "15_training_on_mnist.py").read_text()
+    assert f"{records.read(name)['test']['log_likelihood']:.2f}" in lesson
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", "mnist-rate-0.1"])

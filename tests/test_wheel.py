@@ -40,7 +40,6 @@ from pathlib import Path
 from dvae_np import figures, records
 from dvae_np.experiments.page import headline, page
 
-
 for path in records.FOLDER.glob("*.json"):
     assert records.read(path.stem)["command"].startswith("python ")
 for name, (module, *_) in figures.LESSONS.items():

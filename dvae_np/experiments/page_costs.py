@@ -124,4 +124,11 @@ def on_gpu():
             "Nothing has been timed: so far the tests have met [a strict stand-in](../tests/fake_cupy.py) for CuPy alone.\n"
             "[`python tests/gpu.py`](../tests/gpu.py) tests and measures on a card, and writes a record."
         )
-    return f"## On a GPU\n\n{words}"
+    return f"""\
+## On a GPU
+
+`--device gpu` (`train`, `evaluate`, `reproduce`) computes with CuPy arrays: the same source, the same order of examples, and
+the same noise, which NumPy draws. A checkpoint goes on on either device. Estimators that go through orders or ranks one by one
+(`unordered_set`, `carms`) start many small kernels, and can gain little.
+
+{words}"""
