@@ -75,7 +75,14 @@ def test_the_page_of_measured_numbers_is_what_the_command_writes():
     assert (FIGURES / "README.md").read_text(
         encoding="utf-8"
     ) == page()  # to mend: python -m dvae_np figures --out figures
-    assert "&" not in page() and "nan" not in page()
+    assert "nan" not in page()
+
+
+def test_another_page_is_not_overwritten(tmp_path, capsys):
+    (tmp_path / "README.md").write_text("# My own")
+    assert cli.main(["figures", "--out", str(tmp_path)]) == 2
+    assert "README.md is another page" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_every_picture_is_shown_with_words_for_those_who_do_not_see_it():

@@ -48,7 +48,6 @@ for name, (module, *_) in figures.LESSONS.items():
 for draw, record in (("comparison", "compare"), ("sweep", "compare"), ("practical_rule", "rule")):
     figures.save(Path(f"{draw}.png"), (8, 4), getattr(figures, draw), records.read(record))
 assert page() and headline()
-
 """
 
 
@@ -96,6 +95,7 @@ def test_the_wheel_holds_the_whole_package(site, tmp_path):
     missing = [str(path) for path in files if "__pycache__" not in path.parts and not (site / path).is_file()]
     assert not missing
     assert run(site, tmp_path, "-c", "import dvae_np; print(dvae_np.__file__)").startswith(str(site))
+    assert "`exact`" in run(site, tmp_path, "-m", "dvae_np", "estimators")
     (licence,) = site.glob("*.dist-info/licenses/LICENSE")
     assert licence.read_text() == (ROOT / "LICENSE").read_text()
 

@@ -113,10 +113,13 @@ def add_figures(verbs):
 def figures(options):
     """`figures`"""
     from dvae_np.experiments.gallery import gallery
-    from dvae_np.experiments.page import page
+    from dvae_np.experiments.page import TITLE, page
 
     make_folder(options.out)
-    (options.out / "README.md").write_text(page(), encoding="utf-8")
+    readme = options.out / "README.md"
+    if readme.exists() and not readme.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
+        raise InputError(f"--out: {readme} is another page, and would be overwritten; name another folder")
+    readme.write_text(page(), encoding="utf-8")
     names = gallery(options.out, progress("figure"))
     print(f"Written to {options.out}: README.md, {', '.join(names)}")
     return 0

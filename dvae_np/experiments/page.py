@@ -7,9 +7,8 @@ from dvae_np.bench import report
 from dvae_np.check.report import markdown_columns
 from dvae_np.experiments import completion, page_costs, page_models, rule
 
+TITLE = "# Pictures and measured numbers"
 INTRODUCTION = """\
-# Pictures and measured numbers
-
 `python -m dvae_np figures --out figures` writes this page and the pictures beside it from [the records](../dvae_np/records).
 Each record names the command that measured it. With `--out DIR` that command writes a new record into `DIR/data`; copied
 into `dvae_np/records`, it is the one that this page shows.
@@ -27,7 +26,7 @@ def page():
         *(page_costs.practical_rule, page_costs.comparison, page_costs.cost, page_costs.growth, page_costs.on_gpu),
         *(page_models.published, page_models.first_steps),
     )
-    return "\n\n".join([INTRODUCTION, *(section() for section in sections)]) + "\n"
+    return "\n\n".join([TITLE, INTRODUCTION, *(section() for section in sections)]) + "\n"
 
 
 def headline():
