@@ -4,15 +4,14 @@ import copy
 import json
 import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from dvae_np import InputError, cli
+from dvae_np import InputError, cli, records
 from dvae_np.bench import measure, problems, report, turns
 from dvae_np.bench.turns import Contestant, take_turns
 
-RECORD = json.loads((Path(__file__).parents[1] / "figures" / "data" / "bench.json").read_text())
+RECORD = records.read("bench")
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dvae_np import cli, networks, ops, vae
+from dvae_np import cli, networks, ops, records, vae
 from dvae_np.arrays import InputError
 from dvae_np.categorical import joint_states, kl, log_prob
 from dvae_np.estimators import TABLE
@@ -16,7 +15,6 @@ from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
 
 B, D, C, N, K, S, H = 5, 11, 9, 2, 3, 4, 7
-RECORDS = Path(__file__).resolve().parents[1] / "figures" / "data"
 
 
 @pytest.fixture
@@ -288,7 +286,7 @@ def test_the_conditional_prior_completes_digits_better():
         found[variant] = evaluate(run.params, data.test.x, data.test.c).log_likelihood
     deterministic, unconditional, conditional = found.values()
     assert deterministic + 0.5 < unconditional < conditional - 0.1
-    record = json.loads((RECORDS / "completion-digits.json").read_text())
+    record = records.read("completion-digits")
     recorded = {run["variant"]: run["log_likelihood"] for run in record["runs"] if run["seed"] == 1}
     assert found == pytest.approx(recorded, abs=0.15)
 

@@ -101,23 +101,27 @@ def add_figures(verbs):
     """The parser of `figures`."""
     command = verbs.add_parser(
         "figures",
-        help="draw every figure of the README and the lessons again, from the numbers kept beside them",
-        description="Draws all figures: those of measured numbers from the records that the other commands wrote, those of the "
-        "lessons by computing what they show. Deterministic; half a minute.",
+        help="draw every figure again, and write the page of measured numbers",
+        description="Draws all figures: those of measured numbers from the records that come with the package, those of the "
+        "lessons by computing what they show; and writes the page of all measured numbers, README.md, beside them. "
+        "Deterministic; half a minute. The repository's own are written by --out figures.",
     )
-    add_out(command, "figures", "folder for the figures")
-    words = "folder of the numbers (%(default)s)"
-    command.add_argument("--records", type=Path, default=Path("figures/data"), help=words)
+    add_out(command, "runs/figures", "folder for the figures and the page")
     command.set_defaults(run=figures)
 
 
 def figures(options):
     """`figures`"""
     from dvae_np.experiments.gallery import gallery
+    from dvae_np.experiments.page import TITLE, page
 
     make_folder(options.out)
-    names = gallery(options.out, options.records, progress("figure"))
-    print(f"Written to {options.out}: {', '.join(names)}")
+    readme = options.out / "README.md"
+    if readme.exists() and not readme.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
+        raise InputError(f"--out: {readme} is another page, and would be overwritten; name another folder")
+    readme.write_text(page(), encoding="utf-8")
+    names = gallery(options.out, progress("figure"))
+    print(f"Written to {options.out}: README.md, {', '.join(names)}")
     return 0
 
 
