@@ -245,6 +245,8 @@ def test_every_public_function_is_documented():
     for module in modules():
         assert module.__doc__, module.__name__
         for name, entry in vars(module).items():
+            if ".exercises.lesson_" in module.__name__:
+                continue  # answers, right and wrong: what they are stands beside them in the list
             if callable(entry) and not name.startswith("_") and getattr(entry, "__module__", "") == module.__name__:
                 assert entry.__doc__, f"{module.__name__}.{name}"
     for name in dvae_np.__all__:
