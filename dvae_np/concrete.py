@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import expect, summed_to
+from dvae_np.arrays import expect, expect_temperature, summed_to
 from dvae_np.categorical import gumbel
 from dvae_np.ops import log_softmax, softmax
 
@@ -20,6 +20,9 @@ def concrete_log_prob(logits, xi, tau):
     logits: (B, N, K). xi: (S, B, N, K), logarithms that exponentiate to points of the simplex. In log space the density
     stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi). (Maddison et al. 2017.)
     """
+    expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
+    expect("xi", xi, ("S", *xi.shape[1:2], *logits.shape[1:]))
     K = logits.shape[-1]
     shifted = logits - tau * xi  # (S, B, N, K)
     log_share, log_softmax_backward = log_softmax(shifted)
@@ -39,6 +42,8 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
     prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns (dlogits, dprior_logits),
     the first through y as well, the second None for the uniform prior.
     """
+    expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
     expect("u", u, ("S", *logits.shape))
     xi, path_backward = log_softmax((logits + gumbel(u)) / tau)
     log_q, q_backward = concrete_log_prob(logits, xi, tau)
@@ -58,6 +63,8 @@ def plug_in_kl(logits, u, tau, prior_logits=None):
 
     Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments as `relaxed_kl`.
     """
+    expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
     expect("u", u, ("S", *logits.shape))
     y, path_backward = softmax((logits + gumbel(u)) / tau)
     logq, log_softmax_backward = log_softmax(logits)

@@ -107,13 +107,13 @@ def _union(z):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(InputError, match="data: expected digits, bars or mnist, got 'cifar'"):
+    with pytest.raises(InputError, match="data: expected one of digits, bars, mnist, got 'cifar'"):
         load("cifar")
     with pytest.raises(InputError, match=r"binarisation: expected one of threshold, .*, got 'half'"):
         load("digits", "half")
     with pytest.raises(InputError, match="task: expected one of images, completion, got 'halves'"):
         load("digits", task="halves")
-    with pytest.raises(InputError, match="levels: expected 2 to 256 grey levels, got 1"):
+    with pytest.raises(InputError, match="levels: expected at least 2, a whole number, got 1"):
         load("digits", "levels", levels=1)
     for wrong in ({"binarisation": "grey"}, {"task": "completion"}):
         with pytest.raises(InputError, match="binarisation: bars are binary, whole images"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
+from dvae_np.files import whole
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -91,10 +92,8 @@ def download(name, folder, mirrors=MIRRORS):
         if (found := hashlib.sha256(body).hexdigest()) != SHA256[name]:
             failures.append(f"{mirror}: SHA-256 {found}, expected {SHA256[name]}")
             continue
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{name}.{os.getpid()}.part"
-        part.write_bytes(body)
-        os.replace(part, folder / name)
+        with whole(folder / name) as file:
+            file.write(body)
         return folder / name
     raise InputError(f"mnist: {name} could not be downloaded ({'; '.join(failures)}); put the four IDX files into a folder "
                      "and name it with --data-dir or DVAE_NP_DATA")  # fmt: skip
