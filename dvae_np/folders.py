@@ -31,12 +31,17 @@ class Output:
 
     def __init__(self, path, kind, names, option="--out"):
         self.path, self.kind, self.option = path, kind, option
-        if not self._lines() and not Checkpoints(path).paths() and self._visible():
+        try:
+            if not self._lines() and not Checkpoints(path).paths() and self._files():
+                raise InputError(
+                    f"{option}: {path} holds files, as {self._files()[0]}, and none that dvae_np wrote; name a new folder"
+                )
+            for name in names:
+                self.expect_own(name)
+        except OSError as error:
             raise InputError(
-                f"{option}: {path} holds files, as {self._visible()[0]}, and none that dvae_np wrote; name a new folder"
-            )
-        for name in names:
-            self.expect_own(name)
+                f"{option}: expected a folder that can be used, got {str(path)!r} ({error.strerror or error})"
+            ) from None
 
     def __truediv__(self, name):
         self.expect_own(name)
@@ -82,8 +87,8 @@ class Output:
         except FileNotFoundError:
             return []
 
-    def _visible(self):
-        return sorted(path.name for path in self.path.glob("*") if not path.name.startswith("."))
+    def _files(self):
+        return sorted(path.name for path in self.path.glob("[!.]*") if not path.is_dir())
 
 
 @contextmanager

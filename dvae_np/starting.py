@@ -12,5 +12,8 @@ def stop(number, frame):
 
 
 # While Python looks for what -m names, argv[0] is still "-m"; the installed command has its own name there.
-if (sys.argv[:1] == ["-m"] and "dvae_np" in sys.orig_argv) or os.path.basename(sys.argv[0]) in ("dvae_np", "dvae_np.exe"):
+if (sys.argv[:1] == ["-m"] and "dvae_np" in sys.orig_argv) or os.path.basename(sys.argv[0]) in (
+    "dvae_np",
+    "dvae_np.exe",
+):
     signal.signal(signal.SIGINT, stop)

@@ -172,7 +172,9 @@ def test_sections_are_renewed_one_by_one():
     ([], "expected a record, a JSON object, got a list"),
     ("{", "expected a record in JSON, but it cannot be read"),
 ])  # fmt: skip
-def test_a_record_that_cannot_be_renewed_is_refused_before_anything_is_measured(tmp_path, capsys, monkeypatch, record, words):
+def test_a_record_that_cannot_be_renewed_is_refused_before_anything_is_measured(
+    tmp_path, capsys, monkeypatch, record, words
+):
     monkeypatch.setattr(measure, "measure", lambda *arguments: pytest.fail("it was measured"))
     path = tmp_path / "data" / "bench.json"
     path.parent.mkdir()

@@ -159,7 +159,7 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     (["--kl", "relaxed"], "kl: expected analytic, or relaxed or plug_in for gumbel_softmax, got 'relaxed'"),
     (["--estimator", "gapped_straight_through", "--set", "gap=-1"], "gap: expected at least 0, got -1"),
     (["--estimator", "gumbel_softmax", "--tau", "-1"], "--tau: expected a temperature above 0, got -1"),
-    (["--data", "mnist", "--data-dir", "/nowhere"], "expected train-images-idx3-ubyte.gz (or without .gz) in /nowhere"),
+    (["--data", "mnist", "--data-dir", "/nowhere"], "expected one of train-images-idx3-ubyte.gz"),
     (["--seed", "-5"], "seed: expected at least 0"),
     (["--prior", "fixed", "--prior-probabilities", "1,2"], "--prior-probabilities: a fixed prior takes K = 16 numbers"),
     (["--schedule", "warm_up", "--schedule-epochs", "0"], "--schedule-epochs: expected at least 1"),

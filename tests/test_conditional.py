@@ -138,7 +138,7 @@ def test_the_multi_sample_bound_lies_between_and_grows_with_s(problem):
     with pytest.raises(InputError, match="at least one example"):
         evaluate(params, x[:0], c[:0])
     for wrong in (0, 5001):
-        with pytest.raises(InputError, match="S: expected at (least 1|most 5,000), a whole number"):
+        with pytest.raises(InputError, match=r"S: expected at (least 1|most 5,000), a whole number"):
             evaluate(params, x, c, S=wrong, sample=True)
 
 

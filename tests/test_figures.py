@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from dvae_np import cli, figures
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
-from dvae_np.experiments.gallery import gallery
+from dvae_np.experiments import gallery
 from dvae_np.figures.style import FAMILIES, MARKERS, STYLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,15 +47,27 @@ def test_all_figures_are_written_and_are_those_that_are_shown(tmp_path):
     """The command writes exactly the pictures that the folder holds; the README shows only such."""
     assert cli.main(["figures", "--out", str(tmp_path), "--records", str(FIGURES / "data")]) == 0
     written, kept = ({path.name for path in folder.glob("*.png")} for folder in (tmp_path, FIGURES))
-    assert written == kept
+    assert written == kept == set(gallery.WRITTEN)
     shown = set(re.findall(r"!\[.*?\]\(figures/(.*?)\)", README))
     assert shown <= written
 
 
 def test_records_that_cannot_be_read_are_refused(tmp_path):
-    (tmp_path / "compare.json").write_text("{")
-    with pytest.raises(InputError, match=r"records: .*compare\.json cannot be read"):
-        gallery(tmp_path, tmp_path)
+    """Each of them, whatever is wrong with it; nothing is drawn."""
+    for name in (
+        "compare.json",
+        "rule.json",
+        "tour.json",
+        "bench.json",
+        "completion-digits.npz",
+        "completion-mnist.npz",
+    ):
+        for number, content in enumerate((None, b"", b"{", b"[]", b"\xff\xfe", b"PK\x03\x04")):
+            records = tmp_path / f"{name}{number}"
+            shutil.copytree(FIGURES / "data", records)
+            (records / name).unlink() if content is None else (records / name).write_bytes(content)
+            with pytest.raises(InputError, match=re.escape(str(records / name))):
+                gallery.drawings(records)
     assert cli.main(["figures", "--out", str(tmp_path), "--records", str(tmp_path / "none")]) == 2
 
 

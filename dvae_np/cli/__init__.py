@@ -29,6 +29,13 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **how):
         super().__init__(**how, allow_abbrev=False)
 
+    def parse_known_args(self, args=None, namespace=None):
+        """The same, but ``--option=--`` is refused, whose value argparse loses before Python 3.13."""
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"{word.removesuffix('=--')}: expected a value, got '--'")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message):
         """Print it and exit with status 2."""
         words = " ".join(message.removeprefix("argument ").split())
@@ -45,16 +52,24 @@ def main(arguments=None):
         try:
             if signal.getsignal(signal.SIGINT) is starting.stop:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            options = parser().parse_args(arguments)
-            return options.run(options)
-        except SystemExit as error:  # the parser's, after --help or for what it cannot take
-            return error.code
+            status = run_command(arguments)
+            sys.stdout.flush()
+            return status
         except KeyboardInterrupt:
             print("dvae_np: stopped", file=sys.stderr)
             return 130
         except Exception as error:
             print(f"dvae_np: {' '.join(explained(error).split())}", file=sys.stderr)
             return 2
+
+
+def run_command(arguments):
+    """The exit status of the command that the arguments ask for."""
+    try:
+        options = parser().parse_args(arguments)
+    except SystemExit as error:  # after --help, or for what it cannot take
+        return error.code
+    return options.run(options)
 
 
 def explained(error):
@@ -66,7 +81,8 @@ def explained(error):
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}"
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno}); a mistake of dvae_np: please report it"
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return f"{type(error).__name__}: {error} ({where}); a mistake of dvae_np: please report it"
 
 
 def parser():

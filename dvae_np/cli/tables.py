@@ -46,7 +46,7 @@ def reproduce(options):
     """`reproduce`"""
     where = device(options.device)
     settings = published.settings_of(options.size, options.estimator, options.seed, options.epochs, options.first_image)
-    data, name = published.grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
+    name = f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
     command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
     if options.epochs != published.EPOCHS:
         name, command = f"{name}-e{options.epochs}", f"{command} --epochs {options.epochs}"
@@ -54,8 +54,8 @@ def reproduce(options):
         name, command = f"{name}-{options.first_image}", f"{command} --first-image {options.first_image}"
     out = Output(options.out, "reproduce", [f"{name}.json"])
     out.expect_same(f"{name}.json", command)
-    with alone(options.out / name, "reproduce", []) as folder:
-        checkpoints, start = Checkpoints(folder.path, 60.0), None
+    with alone(options.out / name, "reproduce", []):
+        data, checkpoints, start = published.grey_mnist(options.data_dir), Checkpoints(options.out / name, 60.0), None
         if checkpoints.paths():
             path, *start, complaints = checkpoints.newest()
             print("\n".join([*complaints, f"going on from {path}: {start[0].get('epoch')} epochs done"]))

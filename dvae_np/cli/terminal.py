@@ -1,5 +1,6 @@
 """Standard output and error that lose neither words nor work."""
 
+import contextlib
 import os
 import sys
 
@@ -19,24 +20,26 @@ class Patient:
         return getattr(self.stream, name)
 
     def write(self, text):
-        """Write, to nowhere from the moment that nobody reads."""
+        """Write, to nowhere from the moment that nobody reads. Raises OSError where it could not be written, once."""
         try:
             return self.stream.write(text)
-        except BrokenPipeError:
-            return self._unread(text)
+        except OSError as error:
+            return self._stop(error)
 
     def flush(self):
         """The same with what has been written so far."""
         try:
             self.stream.flush()
-        except BrokenPipeError:
-            self._unread()
+        except OSError as error:
+            self._stop(error)
 
-    def _unread(self, text=""):
+    def _stop(self, error):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.stream.fileno())
         os.close(nowhere)
-        return len(text)
+        if not isinstance(error, BrokenPipeError):
+            raise OSError(error.errno, error.strerror, self.stream.name) from None
+        return 0
 
 
 class Patience:
@@ -47,6 +50,7 @@ class Patience:
         sys.stdout, sys.stderr = map(Patient, self.before)
 
     def __exit__(self, *error):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         sys.stdout, sys.stderr = self.before

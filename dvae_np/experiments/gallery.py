@@ -12,6 +12,10 @@ from dvae_np.figures import models
 from dvae_np.files import read_record
 from dvae_np.train import Settings, fit, load
 
+COMPLETIONS = ("digits", "mnist")
+WRITTEN = (*figures.LESSONS, "bench.png", "compare.png", "sweep.png", "rule.png", "tour.png", "reconstructions.png",
+           "samples.png", *(f"completion-{name}.png" for name in COMPLETIONS))  # fmt: skip
+
 
 def drawings(records):
     """{file name: (size, function, contents)} of every figure of the README and the lessons.
@@ -28,7 +32,7 @@ def drawings(records):
     found["compare.png"] = (11, 5.2), figures.comparison, compared
     found["sweep.png"] = (8, 5.2), figures.sweep, compared
     found["rule.png"] = (11, 4.2), figures.practical_rule, rule
-    for name in ("digits", "mnist"):
+    for name in COMPLETIONS:
         found[f"completion-{name}.png"] = (8.8, 5.4), models.completions, _images(records / f"completion-{name}.npz")
     data = load("digits")
     params = fit(data, Settings(**MODEL)).params
@@ -51,7 +55,7 @@ def _record(records, name):
 
 def _images(path):
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
             return kept["images"] / 255
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"records: {path} cannot be read ({error})") from error
