@@ -19,6 +19,7 @@ def concrete_log_prob(logits, xi, tau):
 
     logits: (B, N, K). xi: (S, B, N, K), logarithms that exponentiate to points of the simplex. In log space the density
     stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi). (Maddison et al. 2017.)
+    Raises InputError for a temperature that is not above zero and for shapes that do not fit.
     """
     expect_temperature("tau", tau)
     expect("logits", logits, ("B", "N", "K"))
@@ -40,7 +41,7 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
 
     logits: (B, N, K). u: uniforms (S, B, N, K). prior_logits: (1, N, K) or (B, N, K), None for uniform; posterior and
     prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns (dlogits, dprior_logits),
-    the first through y as well, the second None for the uniform prior.
+    the first through y as well, the second None for the uniform prior. Raises InputError as `concrete_log_prob`.
     """
     expect_temperature("tau", tau)
     expect("logits", logits, ("B", "N", "K"))
@@ -61,7 +62,7 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
 def plug_in_kl(logits, u, tau, prior_logits=None):
     """sum_k y_k (log q_k - log p_k) at the relaxed y, what some code calls KL: (S, B) [Eq. 7.6].
 
-    Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments as `relaxed_kl`.
+    Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments and errors as `relaxed_kl`.
     """
     expect_temperature("tau", tau)
     expect("logits", logits, ("B", "N", "K"))

@@ -30,11 +30,12 @@ def draw(rng, logits, S, names):
             ``"distinct"``    S different joint states in the order drawn without replacement, (S, B, N) [Eq. 12.2];
             ``"coupled"``     codes that avoid each other, each drawn from q, (S, B, N) [Eq. 12.9].
 
-    Raises InputError for S < 1, for a name that is none of these, for more distinct states than there are, and where all
-    K**N joint states would have to be perturbed and are too many.
+    Raises InputError for S that is no whole number of at least 1, for logits of a type that generators do not draw, for a
+    name that is none of these, for more distinct states than there are, and where all K**N joint states would have to be
+    perturbed and are too many.
     """
     expect("logits", logits, ("B", "N", "K"))
-    if logits.dtype not in DRAWN:
+    if names and logits.dtype not in DRAWN:
         raise InputError(f"logits: expected float32 or float64 in this machine's byte order, got {logits.dtype!r}")
     if names and not np.isfinite(logits).all():
         raise InputError("logits: expected finite numbers, got nan or infinity")
