@@ -260,3 +260,27 @@ def test_a_crafted_checkpoint_is_refused_in_a_sentence(words, fact, tmp_path, ca
         assert cli.main([*words, str(tmp_path)]) == 2, value
         told = capsys.readouterr().err
         assert told.count("\n") == 1 and str(path) in told and "mistake of dvae_np" not in told, told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--N", "1000000000", "--K", "1000000000"],
+        ["--K", "1000000000"],
+        ["--S", "1000000000"],
+        ["--hidden", "1000000,1000000,1000000"],
+    ],
+)
+def test_what_no_machine_can_hold_is_told_so(words, tmp_path, capsys):
+    assert cli.main(["train", "--estimator", "reinforce", *words, "--out", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("dvae_np: S, K, N, batch or hidden: more than this machine's memory") and told.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_closed_streams_are_no_reason_to_stop(closed, run):
+    number = {"stdout": 1, "stderr": 2}[closed]
+    command = f'exec "$0" -m dvae_np evaluate "$1" {number}>&-'
+    ended = subprocess.run(["sh", "-c", command, sys.executable, run], capture_output=True)
+    assert ended.returncode == 0 and not ended.stderr

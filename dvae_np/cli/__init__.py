@@ -22,6 +22,8 @@ COMMANDS = (
     *(package.add_estimators, experiments.add_bench),
 )
 
+TOO_LARGE = ("array is too big", "Maximum allowed")  # so NumPy's ValueErrors begin where a size is beyond all memory
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence, and whose options have one name."""
@@ -67,16 +69,16 @@ def run_command(arguments):
     """The exit status of the command that the arguments ask for."""
     try:
         options = parser().parse_args(arguments)
-    except SystemExit as error:  # after --help, or for what it cannot take
+        return options.run(options)
+    except SystemExit as error:  # the parser's, after --help or for what it cannot take
         return error.code
-    return options.run(options)
 
 
 def explained(error):
     """What a user is told about an error."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, MemoryError | OverflowError):
+    if isinstance(error, MemoryError | OverflowError) or str(error).startswith(TOO_LARGE):
         return f"S, K, N, batch or hidden: more than this machine's memory or arithmetic can hold: {error}"
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}"

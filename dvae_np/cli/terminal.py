@@ -46,8 +46,8 @@ class Patience:
     """Standard output and error as `Patient` ones, until the end of a with statement."""
 
     def __enter__(self):
-        self.before = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = map(Patient, self.before)
+        self.before = sys.stdout, sys.stderr  # None where they were closed before Python began
+        sys.stdout, sys.stderr = (Patient(stream or open(os.devnull, "w")) for stream in self.before)
 
     def __exit__(self, *error):
         with contextlib.suppress(OSError):
