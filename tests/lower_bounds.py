@@ -28,7 +28,7 @@ def lowest():
     return [f"{name}=={bound}" for name, bound in bounds]
 
 
-def test_at(folder, arguments):
+def tested_at(folder, arguments):
     """The exit status of pytest in an environment in `folder` that has the lowest versions."""
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():
@@ -40,4 +40,4 @@ def test_at(folder, arguments):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        sys.exit(test_at(Path(sys.argv[1] if len(sys.argv) > 1 else temporary).resolve(), sys.argv[2:]))
+        sys.exit(tested_at(Path(sys.argv[1] if len(sys.argv) > 1 else temporary).resolve(), sys.argv[2:]))

@@ -92,8 +92,13 @@ def test_nothing_else_writes_files(path):
     assert not writes or path.name in WRITERS
 
 
-COMMANDS = {"train": TRAIN, "train --resume": ["train", "--epochs", "2", "--resume"], "evaluate": ["evaluate"], "show": ["show"],
-            "sample": ["sample"]}  # fmt: skip
+COMMANDS = {
+    "train": TRAIN,
+    "train --resume": ["train", "--epochs", "2", "--resume"],
+    "evaluate": ["evaluate"],
+    "show": ["show"],
+    "sample": ["sample"],
+}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

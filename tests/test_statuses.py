@@ -274,7 +274,9 @@ def test_a_crafted_checkpoint_is_refused_in_a_sentence(words, fact, tmp_path, ca
 def test_what_no_machine_can_hold_is_told_so(words, tmp_path, capsys):
     assert cli.main(["train", "--estimator", "reinforce", *words, "--out", str(tmp_path / "run")]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("dvae_np: S, K, N, batch or hidden: more than this machine's memory") and told.count("\n") == 1
+    assert (
+        told.startswith("dvae_np: S, K, N, batch or hidden: more than this machine's memory") and told.count("\n") == 1
+    )
     assert not any(tmp_path.iterdir())
 
 

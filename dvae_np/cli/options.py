@@ -44,9 +44,14 @@ def number(words, *, above=False, most=MOST):
     return read_as(float, partial(expect_number, words=words, most=most, above=above))
 
 
-seed = whole(0, MOST_SEED)
-finite = read_as(float, partial(expect_number, words="a number", least=-MOST, most=MOST))
-positive = number("a number", above=True)
+def seed(text):
+    """The whole number that a generator starts from."""
+    return whole(0, MOST_SEED)(text)
+
+
+def finite(text):
+    """A number of either sign."""
+    return read_as(float, partial(expect_number, least=-MOST, most=MOST))(text)
 
 
 def listed(kind, words):
@@ -68,7 +73,7 @@ def sizes(text):
 
 def probabilities(text):
     """'3,1,1' as (0.6, 0.2, 0.2)."""
-    shares = listed(positive, "numbers above 0, as 3,1,1")(text)
+    shares = listed(number("a number", above=True), "numbers above 0, as 3,1,1")(text)
     return tuple(share / sum(shares) for share in shares)
 
 
