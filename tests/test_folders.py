@@ -257,6 +257,39 @@ def test_the_committed_figures_are_all_noted_as_written_by_commands():
     assert all(out.wrote(name) for name in contents(FIGURES) if name != MARK)
 
 
+@pytest.mark.parametrize(
+    "record", [None, b"", b"[]", b'{"settings": 3, "data": ""}', b'{"settings": {"K": 4}, "data": "digits"}']
+)
+def test_a_finished_run_without_its_checkpoints_is_known_by_its_record(tmp_path, capsys, finished, record):
+    """It is not overwritten by one with other settings, nor where it cannot be told which they were."""
+    run = {name: content for name, content in finished.items() if not name.startswith("checkpoint-")}
+    laid(tmp_path, run if record is None else run | {"run.json": record})
+    refused(capsys, [*TRAIN, "--lr", "0.5", "--out"], tmp_path, str(tmp_path))
+    if record is None:
+        assert cli.main([*TRAIN, "--out", str(tmp_path)]) == 0  # the same again may be
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_what_is_no_file_is_neither_waited_for_nor_replaced(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    np.save(tmp_path / "exact.npy", np.zeros(3))
+    for name in ("pipe", "null"):
+        for words in (
+            ["--json", name],
+            ["--samples", name, "--exact", "exact.npy"],
+            ["--samples", "exact.npy", "--exact", name],
+        ):
+            words = [str(tmp_path / word) if not word.startswith("-") else word for word in words]
+            assert cli.main(["verify", *words]) == 2 and capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "run").mkdir()
+    for name in ("run.json", "checkpoint-000000001.dvae"):
+        os.mkfifo(tmp_path / "run" / name)
+    for words in (["evaluate"], ["train", "--resume"], [*TRAIN, "--out"]):
+        assert cli.main([*words, str(tmp_path / "run")]) == 2 and capsys.readouterr().err.count("\n") == 1
+    assert Path(os.devnull).is_char_device()
+
+
 def test_a_report_is_not_written_over_another_file(tmp_path, capsys, monkeypatch):
     from dvae_np.check import Result, suite
 

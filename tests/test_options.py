@@ -12,7 +12,6 @@ VERBS = cli.parser()._subparsers._group_actions[0].choices
 RUNS = {verb: ["run"] for verb in ("evaluate", "show", "sample")}
 REQUIRED = {"reproduce": ["reinmax"], "sweep": ["--estimators", "exact"]}
 TEXTS = {
-    ("verify", "estimator"),
     ("sweep", "estimators"),
     ("sweep", "train"),
     ("train", "set"),

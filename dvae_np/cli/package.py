@@ -53,7 +53,7 @@ with several S at K = 2 or 3. With --samples and --exact, gradients that any pro
 Levels: 0 contract (shapes, dtype, purity), 1 numeric derivatives, 2 enumeration, 3 quadrature, 4 identities,
 5 statistics with stated false-alarm rate and detectable bias.""",
     )
-    command.add_argument("estimator", nargs="?", metavar="FILE.py:FUNCTION", help="judge this estimator")
+    command.add_argument("estimator", nargs="?", type=path, metavar="FILE.py:FUNCTION", help="judge this estimator")
     command.add_argument(
         "--S",
         type=whole(),
@@ -89,20 +89,20 @@ def verify(options):
         sizes = {} if options.S is None else {"S": options.S}
         report = judging.judge_samples(draws, exact, **sizes)
     elif options.estimator:
-        function = judging.load_function(options.estimator)
+        function = judging.load_function(str(options.estimator))
         expect_judgeable(function, options.estimator)
         report = judging.judge(function, S=options.S, binary=options.binary, bound=options.bound)
     else:
         report = Report(suite.results())
     if file:
-        write_text(file, report.json() + "\n")
+        write_text(file.resolve(), report.json() + "\n")
     print(report)
     return 1 if report.failed else 0
 
 
 def expect_report(file):
     """Raise `InputError` unless a report can be written to this file, which is not there yet or holds an older report."""
-    if file.is_dir() or not os.access(file.resolve().parent, os.W_OK):
+    if (file.exists() and not file.is_file()) or not os.access(file.resolve().parent, os.W_OK):
         raise InputError(f"--json: expected a file in a folder that can be written to, got {str(file)!r}")
     try:
         old = read_record(file)
@@ -126,6 +126,8 @@ def loaded(path, what):
     """`judging.load_array`, of a file that begins as .npy files do: for others NumPy has errors of many kinds."""
     from dvae_np.check import judging
 
+    if not path.is_file():  # nor a pipe, which would be waited for
+        raise InputError(f"--{what}: expected an .npy file of numbers, got {str(path)!r}, which is no file")
     try:
         with open(path, "rb") as file:
             words = "" if file.read(6) == b"\x93NUMPY" else "it is none"
