@@ -13,6 +13,7 @@ import pytest
 
 from dvae_np import cli
 from dvae_np.check import Result, suite
+from dvae_np.folders import LOCK
 from dvae_np.train import Checkpoints, Settings, checkpoint, fit, load
 
 VERBS = cli.parser()._subparsers._group_actions[0].choices
@@ -222,6 +223,15 @@ def test_ctrl_c_while_importing(tmp_path):
     time.sleep(0.05)
     stopped.send_signal(signal.SIGINT)
     assert stopped.communicate()[1] == b"dvae_np: stopped\n" and stopped.returncode == 130
+
+
+def test_ctrl_c_at_work_leaves_no_lock_and_no_empty_folder(tmp_path):
+    stopped = process("compare", "--out", tmp_path / "new")
+    while not (tmp_path / "new" / LOCK).exists():
+        assert stopped.poll() is None
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.communicate()[1] == b"dvae_np: stopped\n" and stopped.returncode == 130
+    assert not any(tmp_path.iterdir())
 
 
 def test_importing_the_package_leaves_ctrl_c_as_it_is():
