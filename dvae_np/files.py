@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: everything that this package writes goes through `whole`."""
+"""Files that are written whole or not at all: everything that this package writes goes through `written`."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ PART = re.compile(
 
 
 @contextmanager
-def whole(path):
+def written(path):
     """A binary file to write `path` with, which then holds all of it, or what it held before.
 
     The bytes go to a file beside it of a name that nobody else has, are forced onto the disk, and only then get the name.
@@ -39,7 +39,7 @@ def whole(path):
 
 def write_text(path, text):
     """A text file in UTF-8, whole or not at all."""
-    with whole(path) as file:
+    with written(path) as file:
         file.write(text.encode("utf-8", errors="replace"))
 
 

@@ -12,7 +12,7 @@ import dvae_np
 from dvae_np import cli
 from dvae_np.arrays import InputError
 from dvae_np.check import Result, suite
-from dvae_np.files import read_record, whole, write_record, write_table, write_text
+from dvae_np.files import read_record, write_record, write_table, write_text, written
 
 TRAIN = ["train", "--epochs", "1", "--K", "3", "--hidden", "6", "--out"]
 SOURCES = sorted(Path(dvae_np.__file__).parent.rglob("*.py"))
@@ -24,11 +24,11 @@ def contents(folder):
 
 def test_a_file_is_there_whole_or_as_it_was(tmp_path):
     path = tmp_path / "new" / "numbers.bin"
-    with whole(path) as file:
+    with written(path) as file:
         file.write(b"first")
         assert not path.exists()
     for error in (OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()):
-        with pytest.raises(type(error)), whole(path) as file:
+        with pytest.raises(type(error)), written(path) as file:
             file.write(b"second, hal")
             raise error
     assert contents(tmp_path) == {"new/numbers.bin": b"first"}
@@ -38,7 +38,7 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path):
 
 
 def test_two_that_write_one_file_do_not_meet(tmp_path):
-    with whole(tmp_path / "a") as one, whole(tmp_path / "a") as other:
+    with written(tmp_path / "a") as one, written(tmp_path / "a") as other:
         one.write(b"1" * 9)
         other.write(b"2" * 5)
     assert contents(tmp_path) in ({"a": b"1" * 9}, {"a": b"2" * 5})
@@ -81,7 +81,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SOURCES[0].parent)))
 def test_nothing_else_writes_files(path):
-    """Where a function that writes is called, it is given the file that `whole` opened; logs and marks are only added to."""
+    """Where a function that writes is called, it is given the file that `written` opened; logs and marks are only added to."""
     source = path.read_text(encoding="utf-8")
     writes = re.findall(r"\.write_(?:text|bytes)\(|os\.replace\(|\.rename\(|json\.dump\(", source)
     writes += [

@@ -6,8 +6,7 @@ from dvae_np.arrays import InputError, count_states
 from dvae_np.bench.report import SECTIONS
 from dvae_np.cli.options import add_data_dir, add_out, number, sizes, whole
 from dvae_np.cli.parts import progress
-from dvae_np.files import read_record, write_record
-from dvae_np.files import whole as all_of
+from dvae_np.files import read_record, write_record, written
 from dvae_np.folders import alone
 
 
@@ -102,7 +101,7 @@ def complete(options):
     with alone(options.out, "figures", names) as out:
         record, images = completion(options.data, options.data_dir, changed, progress("run"))
         write_record(out / f"data/{name}.json", record)
-        with all_of(out / f"data/{name}.npz") as file:
+        with written(out / f"data/{name}.npz") as file:
             np.savez_compressed(file, images=(255 * images).astype(np.uint8))
         figures.save(out / f"{name}.png", (8.8, 5.4), models.completions, images)
     print(f"{record['data']}\nexact, median (and range) of three seeds:\n\n{completion_table(record)}")

@@ -7,8 +7,7 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.cli.options import add_data_dir, add_device, add_seed, path, whole
 from dvae_np.device import device
-from dvae_np.files import whole as all_of
-from dvae_np.files import write_record
+from dvae_np.files import write_record, written
 from dvae_np.folders import alone
 from dvae_np.train import Checkpoints, Settings, Training, evaluate_on, load, usage
 from dvae_np.train.evaluation import MOST_SAMPLES
@@ -106,7 +105,7 @@ def sample(options):
         mean = models.mean_images(params, z, data, contexts.get("c"))
         a, _ = decoder(params["theta"], z[None], contexts.get("c"))
         x = draw_pixels(rng, params["theta"], a, mean.shape[1])[0]
-        with all_of(out / "samples.npz") as file:
+        with written(out / "samples.npz") as file:
             np.savez(file, z=z, mean=mean, x=x, **contexts)
         figures.save(out / "samples.png", (8.8, 1.8), models.pictures, mean, data.shape)
     print(f"{path}\nwritten to {options.run_folder}: samples.npz (codes z, means of p(x|z), images x drawn from it), "

@@ -14,7 +14,7 @@ from dvae_np.cli.run import PICTURES, draw_figures, evaluation_text, open_run
 from dvae_np.cli.settings import GROUPS, chosen
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
-from dvae_np.files import read_record, whole, write_record, write_table
+from dvae_np.files import read_record, write_record, write_table, written
 from dvae_np.folders import alone
 from dvae_np.train import Checkpoints, evaluate_on, usage
 
@@ -98,7 +98,7 @@ def train(options):
 def write_run(out, data, run, evaluation):
     """Everything about a finished run into its folder; the record last, as it says that the run is finished."""
     arrays = {f"{group}.{name}": array for group in run.params for name, array in run.params[group].items()}
-    with whole(out / "parameters.npz") as file:
+    with written(out / "parameters.npz") as file:
         np.savez(file, **arrays)
     rows = zip(range(1, run.settings.epochs + 1), *run.history.values(), strict=True)
     write_table(out / "history.csv", ["epoch", *run.history], rows)

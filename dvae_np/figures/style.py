@@ -6,7 +6,7 @@ markers and dashes of their own, which print in grey keeps.
 
 from matplotlib.figure import Figure
 
-from dvae_np.files import whole
+from dvae_np.files import written
 
 FAMILIES = {  # colour, and the members, each with its own marker and dashes
     "#000000": ("exact",),
@@ -29,7 +29,7 @@ def save(path, size, draw, *contents):
     """Write ``draw(figure, *contents)`` as a PNG of `size` inches, without the version that would change its bytes."""
     figure = Figure(figsize=size, layout="constrained")
     draw(figure, *contents)
-    with whole(path) as file:
+    with written(path) as file:
         figure.savefig(file, dpi=110, metadata={"Software": None})
     return path
 

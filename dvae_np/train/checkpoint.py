@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.files import PART, whole
+from dvae_np.files import PART, written
 
 MAGIC, VERSION = b"dvae_np checkpoint ", 2
 TYPES = ("<f4", "<f8", "<i8")
@@ -33,7 +33,7 @@ def write(path, facts, arrays):
     header = json.dumps({"facts": facts, "arrays": shapes}).encode()
     head = MAGIC + b"%d\n" % VERSION + len(header).to_bytes(8, "little") + header
     digest = hashlib.sha256(head)
-    with whole(path) as file:
+    with written(path) as file:
         file.write(head)
         for array, shape in zip(arrays.values(), shapes, strict=True):
             body = array.astype(shape["type"], copy=False).tobytes()

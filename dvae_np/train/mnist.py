@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.files import whole
+from dvae_np.files import written
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -114,7 +114,7 @@ def download(name, folder, mirrors=MIRRORS):
         if (found := hashlib.sha256(body).hexdigest()) != SHA256[name]:
             failures.append(f"{mirror}: SHA-256 {found}, expected {SHA256[name]}")
             continue
-        with whole(folder / name) as file:
+        with written(folder / name) as file:
             file.write(body)
         return folder / name
     raise InputError(f"mnist: {name} could not be downloaded ({'; '.join(failures)}); put the four IDX files into a folder "
