@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import expect, summed_to
+from dvae_np.arrays import expect, expect_temperature, summed_to
 from dvae_np.categorical import gumbel
 from dvae_np.ops import log_softmax, softmax
 
@@ -19,7 +19,11 @@ def concrete_log_prob(logits, xi, tau):
 
     logits: (B, N, K). xi: (S, B, N, K), logarithms that exponentiate to points of the simplex. In log space the density
     stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi, None). (Maddison et al. 2017.)
+    Raises InputError for a temperature that is not above zero and for shapes that do not fit.
     """
+    expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
+    expect("xi", xi, ("S", *xi.shape[1:2], *logits.shape[1:]))
     K = logits.shape[-1]
     shifted = logits - tau * xi  # (S, B, N, K)
     log_share, log_softmax_backward = log_softmax(shifted)
@@ -37,8 +41,11 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
 
     logits: (B, N, K). u: uniforms (S, B, N, K). prior_logits: (1, N, K) or (B, N, K), None for uniform; posterior and
     prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns
-    (dlogits, None, None, dprior_logits), the first through y as well, the last None for the uniform prior.
+    (dlogits, None, None, dprior_logits), the first through y as well, the last None for the uniform prior. Raises InputError
+    as `concrete_log_prob`.
     """
+    expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
     expect("u", u, ("S", *logits.shape))
     xi, path_backward = log_softmax((logits + gumbel(u)) / tau)
     log_q, q_backward = concrete_log_prob(logits, xi, tau)
@@ -56,8 +63,10 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
 def plug_in_kl(logits, u, tau, prior_logits=None):
     """sum_k y_k (log q_k - log p_k) at the relaxed y, what some code calls KL: (S, B) [Eq. 7.6].
 
-    Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments as `relaxed_kl`.
+    Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments and errors as `relaxed_kl`.
     """
+    expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
     expect("u", u, ("S", *logits.shape))
     y, path_backward = softmax((logits + gumbel(u)) / tau)
     logq, log_softmax_backward = log_softmax(logits)
