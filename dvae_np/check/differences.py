@@ -75,6 +75,14 @@ def taylor_order(loss, arrays, gradients, direction, steps=(2e-2, 1e-2, 5e-3, 2.
     return float(np.polyfit(np.log(steps), np.log(remainders), 1)[0])
 
 
+def real_array(name, answer):
+    """The answer as an array of real floating-point numbers; raises InputError for complex numbers, objects, text, bools."""
+    array = np.asarray(answer)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
 def relative_error(analytic, numeric):
     """|a - n| / (|a| + |n|) of whole arrays [Eq. 1.11]: 0 is equal, 1 is opposite; infinite where either is not finite.
 
