@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import json
+from dataclasses import replace
 
 import false_alarms
 import numpy as np
@@ -360,6 +361,18 @@ def test_the_report_fails_aloud_and_as_json_and_html():
     report = Report([good, bad])
     assert report.failed == [bad] and "FAILED  estimator" in str(report) and "factor 1/2" in str(report)
     assert "2 checks, 1 failed" in report.condensed() and "FAILED" in report.condensed()
+    assert not report and not report.ok and Report([good]) and Report([good]).ok
     content = json.loads(report.json())
     assert not content["ok"] and content["results"][1]["error"] is None
     assert "BIASED (-50.0%)" in report._repr_html_()
+
+
+def test_a_failed_assert_shows_the_whole_explanation():
+    """pytest cuts what it shows of an object at 240 letters."""
+    verdict = "BIASED (-50.0% along the gradient, 50.0% in all, enumerated)"
+    words = "it is right but for a factor 1 - 1/S: the baseline includes its own sample, or S stands where S - 1 belongs"
+    bad = [Result(2, "f", f"dlogits: mean, N=2, K=3, S={S}", verdict, False, 0.3, words) for S in (2, 3, 4)]
+    short = repr(Report([Result(0, "f", "shapes", "ok", True), *bad]))
+    assert "3 of 4 checks failed" in short and words in short and len(short) < 240
+    assert repr(Report(bad + [replace(bad[0], explanation=f"{i} {words}") for i in range(9)])).endswith("...>")
+    assert "shapes: INVALID" in repr(Report([Result(0, "f", "shapes", "INVALID", False)]))
