@@ -370,7 +370,9 @@ def test_the_report_fails_aloud_and_as_json_and_html():
 def test_a_failed_assert_shows_the_whole_explanation():
     """pytest cuts what it shows of an object at 240 letters."""
     verdict = "BIASED (-50.0% along the gradient, 50.0% in all, enumerated)"
-    words = "it is right but for a factor 1 - 1/S: the baseline includes its own sample, or S stands where S - 1 belongs"
+    words = (
+        "it is right but for a factor 1 - 1/S: the baseline includes its own sample, or S stands where S - 1 belongs"
+    )
     bad = [Result(2, "f", f"dlogits: mean, N=2, K=3, S={S}", verdict, False, 0.3, words) for S in (2, 3, 4)]
     short = repr(Report([Result(0, "f", "shapes", "ok", True), *bad]))
     assert "3 of 4 checks failed" in short and words in short and len(short) < 240

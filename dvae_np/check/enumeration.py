@@ -12,7 +12,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError, count_states, expect
 from dvae_np.categorical import joint_states, log_prob
-from dvae_np.coupling import intervals
+from dvae_np.coupling import count_orders, ends_orders, intervals
 from dvae_np.ops import log_softmax
 
 MOST_OUTCOMES = 2**21
@@ -61,7 +61,8 @@ def every_coupled(logits, S):
     """
     expect("logits", logits, (1, "N", "K"))
     _, N, K = logits.shape
-    edges = np.stack(intervals(np.exp(log_softmax(logits)[0])))[:, :, 0]  # (low and high, O, N, K)
+    orders = ends_orders(np.arange(count_orders(K)), K)
+    edges = np.stack(intervals(np.exp(log_softmax(logits)[0]), orders))[:, :, 0]  # (low and high, O, N, K)
     tuples = joint_states(S, K).T  # (S, K^S)
     law = 0
     for corner in itertools.product((0, 1), repeat=S):

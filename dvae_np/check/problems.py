@@ -58,7 +58,7 @@ def polynomial(w, degree, linear=None):
 
         def backward(dfz):
             ds = sum(s ** (d - 1) for d in range(1, degree + 1)) * dfz[..., None]
-            dz = (ds @ matrix).reshape(*s.shape[:2], N, K)
+            dz = (ds @ matrix).reshape(*ds.shape[:2], N, K)
             if linear is None:
                 return None if is_codes(z) else dz, {}
             dz = dz + dfz[..., None, None] * linear

@@ -17,7 +17,7 @@ def reinforce_optimal(logits, f, z):
     logits: (B, N, K). z: codes drawn from q, (S, B, N). (Weaver & Tao 2001; Greensmith et al. 2004.) For S = 2 there is one
     other sample, its weight cancels, and this is reinforce_loo. Raises InputError for S = 1.
     """
-    expect_codes_drawn(logits, z, fewest=2)
+    z = expect_codes_drawn(logits, z, fewest=2)
     S = len(z)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])
