@@ -6,26 +6,31 @@ No estimator has a test of its own here: a new row is verified without a line wr
 import numpy as np
 
 from dvae_np import vae
+from dvae_np.categorical import joint_states, log_prob
 from dvae_np.check import differences, enumeration, problems, verdicts
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.identities import equal
 from dvae_np.check.means import (
+    POINTS,
     SEED,
     defaults,
     derivatives,
+    every_estimate,
+    fitting,
+    logits_at,
     means,
     objective_for,
     samples,
     shifted,
     sizes,
-    target,
     worst_of,
 )
 from dvae_np.check.report import Result
-from dvae_np.estimators import TABLE
 from dvae_np.noise import draw
 
 BROKEN = {  # what a broken contract may come of
+    "integer codes": "it computes in the codes' own integer type, where 0 - 1 is 255; make them floats, or int64, first",
+    "not finite": "does it take e^logits without subtracting their maximum, or a log of 0?",
     "dtype": "does a float64 number or array in it turn float32 into float64?",
     "inputs changed": "it works in place on an array that it was given",
     "two calls differ": "it draws or remembers something by itself; noise must come in as an argument, and what does not "
@@ -34,7 +39,11 @@ BROKEN = {  # what a broken contract may come of
     "examples mixed": "an example's gradient depends on the others, or f was not called with the codes of all B examples; "
     "a baseline made of other examples can be judged by samples alone (judge_samples, verify --samples)",
 }
-REPLICATES = 60_000  # for the z-tests, whose false-alarm rate is verdicts.FALSE_ALARM
+REPLICATES, AT_A_TIME = (
+    60_000,
+    2000,
+)  # for the z-tests, whose false-alarm rate is verdicts.FALSE_ALARM; as many fit a cache
+INTEGERS = ("i1", "u1", "i2", "u2", "i4", "u4", "u8")  # the types that codes may come in, beside int64
 
 
 def estimator_results(row):
@@ -56,13 +65,17 @@ def estimator_results(row):
         yield sampled(row)
 
 
-def contract(row, rng):
-    """Level 0: shapes, dtype, inputs untouched, two calls agree, examples of a batch do not see each other."""
+def contract(row, rng, own=True):
+    """Level 0: shapes, dtype, inputs untouched, two calls agree, examples of a batch do not see each other.
+
+    own: whether the row is the table's. A stranger's function may answer in float32 whatever it is given, and may overflow
+    where float32 logits are large: that is said, and is no mistake in the mathematics.
+    """
     B, D, H, S = 5, 11, 7, samples(row, 4)
     N, K = sizes(row, 2, 3)
-    broken = []
-    for dtype in (np.float32, np.float64):
-        logits = rng.standard_normal((B, N, K)).astype(dtype)
+    broken, remark = [], ""
+    for dtype, spread in ((np.float32, 1), (np.float64, 1), (np.float32, 30)):
+        logits = spread * rng.standard_normal((B, N, K)).astype(dtype)
         x = (rng.random((B, D)) < 0.4).astype(dtype)
         theta = vae.parameters(rng, D, N, K, (H,), dtype)["theta"]
         noise, hyper = draw(rng, logits, S, row.noise), defaults(row, N, K, dtype)
@@ -73,7 +86,8 @@ def contract(row, rng):
             row.estimate(logits[[b]], vae.reconstruction(theta, x[[b]]), *(array[:, [b]] for array in noise), **hyper)
             for b in range(B)
         ]
-        close = 1e-4 if dtype is np.float32 else 1e-12
+        answers = (dtype,) if own else (dtype, np.float32)
+        close = 1e-4 if estimate.dlogits.dtype == np.float32 else 1e-12
         apart = np.concatenate([one.dlogits for one in alone])
         mixed = differences.relative_error(estimate.dlogits, apart) >= close
         divided = mixed and differences.relative_error(B * estimate.dlogits, apart) < close
@@ -83,7 +97,7 @@ def contract(row, rng):
         conditions = {
             "shape of dlogits": estimate.dlogits.shape == logits.shape,
             "shape of value": estimate.value is None or estimate.value.shape == (B,),
-            "dtype": all(array.dtype == dtype for array in whole),
+            "dtype": all(array.dtype in answers for array in whole),
             "not finite": all(np.isfinite(array).all() for array in whole),
             "inputs changed": all(np.array_equal(*pair) for pair in zip(given, (logits, *noise), strict=True)),
             "two calls differ": np.array_equal(estimate.dlogits, again.dlogits),
@@ -94,11 +108,31 @@ def contract(row, rng):
                 for name in theta
             ),
         }  # fmt: skip
-        broken += [f"{what} ({np.dtype(dtype).name})" for what, holds in conditions.items() if not holds]
+        if not broken and noise and noise[0].dtype.kind == "i":
+            f = vae.reconstruction(theta, x)
+            for integers in INTEGERS if own else ("u1",):
+                conditions["integer codes"] = _same_in(integers, own, row, logits, f, noise, hyper, estimate.dlogits)
+                if not conditions["integer codes"]:
+                    break
+        if spread > 1 and not (own or conditions["not finite"]):
+            remark = " (but not finite at float32 logits times 30)"
+            continue
+        size = ", logits times 30" if spread > 1 else ""
+        broken += [f"{what} ({np.dtype(dtype).name}{size})" for what, holds in conditions.items() if not holds]
     check = "shapes, dtype (float32, float64), purity, independent examples"
     why = "; ".join(words for what, words in BROKEN.items() if any(what in each for each in broken))
-    verdict = "ok" if not broken else "INVALID (" + ", ".join(broken) + ")"
+    verdict = "ok" + remark if not broken else "INVALID (" + ", ".join(broken) + ")"
     return Result(0, row.name, check, verdict, not broken, None, why)
+
+
+def _same_in(integers, own, row, logits, f, noise, hyper, dlogits):
+    """Whether codes in that integer type lead to the same gradient; a stranger's function may also refuse them."""
+    try:
+        return np.array_equal(row.estimate(logits, f, noise[0].astype(integers), *noise[1:], **hyper).dlogits, dlogits)
+    except Exception:
+        if own:
+            raise
+        return True
 
 
 def zero_sum(row, rng):
@@ -128,11 +162,15 @@ def without_noise(row, rng):
     for N, K in ((1, 5), (3, 4)):
         logits, table = rng.standard_normal((2, N, K)), rng.standard_normal((K,) * N)
         estimate = row.estimate(logits, problems.lookup_table(table), block=7)
-        expected = derivatives(row, logits, {"table": table}, lambda theta: problems.lookup_table(theta["table"]), 1)
+
+        def value(arrays):
+            return enumeration.expectation(arrays["logits"], problems.lookup_table(arrays["table"]))
+
+        numeric = differences.complex_step(lambda arrays: value(arrays).sum(), {"logits": logits, "table": table})
         verdict = worst_of(
-            verdicts.from_mean(estimate.value, expected["value"], "complex step"),
-            verdicts.from_mean(estimate.dlogits, expected["dlogits"], "complex step"),
-            verdicts.from_mean(estimate.dtheta["table"], expected["table"], "complex step"),
+            verdicts.from_mean(estimate.value, value({"logits": logits, "table": table}), "complex step"),
+            verdicts.from_mean(estimate.dlogits, numeric["logits"], "complex step"),
+            verdicts.from_mean(estimate.dtheta["table"], numeric["table"], "complex step"),
         )
         check = f"value, dlogits, dtheta: complex step of the sum, N={N}, K={K}"
         yield Result(
@@ -146,22 +184,33 @@ def enumerated(row, rng, mistakes=None):
     mistakes: a function (row, logits, f, exact, S) that returns the means that known mistakes would have, for the hints. With
     it the row is a stranger's function, and one whose mean cannot be computed is left to the z-tests.
     """
-    N, K = sizes(row, 2, 3)
-    logits = rng.standard_normal((1, N, K))
-    theta, objective = objective_for(row, rng, N, K)
-    hyper = shifted(defaults(row, N, K)) if row.unbiased else defaults(row, N, K)
-    if mistakes and row.noise == ("e",) and not piecewise_cubic(row, logits, objective(theta), hyper):
-        yield Result(2, row.name, "quadrature", "cannot be integrated like ours; the z-tests decide", True)
-        return
     outcomes = {
         "z": enumeration.every_code,
         "distinct": enumeration.every_sequence,
         "coupled": enumeration.every_coupled,
         "e": lambda logits, S: enumeration.threshold_nodes(logits),
     }[row.noise[0]]
-    for S in (1,) if row.noise == ("e",) else range(row.fewest_samples, samples(row, 3) + 1):
-        noise, weights = outcomes(logits, S)
-        yield from means(row, 2, logits, theta, objective, S, (noise,), weights, hyper, mistakes=mistakes)
+    points = POINTS if row.unbiased else POINTS[:1]  # a bias is measured once
+    for point in points:
+        if point.masked and row.binary:
+            continue  # then nothing is left to choose
+        few, many = (point.S or row.fewest_samples,) * 2 if point.S else (row.fewest_samples, 3)
+        for S in (1,) if row.noise == ("e",) else range(samples(row, few), samples(row, many) + 1):
+            N, K = fitting(*sizes(row, point.N, point.K), S)
+            S = min(S, (K - point.masked) ** N) if "distinct" in row.noise else S
+            if S < row.fewest_samples:
+                continue  # there are no more states
+            logits = logits_at(point, rng, N, K)
+            theta, objective = objective_for(row, rng, N, K, point.size)
+            hyper = shifted(defaults(row, N, K)) if row.unbiased else defaults(row, N, K)
+            if mistakes and row.noise == ("e",) and not piecewise_cubic(row, logits, objective(theta), hyper):
+                yield Result(2, row.name, "quadrature", "cannot be integrated like ours; the z-tests decide", True)
+                return
+            noise, weights = outcomes(logits, S)
+            noise, weights = noise[:, weights > 0], weights[weights > 0]
+            estimate = every_estimate(row, logits, theta, objective, (noise,), weights, hyper)
+            variance = enumeration.moments(weights, estimate.dlogits)[1].sum()
+            yield from means(row, 2, logits, theta, objective, S, weights, estimate, point.what, variance, mistakes)
 
 
 def piecewise_cubic(row, logits, f, hyper):
@@ -194,28 +243,32 @@ def variance_gradient(row, rng):
     return Result(1, row.name, check, f"error {error:.0e}", not wrong, error, wrong)
 
 
-def sampled(row, offset=0.0):
+def sampled(row, offset=0.0, replicates=REPLICATES):
     """Level 5: on a VAE, the mean of many draws against the exact gradient, with what the test could have seen.
 
-    f is moved so that its mean is `offset` times its standard deviation.
+    f is moved so that its mean is `offset` times its standard deviation. A constant changes no gradient; near zero it also
+    adds no noise, and the test sees more.
     """
     rng = np.random.default_rng(SEED)  # the same problem for all rows
-    D, S = 16, samples(row, 4)
-    N, K = sizes(row, 2, 3)
-    f = vae.reconstruction(vae.parameters(rng, D, N, K, (9,), np.float64)["theta"], 1.0 * (rng.random((1, D)) < 0.4))
+    D, S = 6, samples(row, 2 if row.owns_kl else 4)
+    N, K = sizes(row, 3, 4)
+    N, K = fitting(N, K, S) if row.owns_kl else (N, K)
+    f = vae.reconstruction(vae.parameters(rng, D, N, K, (6,), np.float64)["theta"], 1.0 * (rng.random((1, D)) < 0.4))
     logits = rng.standard_normal((1, N, K))
-    first, second = (TABLE["exact"].estimate(logits, power).value for power in (f, lambda z: (f(z)[0] ** 2, f(z)[1])))
-    constant = first - offset * np.sqrt(second - first**2)
+    q = np.exp(log_prob(logits, states := joint_states(N, K)[:, None])[0])
+    values = f(states)[0]
+    first, second = (q * values).sum(), (q * values**2).sum()
+    centred = problems.tabulated(f, N, K, first - offset * np.sqrt(second - first**2))
 
-    def centred(z):  # a constant changes no gradient; near zero it also adds no noise, and the test sees more
-        fz, f_backward = f(z)
-        return fz - constant, f_backward
-
-    exact = differences.complex_step(lambda a: target(row, a["logits"], centred, S).sum(), {"logits": logits})["logits"]
-    many = enumeration.tiled(logits, REPLICATES)
-    draws = row.estimate(many, centred, *draw(rng, many, S, row.noise), **defaults(row, N, K)).dlogits
-    verdict = verdicts.from_samples(draws, exact[0], sizes={"S": S, "N": N, "K": K})
-    check = f"dlogits: z-tests on a VAE, S={S}" + (f", E[f] = {offset:g} standard deviation" if offset else "")
+    exact = derivatives(row, logits, {}, lambda theta: centred, S)["dlogits"]
+    hyper, many = defaults(row, N, K), enumeration.tiled(logits, AT_A_TIME)
+    draws = [
+        row.estimate(many, centred, *draw(rng, many, S, row.noise), **hyper).dlogits
+        for _ in range(replicates // AT_A_TIME)
+    ]
+    verdict = verdicts.from_samples(np.concatenate(draws), exact[0], sizes={"S": S, "N": N, "K": K})
+    check = f"dlogits: z-tests on a VAE, N={N}, K={K}, S={S}"
+    check += f", E[f] = {offset:g} standard deviation" if offset else ""
     return Result(
         5, row.name, check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, verdict.explanation
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.check import verdicts
-from dvae_np.check.estimators import contract, enumerated, sampled
+from dvae_np.check.estimators import REPLICATES, contract, enumerated, sampled
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.means import SEED
 from dvae_np.check.mistakes import known_mistakes
@@ -106,7 +106,7 @@ def _guarded(row, file):
 def _stranger_results(row):
     """Contract, exact mean, z-tests: what `estimators.estimator_results` asks of the table's rows, of a function unknown."""
     rng = np.random.default_rng(SEED)
-    yield (kept := contract(row, rng))
+    yield (kept := contract(row, rng, own=False))
     if not kept.ok and any(words in kept.verdict for words in UNJUDGEABLE):
         return
     integrable = integrated if {"u", "v"} & set(row.noise) else enumerated
@@ -114,12 +114,12 @@ def _stranger_results(row):
     for result in integrable(row, rng, known_mistakes):
         exact.append(result.verdict.startswith(("UNBIASED", "BIASED")))
         yield result
-    tested = sampled(row)
+    tested = sampled(row, replicates=REPLICATES if any(exact) else 2 * REPLICATES)
     if any(exact) and tested.verdict.startswith("INCONCLUSIVE"):
         tested = replace(tested, verdict=f"{tested.verdict}; the exact mean decides", ok=True)
     yield tested
     if not any(exact):  # then an error that is proportional to E[f] must not hide behind f's mean of zero
-        yield sampled(row, offset=1.0)
+        yield sampled(row, offset=1.0, replicates=2 * REPLICATES)
 
 
 def judge_samples(draws, exact, **sizes):

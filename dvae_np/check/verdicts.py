@@ -168,16 +168,17 @@ def _correlation(centred, limit):
 @lru_cache
 def _limit(tail, R):
     """What Student's t with R - 1 degrees of freedom exceeds with probability `tail`."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # not scipy.stats, which takes a second to import
 
-    return float(t.isf(tail, R - 1))
+    return -float(stdtrit(R - 1, tail))
 
 
 @lru_cache
 def _quantile(tail):
-    from scipy.stats import norm
+    """The same for the normal distribution."""
+    from scipy.special import ndtri
 
-    return float(norm.isf(tail))
+    return -float(ndtri(tail))
 
 
 def _is_float(array):
