@@ -3,6 +3,8 @@
 No estimator has a test of its own here: a new row is verified without a line written for it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from dvae_np import vae
@@ -159,8 +161,11 @@ def averaged(row, rng):
 
 def without_noise(row, rng):
     """Level 1 for a row without noise: the complex step of the plainly enumerated expectation."""
-    for N, K in ((1, 5), (3, 4)):
-        logits, table = rng.standard_normal((2, N, K)), rng.standard_normal((K,) * N)
+    mild = POINTS[0]
+    for point in (replace(mild, N=1, K=5), replace(mild, N=3, K=4), *(point for point in POINTS if point.N == 2)):
+        N, K = point.N, point.K
+        logits = np.concatenate([logits_at(point, rng, N, K) for _ in range(2)])
+        table = point.size * rng.standard_normal((K,) * N)
         estimate = row.estimate(logits, problems.lookup_table(table), block=7)
 
         def value(arrays):
@@ -172,7 +177,9 @@ def without_noise(row, rng):
             verdicts.from_mean(estimate.dlogits, numeric["logits"], "complex step"),
             verdicts.from_mean(estimate.dtheta["table"], numeric["table"], "complex step"),
         )
-        check = f"value, dlogits, dtheta: complex step of the sum, N={N}, K={K}"
+        check = f"value, dlogits, dtheta: complex step of the sum, N={N}, K={K}" + (
+            f", {point.what}" if point.what else ""
+        )
         yield Result(
             1, row.name, check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, verdict.explanation
         )

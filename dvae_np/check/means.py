@@ -130,26 +130,31 @@ def every_estimate(row, logits, theta, objective, noise, weights, hyper):
     return row.estimate(enumeration.tiled(logits, T), objective(own), *noise, **hyper)
 
 
+def allowance(logits, values, exact):
+    """What rounding may do to a mean, in units of the machine's epsilon and relative to the exact gradient.
+
+    An estimator's numbers are as large as f, whose values these are, or 1 for what is subtracted from it, and known to
+    `ROUNDING` epsilons; log q besides to an epsilon of the logits. In the mean they cancel down to the gradient: so it is
+    ROUNDING max|f| / max|gradient|, times max|logits| / 16 where those are larger.
+    """
+    reach = max(1, abs(values).max()) / (abs(exact).max() or 1)
+    return ROUNDING * reach * max(1, abs(logits[np.isfinite(logits)]).max() / 16)
+
+
 def means(row, level, logits, theta, objective, S, weights, estimate, what="", variance=None, mistakes=None):
     """Weighted means of value, dlogits and dtheta against the target's.
 
     estimate: what `every_estimate` gives. what: of the point, for the reader. variance: of dlogits in all, to be stated.
-
-    The tolerance: an estimator's numbers are as large as f, or 1 for what is subtracted from it, and known to `ROUNDING`
-    epsilons; log q besides to an epsilon of the logits. In the mean they cancel down to the gradient. So an error is
-    allowed of ROUNDING epsilons times max|f| / max|gradient|, times max|logits| / 16 where those are larger; with float32's
-    epsilon where the answer is float32.
     """
     T, (_, N, K) = len(weights), logits.shape
     expected = derivatives(row, logits, theta, objective, S)
     mean = enumeration.moments(weights, estimate.dlogits)[0]
     exact = expected["dlogits"][0]
-    reach = max(1, abs(objective(theta)(joint_states(N, K)[:, None])[0]).max()) / (abs(exact).max() or 1)
-    reach *= max(1, abs(logits[np.isfinite(logits)]).max() / 16)
+    epsilons = allowance(logits, objective(theta)(joint_states(N, K)[:, None])[0], exact)
     how, tolerance = ("enumerated", verdicts.ENUMERATION) if level == 2 else ("quadrature", QUADRATURE)
-    tolerance = max(tolerance, ROUNDING * np.finfo(np.float64).eps * reach)
+    tolerance = max(tolerance, epsilons * np.finfo(np.float64).eps)
     dtype = getattr(estimate.dlogits, "dtype", None)
-    rounding = ROUNDING * np.finfo(np.float32).eps * reach if dtype == np.float32 else 0
+    rounding = epsilons * np.finfo(np.float32).eps if dtype == np.float32 else 0
     known = {"sizes": {"S": S, "N": N, "K": K}, "q": np.exp(log_softmax(logits)[0])[0]}
     verdict = verdicts.from_mean(mean, exact, how, tolerance, rounding, **known)
     if mistakes and verdict.kind == "BIASED":  # then it is worth computing what else it may be
