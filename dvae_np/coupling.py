@@ -15,7 +15,7 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.ops import softmax
 
-MOST_NUMBERS, AT_A_TIME = 2**27, 2**21  # of all orders' intervals and pairs: to be computed at all, and in one block
+MOST_NUMBERS, AT_A_TIME = 2**27, 2**17  # of all orders' intervals and pairs: to be computed at all, and in one block
 
 
 def coupled_codes(logits, uniforms):
@@ -60,7 +60,8 @@ def pair_probability(q, z):
     for start in range(0, count, step := max(AT_A_TIME // each, 1)):
         orders = ends_orders(np.arange(start, min(start + step, count), like=z), K)
         low, high = (edge[:, rows, columns, z] ** (1 / (S - 1)) for edge in intervals(q, orders))  # (O, S, B, N)
-        total = total + (below(high, high) - below(high, low) - below(low, high) + below(low, low)).sum(0)
+        mixed = below(high, low).sum(0)  # of z_i's high end and z_j's low one; the other way round it is transposed
+        total = total + below(high, high).sum(0) - mixed - mixed.transpose(1, 0, 2, 3) + below(low, low).sum(0)
     return total / count
 
 

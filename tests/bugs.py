@@ -438,6 +438,36 @@ def nearly_in_float32(logits, f, z):
     return in_float32(logits, f, z) * np.float32(0.999)
 
 
+def gumbels_in_float32(logits, f, u):
+    logits, u = logits.astype(np.float32), u.astype(np.float32)
+    z = np.argmax(logits - np.log(-np.log(u)), -1)
+    return scored(logits, z, f(z)[0].astype(np.float32)) / np.float32(len(z))
+
+
+def arm_in_float32(logits, f, e):
+    def g(z):
+        return f(z)[0].astype(np.float32), lambda dfz: (None, {})
+
+    return TABLE["arm"].estimate(logits.astype(np.float32), g, e.astype(np.float32)).dlogits
+
+
+def rebar_in_float32(logits, f, u, v, factor=1.0):
+    def g(z):
+        fz, f_backward = f(z)
+        return fz.astype(np.float32), lambda dfz: (
+            None if z.dtype.kind == "i" else f_backward(dfz)[0].astype(np.float32),
+            {},
+        )
+
+    omega = {"eta": np.ones((), np.float32), "log_tau": np.asarray(np.log(0.5), np.float32)}
+    logits, u, v = (array.astype(np.float32) for array in (logits, u, v))
+    return factor * control_variate(logits, g, u, v, omega=omega).dlogits
+
+
+def short_rebar_in_float32(logits, f, u, v):
+    return rebar_in_float32(logits, f, u, v, 0.99)
+
+
 PECULIAR = {  # what a judge must say of each
     floor_of_a_thousandth: "logits times 6",
     floor_of_a_hundredth: "logits times 6",
@@ -450,6 +480,9 @@ PECULIAR = {  # what a judge must say of each
     half_in_float32: "1/2",
     nearly_in_float32: "a factor 0.999",
 }
+
+
+IN_FLOAT32 = (in_float32, gumbels_in_float32, arm_in_float32, rebar_in_float32)  # and right
 
 
 def judged(estimate, **options):
@@ -536,6 +569,8 @@ BANK = [
     Bug("loss is a mean where the gradient sums", "a famous ML library, open since 2017", 1, mean_for_sum, "n = 14"),
     *(Bug(estimate.__name__.replace("_", " "), "estimators that were shown to the judge", 2,
           lambda estimate=estimate: judged(estimate, S=2), words) for estimate, words in PECULIAR.items()),
+    Bug("one per cent short, in float32", "JAX's default", 3, lambda: judged(short_rebar_in_float32), "a factor 0.99",
+        missed=lambda: judged(rebar_in_float32)),
     Bug("the same noise under two names", "a common slip with dictionaries", 5,
         lambda: independent_noise(handed_out_again), "hold the same numbers", missed=lambda: independent_noise(draw)),
     Bug("a complex mean", "a complex step left in", 2,

@@ -60,4 +60,4 @@ def test_records_that_cannot_be_read_are_refused(tmp_path):
 
 def test_records_name_their_command():
     for path in (FIGURES / "data").glob("*.json"):
-        assert json.loads(path.read_text())["command"].startswith("python -m dvae_np "), path.name
+        assert json.loads(path.read_text())["command"].startswith(("python -m dvae_np ", "python tests/")), path.name

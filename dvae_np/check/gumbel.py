@@ -11,6 +11,7 @@ from dvae_np.check.means import (
     QUADRATURE,
     SEED,
     Point,
+    coarser,
     defaults,
     every_estimate,
     logits_at,
@@ -44,7 +45,8 @@ def integrated(row, rng, mistakes=None):
         estimate = every_estimate(row, logits, theta, objective, noise, weights, hyper)
         if N == 1:
             change, enough, how = converged(row, logits, f, hyper, enumeration.moments(weights, estimate.dlogits)[0])
-            unlike = Result(3, row.name, "quadrature", "cannot be integrated like ours; the z-tests decide", True)
+            check = f"quadrature, {point.what}" if point.what else "quadrature"
+            unlike = Result(3, row.name, check, "cannot be integrated like ours; the z-tests decide", True)
             if not point.what:
                 sound = structure(row, logits, f, hyper, outcomes, weights, winner)
                 if mistakes and not sound.ok:  # a stranger's function may use its noise otherwise
@@ -53,6 +55,8 @@ def integrated(row, rng, mistakes=None):
                 yield sound
             if mistakes and not change < enough:  # and jump where ours do not
                 yield unlike
+                if point.what:
+                    continue
                 return
             if not point.what:
                 yield Result(3, row.name, f"quadrature, {how}, K={K}", f"change {change:.0e}", change < enough, change)
@@ -90,7 +94,7 @@ def converged(row, logits, f, hyper, mean):
     noise = (outcomes[name] for name in row.noise)
     other = row.estimate(enumeration.tiled(logits, len(weights)), f, *noise, **hyper).dlogits
     change = differences.relative_error(enumeration.moments(weights, other)[0], mean)
-    return change, enough, f"{NODES} nodes beside {nodes}"
+    return change, coarser(other, enough), f"{NODES} nodes beside {nodes}"
 
 
 def structure(row, logits, f, hyper, outcomes, weights, winner):
@@ -116,7 +120,9 @@ def structure(row, logits, f, hyper, outcomes, weights, winner):
         errors.append(abs(base - one - other + both).max())
     error = float(np.max(errors) / abs(base).max())
     what = "ratios alone matter" + (", parts of the noise add up" if parts > 1 else "")
-    return Result(4, row.name, f"{what}, K={logits.shape[-1]}", f"error {error:.0e}", error < 1e-9, error)
+    return Result(
+        4, row.name, f"{what}, K={logits.shape[-1]}", f"error {error:.0e}", error < coarser(base, 1e-9), error
+    )
 
 
 def additive_variance(row, logits, f, noise, weights, winner, hyper, dlogits=None):

@@ -130,6 +130,11 @@ def every_estimate(row, logits, theta, objective, noise, weights, hyper):
     return row.estimate(enumeration.tiled(logits, T), objective(own), *noise, **hyper)
 
 
+def coarser(array, error):
+    """The error to expect where float64 gives this one: of float32 no less than a hundred times its epsilon."""
+    return max(error, 100 * float(np.finfo(np.float32).eps)) if array.dtype == np.float32 else error
+
+
 def allowance(logits, values, exact):
     """What rounding may do to a mean, in units of the machine's epsilon and relative to the exact gradient.
 
