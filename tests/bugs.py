@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from strangers import PECULIAR, arm_in_float32, gumbels_in_float32, in_float32, scored
 
 from dvae_np import categorical, concrete, ops, vae
 from dvae_np.arrays import one_hot
@@ -105,10 +106,6 @@ def enumerated_mean(estimate, samples=3, **known):
     dlogits = estimate(enumeration.tiled(logits, len(weights)), f, z)
     exact = TABLE["exact"].estimate(logits, f).dlogits[0]
     return from_mean(enumeration.moments(weights, dlogits)[0], exact, sizes={"S": samples}, **known)
-
-
-def scored(logits, z, signal):
-    return (signal[..., None, None] * categorical.score(logits, z)).sum(0)
 
 
 def own_sample(logits, f, z):
@@ -346,145 +343,6 @@ def summed_over_samples(logits, f, z):
     return right._replace(dlogits=right.dlogits * len(z))
 
 
-# Mistakes that leave an estimator right where logits are mild, f is small, latents are two and categories three: each takes a
-# row's right gradient, or its learning signal, and spoils it.
-
-
-def times_three_over_K(logits, dlogits):
-    return dlogits * (3 / logits.shape[-1])
-
-
-def two_latents_alone(logits, dlogits):
-    return np.where(np.arange(logits.shape[1])[:, None] < 2, dlogits, 0)
-
-
-def norm_clipped(logits, dlogits, most=50):
-    norm = np.sqrt((dlogits**2).sum((-1, -2), keepdims=True))
-    return dlogits * np.minimum(1, most / np.maximum(norm, 1e-30)).astype(dlogits.dtype)
-
-
-SPOILED = (times_three_over_K, two_latents_alone, norm_clipped)
-
-
-def spoiled(estimate, mistake):
-    """The estimator with that mistake made to its gradient."""
-
-    def wrong(logits, *arguments, **hyper):
-        right = estimate(logits, *arguments, **hyper)
-        return right._replace(dlogits=mistake(logits, right.dlogits))
-
-    return wrong
-
-
-def floored_score(logits, z, signal, least):
-    """The score of log max(q, least): none where q is below, as of a clamped tensor."""
-    q = ops.softmax(logits)[0]
-    drawn = q[np.arange(len(q))[:, None], np.arange(q.shape[1]), z]  # (S, B, N)
-    return ((drawn >= least)[..., None] * signal[..., None, None] * categorical.score(logits, z)).sum(0) / len(z)
-
-
-def floor_of_a_thousandth(logits, f, z):
-    return floored_score(logits, z, f(z)[0], 1e-3)
-
-
-def floor_of_a_hundredth(logits, f, z):
-    return floored_score(logits, z, f(z)[0], 1e-2)
-
-
-def floor_in_q(logits, f, z):
-    """one_hot(z) - max(q, 0.001)."""
-    excess = one_hot(z, logits.shape[-1], logits.dtype) - np.maximum(ops.softmax(logits)[0], 1e-3)
-    return (f(z)[0][..., None, None] * excess).mean(0)
-
-
-def signal_clipped(logits, f, z):
-    return scored(logits, z, np.clip(f(z)[0], -10, 10)) / len(z)
-
-
-def small_f_lost(logits, f, z):
-    """A learning signal divided by its own size, plus an epsilon, and multiplied again without it."""
-    fz = f(z)[0]
-    return scored(logits, z, fz / (abs(fz) + 1e-6) * abs(fz)) / len(z)
-
-
-def exponentials_unshifted(logits, f, z):
-    """Softmax without its maximum taken off: e^800 is infinite."""
-    q = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    return (f(z)[0][..., None, None] * (one_hot(z, logits.shape[-1], logits.dtype) - q)).mean(0)
-
-
-def differences_of_codes(logits, f, z):
-    """Leave-one-out of two, with the difference of one-hots taken in the codes' own type."""
-    fz, K = f(z)[0], logits.shape[-1]
-    hot = (z[..., None] == np.arange(K)).astype(z.dtype)  # (2, B, N, K)
-    return ((fz[0] - fz[1])[:, None, None] * (hot[0] - hot[1])).astype(logits.dtype) / 2
-
-
-def complex_answer(logits, f, z):
-    return scored(logits, z, f(z)[0]) / len(z) + 1e-3j
-
-
-def in_float32(logits, f, z):
-    """Right, whatever it is given, in float32."""
-    logits, fz = logits.astype(np.float32), f(z)[0].astype(np.float32)
-    return scored(logits, z, fz - fz.mean(0)) / (len(z) - 1)
-
-
-def half_in_float32(logits, f, z):
-    return in_float32(logits, f, z) * np.float32(0.5)
-
-
-def nearly_in_float32(logits, f, z):
-    return in_float32(logits, f, z) * np.float32(0.999)
-
-
-def gumbels_in_float32(logits, f, u):
-    logits, u = logits.astype(np.float32), u.astype(np.float32)
-    z = np.argmax(logits - np.log(-np.log(u)), -1)
-    return scored(logits, z, f(z)[0].astype(np.float32)) / np.float32(len(z))
-
-
-def arm_in_float32(logits, f, e):
-    def g(z):
-        return f(z)[0].astype(np.float32), lambda dfz: (None, {})
-
-    return TABLE["arm"].estimate(logits.astype(np.float32), g, e.astype(np.float32)).dlogits
-
-
-def rebar_in_float32(logits, f, u, v, factor=1.0):
-    def g(z):
-        fz, f_backward = f(z)
-        return fz.astype(np.float32), lambda dfz: (
-            None if z.dtype.kind == "i" else f_backward(dfz)[0].astype(np.float32),
-            {},
-        )
-
-    omega = {"eta": np.ones((), np.float32), "log_tau": np.asarray(np.log(0.5), np.float32)}
-    logits, u, v = (array.astype(np.float32) for array in (logits, u, v))
-    return factor * control_variate(logits, g, u, v, omega=omega).dlogits
-
-
-def short_rebar_in_float32(logits, f, u, v):
-    return rebar_in_float32(logits, f, u, v, 0.99)
-
-
-PECULIAR = {  # what a judge must say of each
-    floor_of_a_thousandth: "logits times 6",
-    floor_of_a_hundredth: "logits times 6",
-    floor_in_q: "logits times 6",
-    signal_clipped: "f times 1,000",
-    small_f_lost: "f times 0.001",
-    exponentials_unshifted: "logits shifted by 800",
-    differences_of_codes: "in the codes' own integer type",
-    complex_answer: "expected real numbers",
-    half_in_float32: "1/2",
-    nearly_in_float32: "a factor 0.999",
-}
-
-
-IN_FLOAT32 = (in_float32, gumbels_in_float32, arm_in_float32, rebar_in_float32)  # and right
-
-
 def judged(estimate, **options):
     """What the judge says as a verdict would: `ok`, and the words."""
     return Judged(judge(estimate, **options))
@@ -522,6 +380,26 @@ def correlated(lean, shift=0.0):
     for before, after in itertools.pairwise(draws):
         after += lean * before
     return from_samples(draws + np.array([0.5, -0.8, 0.3]) + shift, np.array([0.5, -0.8, 0.3]), worth_seeing=1)
+
+
+def rebar_in_float32(logits, f, u, v, factor=1.0):
+    def g(z):
+        fz, f_backward = f(z)
+        return fz.astype(np.float32), lambda dfz: (
+            None if z.dtype.kind == "i" else f_backward(dfz)[0].astype(np.float32),
+            {},
+        )
+
+    omega = {"eta": np.ones((), np.float32), "log_tau": np.asarray(np.log(0.5), np.float32)}
+    logits, u, v = (array.astype(np.float32) for array in (logits, u, v))
+    return factor * control_variate(logits, g, u, v, omega=omega).dlogits
+
+
+def short_rebar_in_float32(logits, f, u, v):
+    return rebar_in_float32(logits, f, u, v, 0.99)
+
+
+IN_FLOAT32 = (in_float32, gumbels_in_float32, arm_in_float32, rebar_in_float32)  # and right
 
 
 LOGITS = np.random.default_rng(22).standard_normal((B, N, K))
@@ -577,7 +455,7 @@ BANK = [
         lambda: from_mean(np.array([1 + 5j, 2]), np.array([1.0, 2])), "expected real numbers"),
     Bug("complex draws", "the same", 5, lambda: from_samples(np.ones((100, 1)) * 1j, np.ones(1)), "expected real numbers"),
     Bug("a bias at peaked logits", "trained encoders", 5, lambda: never_seen(True), "BIASED", missed=lambda: never_seen(False)),
-    Bug("draws of one Markov chain", "MCMC", 5, lambda: correlated(0.9), "INCONCLUSIVE (each draw depends on the one before",
+    Bug("draws of one Markov chain", "MCMC", 5, lambda: correlated(0.9), "INCONCLUSIVE (draws depend on one another",
         missed=lambda: correlated(0)),
     Bug("(S, B) minus (S,)", "NumPy", 0, lambda: broadcast_baseline(4, 5)[0], "not finite",
         missed=lambda: broadcast_baseline(4, 4)[0]),

@@ -239,7 +239,7 @@ def test_draws_that_depend_on_one_another_are_not_called_biased():
     rng = np.random.default_rng(5)
     for _ in range(30):
         verdict = from_samples(dependent(2000, rng), EXACT)
-        assert verdict.kind == "INCONCLUSIVE" and "each draw depends on the one before, correlation +0." in str(verdict)
+        assert verdict.kind == "INCONCLUSIVE" and "draws depend on one another" in str(verdict)
     alternating = (
         np.repeat(rng.standard_normal((20_000, 3)), 2, axis=0) * np.array([1, -1])[np.arange(40_000) % 2, None]
     )

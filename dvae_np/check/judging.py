@@ -11,8 +11,9 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.check import verdicts
+from dvae_np.check.contract import contract
 from dvae_np.check.differences import real_array
-from dvae_np.check.estimators import REPLICATES, contract, enumerated, sampled
+from dvae_np.check.estimators import REPLICATES, enumerated, sampled
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.means import SEED
 from dvae_np.check.mistakes import known_mistakes
@@ -36,7 +37,7 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False):
     bound:    whether it is of the negative multi-sample bound [Eq. 9.1], as VIMCO, and not of E_q[f].
 
     It is tried at mild logits and where estimators break (`means.POINTS`): more latents, categories and samples, f times
-    1,000 and 0.001, logits times 6 and 8, logits shifted by 800, a category ruled out by -inf; at fewer where it takes Gumbel
+    10,000 and 0.001, logits times 6 and 8, logits shifted by 800, a category ruled out by -inf; at fewer where it takes Gumbel
     noise, is binary, or takes many samples. f takes codes and relaxed codes. Its exact mean is compared with the exact
     gradient, up to the rounding of float64 or, where it answers in float32, of that; a known mistake is called by its name
     (`mistakes`). Where the mean cannot be computed, z-tests decide. Raises InputError for a function whose parameters are not

@@ -33,8 +33,10 @@ class Point:
 POINTS = (
     Point("", S=None),
     Point("more latents", N=3, K=4),
+    Point("many latents", N=6, K=2),
+    Point("many categories", N=1, K=9),
     Point("more samples", N=1, S=6),
-    Point("f times 1,000", size=1e3),
+    Point("f times 10,000", size=1e4),
     Point("f times 0.001", size=1e-3),
     Point("logits times 6", spread=6),
     Point("logits times 8", spread=8),

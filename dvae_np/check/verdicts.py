@@ -126,10 +126,13 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
         words = hint(mean[:-1], exact, **known)
         return Verdict("INCONCLUSIVE", f"{R} draws that never vary, and are not the exact gradient", error, words)
     varies = standard_error * np.sqrt(R) > rounding
-    if counts is None and (correlation := _correlation(centred[:, varies], _limit(false_alarm / m, R))):
-        words = "z-tests need independent draws; keep so few of them that one does not depend on the one before"
-        detail = f"each draw depends on the one before, correlation {correlation:+.2f}; {R} draws, {factor - 1:+.1%}"
-        return Verdict("INCONCLUSIVE", f"{detail} along the gradient", error, words)
+    if counts is None and (dependence := _dependence(centred[:, varies], false_alarm)):
+        together, times = dependence
+        words = "z-tests need independent draws; keep so few of them that one does not depend on those before"
+        detail = (
+            f"draws depend on one another: sums of {together} vary {times:.2g} times as much as of independent ones"
+        )
+        return Verdict("INCONCLUSIVE", f"{detail}; {R} draws, {factor - 1:+.1%} along the gradient", error, words)
     decided = (margin >= unseen * farthest) & ((deviation <= farthest) | (unseen * MANY <= 1))
     if (beyond & decided).any():
         allowed = standard_error + unseen * farthest / limit
@@ -153,16 +156,26 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     )
 
 
-def _correlation(centred, limit):
-    """The largest correlation of a draw with the one before it that is no chance, or 0.
+def _dependence(centred, false_alarm):
+    """How many neighbouring draws, added up, vary more than independent ones by more than chance, and how much; or None.
 
-    The sum of products of neighbours, in units of its own standard error: a rare large draw beside another one, which
-    chance may bring, counts in both.
+    For blocks of 2, 4, 8, ... draws: the square of a block's sum, less the sum of its squares, is 0 on average if draws are
+    independent. A z-test of that, in units of its own standard error: a rare large draw beside another one, which chance may
+    bring, counts in both. So it sees what would make the mean vary more: a chain, chains side by side, a slow drift.
     """
-    products = centred[1:] * centred[:-1]
-    spread = np.sqrt((products**2).sum(0))
-    significant = products.sum(0) > limit * spread
-    return float(np.max(products.sum(0)[significant] / (centred**2).sum(0)[significant], initial=0))
+    R, columns = centred.shape
+    sums, squares, together, found = centred, centred**2, 1, None
+    limit = _limit(false_alarm / max(columns * np.log2(R / FEWEST), 1), R)
+    while len(sums) >= 2 * FEWEST:
+        pairs = len(sums) // 2 * 2
+        sums, squares = sums[0:pairs:2] + sums[1:pairs:2], squares[0:pairs:2] + squares[1:pairs:2]
+        together *= 2
+        excess = sums**2 - squares
+        significant = excess.sum(0) > limit * np.sqrt((excess**2).sum(0))
+        if significant.any():
+            times = 1 + float((excess.sum(0) / squares.sum(0))[significant].max())
+            found = max(found or (0, 0.0), (together, times), key=lambda each: each[1])
+    return found
 
 
 @lru_cache
