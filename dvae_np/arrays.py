@@ -71,8 +71,9 @@ def expect_number(name, value, words="a number", least=0, most=math.inf, *, abov
 
 
 def expect_temperature(name, tau):
-    """Raise `InputError` unless the temperature is above zero, and finite."""
+    """The temperature as Python's number, which leaves float32 what it is. Raises `InputError` unless above 0, and finite."""
     expect_number(name, tau, "a temperature", above=True)
+    return float(tau)
 
 
 def expect_choice(name, value, known):

@@ -23,7 +23,7 @@ def draw(rng, logits, S, names):
     """The noise that an estimator asks for, S samples of it: a tuple of arrays in the order of `names`.
 
     rng:    a generator of the library that owns the logits (`numpy.random.Generator`, `cupy.random.Generator`).
-    logits: (B, N, K).
+    logits: (B, N, K); -inf rules a category out.
     names:  ``"z"``           codes drawn from q, (S, B, N) [Eq. 2.8];
             ``"u"``, ``"v"``  uniforms in the open interval (0, 1), (S, B, N, K);
             ``"e"``           the same, one for each latent, (S, B, N);
@@ -37,8 +37,10 @@ def draw(rng, logits, S, names):
     expect("logits", logits, ("B", "N", "K"))
     if names and logits.dtype not in DRAWN:
         raise InputError(f"logits: expected float32 or float64 in this machine's byte order, got {logits.dtype!r}")
-    if names and not np.isfinite(logits).all():
-        raise InputError("logits: expected finite numbers, got nan or infinity")
+    if names and not ((logits < np.inf).all() and (logits.max(-1) > -np.inf).all()):
+        raise InputError(
+            "logits: expected finite numbers, or -inf for categories ruled out, but not for all; got nan or infinity"
+        )
     expect_whole("S", S, 1)
     B, N, K = logits.shape
     if "distinct" in names and not S <= count_states(N, K) <= MOST_PERTURBED:
