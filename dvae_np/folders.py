@@ -98,25 +98,32 @@ def alone(path, kind, names, option="--out"):
     Raises InputError where another one does, naming it, where the folder cannot be written to, and as `Output` does.
     Folders that were made, and that nothing was written into, are removed again.
     """
+    made, lock = [], None
     try:
-        made = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path, option)
-    except OSError as error:
-        raise InputError(
-            f"{option}: expected a folder that can be written to, got {str(path)!r} ({error.strerror or error})"
-        ) from None
-    try:
+        try:
+            made = [folder for folder in (path, *path.parents) if not folder.exists()]
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path, option)
+        except OSError as error:
+            raise InputError(
+                f"{option}: expected a folder that can be written to, got {str(path)!r} ({error.strerror or error})"
+            ) from None
         yield Output(path, kind, names, option)
     finally:
-        if os.name == "nt":
-            lock.close()  # there, what is open cannot be removed
-        with contextlib.suppress(OSError):
-            (path / LOCK).unlink()
-        lock.close()
+        if lock:
+            _unlock(path, lock)
         with contextlib.suppress(OSError):  # at the first that holds something
             for folder in made:
                 folder.rmdir()
+
+
+def _unlock(path, lock):
+    """Remove the lock file while it is locked, so that nobody else's is removed."""
+    if os.name == "nt":
+        lock.close()  # there, what is open cannot be removed
+    with contextlib.suppress(OSError):
+        (path / LOCK).unlink()
+    lock.close()
 
 
 def _lock(path, option):

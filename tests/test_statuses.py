@@ -227,8 +227,9 @@ def test_ctrl_c_while_importing(tmp_path):
 
 def test_ctrl_c_at_work_leaves_no_lock_and_no_empty_folder(tmp_path):
     stopped = process("compare", "--out", tmp_path / "new")
-    while not (tmp_path / "new" / LOCK).exists():
+    while not (tmp_path / "new" / LOCK).exists() or not (tmp_path / "new" / LOCK).read_text():
         assert stopped.poll() is None
+    time.sleep(0.1)
     stopped.send_signal(signal.SIGINT)
     assert stopped.communicate()[1] == b"dvae_np: stopped\n" and stopped.returncode == 130
     assert not any(tmp_path.iterdir())
