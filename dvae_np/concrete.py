@@ -11,9 +11,8 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, summed_to
+from dvae_np.arrays import InputError, expect, expect_temperature, summed_to
 from dvae_np.categorical import gumbel
-from dvae_np.estimators.estimate import expect_temperature
 from dvae_np.ops import log_softmax, softmax
 
 
@@ -21,10 +20,13 @@ def concrete_log_prob(logits, xi, tau):
     """log density of xi = log y, for y Concrete with these logits and temperature, over the N latents: (S, B) [Eq. 7.4].
 
     logits: (B, N, K). xi: (S, B, N, K), logarithms that exponentiate to points of the simplex. In log space the density
-    stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi). (Maddison et al. 2017.)
-    Raises InputError for a temperature that is not above 0.
+    stays finite where categories of y underflow. `backward(dvalue)` returns (dlogits, dxi, None). (Maddison et al. 2017.)
+    Raises InputError for a temperature that is not above zero and for shapes that do not fit.
     """
-    tau, possible = expect_temperature("tau", tau), logits.real > -np.inf  # (B, N, K)
+    tau = expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
+    expect("xi", xi, ("S", *xi.shape[1:2], *logits.shape[1:]))
+    possible = logits.real > -np.inf  # (B, N, K)
     shifted = logits - tau * np.where(possible, xi, 0)  # (S, B, N, K)
     log_share, log_softmax_backward = log_softmax(shifted)
     counts = range(1, logits.shape[-1] + 1)
@@ -33,7 +35,7 @@ def concrete_log_prob(logits, xi, tau):
 
     def backward(dvalue):
         dshifted = log_softmax_backward(np.where(possible, dvalue[..., None, None], 0))
-        return dshifted.sum(0), -tau * dshifted
+        return dshifted.sum(0), -tau * dshifted, None
 
     return value, backward
 
@@ -42,12 +44,14 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
     """log q_tau(y) - log p_tau(y) at y = softmax((logits + Gumbel) / tau), an estimate of the relaxed KL: (S, B) [Eq. 7.5].
 
     logits: (B, N, K). u: uniforms (S, B, N, K). prior_logits: (1, N, K) or (B, N, K), None for uniform; posterior and
-    prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns (dlogits, dprior_logits),
-    the first through y as well, the second None for the uniform prior. Raises InputError where one rules out a category
-    that the other does not: the KL is infinite there.
+    prior share tau, so that the expectation does not depend on it. `backward(dvalue)` returns
+    (dlogits, None, None, dprior_logits), the first through y as well, the last None for the uniform prior. Raises InputError
+    as `concrete_log_prob`, and where one rules out a category that the other does not: the KL is infinite there.
     """
+    tau = expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
     expect("u", u, ("S", *logits.shape))
-    tau, possible = expect_temperature("tau", tau), logits.real > -np.inf
+    possible = logits.real > -np.inf
     if not (possible if prior_logits is None else possible == (prior_logits.real > -np.inf)).all():
         raise InputError(
             "prior_logits: expected -inf where the logits are, and nowhere else, or the relaxed KL is infinite"
@@ -57,10 +61,10 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
     log_p, p_backward = concrete_log_prob(np.zeros_like(logits) if prior_logits is None else prior_logits, xi, tau)
 
     def backward(dvalue):
-        dlogits, dxi = q_backward(dvalue)
-        dprior_logits, dxi_prior = p_backward(-dvalue)
+        dlogits, dxi, _ = q_backward(dvalue)
+        dprior_logits, dxi_prior, _ = p_backward(-dvalue)
         dprior_logits = None if prior_logits is None else summed_to(prior_logits.shape, dprior_logits)
-        return dlogits + path_backward(dxi + dxi_prior).sum(0) / tau, dprior_logits
+        return dlogits + path_backward(dxi + dxi_prior).sum(0) / tau, None, None, dprior_logits
 
     return log_q - log_p, backward
 
@@ -68,10 +72,11 @@ def relaxed_kl(logits, u, tau, prior_logits=None):
 def plug_in_kl(logits, u, tau, prior_logits=None):
     """sum_k y_k (log q_k - log p_k) at the relaxed y, what some code calls KL: (S, B) [Eq. 7.6].
 
-    Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments as `relaxed_kl`.
+    Here to be shown wrong: its expectation is below the KL, and for large tau below zero. Arguments and errors as `relaxed_kl`.
     """
-    expect("u", u, ("S", *logits.shape))
     tau = expect_temperature("tau", tau)
+    expect("logits", logits, ("B", "N", "K"))
+    expect("u", u, ("S", *logits.shape))
     y, path_backward = softmax((logits + gumbel(u)) / tau)
     logq, log_softmax_backward = log_softmax(logits)
     logp, prior_backward = log_softmax(np.zeros_like(logits) if prior_logits is None else prior_logits)
@@ -82,6 +87,7 @@ def plug_in_kl(logits, u, tau, prior_logits=None):
         dvalue = dvalue[..., None, None]
         dratio = (dvalue * y).sum(0)  # (B, N, K)
         dlogits = log_softmax_backward(dratio) + path_backward(dvalue * ratio).sum(0) / tau
-        return dlogits, None if prior_logits is None else prior_backward(-summed_to(prior_logits.shape, dratio))
+        dprior = None if prior_logits is None else prior_backward(-summed_to(prior_logits.shape, dratio))
+        return dlogits, None, None, dprior
 
     return (y * ratio).sum((-1, -2)), backward

@@ -7,12 +7,18 @@ Nothing of a lesson's subject is here. A lesson shows the library's own function
 import inspect
 import io
 import os
+import sys
+import types
 
 import numpy as np
 
+from dvae_np import exercises
 from dvae_np.arrays import InputError
-from dvae_np.check import judging, suite
-from dvae_np.check.differences import COMPLEX_STEP, compare
+from dvae_np.check import judging
+from dvae_np.check.backward import WrongOpError, pair_of
+from dvae_np.check.backward import check_op as check_pair
+from dvae_np.check.differences import compare, compare_entries
+from dvae_np.exercises.judging import NotAttempted, WrongAnswer, called, judge  # noqa: F401 (judge is the notebooks')
 
 SEED = 3
 
@@ -48,31 +54,37 @@ def confirm(equation, left, right, tolerance=1e-10):
     )
 
 
-def check(exercise, answer, expected, tolerance=1e-9, **known):
+def check(exercise, answer, expected, accuracy=1.0, **known):
     """Judge an answer that should equal `expected`: arrays, or a function of no arguments that returns one.
 
     Prints a verdict; an answer that is wrong raises `AssertionError` with where, by how much and, if the numbers tell, why.
-    Not attempted is said and is no error (under nbgrader it is one). known: what `dvae_np.check.hints.hint` may use:
-    ``sizes``, ``q``, and ``instead``, a dict {"what it equals": the wrong array that it would be}.
+    Not attempted is said and is no error (under nbgrader it is one). Entries are judged one by one, float32 at float32's
+    accuracy; accuracy: a factor to what rounding may do. known: what `dvae_np.check.hints.hint` may use: ``sizes``, ``q``, and
+    ``instead``, a dict {"what it equals": the wrong array that it would be}.
     """
-    call = answer if callable(answer) else lambda: answer
-    if not _attempted(exercise, call):
-        return
-    found = call()
+    try:
+        found = called(exercise, answer) if callable(answer) else answer
+    except NotAttempted:
+        return not_attempted(exercise)
     if not isinstance(found, np.ndarray | np.generic | float | int) or isinstance(found, bool):
-        raise AssertionError(f"{exercise}: expected a number or an array of numbers, got a {type(found).__name__}")
-    found, expected = np.asarray(found), np.asarray(expected)
-    known |= {"instead": {what: np.asarray(other) for what, other in known.get("instead", {}).items()}}
-    if found.shape != expected.shape:
-        hints = [f"it equals {what}" for what, other in known["instead"].items() if np.shape(other) == found.shape
-                 and np.allclose(other, found)]  # fmt: skip
-        hints += ["it has the shape of the transpose"] * (found.shape == expected.shape[::-1] and not hints)
-        raise AssertionError("; ".join([f"{exercise}: expected shape {expected.shape}, got {found.shape}", *hints]))
-    comparison = compare(exercise, found, expected, tolerance, **known)
+        words = "None: is a `return` missing?" if found is None else f"a {type(found).__name__}"
+        raise WrongAnswer(f"{exercise}: expected a number or an array of numbers, got {words}")
+    instead = {what: np.asarray(other) for what, other in known.pop("instead", {}).items()}
+    comparison = compare_entries(exercise, found, expected, accuracy=accuracy, **known, instead=instead)
     if not comparison.ok:
+        found, equal = np.asarray(found), []
+        for what, other in instead.items():  # of another shape, where `compare` looks no further
+            if (
+                found.dtype.kind in "fiu"
+                and other.shape == found.shape != np.shape(expected)
+                and np.allclose(other, found)
+            ):
+                equal.append(f"it equals {what}")
         words = str(comparison).replace("analytic", "yours").replace("numeric", "expected")
-        raise AssertionError(words)
-    print(f"{exercise}: right, to {comparison.error:.0e}")
+        raise WrongAnswer("; ".join([words, *equal]))
+    short = " of float32" if np.asarray(found).dtype == np.float32 else ""
+    print(f"{exercise}: right, to {comparison.error:.0e}{short}")
+    return None
 
 
 def check_estimator(exercise, estimate):
@@ -80,69 +92,69 @@ def check_estimator(exercise, estimate):
 
     It must be unbiased. Prints the verdict; raises `AssertionError` with the bias and, if the numbers tell, the mistake.
     """
-    if not _attempted(exercise, lambda: estimate(np.zeros((1, 1, 2)), *_small_problem(estimate))):
-        return
+    try:
+        called(exercise, estimate, np.zeros((1, 1, 2)), *_small_problem(estimate))
+    except NotAttempted:
+        return not_attempted(exercise)
+    except WrongAnswer:
+        pass  # the judge meets the same, and tells more
     try:
         report = judging.judge(estimate)
     except InputError as error:
-        raise AssertionError(f"{exercise}: {error}") from None
+        raise WrongAnswer(f"{exercise}: {error}") from None
     if report.failed:
         # of all that failed, the mean says most
         worst = max(report.failed, key=lambda result: ("mean" in result.check, bool(result.explanation)))
-        raise AssertionError(f"{exercise}: {worst.verdict}" + f"; {worst.explanation}" * bool(worst.explanation))
+        raise WrongAnswer(f"{exercise}: {worst.verdict}" + f"; {worst.explanation}" * bool(worst.explanation))
     verdict = next(result.verdict for result in report.results if "mean" in result.check)
     print(f"{exercise}: {verdict}")
+    return None
 
 
-def check_op(exercise, op, expected=None, **inputs):
-    """Judge an op, ``y, backward = op(*inputs)``: its backward against the complex step; its value against `expected`.
+def check_op(exercise, op, expected=None, *, data=(), analytic=False, **inputs):
+    """Judge an op, ``y, backward = op(*inputs)``: its backward against numeric gradients; its value against `expected`.
 
-    Raises `AssertionError` for the first gradient that is wrong, with the reason if the numbers tell.
+    data: names of float inputs that have no gradient. analytic: must complex numbers come through? Else an op that takes real
+    numbers alone is right as well. Raises `AssertionError` for what is wrong, with the reason if the numbers tell.
     """
-    if not _attempted(exercise, lambda: op(**inputs)):
-        return
-    made = _pair(op, inputs)
-    if expected is not None:
-        comparison = compare(f"{exercise}: the value", made[0], np.asarray(expected), COMPLEX_STEP)
-        if not comparison.ok:
-            raise AssertionError(str(comparison).replace("analytic", "yours").replace("numeric", "expected"))
-    if not _attempted(exercise, lambda: made[1](np.ones_like(made[0]))):
-        return
-    worst = 0.0
     try:
-        for method, comparison in suite.check_op(op, inputs, np.random.default_rng(SEED)):
-            if not comparison.ok:
-                words = str(comparison).replace("analytic", "yours").replace("numeric", method)
-                raise AssertionError(f"{exercise}: {words}")
-            worst = max(worst, comparison.error if method == "complex step" else 0)
+        y, backward = called(exercise, pair_of, op, inputs)
+        called(exercise, backward, np.ones_like(y))
+    except NotAttempted:
+        return not_attempted(exercise)
+    except WrongOpError as error:
+        raise WrongAnswer(f"{exercise}: {error}") from None
+    if expected is not None:
+        comparison = compare_entries("the value", y, expected)
+        if not comparison.ok:
+            raise WrongAnswer(f"{exercise}: {comparison}".replace("analytic", "yours").replace("numeric", "expected"))
+    try:
+        verdict = check_pair(op, inputs, np.random.default_rng(SEED), data)
     except InputError as error:
-        raise AssertionError(f"{exercise}: {error}") from None
-    print(f"{exercise}: right, to {worst:.0e} of the complex step")
+        raise WrongAnswer(f"{exercise}: {error}") from None
+    if not verdict.ok or (analytic and verdict.kind != "right"):
+        words = str(verdict).replace("analytic 0", "yours 0").replace("analytic -", "yours -")
+        raise WrongAnswer(f"{exercise}: {words}")
+    method = "complex step" if verdict.kind == "right" else "central differences"
+    print(f"{exercise}: {verdict}, to {verdict.error(method):.0e} of the {method}")
+    return None
 
 
-def gradients_of(op, dy, **inputs):
-    """What the backward pass of an op of the learner's returns for the cotangent dy.
-
-    Raises `AssertionError` unless the op returns the pair (y, backward), and backward one gradient for each input.
-    """
-    gradients = _pair(op, inputs)[1](dy)
-    if (
-        gradients is not None
-        and len(inputs) > 1
-        and not (isinstance(gradients, tuple) and len(gradients) == len(inputs))
-    ):
-        raise AssertionError(
-            f"{op.__name__}: backward must return {len(inputs)} gradients, one for each of {', '.join(inputs)}"
-        )
-    return gradients
+def not_attempted(exercise):
+    """Say so; under nbgrader it is an error."""
+    if exercises.judging.GRADED:
+        raise WrongAnswer(f"{exercise}: not attempted")
+    print(f"{exercise}: not attempted yet")
 
 
-def _pair(op, inputs):
-    """(y, backward) of an op."""
-    made = op(**inputs)
-    if not isinstance(made, tuple) or len(made) != 2 or not callable(made[1]):
-        raise AssertionError(f"{op.__name__}: expected the pair (y, backward), got a {type(made).__name__}")
-    return made
+def read_only(names):
+    """Make the arrays of a notebook's ``globals()`` read-only, so that no answer changes them by mistake."""
+    for value in list(names.values()):
+        for array in (
+            value.values() if isinstance(value, dict) else value if isinstance(value, tuple | list) else [value]
+        ):
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
 
 
 def interactive(draw, **choices):
@@ -186,21 +198,14 @@ def _small_problem(estimate):
     return polynomial(np.ones((1, 1, 2)), 2), *noise
 
 
-def _attempted(exercise, call):
-    """False, and a line that says so, where the call meets code that has not been written yet.
+class _Lesson(types.ModuleType):
+    """This module's class: the judges are its properties, so that nobody replaces them by an assignment."""
 
-    Raises `AssertionError` where it returns nothing, and, under nbgrader, where it is not written.
-    """
-    try:
-        with np.errstate(all="ignore"):
-            found = call()
-    except NotImplementedError:
-        if os.environ.get("NBGRADER_EXECUTION"):
-            raise AssertionError(f"{exercise}: not attempted") from None
-        print(f"{exercise}: not attempted yet")
-        return False
-    except Exception:  # it was attempted: the checks will meet the same error
-        return True
-    if found is None:
-        raise AssertionError(f"{exercise}: it returned None: is a `return` missing?")
-    return True
+
+def _fixed(function):
+    return property(lambda self: function)
+
+
+for _name in ("judge", "check", "check_estimator", "check_op"):
+    setattr(_Lesson, _name, _fixed(globals()[_name]))
+sys.modules[__name__].__class__ = _Lesson

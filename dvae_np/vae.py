@@ -165,7 +165,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, c=None, free_bits=0.0, act
     else:
         sampled, kl_backward = RELAXED_KL[kl](logits, *arrays, hyper["tau"], prior_logits)  # (S, B)
         divergence, cost = sampled.mean(0), sampled.mean()
-        dlogits, dprior_logits = kl_backward(np.full_like(sampled, 1 / sampled.size))
+        dlogits, _, _, dprior_logits = kl_backward(np.full_like(sampled, 1 / sampled.size))
 
     if row.owns_kl:
         value, dlogits, dprior_logits = 0, 0, dtheta.pop("prior_logits", 0)

@@ -7,14 +7,20 @@ A source, ``source/06_baselines.py``, is cells of Python and Markdown (in commen
     # %% solution 06.1                 its answer, with nbgrader's markers BEGIN SOLUTION and END SOLUTION
     # %% check 06.1                    what judges it              # %% given 06.1 code that the exercise needs first
     # %% wrong 06.1: words             a wrong answer, to stand in the answer's place, and words that must be in the hint
+    # %% right 06.1                    a right answer that is written otherwise
+
+A measured number is not typed: text writes ``{{ratio:.2f}}``, an expression of the page's names with a format, and it is filled
+in when the page has run (an exercise's text by the solutions). Decimals that are typed all the same, outside formulas and code,
+are refused unless ``source/typed_numbers.csv`` lists them with a reason.
 
 From it come ``06_baselines.ipynb`` (the lesson, executed), ``exercises/06_baselines.ipynb`` (answers stripped) and
 ``solutions/06_baselines.ipynb`` (executed). Markers and metadata are nbgrader's: the solutions are its source notebooks.
 """
 
+import csv
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -35,11 +41,19 @@ socket.socket.connect = _no_network
 """
 
 
+READ_ONLY = """
+
+from dvae_np.lesson import read_only
+
+read_only(globals())  # so that no answer changes them by mistake"""
+FIELD = re.compile(r"\{\{(.+?):([^:{}]*)\}\}")  # {{expression:format}}
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell of a source."""
 
-    kind: str  # "lesson", "setup", "exercise", "given", "solution", "check" or "wrong"
+    kind: str  # "lesson", "setup", "exercise", "given", "solution", "check", "wrong" or "right"
     markdown: bool
     name: str  # "06.1" for all that belongs to that exercise
     hint: str  # of a wrong answer
@@ -87,14 +101,17 @@ def notebooks(path):
         intro = (f"# Exercises: {title}\n\nThey belong to [the lesson](../{stem}.ipynb). Write your answer where a cell says "
                  "`YOUR CODE HERE`; the cell below judges it by numbers and says what is wrong. Unsolved cells say *not "
                  "attempted yet*.")  # fmt: skip
-        head = [Cell("lesson", True, "", "", intro), *setup]
-        made["exercises"] = [*head, *exercises]
-        made["solutions"] = [*head, *exercises]
+        setup[-1] = replace(setup[-1], text=setup[-1].text + READ_ONLY)
+        closed = [replace(cell, text=cell.text + READ_ONLY) if cell.kind == "given" else cell for cell in exercises]
+        made["exercises"] = made["solutions"] = [Cell("lesson", True, "", "", intro), *setup, *closed]
     made[""] = lesson
-    return {folder: _notebook(group, f"{stem}-{folder}", folder == "exercises") for folder, group in made.items()}
+    return {
+        folder: _notebook(group, f"{stem}-{folder}", folder == "exercises", bool(folder))
+        for folder, group in made.items()
+    }
 
 
-def _notebook(cells, seed, strip):
+def _notebook(cells, seed, strip, graded):
     book = nbformat.v4.new_notebook()
     book.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                      "language_info": {"name": "python"}}  # fmt: skip
@@ -103,39 +120,88 @@ def _notebook(cells, seed, strip):
             made = nbformat.v4.new_markdown_cell(cell.text)
         else:
             made = nbformat.v4.new_code_cell(stripped(cell.text) if strip else cell.text)
-        if cell.kind in ("solution", "check"):
-            answer = cell.kind == "solution"
-            made.metadata["nbgrader"] = {"grade": not answer, "solution": answer, "locked": not answer, "task": False,
-                                         "grade_id": f"{cell.kind}-{i}-{cell.name.replace('.', '-')}", "schema_version": 3,
-                                         **({} if answer else {"points": 1})}  # fmt: skip
+        if cell.kind in ("solution", "check") or (graded and cell.kind in ("setup", "given")):
+            answer, graded_cell = cell.kind == "solution", cell.kind == "check"
+            made.metadata["nbgrader"] = {"grade": graded_cell, "solution": answer, "locked": not answer, "task": False,
+                                         "grade_id": f"{cell.kind}-{i}-{cell.name.replace('.', '-')}".rstrip("-"),
+                                         "schema_version": 3, **({"points": 1} if graded_cell else {})}  # fmt: skip
         made["id"] = f"{seed}-{i}".replace("_", "-")[-40:].strip("-")
         book.cells.append(made)
     return book
 
 
-def executed(book, folder):
-    """The notebook run from top to bottom in a fresh kernel: warnings are errors, and there is no network."""
-    guard = nbformat.v4.new_code_cell(GUARD)
-    book.cells.insert(0, guard)
+def fields(text):
+    """The expressions with their formats that a text leaves to be filled in."""
+    return FIELD.findall(text)
+
+
+def filled(text, values):
+    """The text with its fields filled from {(expression, format): words}."""
+    return FIELD.sub(lambda found: values[found.groups()], text)
+
+
+def executed(book, folder, fill=True):
+    """(the notebook run from top to bottom in a fresh kernel, {(expression, format): words} of the fields in its text).
+
+    Warnings are errors, and there is no network. Without `fill` fields stay as they are: unsolved exercises have no values.
+    """
+    asked = []
+    if fill:
+        asked = list(
+            dict.fromkeys(f for cell in book.cells if cell.cell_type == "markdown" for f in fields(cell.source))
+        )
+    pairs = ", ".join(f"({expression!r}, format({expression}, {form!r}))" for expression, form in asked)
+    book.cells.insert(0, nbformat.v4.new_code_cell(GUARD))
+    book.cells.append(nbformat.v4.new_code_cell(f"print(*(words for _, words in [{pairs}]), sep='\\n')"))
     options = {"resources": {"metadata": {"path": str(folder)}}, "extra_arguments": ["--log-level=ERROR"]}
     NotebookClient(book, timeout=300, kernel_name="python3", coalesce_streams=True, **options).execute()
     book.cells.pop(0)
+    printed = "".join(output.text for output in book.cells.pop().outputs).splitlines()
+    values = dict(zip(asked, printed, strict=False))
+    for cell in book.cells:
+        if cell.cell_type == "markdown" and fill:
+            cell.source = filled(cell.source, values)
     for count, cell in enumerate((cell for cell in book.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
         cell.metadata.pop("execution", None)
         for output in cell.outputs:
             if "execution_count" in output:
                 output["execution_count"] = count
-    return book
+    return book, values
+
+
+def typed_decimals(text):
+    """Decimals and percentages in the prose of a text: what stands outside formulas, code, links, fields and references."""
+    text = re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\{\{.*?\}\}", " ", text, flags=re.S)
+    text = re.sub(r"\$[^$]*\$|\]\([^)]*\)|https?://\S+|doi \S+|arXiv [\d.]+|\[Eq\. [^]]*\]|Eq\. [\d.]+|\b\d\d\.\d\b", " ", text)
+    return re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+(?:e-?\d+)?(?: ?%)?|e-?\d+| ?%)(?!\w)", text)
+
+
+def unlisted_decimals(page, texts):
+    """Those of `typed_decimals` of a page that ``typed_numbers.csv`` does not list."""
+    with open(HERE / "source" / "typed_numbers.csv", newline="") as file:
+        listed = {(row["page"], row["number"]) for row in csv.DictReader(file) if row["reason"].strip()}
+    return [number for text in texts for number in typed_decimals(text) if (page, number) not in listed]
 
 
 def build(path):
     """Write the notebooks of one source."""
-    for folder, book in notebooks(path).items():
-        target = HERE / folder / f"{path.stem}.ipynb"
+    if typed := unlisted_decimals(path.stem, [cell.text for cell in parse(path) if cell.markdown]):
+        raise SystemExit(
+            f"{path.name}: typed numbers, {', '.join(typed)}: write {{{{name:.3g}}}}, or list them with a reason"
+        )
+    books = notebooks(path)
+    values = {}
+    for folder in ("", "solutions", "exercises"):
+        if folder not in books:
+            continue
+        book, target = books[folder], HERE / folder / f"{path.stem}.ipynb"
         target.parent.mkdir(exist_ok=True)
-        if folder != "exercises":
-            executed(book, target.parent)
+        if folder == "exercises":  # not run: its text has the values of the solutions, which were just made
+            for cell in book.cells:
+                cell.source = filled(cell.source, values) if cell.cell_type == "markdown" else cell.source
+        else:
+            book, values = executed(book, target.parent)
         nbformat.write(book, target)
         print(f"{target.relative_to(HERE)}: {target.stat().st_size / 1000:.0f} kB")
 

@@ -14,9 +14,9 @@ from strangers import PECULIAR, arm_in_float32, gumbels_in_float32, in_float32, 
 from dvae_np import categorical, concrete, ops, vae
 from dvae_np.arrays import one_hot
 from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, judge, lookup_table, polynomial
+from dvae_np.check.backward import check_op
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import equal, independent_noise
-from dvae_np.check.suite import check_op
 from dvae_np.coupling import pair_probability
 from dvae_np.estimators import TABLE, Estimate
 from dvae_np.estimators.control_variate import relaxed
@@ -53,14 +53,8 @@ def wrong_kl(sign=1.0, log_p=None):
     return kl
 
 
-def first_wrong(comparisons):
-    """Of several comparisons by one method, one that failed, or else the last."""
-    comparisons = [comparison for method, comparison in comparisons if method == "complex step"]
-    return next((comparison for comparison in comparisons if not comparison.ok), comparisons[-1])
-
-
-def gradient_of(op, **inputs):
-    return first_wrong(check_op(op, inputs, rng()))
+def gradient_of(op, data=(), **inputs):
+    return check_op(op, inputs, rng(), data)
 
 
 def uniform_kl_of_itself(log_p):
@@ -443,7 +437,7 @@ BANK = [
     Bug("missing 1/S", "classic", 2, lambda: wrong_row("reinforce_loo", summed_over_samples), "S = 2"),
     Bug("shared cache overwritten by a second forward pass", "class-based layers", 1, two_forwards_then_backward, "worst at"),
     Bug("sampler with the wrong law and a matching backward", "a famous NumPy library", 5, moments_of_sampler, "BIASED",
-        missed=lambda: gradient_of(normal_sample, mu=LOGITS, log_variance=LOGITS / 2, noise=LOGITS[::-1].copy())),
+        missed=lambda: gradient_of(normal_sample, ("noise",), mu=LOGITS, log_variance=LOGITS / 2, noise=LOGITS[::-1].copy())),
     Bug("loss is a mean where the gradient sums", "a famous ML library, open since 2017", 1, mean_for_sum, "n = 14"),
     *(Bug(estimate.__name__.replace("_", " "), "estimators that were shown to the judge", 2,
           lambda estimate=estimate: judged(estimate, S=2), words) for estimate, words in PECULIAR.items()),

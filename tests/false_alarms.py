@@ -1,4 +1,4 @@
-"""How often `from_samples` calls a right estimator biased, by simulation; its table is figures/data/false-alarms.json.
+"""How often `from_samples` calls a right estimator biased, by simulation; its table is dvae_np/records/false-alarms.json.
 
     python tests/false_alarms.py                    # some minutes of one core; stopped and started again, it goes on
 
@@ -18,7 +18,7 @@ import numpy as np
 from dvae_np.check import enumeration, from_samples, lookup_table, polynomial
 from dvae_np.estimators import TABLE
 
-TABLE_FILE = Path(__file__).parent.parent / "figures" / "data" / "false-alarms.json"
+TABLE_FILE = Path(__file__).parent.parent / "dvae_np" / "records" / "false-alarms.json"
 LEVELS, SCALES, DRAWS = (0.1, 0.01, 0.001), (1, 3, 8), (100, 1000, 60_000)
 ESTIMATORS = {"reinforce": 1, "reinforce_loo": 2}  # and the samples that each takes
 PROBLEMS, RUNS, RUNS_OF_POWER = 200, 20_000, 2000

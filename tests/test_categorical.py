@@ -114,7 +114,7 @@ def test_gumbel_max_follows_the_perturbed_logits():
             "codes from 0 to K-1 = 3, got 4 to 4",
         ),
         (lambda: categorical.kl(np.zeros((2, 3, 4)), np.zeros((2, 3, 5))), r"p_logits: expected shape \(2, 3, 4\)"),
-        (lambda: draw(RNG, np.zeros((2, 3, 4)), 0, ("z",)), "S: expected a whole number of samples, at least 1, got 0"),
+        (lambda: draw(RNG, np.zeros((2, 3, 4)), 0, ("z",)), "S: expected at least 1, a whole number, got 0"),
         (
             lambda: draw(RNG, np.zeros((2, 3, 4)), 1, ("w",)),
             "noise: expected names among z, u, v, e, distinct, coupled, got 'w'",

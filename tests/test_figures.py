@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from dvae_np import cli, figures
+from dvae_np import cli, figures, records
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
-from dvae_np.experiments.gallery import gallery
+from dvae_np.experiments import gallery
+from dvae_np.experiments.page import page
+from dvae_np.experiments.page_costs import on_gpu
 from dvae_np.figures.style import FAMILIES, MARKERS, STYLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,20 +47,72 @@ def test_a_lessons_figure_is_labelled_and_drawn_the_same_each_time(name, tmp_pat
 @pytest.mark.notebooks
 def test_all_figures_are_written_and_are_those_that_are_shown(tmp_path):
     """The command writes exactly the pictures that the folder holds; the README shows only such."""
-    assert cli.main(["figures", "--out", str(tmp_path), "--records", str(FIGURES / "data")]) == 0
+    assert cli.main(["figures", "--out", str(tmp_path)]) == 0
     written, kept = ({path.name for path in folder.glob("*.png")} for folder in (tmp_path, FIGURES))
-    assert written == kept
+    assert written | {"README.md"} == kept | {"README.md"} == set(gallery.WRITTEN)
     shown = set(re.findall(r"!\[.*?\]\(figures/(.*?)\)", README))
     assert shown <= written
 
 
-def test_records_that_cannot_be_read_are_refused(tmp_path):
-    (tmp_path / "compare.json").write_text("{")
-    with pytest.raises(InputError, match=r"records: .*compare\.json cannot be read"):
-        gallery(tmp_path, tmp_path)
-    assert cli.main(["figures", "--out", str(tmp_path), "--records", str(tmp_path / "none")]) == 2
+def test_records_that_cannot_be_read_are_refused(tmp_path, monkeypatch, capsys):
+    """Each of them, whatever is wrong with it; nothing is drawn."""
+    with pytest.raises(InputError, match=r"record: expected the name of a \.json file in .*, got 'nothing'"):
+        records.read("nothing")
+    kept = records.FOLDER
+    for name in (
+        "compare.json",
+        "rule.json",
+        "tour.json",
+        "bench.json",
+        "completion-digits.npz",
+        "completion-mnist.npz",
+    ):
+        for number, content in enumerate((None, b"", b"{", b"[]", b"\xff\xfe", b"PK\x03\x04")):
+            spoiled = tmp_path / f"{name}{number}"
+            shutil.copytree(kept, spoiled, ignore=shutil.ignore_patterns("__pycache__"))
+            (spoiled / name).unlink() if content is None else (spoiled / name).write_bytes(content)
+            monkeypatch.setattr(records, "FOLDER", spoiled)
+            with pytest.raises(InputError, match=re.escape(name.split(".")[0])):
+                gallery.drawings()
+    assert cli.main(["figures", "--out", str(tmp_path / "out")]) == 2
+    assert "completion-mnist" in capsys.readouterr().err
 
 
 def test_records_name_their_command():
-    for path in (FIGURES / "data").glob("*.json"):
-        assert json.loads(path.read_text())["command"].startswith(("python -m dvae_np ", "python tests/")), path.name
+    paths = list(records.FOLDER.glob("*.json"))
+    assert len(paths) > 30
+    for path in paths:
+        assert records.read(path.stem)["command"].startswith(("python -m dvae_np ", "python tests/")), path.name
+
+
+def test_the_page_of_measured_numbers_is_what_the_command_writes():
+    assert (FIGURES / "README.md").read_text(
+        encoding="utf-8"
+    ) == page()  # to mend: python -m dvae_np figures --out figures
+    assert "nan" not in page()
+
+
+def test_another_page_is_not_overwritten(tmp_path, capsys):
+    (tmp_path / "README.md").write_text("# My own")
+    assert cli.main(["figures", "--out", str(tmp_path)]) == 2
+    assert "README.md" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_every_picture_is_shown_with_words_for_those_who_do_not_see_it():
+    """On the page, but for those of the lessons."""
+    shown = {name: words for words, name in re.findall(r"!\[(.*?)\]\((.*?)\)", page())}
+    assert {path.name for path in FIGURES.glob("*.png")} - set(figures.LESSONS) <= set(shown)
+    assert all((FIGURES / name).exists() and len(words) > 15 for name, words in shown.items())
+
+
+def test_numbers_of_a_gpu_are_shown_once_there_are_any(tmp_path, monkeypatch):
+    assert "Nothing has been timed" in on_gpu()
+    record = records.read("bench")
+    for case in record["cases"]:
+        case["contestants"]["dvae_np, GPU"] = case["contestants"]["dvae_np"]
+    (tmp_path / "gpu.json").write_text(
+        json.dumps(record | {"command": "python tests/gpu.py", "card": "", "driver": "", "tests": ""})
+    )
+    monkeypatch.setattr(records, "FOLDER", tmp_path)
+    assert "Nothing" not in on_gpu() and "| dvae_np, GPU / |" in on_gpu().replace("JAX / | ", "")

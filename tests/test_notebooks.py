@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 import dvae_np
+from dvae_np.exercises import judging
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
@@ -21,6 +22,7 @@ CELLS = {stem: build.parse(path) for stem, path in SOURCES.items()}
 EXPECTED = {(stem, folder): book for stem, path in SOURCES.items() for folder, book in build.notebooks(path).items()}
 SHEET = (NOTEBOOKS / "README.md").read_text()
 EXERCISES = [(stem, cell.name) for stem, cells in CELLS.items() for cell in cells if cell.kind == "exercise"]
+RIGHT = [(stem, cell.name, i) for stem, cells in CELLS.items() for i, cell in enumerate(cells) if cell.kind == "right"]
 WRONG = [(stem, cell.name, cell.hint) for stem, cells in CELLS.items() for cell in cells if cell.kind == "wrong"]
 MACROS = set(
     """alpha beta gamma delta epsilon varepsilon zeta eta theta lambda mu nu xi pi rho sigma tau phi psi omega Gamma Delta
@@ -47,13 +49,33 @@ def test_the_lessons_are_all_there():
     assert [stem[:2] for stem in SOURCES] == [f"{i:02}" for i in range(16)]
 
 
+def differences_of(cell, template):
+    """What stands in the fields of a text {{expression:format}}, a tuple of words; None where the rest differs."""
+    if cell.cell_type == "code":
+        return () if cell.source == template.source else None
+    pattern = "(.+?)".join(map(re.escape, build.FIELD.sub("\0", template.source).split("\0")))
+    found = re.fullmatch(pattern, cell.source, re.S)
+    return found and found.groups()
+
+
+@pytest.mark.parametrize("stem", SOURCES)
+def test_no_measured_number_is_typed(stem):
+    """Decimals in prose come out of the page or a record; what is typed is listed, with a reason."""
+    assert build.unlisted_decimals(stem, [cell.text for cell in CELLS[stem] if cell.markdown]) == []
+
+
+def test_typed_decimals_are_found_wherever_they_are_not_formulas_code_or_references():
+    prose = "a factor 2.5, about 7e-3, 40 % and 1,234.5 nats. In 06.1 and [Eq. 6.3] $x = 0.5$, `0.5`, {{x:.2f}}, [a](b-1.2.md)."
+    assert build.typed_decimals(prose) == ["2.5", "7e-3", "40 %", "1,234.5"]
+
+
 @pytest.mark.parametrize(("stem", "folder"), EXPECTED)
 def test_notebooks_are_in_step_with_their_source(stem, folder):
     """Cell by cell; a lesson and its solutions keep outputs, its exercises have none. To mend: python notebooks/build.py."""
     found, expected = nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4), EXPECTED[stem, folder]
-    assert [(c.cell_type, c.source, c.id) for c in found.cells] == [
-        (c.cell_type, c.source, c.id) for c in expected.cells
-    ]
+    assert [(c.cell_type, c.id) for c in found.cells] == [(c.cell_type, c.id) for c in expected.cells]
+    for cell, template in zip(found.cells, expected.cells, strict=True):
+        assert differences_of(cell, template) is not None, f"{cell.source!r} is not {template.source!r}"
     assert [c.metadata for c in found.cells] == [c.metadata for c in expected.cells]
     grades = [cell.metadata.nbgrader.grade_id for cell in found.cells if "nbgrader" in cell.metadata]
     assert len(set(grades)) == len(grades) and all(
@@ -82,30 +104,43 @@ def test_a_lesson_has_four_exercises_with_answers_and_wrong_answers(stem):
     kinds = {name: re.match(r"### [\d.]+ (Derive|Implement|Find the bug)", text)[1] for name, text in texts.items()}
     assert {"Implement", "Find the bug"} <= set(kinds.values())
     for name, kind in kinds.items():
-        assert kind == "Derive" or name in names(stem, "wrong"), f"{name} lists no wrong answer"
+        assert name in names(stem, "wrong"), f"{name} lists no wrong answer"
+        assert name in names(stem, "right"), f"{name} lists no right answer that is written otherwise"
         assert kind != "Find the bug" or "```python" in texts[name], f"{name} does not show the bug"
     for cell in CELLS[stem]:
         if cell.kind == "solution":
             assert cell.text.count("### BEGIN SOLUTION") == cell.text.count("### END SOLUTION") >= 1
 
 
+SPACES = {}
+
+
 def answered(stem, name, replacement):
     """Run setup, what the exercise is given, an answer and the check; what the check raised, or None."""
-    space = {}
+    if stem not in SPACES:
+        SPACES[stem] = {}
+        for cell in CELLS[stem]:
+            if cell.kind == "setup" and not cell.markdown:
+                exec(compile(cell.text, f"{stem} setup", "exec"), SPACES[stem])
+    space = dict(SPACES[stem])
     for cell in CELLS[stem]:
-        if cell.markdown:
-            continue
-        if cell.kind == "setup" or (cell.kind == "given" and cell.name <= name):
-            exec(compile(cell.text, f"{stem} {cell.kind}", "exec"), space)
-        elif cell.kind == "solution" and cell.name <= name:
-            text = cell.text if cell.name < name or replacement is None else replacement
-            exec(compile(text, f"{stem} answer", "exec"), space)
+        if cell.kind == "given" and cell.name <= name:
+            exec(compile(cell.text, f"{stem} given", "exec"), space)
+        elif cell.kind == "solution" and cell.name == name:
+            exec(compile(replacement or cell.text, f"{stem} answer", "exec"), space)
         elif cell.kind == "check" and cell.name == name:
             try:
                 exec(compile(cell.text, f"{stem} check", "exec"), space)
             except AssertionError as error:
                 return str(error)
     return None
+
+
+@pytest.mark.parametrize(("stem", "name"), EXERCISES)
+def test_a_check_cell_names_the_exercise_and_nothing_else(stem, name):
+    """No formula of the answer stands there, and the judge is imported again."""
+    check = next(cell.text for cell in CELLS[stem] if cell.kind == "check" and cell.name == name)
+    assert re.fullmatch(rf'from dvae_np.lesson import judge\n\njudge\("{name}", \w+\)', check)
 
 
 @pytest.mark.parametrize(("stem", "name", "hint"), WRONG)
@@ -118,6 +153,11 @@ def test_a_wrong_answer_is_rejected_with_its_own_hint(stem, name, hint):
             assert hint and hint in found
 
 
+@pytest.mark.parametrize(("stem", "name", "place"), RIGHT)
+def test_a_right_answer_that_is_written_otherwise_is_accepted(stem, name, place):
+    assert answered(stem, name, CELLS[stem][place].text) is None
+
+
 @pytest.mark.parametrize(("stem", "name"), EXERCISES)
 def test_answers_are_accepted_and_missing_ones_are_said_to_be_missing(stem, name, capsys):
     assert answered(stem, name, None) is None
@@ -128,7 +168,7 @@ def test_answers_are_accepted_and_missing_ones_are_said_to_be_missing(stem, name
 
 
 def test_under_nbgrader_a_missing_answer_is_an_error(monkeypatch):
-    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    monkeypatch.setattr(judging, "GRADED", True)
     stem = next(stem for stem in SOURCES if stem.startswith("06"))
     solution = next(cell.text for cell in CELLS[stem] if cell.kind == "solution" and cell.name == "06.2")
     assert answered(stem, "06.2", build.stripped(solution)) == "06.2: not attempted"
@@ -214,8 +254,22 @@ def test_links_and_figures_of_the_notebooks_exist():
 def test_notebooks_run_in_a_fresh_kernel(stem, folder):
     """Top to bottom, no network, warnings as errors, in less than a minute; unsolved exercises too."""
     started = time.perf_counter()
-    book = build.executed(build.notebooks(SOURCES[stem])[folder], NOTEBOOKS / folder)
+    book, _ = build.executed(build.notebooks(SOURCES[stem])[folder], NOTEBOOKS / folder, folder != "exercises")
     assert time.perf_counter() - started < 60
     printed = "".join(o.get("text", "") for c in book.cells if c.cell_type == "code" for o in c.outputs)
     missing = {name for name in names(stem, "exercise") if f"{name}: not attempted yet" in printed}
     assert missing == (set(names(stem, "exercise")) if folder == "exercises" else set())
+    kept = nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4)
+    for cell, new, template in zip(kept.cells, book.cells, EXPECTED[stem, folder].cells, strict=True):
+        if cell.cell_type == "markdown" and folder != "exercises":  # whose numbers are the solutions'
+            for was, now in zip(differences_of(cell, template), differences_of(new, template), strict=True):
+                assert as_close(was, now), f"{was} stands in the text, {now} comes out"
+
+
+def as_close(was, now):
+    """Equal, but for rounding in the last digit that is shown."""
+    if was == now:
+        return True
+    digits = len(was.partition("e")[0].partition(".")[2].rstrip("% "))
+    scale = 10.0 ** (int(was.partition("e")[2] or 0) - digits)
+    return abs(float(was.rstrip("% ")) - float(now.rstrip("% "))) <= 1.01 * scale

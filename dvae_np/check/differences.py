@@ -13,6 +13,26 @@ from dvae_np.check.hints import hint
 
 COMPLEX_STEP = 1e-12  # errors to expect in float64, as `relative_error` measures them
 CENTRAL = 1e-8
+H = 6e-6  # the step of central differences: the cube root of float64's rounding, where both their errors are least
+# What rounding may do to an answer: relative to each entry, and to the largest one, for formulas in which digits cancel.
+FLOAT64 = {"relative": 1e-9, "absolute": 1e-12}
+FLOAT32 = {"relative": 2e-4, "absolute": 2e-5}
+
+
+def real_array(name, answer):
+    """An answer as an array of real numbers: the one gate that every comparison goes through.
+
+    Raises InputError for complex numbers, objects, text, truth values and rows of unequal length: an imaginary part must not
+    be dropped unseen, and None is no number.
+    """
+    try:
+        array = np.asarray(answer)
+    except ValueError as error:
+        raise InputError(f"{name}: expected an array of real numbers ({error})") from None
+    if array.dtype.kind not in "fiu":
+        kind = f"a {type(answer).__name__}" if array.dtype.kind == "O" else f"dtype {array.dtype}"
+        raise InputError(f"{name}: expected real numbers, got {kind}")
+    return array
 
 
 def complex_step(loss, arrays, h=1e-20):
@@ -36,6 +56,26 @@ def complex_step_along(loss, arrays, direction, h=1e-20):
     return _imaginary(loss({name: array + 1j * h * direction[name] for name, array in arrays.items()})) / h
 
 
+def compare_along(name, loss, arrays, gradient, rng, tolerance=COMPLEX_STEP, directions=3):
+    """Judge the gradient in one of many arrays along random directions; where it is wrong, entry by entry.
+
+    For a normal direction d the complex step gives <numeric gradient, d> by one evaluation of the loss, whatever the size of
+    the array. An error e of the analytic gradient g is missed only where |<e, d>| is below `tolerance` |<g, d>| for all the
+    directions. <e, d> is normal with deviation |e|, so of an error of a millionth of |g|, wherever it sits, that is below
+    (1e-6)^3 of the time.
+    """
+    if np.shape(gradient) != arrays[name].shape:
+        return compare(name, gradient, arrays[name], tolerance)
+    drawn = rng.standard_normal((directions, *arrays[name].shape))
+    analytic = np.array([(gradient * direction).sum() for direction in drawn])
+    moved = ({name: arrays[name] + 1e-20j * direction} for direction in drawn)
+    numeric = np.array([_imaginary(loss(arrays | each)) / 1e-20 for each in moved])
+    if np.max(np.abs(numeric)) == 0 == np.max(np.abs(gradient)) or relative_error(analytic, numeric) <= tolerance:
+        return Comparison(name, relative_error(analytic, numeric), tolerance, "")
+    entries = complex_step(lambda own: loss(arrays | own), {name: arrays[name]})[name]
+    return compare(name, gradient, entries, tolerance)
+
+
 def _imaginary(value):
     if not np.iscomplexobj(value):
         raise InputError(
@@ -44,7 +84,7 @@ def _imaginary(value):
     return value.imag
 
 
-def central(loss, arrays, h=6e-6):
+def central(loss, arrays, h=H):
     """The gradient by central differences, (loss(x + h) - loss(x - h)) / 2h, of error O(h^2) + O(eps / h) [Eq. 1.9]."""
     arrays = {name: np.array(array, np.float64) for name, array in arrays.items()}
     gradients = {}
@@ -75,21 +115,13 @@ def taylor_order(loss, arrays, gradients, direction, steps=(2e-2, 1e-2, 5e-3, 2.
     return float(np.polyfit(np.log(steps), np.log(remainders), 1)[0])
 
 
-def real_array(name, answer):
-    """The answer as an array of real floating-point numbers; raises InputError for complex numbers, objects, text, bools."""
-    array = np.asarray(answer)
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}")
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
-
-
 def relative_error(analytic, numeric):
     """|a - n| / (|a| + |n|) of whole arrays [Eq. 1.11]: 0 is equal, 1 is opposite; infinite where either is not finite.
 
     An absolute tolerance would pass a small gradient of the wrong sign; a ratio entry by entry would fail a tiny entry
     that is right.
     """
-    analytic, numeric = np.asarray(analytic, np.float64), np.asarray(numeric, np.float64)
+    analytic, numeric = (real_array("gradient", each).astype(np.float64) for each in (analytic, numeric))
     if not (np.isfinite(analytic).all() and np.isfinite(numeric).all()):
         return np.inf
     scale = max(np.max(np.abs(analytic), initial=0), np.max(np.abs(numeric), initial=0))
@@ -134,7 +166,10 @@ def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
 
     known: what `hint` may use: sizes, q, and other gradients that the analytic one may turn out to be.
     """
-    analytic, numeric = np.asarray(analytic), np.asarray(numeric)
+    try:
+        analytic, numeric = real_array("analytic", analytic), real_array("numeric", numeric)
+    except InputError as error:
+        return Comparison(name, np.inf, tolerance, str(error))
     if analytic.shape != numeric.shape:
         what = f"shape {analytic.shape}, expected {numeric.shape}"
         return Comparison(name, np.inf, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
@@ -152,3 +187,39 @@ def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
         f"numeric {numeric[worst]:.6g}; ratio {ratio:.4g}, cosine {cosine:.4f}"
     )
     return Comparison(name, error, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
+
+
+def compare_entries(name, answer, expected, *, single=False, accuracy=1.0, within=0.0, **known):
+    """Judge an answer entry by entry, so that one large entry does not hide what is wrong in the others; as `compare`.
+
+    Entries that are infinite must be equal. An answer in float32 is judged at float32's accuracy, and so is every one where
+    `single`: the arrays that it was given were. accuracy: a factor to what rounding may do; within: how far
+    an entry may be off besides.
+    """
+    try:
+        answer, expected = real_array(name, answer), real_array("expected", expected)
+    except InputError as error:
+        return Comparison(name, np.inf, 0.0, str(error).removeprefix(f"{name}: "))
+    if answer.shape == expected.shape and np.array_equal(answer, expected):
+        return Comparison(name, 0.0, 0.0, "")
+    single = single or (answer.dtype.kind == "f" and answer.dtype.itemsize < 8)
+    limits = {kind: accuracy * limit for kind, limit in (FLOAT32 if single else FLOAT64).items()}
+    whole = compare(name, answer, expected, limits["relative"], **known)
+    if answer.shape != expected.shape:
+        return whole
+    finite = np.isfinite(expected) & np.isfinite(answer)
+    if not (finite | (answer == expected)).all():
+        i = tuple(int(i) for i in np.argwhere(~(finite | (answer == expected)))[0])
+        return Comparison(name, np.inf, limits["relative"], f"yours is {answer[i]} at {i}, expected {expected[i]:.6g}")
+    a, n = np.where(finite, answer, 0.0).astype(np.float64), np.where(finite, expected, 0.0).astype(np.float64)
+    excess = np.abs(a - n) - limits["relative"] * np.abs(n) - limits["absolute"] * np.max(np.abs(n), initial=0) - within
+    error = relative_error(a, n)
+    if (excess <= 0).all():
+        return Comparison(name, error, max(error, limits["relative"]), "")
+    if not whole.ok and np.isfinite(whole.error):
+        return Comparison(name, error, 0.0, whole.explanation)
+    i = np.unravel_index(np.argmax(excess), excess.shape)
+    words = (
+        f"at {tuple(map(int, i))}: analytic {a[i]:.9g}, numeric {n[i]:.9g}, among entries up to {np.abs(n).max():.3g}"
+    )
+    return Comparison(name, error, 0.0, words)

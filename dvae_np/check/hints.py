@@ -17,21 +17,10 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
     for what, other in (instead or {}).items():
         if _close(analytic, other):
             return f"it equals {what}"
-    if np.linalg.norm(analytic) <= CLOSE * np.linalg.norm(numeric):
+    if np.linalg.norm(analytic) <= 1e-12 * np.linalg.norm(numeric):
         return "it is zero everywhere: is a path cut? (Of an estimator: is the score not multiplied by f?)"
-    if numeric.any():
-        size = np.max(np.abs(numeric))
-        ratio = float((analytic / size * (numeric / size)).sum() / ((numeric / size) ** 2).sum())
-        if _close(analytic, ratio * numeric):
-            # Of a single free number any answer is a multiple; gradients in logits have one fewer free in each row.
-            balanced = numeric.ndim and abs(numeric.sum(-1)).max() <= CLOSE * size
-            free = numeric.size - (numeric.size // numeric.shape[-1] if balanced else 0)
-            unnamed = f"it is right but for a factor {ratio:.6g}" if free > 1 else ""
-            if abs(ratio - 1) < 1e-4:
-                unnamed = (
-                    f"it is right but for {abs(ratio - 1):.0e} of it: is something added inside a log or a quotient?"
-                )
-            return named_factor(ratio, sizes) or unnamed
+    if named := factors(analytic, numeric, sizes):
+        return "it is right but for a factor " + "; or ".join(named.values()) if "" not in named else named[""]
     if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
         return "it is the transpose of what it should be"
     if q is not None and q.shape == numeric.shape:
@@ -44,24 +33,62 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
     return ""
 
 
-def named_factor(ratio, sizes=None, slack=CLOSE):
-    """What a constant factor between a gradient and the right one may come from; "" where none fits within `slack`."""
-    named = [(-1.0, "-1: a flipped sign"), (2.0, "2"), (0.5, "1/2"), (-2.0, "-2"), (-0.5, "-1/2")]
+def factors(analytic, numeric, sizes=None):
+    """{key: words} for the constant factors by which `analytic` may differ from `numeric`, as {"1/S": "1/S = 1/3: a mean
+    where the gradient sums, or the reverse"}; a factor without a name has the key "" and a whole sentence. Empty where the two
+    are not multiples of each other.
+    """
+    if not (numeric.any() and analytic.any()) or analytic.shape != numeric.shape:
+        return {}
+    size = np.max(np.abs(numeric))
+    ratio = float((analytic / size * (numeric / size)).sum() / ((numeric / size) ** 2).sum())
+    if not _close(analytic, ratio * numeric):
+        return {}
+    # Of a single free number any answer is a multiple; gradients in logits have one fewer free in each row.
+    balanced = numeric.ndim and abs(numeric.sum(-1)).max() <= CLOSE * size
+    free = numeric.size - (numeric.size // numeric.shape[-1] if balanced else 0)
+    if abs(ratio - 1) < 1e-4:
+        if np.linalg.norm(analytic - ratio * numeric) > 0.1 * np.linalg.norm(analytic - numeric):
+            return {}
+        if min(analytic.dtype.itemsize, numeric.dtype.itemsize) < 8:
+            return {"": f"it is right to float32's accuracy, {abs(ratio - 1):.0e}: was it computed in float32?"}
+        return {"": f"it is right but for {abs(ratio - 1):.0e} of it: is something added inside a log or a quotient?"}
+    named = factors_of(ratio, sizes)
+    return named or ({"": f"it is right but for a factor {ratio:.6g}"} if free > 1 else {})
+
+
+def factors_of(ratio, sizes=None, slack=CLOSE):
+    """{key: words} of what a constant factor between a gradient and the right one may come from, the nearest within `slack`."""
+    named = {
+        "-1": (-1.0, "-1: a flipped sign"),
+        "2": (2.0, "2"),
+        "1/2": (0.5, "1/2"),
+        "-2": (-2.0, "-2"),
+        "-1/2": (-0.5, "-1/2"),
+    }
     own = "the baseline includes its own sample, or S stands where S - 1 belongs"
     for name, size in (sizes or {}).items():
         if size == 1:
             continue
         if name == "S":
-            named = [
-                (1 - 1 / size, f"1 - 1/S: {own}"),
-                (size / (size - 1), "S/(S-1): S - 1 stands where S belongs"),
-                *named,
-            ]
+            named = {
+                "1 - 1/S": (1 - 1 / size, f"1 - 1/S: {own}"),
+                "S/(S-1)": (size / (size - 1), "S/(S-1): S - 1 stands where S belongs"),
+            } | named
         mean = ": a mean where the gradient sums, or the reverse" if name.isupper() else ""
-        named += [(float(size), f"{name} = {size}{mean}"), (1 / size, f"1/{name} = 1/{size}{mean}")]
-    nearest = min(abs(ratio - factor) for factor, _ in named)
-    fitting = [words for factor, words in named if abs(ratio - factor) <= min(slack * abs(factor), nearest + CLOSE)]
-    return "it is right but for a factor " + "; or ".join(fitting) if fitting else ""
+        named |= {
+            name: (float(size), f"{name} = {size}{mean}"),
+            f"1/{name}": (1 / size, f"1/{name} = 1/{size}{mean}"),
+        }
+    nearest = min(abs(ratio - factor) for factor, _ in named.values())
+    return {key: words for key, (factor, words) in named.items()
+            if abs(ratio - factor) <= min(slack * abs(factor), nearest + CLOSE)}  # fmt: skip
+
+
+def named_factor(ratio, sizes=None, slack=CLOSE):
+    """The same in one sentence; "" where none fits."""
+    fitting = factors_of(ratio, sizes, slack)
+    return "it is right but for a factor " + "; or ".join(fitting.values()) if fitting else ""
 
 
 def _close(a, b):

@@ -10,12 +10,12 @@ from itertools import chain
 import numpy as np
 
 from dvae_np import categorical, concrete, likelihoods, ops
-from dvae_np.check import differences
+from dvae_np.check.backward import check_op
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import identity_results, sampler_results
 from dvae_np.check.objectives import objective_results
 from dvae_np.check.relations import relation_results
-from dvae_np.check.report import joined
+from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
 
 SEED = 7
@@ -34,14 +34,14 @@ def results():
 
 
 def op_cases(rng):
-    """Every op with inputs to verify it at: (name, op, its inputs by name). Inputs without a gradient are data."""
+    """Every op with inputs to verify it at: (name, op, its inputs by name, the names of the float arrays that are data)."""
     S, B, N, K, D, H = 2, 5, 3, 4, 7, 6
     normal = rng.standard_normal
     hard, shared, wide = rng.integers(0, K, (S, B, N)), rng.integers(0, K, (S, 1, N)), ops.WIDEST_ONE_HOT + 1
     pixels = (rng.random((B, D)) < 0.4).astype(float)
     weights = {"w": normal((D, N, K)), "b": normal((N, K))}
     yield "linear", ops.linear, {"x": normal((S, B, D)), **weights}
-    yield "linear (data)", partial(ops.linear, data=True), {"x": pixels, **weights}
+    yield "linear (data)", partial(ops.linear, data=True), {"x": pixels, **weights}, "x"
     yield "embedding (codes)", ops.embedding, {"z": hard, "table": normal((N, K, H))}
     yield "embedding (relaxed)", ops.embedding, {"z": rng.random((S, B, N, K)), "table": normal((N, K, H))}
     yield f"embedding (K={wide})", ops.embedding, {"z": rng.integers(0, wide, (9, N)), "table": normal((N, wide, 2))}
@@ -63,55 +63,50 @@ def op_cases(rng):
     yield "kl (shared prior)", categorical.kl, {"q_logits": logits, "p_logits": normal((1, N, K))}
     yield "kl (uniform prior)", categorical.kl, {"q_logits": logits, "p_logits": None}
     u = rng.random((S, B, N, K))
-    yield "conditional_gumbel", categorical.conditional_gumbel, {"logits": logits, "z": hard, "v": u}
+    yield "conditional_gumbel", categorical.conditional_gumbel, {"logits": logits, "z": hard, "v": u}, "v"
     xi = ops.log_softmax(normal((S, B, N, K)))[0]
     yield "concrete_log_prob", concrete.concrete_log_prob, {"logits": logits, "xi": xi, "tau": 0.7}
     for op in (concrete.relaxed_kl, concrete.plug_in_kl):
         for prior, given in (("uniform", None), ("shared", normal((1, N, K))), ("conditional", normal((B, N, K)))):
-            yield f"{op.__name__} ({prior} prior)", partial(op, u=u, tau=0.7), {"logits": logits, "prior_logits": given}
+            yield (
+                f"{op.__name__} ({prior} prior)",
+                op,
+                {"logits": logits, "u": u, "tau": 0.7, "prior_logits": given},
+                "u",
+            )
     V = 8
     levels = rng.integers(0, V, (B, D)) / (V - 1)
     for states, shared_z in ((B, ""), (1, ", shared z")):
         a = 2 * normal((S, states, D))
-        yield "bernoulli" + shared_z, likelihoods.bernoulli, {"a": a, "x": pixels}
+        yield "bernoulli" + shared_z, likelihoods.bernoulli, {"a": a, "x": pixels}, "x"
         for scales, shape in (("one scale", (1,)), ("a scale for each pixel", (D,))):
             arrays = {"a": a, "x": normal((B, D)), "log_scale": normal(shape)}
-            yield f"gaussian ({scales}{shared_z})", likelihoods.gaussian, arrays
+            yield f"gaussian ({scales}{shared_z})", likelihoods.gaussian, arrays, "x"
         yield (
             "categorical_pixels" + shared_z,
             likelihoods.categorical_pixels,
             {"a": normal((S, states, D * V)), "x": levels},
+            "x",
         )
 
 
-def check_op(op, inputs, rng):
-    """Compare an op's backward, under a random cotangent, with the complex step and with central differences.
-
-    Yields (method, comparison) for every input that has a gradient; a wrong one explains itself.
-    """
-    y, backward = op(**inputs)
-    dy = rng.standard_normal(y.shape)
-    gradients = backward(dy)
-    gradients = dict(zip(inputs, gradients if isinstance(gradients, tuple) else (gradients,), strict=False))
-    floats = {name: inputs[name] for name, gradient in gradients.items() if gradient is not None}
-
-    def loss(arrays):
-        return (dy * op(**inputs | arrays)[0]).sum()
-
-    for method, numeric, tolerance in (
-        ("complex step", differences.complex_step(loss, floats), differences.COMPLEX_STEP),
-        ("central differences", differences.central(loss, floats), differences.CENTRAL),
-    ):
-        for name in floats:
-            yield method, differences.compare(f"d{name}", gradients[name], numeric[name], tolerance)
-
-
 def op_results():
-    """Level 1: each op, each input."""
+    """Level 1: each op, each input that has a gradient; ours must be analytic, as REBAR's and RELAX's tunables need it."""
     rng = np.random.default_rng(SEED)
-    for name, op, inputs in op_cases(rng):
-        by_method = {}
-        for method, comparison in check_op(op, inputs, rng):
-            by_method.setdefault(method, []).append(comparison)
-        for method, comparisons in by_method.items():
-            yield joined(1, f"op {name}", f"{method}: {', '.join(c.name for c in comparisons)}", comparisons)
+    for name, op, inputs, *data in op_cases(rng):
+        found = check_op(op, inputs, rng, data)
+        names = ", ".join(f"d{each}" for each in found.gradients)
+        none = [each for each in found.data if isinstance(inputs.get(each), np.ndarray)]
+        words = f": {names}" + f" (data: {', '.join(none)})" * bool(none)
+        for method in ("complex step", "central differences"):
+            error = found.error(method)
+            ok = found.kind == "right"
+            yield Result(
+                1,
+                f"op {name}",
+                method + words,
+                f"error {error:.0e}" if ok else found.kind,
+                ok,
+                error,
+                "" if ok else str(found),
+            )

@@ -170,25 +170,21 @@ _ROWS = (
 TABLE = {row.name: row for row in _ROWS}
 
 
-def markdown_table():
-    """The table for readers, one line an estimator."""
-    lines = [
-        "| estimator | what it is | unbiased | evaluations of f | gradient of f at | lesson | paper |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in _ROWS:
-        unbiased = "yes" if row.unbiased else "no"
-        cells = (
-            f"`{row.name}`",
-            row.title,
-            unbiased,
-            row.evaluations,
-            row.gradient_of_f,
-            f"{row.lesson:02}",
-            row.paper,
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+COLUMNS = {  # of the table for readers: the heading, and what stands below it
+    "estimator": lambda row: f"`{row.name}`",
+    "what it is": lambda row: row.title,
+    "unbiased": lambda row: "yes" if row.unbiased else "no",
+    "lesson": lambda row: f"{row.lesson:02}",
+    "evaluations of f": lambda row: row.evaluations,
+    "gradient of f at": lambda row: row.gradient_of_f,
+    "paper": lambda row: row.paper,
+}
+
+
+def markdown_table(headings=tuple(COLUMNS)):
+    """The table for readers, in Markdown: one line an estimator, with these of the `COLUMNS`."""
+    lines = [headings, len(headings) * ("---",), *([COLUMNS[heading](row) for heading in headings] for row in _ROWS)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 __all__ = ["TABLE", "Estimate", "Row", *TABLE]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import InputError, count_states, expect, expect_codes
+from dvae_np.arrays import InputError, count_states, expect, expect_codes, expect_temperature  # noqa: F401
 
 
 class Estimate(NamedTuple):
@@ -48,13 +48,6 @@ def expect_uniforms(logits, u):
     expect("uniforms", u, ("S", *logits.shape))
     if len(u) < 1:
         raise InputError(f"S: expected at least 1 sample, got {len(u)}")
-
-
-def expect_temperature(name, tau):
-    """The temperature as Python's number, which leaves float32 what it is. Raises `InputError` unless above 0, and finite."""
-    if not 0 < tau < math.inf:
-        raise InputError(f"{name}: expected a temperature above 0, got {tau}")
-    return float(tau)
 
 
 def in_dtype(value, dtype):

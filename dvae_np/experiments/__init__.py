@@ -1,1 +1,1 @@
-"""What the command line runs that is more than one call: their results are committed under figures/data."""
+"""What the command line runs that is more than one call: their results are committed in dvae_np/records."""

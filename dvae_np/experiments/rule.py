@@ -8,6 +8,7 @@ from dvae_np.experiments.compare import measure, milliseconds, samples_for, trai
 
 PROBLEMS = ((1, 16), (2, 8), (2, 16), (3, 10), (4, 8), (4, 10), (5, 8))
 ESTIMATORS = ("reinforce_loo", "local_expectation", "rebar", "gumbel_softmax", "straight_through_gumbel", "reinmax")
+COMMAND = "python -m dvae_np compare --rule"
 ERRORS = (1.0, 0.3, 0.1)
 
 
@@ -39,18 +40,27 @@ def practical_rule(progress=lambda rows: rows, problems=PROBLEMS):
             needed = {str(error): milliseconds_to_error(line, error) for error in ERRORS}
             record[name] = {**line, "milliseconds_to_error": needed}
         records.append(record)
-    return {"command": "python -m dvae_np compare --rule", "batch": 100, "errors": ERRORS, "models": records}
+    return {"command": COMMAND, "batch": 100, "errors": ERRORS, "models": records}
+
+
+def cheapest(model, error):
+    """The name of what gets the gradient of this model of the record to that relative error in the least time."""
+    cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in ESTIMATORS} | {"exact": model["exact"]}
+    reached = {name: value for name, value in cost.items() if value is not None}
+    return min(reached, key=reached.get)
+
+
+def exact_up_to(record, error):
+    """The most joint states, of the record's models, at which the exact gradient is the cheapest way to that error."""
+    return max(model["states"] for model in record["models"] if cheapest(model, error) == "exact")
 
 
 def rule_table(record, error=0.3, markdown=False):
     """The rule as text, or as a Markdown table: milliseconds to that relative error, by estimator and joint states."""
     rows = [("N", "K", "joint states", "exact, ms", *ESTIMATORS, "cheapest")]
     for model in record["models"]:
-        cost = {name: model[name]["milliseconds_to_error"][str(error)] for name in ESTIMATORS} | {
-            "exact": model["exact"]
-        }
-        reached = {name: value for name, value in cost.items() if value is not None}
-        cells = ["never" if cost[name] is None else f"{cost[name]:.3g}" for name in ESTIMATORS]
+        cost = [model[name]["milliseconds_to_error"][str(error)] for name in ESTIMATORS]
+        cells = ["never" if value is None else f"{value:.3g}" for value in cost]
         rows.append((str(model["N"]), str(model["K"]), str(model["states"]), f"{model['exact']:.3g}", *cells,
-                     min(reached, key=reached.get)))  # fmt: skip
+                     cheapest(model, error)))  # fmt: skip
     return markdown_columns(rows) if markdown else columns(rows)

@@ -1,21 +1,18 @@
 """Lesson 04: what exact marginalisation costs, as measured, and how soon there are too many states."""
 
 import inspect
-import json
-from pathlib import Path
 
 import numpy as np
 
+from dvae_np import records
 from dvae_np.estimators import exact
 from dvae_np.figures.bench import CONTESTANTS
 from dvae_np.figures.style import open_axes
 
-RECORD = Path(__file__).resolve().parents[2] / "figures" / "data" / "bench.json"
-
 
 def measured():
     """(record, lines): what `python -m dvae_np bench` wrote, and for each K the medians of all contestants in milliseconds."""
-    record = json.loads(RECORD.read_text())
+    record = records.read("bench")
     lines = [
         {"K": int(case["label"].split("=")[1].replace(",", "")),
          **{name: own["ms"][1] for name, own in case["contestants"].items()}}

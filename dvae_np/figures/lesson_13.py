@@ -1,11 +1,8 @@
 """Lesson 13: the lower half of a digit from its upper half, by three models."""
 
-import json
-from pathlib import Path
-
+from dvae_np import records
 from dvae_np.figures.style import open_axes
 
-RECORDS = Path(__file__).resolve().parents[2] / "figures" / "data"
 COLORS = ("#999999", "#0072B2", "#D55E00")
 
 
@@ -13,10 +10,10 @@ def completion(figure):
     """Exact test log p(x|c), one mark a seed: without a latent, with a prior that does not see c, with one that does."""
     panels = figure.subplots(1, 2)
     for axes, name in zip(panels, ("digits", "mnist"), strict=True):
-        record = json.loads((RECORDS / f"completion-{name}.json").read_text())
-        variants = list(dict.fromkeys(run["variant"] for run in record["runs"]))
+        runs = records.read(f"completion-{name}")["runs"]
+        variants = list(dict.fromkeys(run["variant"] for run in runs))
         for place, (variant, color) in enumerate(zip(variants, COLORS, strict=True)):
-            values = [run["log_likelihood"] for run in record["runs"] if run["variant"] == variant]
+            values = [run["log_likelihood"] for run in runs if run["variant"] == variant]
             axes.plot(values, [place] * len(values), "osD"[place], color=color, markersize=7, alpha=0.8)
         labels = ["no latent\n(K = 1)", "p(z)", "p(z|c)"]
         open_axes(axes, xlabel="exact test log p(x|c) (nats)", yticks=range(3), yticklabels=labels, ylim=(-0.6, 2.6))

@@ -1,20 +1,16 @@
 """Lesson 15: a training on the digits, and the trainings on MNIST that the repository records."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 
+from dvae_np import records
 from dvae_np.figures import measured
 from dvae_np.figures.style import STYLE, open_axes
-
-RECORDS = Path(__file__).resolve().parents[2] / "figures" / "data"
 
 
 def learning(figure):
     """Validation curves: four estimators on the digits (three seeds), and K = 512 exactly on MNIST."""
     left, right = figure.subplots(1, 2)
-    tour = json.loads((RECORDS / "tour.json").read_text())["trained"]
+    tour = records.read("tour")["trained"]
     for name, runs in tour.items():
         curves = np.array([run["history"]["validation"] for run in runs])
         epochs = np.arange(1, curves.shape[1] + 1)
@@ -25,7 +21,7 @@ def learning(figure):
     )
     left.title.set_fontsize(9)
     left.legend(frameon=False, fontsize=8)
-    mnist = json.loads((RECORDS / "mnist512.json").read_text())
+    mnist = records.read("mnist512")
     curve = mnist["history"]["validation"]
     right.plot(np.arange(1, len(curve) + 1), curve, **STYLE["exact"] | {"marker": ""}, label="exact")
     right.axhline(-mnist["test"]["log_likelihood"], color="#D55E00", linestyle="--", linewidth=1)
@@ -39,4 +35,4 @@ def learning(figure):
 
 def collapse(figure):
     """Entropy of q and its information in the first steps on MNIST, from three starts."""
-    measured.collapse(figure, json.loads((RECORDS / "collapse.json").read_text()))
+    measured.collapse(figure, records.read("collapse"))

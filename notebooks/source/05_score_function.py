@@ -28,7 +28,8 @@ from dvae_np.check import (
     moments,
     tiled,
 )
-from dvae_np.lesson import check, check_estimator, confirm, figure, show
+from dvae_np.figures.lesson_05 import deviation_along
+from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(0)
 N, K, D = 2, 3, 5
@@ -100,9 +101,12 @@ print("slope of their mean, E_q[f]:\n", exact.dlogits[0].round(3))
 #
 # $$\nabla_{\ell} \mathbb{E}_q[f] = \mathbb{E}_q\bigl[f(z) (\mathrm{onehot}(z) - q)\bigr] . \tag{5.2}$$
 #
-# Draw $z_s$, and average $f(z_s)$ times its score: this is REINFORCE. It says: raise the logits of what was drawn, in proportion
-# to its loss (and descend, so that a loss below what is usual gains). It needs the *value* of $f$ alone. $f$ may
-# be a table, a simulator, a program with branches.
+# Here $f$ itself must not depend on $\ell$: if it does, as a sampled KL would, $\mathbb{E}_q[\nabla_{\ell} f]$ comes on top.
+#
+# Draw $z_s$, and average $f(z_s)$ times its score: this is REINFORCE (also called the *log-derivative trick*). We step against this gradient. So a
+# positive loss makes the code that was drawn less probable, and the larger the loss, the more. That holds even for the best code, if its loss is
+# positive: only the *difference* between losses says which code is better, and lesson 06 makes use of it. REINFORCE needs the *value* of $f$ alone:
+# $f$ may be a table, a simulator, a program with branches.
 
 # %%
 show(dvae_np.reinforce)
@@ -185,7 +189,7 @@ for constant in (-2, 0, 100):
 #
 # $$\delta = (c + c')\, s / \sqrt{R} .$$
 #
-# At a false-alarm rate of $10^{-4}$ over one entry and a power of 99 %, $c \approx 3.9$ and $c' \approx 2.3$. To see a bias that is ten times smaller takes a hundred
+# At a false-alarm rate of $10^{-4}$ over one entry and a power of $0.99$, $c \approx 3.9$ and $c' \approx 2.3$. To see a bias that is ten times smaller takes a hundred
 # times the draws. `from_samples` says both: its verdict, and what it would have seen. Several entries share the false-alarm
 # rate, so its $c$ is a little larger.
 
@@ -197,7 +201,7 @@ for R in (1_000, 10_000, 100_000):
 
 # %% [markdown]
 # Is $\delta$ right? Take an estimator whose bias along the gradient is exactly that, run the test two thousand times, count the alarms: the share should be
-# the power. To see misses we ask for a power of 90 %, and test the component along the gradient alone.
+# the power. To see misses we ask for a power of $0.9$, and test the component along the gradient alone.
 
 # %%
 from scipy.stats import norm, t
@@ -222,16 +226,20 @@ print(
 )
 print(f"alarms with this bias: {share_of_alarms(delta):.1%}, without: {share_of_alarms(0):.1%}")
 confirm("5.4", share_of_alarms(delta), power, tolerance=0.02)
+skewness = ((along - along.mean()) ** 3).mean() / along.std() ** 3
+print(f"REINFORCE along the gradient has a skewness of {skewness:+.2f}: a bias of the other sign is seen in "
+      f"{share_of_alarms(-delta):.1%} of the tests")  # fmt: skip
 
 # %% [markdown]
 # ## 6 The picture
 #
 # Left: one logit moves, the noise is held. Each sample's $f$ is a staircase (grey), with slope zero between its jumps; the mean over all
-# noise (black) is smooth, with a slope of 0.30 at our logit (dash-dotted tangent). Right: the smallest relative bias that a z-test of REINFORCE sees, against
-# the number of draws, with $S = 1$, 99 % power and the library's false-alarm rate. It falls as $1 / \sqrt{R}$. The same $f$ with 100 nats
-# added has 62 times the deviation along the gradient, and so needs 3,900 times the draws. Enumeration sees a relative bias of $10^{-12}$.
+# noise (black) is smooth, with a slope of {{exact.dlogits[0, 0, 0]:.2f}} at our logit (dash-dotted tangent). Right: the smallest relative bias that a z-test of REINFORCE sees, against
+# the number of draws, with $S = 1$, a power of $0.99$ and the library's false-alarm rate. It falls as $1 / \sqrt{R}$. The same $f$ with 100 nats
+# added has {{further:.0f}} times the deviation along the gradient, and so needs {{further**2:,.0f}} times the draws. Enumeration sees a relative bias of $10^{-12}$.
 
 # %%
+further = deviation_along("reinforce", logits, table + 100) / deviation_along("reinforce", logits, table)
 figure("score_function.png")
 
 # %% [markdown]
@@ -274,7 +282,7 @@ for wrong in (score_alone, summed_over_samples):
 # An estimator has deviation `s` along the gradient, relative to the gradient's length. How many draws $R$ are needed to see a
 # relative bias `bias` [Eq. 5.4] with the given power, at the given two-sided false-alarm rate? Use normal quantiles, `norm.isf(p)`
 # is the point exceeded with probability $p$. Return $R$ as a float, not rounded. About 2 lines. For `s = 2`, `bias = 0.05` and the
-# default rates you should get about 61,841.
+# default rates you should get about {{draws_needed(2.0, 0.05):,.0f}}.
 
 # %% given 05.1
 from scipy.stats import norm
@@ -290,21 +298,17 @@ def draws_needed(s, bias, false_alarm=1e-4, power=0.99):
 
 
 # %% check 05.1
-quantiles = 3.8905918864131, 3.7190164854557, 2.3263478740408  # two-sided and one-sided 1e-4; power 0.99
-half = "a power of 50 %: a bias at the threshold is missed half of the time"
-one_sided = "the one-sided answer: a bias may have either sign, so halve the false-alarm rate"
-rooted = "the square root of what is due: the error falls as the root of R"
-check(
-    "05.1",
-    lambda: draws_needed(2.0, 0.05),
-    (40 * (quantiles[0] + quantiles[2])) ** 2,
-    instead={
-        half: np.array((40 * quantiles[0]) ** 2),
-        one_sided: np.array((40 * (quantiles[1] + quantiles[2])) ** 2),
-        rooted: np.array(40 * (quantiles[0] + quantiles[2])),
-    },
-)
-check("05.1", lambda: draws_needed(3.0, 0.1, 0.02, 0.5), (30 * 2.3263478740408) ** 2)
+from dvae_np.lesson import judge
+
+judge("05.1", draws_needed)
+
+
+# %% right 05.1
+def draws_needed(s, bias, false_alarm=1e-4, power=0.99):
+    from statistics import NormalDist
+
+    quantile = NormalDist().inv_cdf
+    return ((quantile(1 - false_alarm / 2) + quantile(power)) * s / bias) ** 2
 
 
 # %% wrong 05.1: a power of 50 %
@@ -326,8 +330,8 @@ def draws_needed(s, bias, false_alarm=1e-4, power=0.99):
 # ### 05.2 Implement: REINFORCE
 #
 # Write `my_reinforce(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return the gradient (B, N, K) of [Eq. 5.2], averaged over the samples.
-# `f(z)` returns `fz` (S, B) and a backward that you do not need. Use `softmax(logits)[0]`, (B, N, K), and `one_hot(z, K, logits.dtype)`, (S, B, N, K), not `score`.
-# About 3 lines. The judge enumerates every outcome of your estimator; you should read *UNBIASED*.
+# `f(z)` returns `fz` (S, B) and a backward that you do not need. Use `softmax(logits)[0]`, (B, N, K), and `one_hot(z, logits.shape[-1], logits.dtype)`, (S, B, N, K), not `score`.
+# About 3 lines.
 
 
 # %% solution 05.2
@@ -341,10 +345,21 @@ def my_reinforce(logits, f, z):
 
 
 # %% check 05.2
-check_estimator("05.2", my_reinforce)
+from dvae_np.lesson import judge
+
+judge("05.2", my_reinforce)
 
 
-# %% wrong 05.2: zero everywhere
+# %% right 05.2
+def my_reinforce(logits, f, z):
+    weight = f(z)[0] / len(z)  # (S, B)
+    gradient = -weight.sum(0)[:, None, None] * softmax(logits)[0]
+    for s, b, n in np.ndindex(z.shape):
+        gradient[b, n, z[s, b, n]] += weight[s, b]
+    return gradient
+
+
+# %% wrong 05.2: multiply each by its f
 def my_reinforce(logits, f, z):
     return (one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0]).mean(0)
 
@@ -355,7 +370,7 @@ def my_reinforce(logits, f, z):
     return (fz[..., None, None] * (softmax(logits)[0] - one_hot(z, logits.shape[-1], logits.dtype))).mean(0)
 
 
-# %% wrong 05.2: summed over the samples, where their mean is due
+# %% wrong 05.2: is wrong at S = 3
 def my_reinforce(logits, f, z):
     fz, _ = f(z)
     return (fz[..., None, None] * (one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0])).sum(0)
@@ -366,7 +381,7 @@ def my_reinforce(logits, f, z):
 #
 # Write `my_moments(estimator, p)` for an estimator of one latent and $S = 2$ codes: `estimator(z1, z2)` takes two whole numbers from 0 to
 # $K - 1$ and returns an array (K,); `p` (K,) are the probabilities. Return an array (2, K): the mean in the first row, the variance of each entry in
-# the second [Eq. 5.3]. Two loops, about 6 lines. For the estimator `pair` given here, whose mean is zero, the variances should be 0.27, 0.3432 and 0.3972.
+# the second [Eq. 5.3]. Two loops, about 6 lines. For the estimator `pair` given here, whose mean is zero, the variances should be {{my_moments(pair, p)[1, 0]:.4f}}, {{my_moments(pair, p)[1, 1]:.4f}} and {{my_moments(pair, p)[1, 2]:.4f}}.
 
 # %% given 05.3
 p = np.array([0.5, 0.3, 0.2])
@@ -389,30 +404,17 @@ def my_moments(estimator, p):
 
 
 # %% check 05.3
-def one_score(z1, z2):
-    """f(z1) times its score, with f(k) = 1 + k: z2 is not used."""
-    return (1 + z1) * (np.eye(3)[z1] - p)
+from dvae_np.lesson import judge
+
+judge("05.3", my_moments)
 
 
-drawn = np.array([[one_score(i, j) for j in range(3)] for i in range(3)])  # (3, 3, K)
-both = p[:, None] * p
-second, first = np.tensordot(both, drawn**2), np.tensordot(both, drawn)
-check(
-    "05.3",
-    lambda: my_moments(one_score, p),
-    np.stack([first, second - first**2]),
-    instead={
-        "moments with all pairs equally probable: weigh each by p[z1] p[z2]": np.stack(
-            [drawn.mean((0, 1)), drawn.var((0, 1))]
-        ),
-        "the second moment in the second row: subtract the mean before squaring": np.stack([first, second]),
-    },
-)
-check(
-    "05.3",
-    lambda: my_moments(pair, p)[1],
-    np.tensordot(both, np.array([[pair(i, j) for j in range(3)] for i in range(3)]) ** 2),
-)
+# %% right 05.3
+def my_moments(estimator, p):
+    weights = np.outer(p, p).ravel()
+    values = np.array([estimator(i, j) for i in range(len(p)) for j in range(len(p))])
+    mean = np.average(values, axis=0, weights=weights)
+    return np.stack([mean, np.average((values - mean) ** 2, axis=0, weights=weights)])
 
 
 # %% wrong 05.3: all pairs equally probable
@@ -430,9 +432,9 @@ def my_moments(estimator, p):
 # %% [markdown] exercise 05.4
 # ### 05.4 Find the bug: a test that never fails
 #
-# This test lets every estimator pass, right or wrong: on 2,500 draws that are 10 % too long (their deviation is about 0.8) it reports a $z$ of 0.13. Correct it. `draws` (R,) are
+# This test lets every estimator pass, right or wrong: on the 2,500 draws given below, which are a tenth too long, it reports a $z$ of {{(too_long.mean() - 1) / too_long.std(ddof=1):.2f}}. Correct it. `draws` (R,) are
 # an estimator's values along the gradient, whose exact value is `exact_value`; return the statistic $z$ that [Eq. 5.4] compares with $c$: a number with
-# the sign of the bias. One line changes. On the draws given here you should get about 6.44.
+# the sign of the bias. One line changes. On the draws given here you should get about {{z_statistic(too_long, 1.0):.2f}}.
 #
 # ```python
 # standard_error = draws.std(ddof=1)
@@ -452,21 +454,16 @@ def z_statistic(draws, exact_value):
 
 
 # %% check 05.4
-mean_too_long = too_long.sum() / 2_500
-deviation = np.sqrt(((too_long - mean_too_long) ** 2).sum() / 2_499)
-check(
-    "05.4",
-    lambda: z_statistic(too_long, 1.0),
-    50 * (mean_too_long - 1) / deviation,
-    instead={
-        "the bias over s: the mean of R draws has a smaller error than one draw": np.array(
-            (mean_too_long - 1) / deviation
-        ),
-        "the bias times R / s: the standard error falls as the root of R": np.array(
-            2_500 * (mean_too_long - 1) / deviation
-        ),
-    },
-)
+from dvae_np.lesson import judge
+
+judge("05.4", z_statistic)
+
+
+# %% right 05.4
+def z_statistic(draws, exact_value):
+    from scipy.stats import ttest_1samp
+
+    return ttest_1samp(draws, exact_value).statistic
 
 
 # %% wrong 05.4: the mean of R draws has a smaller error than one draw

@@ -171,14 +171,12 @@ figure(completions, completed(run.params, data, np.random.default_rng(0), column
 # sees the context all the same. `python -m dvae_np complete` trains all three with three seeds each, on the digits and, with `--data mnist`, on MNIST. The third table is MNIST again, with a prior that learns five times as fast.
 
 # %%
-import json
-
+from dvae_np import records
 from dvae_np.experiments.completion import completion_table
-from dvae_np.figures.lesson_13 import RECORDS
 
 figure("completion.png")
 for name in ("digits", "mnist", "mnist-rate-0.1"):
-    record = json.loads((RECORDS / f"completion-{name}.json").read_text())
+    record = records.read(f"completion-{name}")
     print(f"{record['command']}\n{completion_table(record)}\n")
 
 # %% [markdown]

@@ -13,18 +13,14 @@
 # *Needs:* lessons 04 to 08; the others help. *Takes:* 40 minutes. Everything is in nats; errors are relative to the exact gradient.
 
 # %% setup
-import json
-from pathlib import Path
-
 import numpy as np
 
 import dvae_np
+from dvae_np import records
 from dvae_np.check import every_code, moments, polynomial, tiled
 from dvae_np.experiments import compare, rule
 from dvae_np.figures import comparison, practical_rule, sweep
 from dvae_np.lesson import confirm, figure, show
-
-RECORDS = Path(dvae_np.__file__).resolve().parents[1] / "figures" / "data"
 
 # %% [markdown]
 # ## 1 One number for quality
@@ -81,7 +77,7 @@ print("to half its bias:", rule.milliseconds_to_error(line, bias / 2))
 # total error against time. The vertical line is the exact gradient: at 25 joint states it is the fastest of all, and has no error.
 
 # %%
-record = json.loads((RECORDS / "compare.json").read_text())
+record = records.read("compare")
 print(record["problem"])
 figure(comparison, record, size=(8.6, 4.4))
 
@@ -118,7 +114,7 @@ figure(sweep, record, size=(7.6, 4.2))
 # digits with a given relative error costs, by [Eq. 14.2]. Where a line ends, bias ends it.
 
 # %%
-record = json.loads((RECORDS / "rule.json").read_text())
+record = records.read("rule")
 figure(practical_rule, record, size=(8.6, 3.7))
 print("milliseconds to a relative error of 0.3\n")
 print(rule.rule_table(record, 0.3))

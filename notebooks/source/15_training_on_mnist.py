@@ -13,22 +13,18 @@
 # *Needs:* lessons 03 and 04; section 6 also 08. *Takes:* 50 minutes. Everything is in nats.
 
 # %% setup
-import json
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
 import dvae_np
-from dvae_np import ops, vae
+from dvae_np import ops, records, vae
 from dvae_np.categorical import entropy
 from dvae_np.experiments.collapse import collapse_table, first_gradient
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.likelihoods import bernoulli, mean_output
 from dvae_np.networks import encoder
 from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, Training, evaluate, fit, load, usage
-
-RECORDS = Path(dvae_np.__file__).resolve().parents[1] / "figures" / "data"
 
 # %% [markdown]
 # ## 1 One step of training
@@ -209,7 +205,7 @@ confirm("15.4", slope, np.zeros_like(slope))
 
 # %%
 figure("collapse.png")
-print(collapse_table(json.loads((RECORDS / "collapse.json").read_text())))
+print(collapse_table(records.read("collapse")))
 
 # %% [markdown]
 # Even the exact gradient, without bias or noise, sends all images to a few codes within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights and on the
@@ -249,7 +245,7 @@ print("equal to the uninterrupted run, bit for bit:", same)
 
 # %%
 figure("learning.png")
-record = json.loads((RECORDS / "mnist512.json").read_text())
+record = records.read("mnist512")
 test = record["test"]
 print(record["command"])
 print(

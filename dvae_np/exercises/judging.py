@@ -1,0 +1,339 @@
+"""An answer on trial: the same numbers as ours, at two or more sizes, in float64 and float32; and if not, why not."""
+
+import inspect
+import os
+import textwrap
+import traceback
+import tracemalloc
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from dvae_np.arrays import InputError
+from dvae_np.check.backward import WrongOpError, check_op
+from dvae_np.check.differences import FLOAT32, FLOAT64, compare_entries, real_array
+from dvae_np.check.hints import factors, hint
+from dvae_np.estimators import TABLE
+from dvae_np.exercises import exercise as find
+from dvae_np.exercises.exercise import rounded
+from dvae_np.exercises.watching import changed, code_of, snapshot, watched
+
+SEED = 3
+FACTOR = "factor "  # begins the key of a hint that is a constant factor
+PACKAGE = str(Path(__file__).parents[1])
+GRADED = "NBGRADER_EXECUTION" in os.environ  # read before any answer runs
+
+
+class WrongAnswer(AssertionError):
+    """What is wrong with an answer, in a few lines; a notebook shows these alone."""
+
+    def _render_traceback_(self):
+        return textwrap.wrap(str(self), 76)
+
+
+class NotAttempted(Exception):
+    """Internal: the answer's cell is as it was given."""
+
+
+def judge(name, answer):
+    """Judge an answer to the exercise with this number, as "06.2": a function with the arguments that its text names.
+
+    Prints a verdict. Raises `WrongAnswer`, an AssertionError, with what is wrong and, where the numbers tell, why. An answer
+    that has not been written is said and is no error (under nbgrader it is one).
+    """
+    if wrong := changed(AS_IMPORTED):
+        raise WrongAnswer(
+            f"{name}: the package was changed ({', '.join(wrong[:3])}): restart the kernel, and leave it as it is"
+        )
+    exercise = find(name)
+    try:
+        print(f"{name}: {_verdict(exercise, answer)}")
+    except NotAttempted:
+        if GRADED:
+            raise WrongAnswer(f"{name}: not attempted") from None
+        print(f"{name}: not attempted yet")
+
+
+def _verdict(exercise, answer):
+    """Words for a right answer; raises `WrongAnswer` for another."""
+    if not callable(answer):
+        raise WrongAnswer(f"{exercise.name}: expected a function, got a {type(answer).__name__}")
+    rng = np.random.default_rng(SEED)
+    cases = exercise.cases(rng)
+    tried = [_Trial(exercise, answer, case, np.float64) for case in cases]
+    _raise_if_wrong(exercise, tried)
+    if exercise.op:
+        _expect_op(exercise, answer, cases[0])
+    single = [
+        _Trial(exercise, answer, {key: rounded(value) for key, value in case.items()}, np.float32) for case in cases
+    ]
+    _raise_if_wrong(exercise, single)
+    if exercise.most_bytes:
+        _expect_little_memory(exercise, answer, cases[-1])
+    worst, in_single = (max(trial.error for trial in trials) for trials in (tried, single))
+    short = " (it computes in float32)" if any(trial.single for trial in tried) else ""
+    return f"right, to {worst:.0e}{short}, with float32 arrays to {in_single:.0e}"
+
+
+class _Trial:
+    """One answer on one case, in one dtype: what it gave, and what is wrong with it."""
+
+    def __init__(self, exercise, answer, case, dtype):
+        self.exercise, self.case, self.dtype = exercise, case, dtype
+        self.sizes = exercise.sizes(case)
+        self.where = " at " + ", ".join(f"{name} = {size}" for name, size in self.sizes.items()) if self.sizes else ""
+        self.where += " in float32" * (dtype == np.float32)
+        self.expected = self.numbers(exercise.answer, np.float64, ours=True)
+        if any(array.dtype.kind in "iu" for array in self.expected.values()):  # codes depend on how sums are rounded
+            self.expected = self.numbers(exercise.answer, dtype, ours=True)
+        self.found = self.numbers(answer, dtype)
+        self.single = False
+        self.wrong, self.error = [], 0.0
+        for what in self.expected:
+            self.compare(what)
+
+    def numbers(self, answer, dtype, ours=False):
+        """{what: array} of an answer at this case; raises `WrongAnswer` for what cannot be compared."""
+        exercise, given = self.exercise, self.exercise.arguments(self.case, dtype)
+        kept = exercise.arguments(self.case, dtype)
+        forbidden = {} if ours else _forbidden(exercise)
+        with watched(forbidden) as calls, np.errstate(all="ignore"):
+            if exercise.outcome:
+                sound = answer if ours else _sound(exercise, answer)
+                found = called(exercise.name, exercise.outcome, sound, *given.values(), where=self.where)
+            else:
+                found = called(exercise.name, answer, *given.values(), where=self.where)
+            if exercise.op:
+                found = self.gradients(found)
+        if calls:
+            raise WrongAnswer(
+                f"{exercise.name}: write it yourself: your function calls {calls[0]}, which is the answer"
+            )
+        for name, before in kept.items():
+            if not _same(before, given[name]):
+                raise WrongAnswer(f"{exercise.name}: your function changes its input {name}: work on a copy")
+        if found is None:
+            raise WrongAnswer(f"{exercise.name}: it returned None: is a `return` missing?")
+        names = ("the value", *exercise.returns) if exercise.op else exercise.returns
+        if len(names) > 1 and not (isinstance(found, tuple) and len(found) == len(names)):
+            what = f"a tuple of {len(found)}" if isinstance(found, tuple) else f"a {type(found).__name__}"
+            raise WrongAnswer(f"{exercise.name}: expected a tuple ({', '.join(names)}), got {what}")
+        return {
+            what: self.array(what, each)
+            for what, each in zip(names, found if len(names) > 1 else (found,), strict=True)
+        }
+
+    def gradients(self, pair):
+        """(y, one gradient for each of the names in `returns`) of an op, under a cotangent that is the same for everyone."""
+        exercise = self.exercise
+        if not isinstance(pair, tuple) or len(pair) != 2 or not callable(pair[1]):
+            return _not_a_pair(exercise, pair)
+        y = self.array("the value", pair[0])
+        dy = np.asarray(np.random.default_rng(SEED).standard_normal(y.shape)).astype(self.dtype)
+        found = called(exercise.name, pair[1], dy.copy(), where=self.where)
+        found = found if isinstance(found, tuple) else (found,)
+        names = list(self.case)
+        wanted = [name for name in names if f"d{name}" in exercise.returns]
+        if len(found) == len(names):
+            found = tuple(each for name, each in zip(names, found, strict=True) if name in wanted)
+        if len(found) != len(wanted):
+            expected = ", ".join(f"d{name}" for name in wanted)
+            raise WrongAnswer(
+                f"{exercise.name}: backward must return {len(wanted)} gradients, ({expected}), got {len(found)}"
+            )
+        return (y, *found)
+
+    def array(self, what, found):
+        """One output as an array of real numbers."""
+        if found is None:
+            raise WrongAnswer(f"{self.exercise.name}: {what} is None: is a `return` missing?")
+        if not isinstance(found, np.ndarray | np.generic | float | int) or isinstance(found, bool):
+            raise WrongAnswer(
+                f"{self.exercise.name}: {what}: expected an array of numbers, got a {type(found).__name__}"
+            )
+        try:
+            return real_array(what, found)
+        except InputError as error:
+            raise WrongAnswer(f"{self.exercise.name}: {error}") from None
+
+    def compare(self, what):
+        """Judge one output: its shape, its kind, and each entry."""
+        expected, found = self.expected[what], self.found[what]
+        if expected.dtype.kind in "iu" and found.dtype.kind not in "iu":
+            self.wrong.append((what, f"expected integers, got dtype {found.dtype}"))
+            return
+        single = self.dtype == np.float32
+        limits = {"accuracy": self.exercise.accuracy, "within": self.exercise.within}
+        comparison = compare_entries(what, found, expected, single=single, **limits)
+        self.single |= found.dtype.kind == "f" and found.dtype.itemsize < 8
+        self.error = max(self.error, comparison.error)
+        if not comparison.ok:
+            self.wrong.append((what, in_words(comparison)))
+
+    def hints(self, what):
+        """{a mistake: the words for it} that would give just this output."""
+        expected, found = self.expected[what], self.found[what]
+        limits = FLOAT32 if self.dtype == np.float32 or self.single else FLOAT64
+        fitting = {}
+        for words, wrong in self.exercise.mistakes.items():
+            try:
+                other = self.numbers(wrong, np.float64, ours=True)[what]
+            except Exception:  # a mistake that cannot be made at this case
+                continue
+            if other.shape != found.shape or np.array_equal(other, expected):
+                continue
+            near = limits["absolute"] * 10 * np.max(np.abs(other), initial=0) + self.exercise.within
+            if np.array_equal(other, found, equal_nan=True) or np.all(np.abs(other - found) <= near):
+                fitting[words] = f"it equals {words}"
+        if found.shape == expected.shape and np.isfinite(found).all() and np.isfinite(expected).all():
+            named = factors(found, expected, self.sizes)
+            if named:
+                named = {key: "it is right but for a factor " * bool(key) + words for key, words in named.items()}
+                return fitting | {FACTOR + key: words for key, words in named.items()}
+        if fitting:
+            return fitting
+        q = self.exercise.q(self.case) if self.exercise.q else None
+        words = hint(found, expected, q=q) if expected.dtype.kind == "f" else ""
+        return {words: words} if words else {}
+
+
+def _raise_if_wrong(exercise, trials):
+    """Raise `WrongAnswer` for the first output that is wrong; a hint must fit every case in which it is."""
+    wrong = [trial for trial in trials if trial.wrong]
+    if not wrong:
+        return
+    what, words = wrong[0].wrong[0]
+    with np.errstate(all="ignore"):
+        several = [trial.hints(what) for trial in wrong if what in [name for name, _ in trial.wrong]]
+    fitting = {key: text for key, text in several[0].items() if all(key in others for others in several)}
+    text = f"{exercise.name}: {what} is wrong{wrong[0].where}: {words}"
+    mistakes = [text for key, text in fitting.items() if not key.startswith(FACTOR)]  # these say more
+    hint = " or ".join(mistakes or fitting.values())
+    raise WrongAnswer(f"{text}; {hint}" if hint else text)
+
+
+def in_words(comparison):
+    """Why an answer is wrong, without the hints, in the reader's words."""
+    words = comparison.explanation.replace("analytic", "yours").replace("numeric", "expected")
+    return words.split("; it ")[0]
+
+
+def _sound(exercise, answer):
+    """The answer, for what is done with it: it must return numbers."""
+
+    def sound(*arguments):
+        found = answer(*arguments)
+        if found is None:
+            raise WrongAnswer(f"{exercise.name}: it returned None: is a `return` missing?")
+        if (
+            not isinstance(found, np.ndarray | np.generic | float | int | complex | tuple)
+            or np.asarray(found).dtype.kind in "OUSb"
+        ):
+            raise WrongAnswer(f"{exercise.name}: expected an array of numbers, got a {type(found).__name__}")
+        return found
+
+    return sound
+
+
+def _same(before, now):
+    """Are two arguments equal? Of functions nothing is known."""
+    if isinstance(before, dict):
+        return before.keys() == now.keys() and all(_same(before[name], now[name]) for name in before)
+    return not isinstance(before, np.ndarray) or np.array_equal(before, now, equal_nan=True)
+
+
+def _forbidden(exercise):
+    """{code: name} of what an answer may not call: the estimators, our own answers, and what the exercise names."""
+    own = {code_of(exercise.answer): "our answer"} | {
+        code_of(wrong): "our answer" for wrong in exercise.mistakes.values()
+    }
+    rows = {code_of(row.estimate): f"dvae_np.{row.name}" for row in TABLE.values()}
+    named = {code_of(each): f"{each.__module__}.{each.__qualname__}" for each in exercise.library}
+    return {code: name for code, name in (own | rows | named).items() if code is not None}
+
+
+def called(name, function, *arguments, where=""):
+    """What an answer's function returns; what it raises becomes a `WrongAnswer`, an empty gap `NotAttempted`."""
+    try:
+        return function(*arguments)
+    except NotImplementedError as error:
+        if any(_as_given(frame) for frame, _ in traceback.walk_tb(error.__traceback__)):
+            raise NotAttempted from None
+        raise WrongAnswer(f"{name}: a line `raise NotImplementedError()` is left in your answer: remove it") from None
+    except (WrongAnswer, WrongOpError):
+        raise
+    except (Exception, SystemExit) as error:  # anything that an answer may raise
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE)
+        ]
+        line = f", in the line `{frames[-1].line}`" if frames and frames[-1].line else ""
+        raise WrongAnswer(f"{name}: your function raised {type(error).__name__}: {error}{line}{where}") from None
+
+
+def _as_given(frame):
+    """Is this the gap as it was given? Where the source cannot be read, it is taken to be."""
+    try:
+        lines, _ = inspect.getsourcelines(frame.f_code)
+    except (OSError, TypeError):
+        return "dvae_np" not in frame.f_code.co_filename
+    lines = [line.strip() for line in lines if line.strip()]
+    return any(
+        first == "# YOUR CODE HERE" and second.startswith("raise NotImplementedError")
+        for first, second in pairwise(lines)
+    )
+
+
+def _not_a_pair(exercise, found):
+    if found is None:
+        raise WrongAnswer(f"{exercise.name}: it returned None: is a `return` missing?")
+    raise WrongAnswer(f"{exercise.name}: expected the pair (y, backward), got a {type(found).__name__}")
+
+
+def _expect_op(exercise, answer, case):
+    """Pure, nothing remembered, and analytic where the text asks for it: what equal numbers do not show."""
+    by_name = exercise.arguments(case, np.float64)
+    inputs = list(by_name)
+
+    def whole(*arguments):  # its gradients alone are asked for, in the order of the inputs; None for the rest
+        y, backward = answer(*arguments)
+
+        def padded(dy):
+            found = backward(dy)
+            found = found if isinstance(found, tuple) else (found,)
+            if len(found) == len(inputs):
+                return found
+            rest = iter(found)
+            return tuple(next(rest) if f"d{name}" in exercise.returns else None for name in inputs)
+
+        return y, padded
+
+    named = lambda **arguments: whole(*arguments.values())
+    named.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in inputs]
+    )
+    verdict = check_op(named, by_name, np.random.default_rng(SEED), exercise.data)
+    if not verdict.ok or (exercise.analytic and verdict.kind != "right"):
+        asked = "the text asks for code that complex numbers come through; yours is " if verdict.ok else ""
+        raise WrongAnswer(f"{exercise.name}: {asked}{str(verdict).replace('analytic is', 'yours is')}")
+
+
+def _expect_little_memory(exercise, answer, case):
+    """The peak of memory in one call, beyond its arguments."""
+    given = tuple(exercise.arguments(case, np.float64).values())
+    tracemalloc.start()
+    try:
+        found = answer(*given)
+        if exercise.op:
+            found[1](np.ones_like(found[0]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    if peak > (most := exercise.most_bytes(case)):
+        raise WrongAnswer(
+            f"{exercise.name}: the numbers are right, but it takes {peak / 1e6:.0f} MB where {most / 1e6:.0f} are enough: is "
+            "there an array of too many axes?"
+        )
+
+
+AS_IMPORTED = snapshot()

@@ -1,0 +1,135 @@
+"""The page's sections on gradients: what they cost, by which estimator, beside other frameworks, and in memory."""
+
+from dvae_np import records
+from dvae_np.bench import report
+from dvae_np.estimators import TABLE
+from dvae_np.experiments import compare, rule
+
+BENCHES = {"bench": "", "bench-haswell": "The same machine, its products held to kernels for AVX2: ",
+           "bench-avx2": "Another machine, and an earlier version of the code: "}  # fmt: skip
+
+
+def practical_rule():
+    """Which estimator is the cheapest, by the number of joint states."""
+    record = records.read("rule")
+    tables = "\n\n".join(
+        f"Relative error {error:g}: exact is the cheapest up to {rule.exact_up_to(record, error):,} joint states.\n\n"
+        f"{rule.rule_table(record, error, markdown=True)}"
+        for error in record["errors"]
+    )
+    return f"""\
+## Which estimator when
+
+`{record["command"]}`: milliseconds for the gradient of {record["batch"]} digits with a given relative error, on trained
+models of growing size ([lesson 14](../notebooks/14_which_estimator_when.ipynb)). "never": the bias alone is larger than the
+error. REBAR's time includes the gradients of its tunables. The exact gradient decodes each joint state once for the whole
+batch; a sampling estimator decodes S codes for every example.
+
+{tables}
+
+![Milliseconds to a given relative error against the number of joint states](rule.png)"""
+
+
+def comparison():
+    """Bias, variance and time of every estimator."""
+    record = records.read("compare")
+    return f"""\
+## Bias, variance and time of every estimator
+
+`{record["command"]}`: {record["problem"]}.
+Errors are relative to the exact gradient. "exact" and "enumerated" are sums over all outcomes; "proved" is a bias of zero by
+[the verification](../README.md#how-it-is-proved); "own bound" is the same for the multi-sample bound, another quantity;
+the rest are sampled, with 95 % intervals.
+
+```text
+{compare.comparison_table(record)}
+```
+
+![Bias against standard deviation, and error against milliseconds, one mark an estimator](compare.png)
+
+![Error of the gradient against evaluations of f](sweep.png)
+
+The exact variance before and after an estimator's tunables are learned (a cubic f, one latent of three categories; binary
+rows two latents):
+
+```text
+{compare.learned_table(record)}
+```"""
+
+
+def cost():
+    """Times beside bare products and other frameworks, and the targets."""
+    bench = records.read("bench")
+    targets = "\n\n".join(words + _targets(name) for name, words in BENCHES.items())
+    return f"""\
+## What it costs
+
+`{bench["command"]}` times the package beside the bare matrix products of the same shapes, and beside PyTorch,
+JAX and Pyro where they are installed. [Each contestant](../dvae_np/bench/contestants) is a script and a process of its own;
+they take turns and must compute the same numbers. Medians of {bench["runs"]} rounds on
+{bench["machine"]}.
+The column "/ bare" is our time over that of the bare products; "PyTorch /" and its like are another's time over ours. *Each
+state once* is this package's algorithm for the exact sum, written in that framework.
+
+{_tables(bench)}
+
+![Milliseconds and peak memory against K, N, B and S](bench.png)
+
+### Targets
+
+What each kind of work should reach, and what it reached at its worst over all rows. The products run on all cores. Between
+them, on one core, Adam passes over all parameters several times, and exact marginalisation takes an exponential for each
+pixel of each state. OpenBLAS chooses its kernels by the processor; `OPENBLAS_CORETYPE=Haswell` holds it to those for AVX2.
+
+{targets}"""
+
+
+def _tables(record):
+    found = report.tables(record, markdown=True).items()
+    return "\n\n".join(f"{heading}:\n\n{table}" for section, (heading, table) in found if section != "growth")
+
+
+def _targets(name):
+    record = records.read(name)
+    table = report.targets(record, markdown=True)
+    missed = "; ".join(line.split(" | ")[0].strip("| ") for line in table.splitlines() if line.endswith("| missed |"))
+    return f"{record['machine']} ([record](../dvae_np/records/{name}.json)). Missed: {missed or 'none'}.\n\n{table}"
+
+
+def growth():
+    """How time and memory grow."""
+    heading, table = report.tables(records.read("bench"), markdown=True)["growth"]
+    return f"""\
+## Growth, and memory
+
+{heading}:
+
+{table}
+
+One call of `exact` goes through the joint states in blocks of {TABLE["exact"].hyper["block"]:,}. It holds a few arrays of
+block x D pixel logits and of block x B weights, and a few of the table of q, N x K x B; never B x K x D. So memory stays flat
+as N grows; `block=` trades memory for speed. The rest of a training step grows with S x B x (the widest layer). With glibc,
+importing the package tells the allocator to keep freed memory, up to a gigabyte, as new pages at every step cost time.
+
+![What exact marginalisation costs as measured, and how soon there are too many states](exact_cost.png)"""
+
+
+def on_gpu():
+    """What `tests/gpu.py` measured on a card, if it has been there."""
+    if (records.FOLDER / "gpu.json").exists():
+        record = records.read("gpu")
+        place = f"one {record['card']}, driver {record['driver']}; {record['machine']}"
+        words = f"`{record['command']}` on {place}. The tests on it:\n{record['tests']}.\n\n{_tables(record)}"
+    else:
+        words = (
+            "Nothing has been timed: so far the tests have met [a strict stand-in](../tests/fake_cupy.py) for CuPy alone.\n"
+            "[`python tests/gpu.py`](../tests/gpu.py) tests and measures on a card, and writes a record."
+        )
+    return f"""\
+## On a GPU
+
+`--device gpu` (`train`, `evaluate`, `reproduce`) computes with CuPy arrays: the same source, the same order of examples, and
+the same noise, which NumPy draws. A checkpoint goes on on either device. Estimators that go through orders or ranks one by one
+(`unordered_set`, `carms`) start many small kernels, and can gain little.
+
+{words}"""

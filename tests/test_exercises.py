@@ -1,0 +1,334 @@
+"""The judges of the exercises: right answers pass in both precisions, nothing wrong does, and what is said of it is true.
+
+The wrong kinds are made here from the right answer, for every exercise; special ones stand in the exercise's source.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dvae_np.lesson
+from dvae_np import exercises
+from dvae_np.exercises import judging
+from dvae_np.exercises.exercise import Made
+from dvae_np.exercises.judging import WrongAnswer
+from dvae_np.lesson import check, check_op, judge
+
+ALL = [
+    exercise
+    for info in pkgutil.iter_modules(exercises.__path__)
+    if info.name.startswith("lesson_")
+    for exercise in importlib.import_module(f"dvae_np.exercises.{info.name}").EXERCISES
+]
+# In the ratio of 04.6 pixels and states cancel, and in 07.4 the temperature does [Eq. 7.5]. The leave-one-out signals of 06.2
+# add up to zero over the samples, so the score's -q cancels: given the codes, no logits are needed.
+WITHOUT_PART = {("04.6", "D"), ("04.6", "M"), ("07.4", "tau"), ("06.2", "logits")}
+# Axes that the subject fixes: one latent, two categories, one example or sample at a time.
+FIXED = {(1, "N"), (2, "K"), (1, "B"), (1, "S"), (2, "S"), (2, "N")}
+
+
+BUILD = Path(__file__).resolve().parents[1] / "notebooks" / "build.py"
+spec = importlib.util.spec_from_file_location("build_of_exercises", BUILD)
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
+
+
+@cache
+def solved(lesson):
+    """The names of a lesson's solutions notebook: the setup, what is given, and the answers."""
+    (path,) = BUILD.parent.glob(f"source/{lesson}_*.py")
+    space, cells = {}, build.parse(path)
+    for cell in cells:
+        if cell.kind in ("setup", "given", "solution") and not cell.markdown:
+            exec(compile(cell.text, f"{lesson} {cell.kind}", "exec"), space)
+    judged = re.findall(
+        r'^judge\("([\d.]+)", (\w+)\)', "\n".join(cell.text for cell in cells if cell.kind == "check"), re.M
+    )
+    return {number: space[name] for number, name in judged}
+
+
+def right_answer(exercise):
+    """The solution that the course gives."""
+    return solved(exercise.name[:2])[exercise.name]
+
+
+def copied(function):
+    """The exercise's own answer under another code object, so that it is nobody's but the test's."""
+
+    def answer(*arguments):
+        return function(*arguments)
+
+    return answer
+
+
+@pytest.fixture(params=ALL, ids=lambda exercise: exercise.name)
+def exercise(request):
+    return request.param
+
+
+def judged(exercise, answer, monkeypatch):
+    """None where the answer passes, else what is said of it; an empty gap says so."""
+    monkeypatch.setattr(judging, "_forbidden", lambda exercise: {})
+    try:
+        return None if judging._verdict(exercise, answer) else "no verdict"
+    except WrongAnswer as error:
+        return str(error)
+
+
+def cases_of(exercise):
+    return exercise.cases(np.random.default_rng(judging.SEED))
+
+
+def test_every_exercise_has_cases_of_different_sizes(exercise):
+    cases = cases_of(exercise)
+    assert len(cases) >= 2
+    sizes = [exercise.sizes(case) for case in cases]
+    for found in sizes:
+        free = [size for axis, size in found.items() if (size, axis) not in FIXED]
+        assert len(set(free)) == len(free), f"two axes of one size: {found}"
+    for axis in sizes[0]:
+        several = {found[axis] for found in sizes if axis in found}
+        assert len(several) > 1 or (several.pop(), axis) in FIXED, f"{axis} is the same in all cases"
+    for name, value in cases[0].items():
+        if not isinstance(value, np.ndarray | Made | dict):
+            assert any(case[name] != value for case in cases), f"{name} has one value only"
+
+
+def test_our_answer_passes_and_every_mistake_is_told_by_its_name(exercise, monkeypatch):
+    assert judged(exercise, right_answer(exercise), monkeypatch) is None
+    for words, wrong in exercise.mistakes.items():
+        found = judged(exercise, copied(wrong), monkeypatch)
+        assert found is not None and words in found, f"{words}: {found}"
+
+
+def test_what_the_library_offers_is_refused(exercise):
+    """Whatever way it is called: the estimators, and what the exercise names."""
+    for function in (*exercise.library, exercise.answer, *exercise.mistakes.values()):
+        with pytest.raises(WrongAnswer):
+            judging._verdict(exercise, lambda *arguments, function=function: function(*arguments))
+
+
+def changed(change):
+    """A wrong kind: what a right answer returns, changed in each output; an op's gradients too."""
+
+    def kind(exercise, right):
+        def wrong(*arguments):
+            found = right(*arguments)
+            if not exercise.op:
+                return tuple(map(change, found)) if isinstance(found, tuple) else change(found)
+            y, backward = found
+
+            def wrong_backward(dy):
+                gradients = backward(dy)
+                if isinstance(gradients, tuple):
+                    return tuple(None if each is None else change(each) for each in gradients)
+                return change(gradients)
+
+            return y, wrong_backward
+
+        return wrong
+
+    return kind
+
+
+def sliced(axis, keep):
+    """A wrong kind: only some entries along an axis of the arguments count."""
+
+    def kind(exercise, right):
+        places = {name: axes.index(axis) - len(axes) for name, axes in exercise.shapes.items() if axis in axes}
+        names = list(cases_of(exercise)[0])
+        if not places or max(exercise.sizes(case).get(axis, 1) for case in cases_of(exercise)) == 1:
+            return None
+
+        def wrong(*arguments):
+            return right(*(np.take(value, keep, axis=places[name]) if name in places else value
+                           for name, value in zip(names, arguments, strict=True)))  # fmt: skip
+
+        return wrong
+
+    return kind
+
+
+def on_its_input(exercise, right):
+    def wrong(*arguments):
+        found = right(*arguments)
+        for value in arguments:
+            if isinstance(value, np.ndarray) and value.size:
+                value[...] = value + 1
+                break
+        return found
+
+    return wrong if any(isinstance(value, np.ndarray) for value in cases_of(exercise)[0].values()) else None
+
+
+def one_value(exercise, right, memory={}):  # noqa: B006 (it is to remember)
+    """The numbers of the first case, whatever is asked."""
+
+    def wrong(*arguments):
+        if exercise.name not in memory:
+            memory[exercise.name] = right(*exercise.arguments(cases_of(exercise)[0], np.float64).values())
+        return memory[exercise.name]
+
+    return wrong
+
+
+def no_return(exercise, right):
+    return lambda *arguments: None
+
+
+def raising(exercise, right):
+    def wrong(*arguments):
+        raise IndexError("index 3 is out of bounds")
+
+    return wrong
+
+
+def left_over(exercise, right):
+    def wrong(*arguments):
+        right(*arguments)
+        raise NotImplementedError()
+
+    return wrong
+
+
+def other_arguments(exercise, right):
+    return lambda: None
+
+
+KINDS = {
+    "the sign": changed(lambda a: -a if np.any(a) else a + 1),
+    "twice": changed(lambda a: 2 * a if np.any(a) else a + 1),
+    "a little off": changed(lambda a: a + 1e-5 * (1 + np.max(np.abs(a)))),
+    "off in one entry": changed(lambda a: a + 1e-3 * (np.arange(np.size(a)).reshape(np.shape(a)) == np.size(a) - 1)),
+    "complex": changed(lambda a: a + 0j),
+    "an object": changed(lambda a: np.asarray(a, dtype=object)),
+    "text": changed(str),
+    "a list": changed(lambda a: np.asarray(a).tolist() if np.ndim(a) else [a]),
+    "another shape": changed(lambda a: np.asarray(a)[None]),
+    "not a number": changed(lambda a: a * np.nan),
+    "truth values": changed(lambda a: np.asarray(a) > 0),
+    "the first sample only": sliced("S", [0]),
+    "all but the last sample": sliced("S", [0, 1]),
+    "the first example only": sliced("B", [0]),
+    "the first latent only": sliced("N", [0]),
+    "its input is changed": on_its_input,
+    "one value": one_value,
+    "no return": no_return,
+    "an exception": raising,
+    "a gap left below": left_over,
+    "other arguments": other_arguments,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_answer_of_every_kind_is_refused_in_words_and_the_next_right_one_is_accepted(
+    exercise, kind, monkeypatch
+):
+    right = right_answer(exercise)
+    wrong = KINDS[kind](exercise, right)
+    if wrong is None:
+        pytest.skip("this exercise has no such axis")
+    found = judged(exercise, wrong, monkeypatch)
+    assert found is not None, "it was accepted"
+    assert found.startswith(exercise.name) and "Traceback" not in found and len(found) < 700, found
+    if kind == "its input is changed":
+        assert "changes its input" in found
+    if kind == "no return":
+        assert "`return`" in found
+    if kind == "a gap left below":
+        assert "is left in your answer" in found
+    assert judged(exercise, right, monkeypatch) is None
+
+
+def test_an_answer_in_float32_is_right_and_said_to_be_in_float32(exercise, monkeypatch):
+    monkeypatch.setattr(judging, "_forbidden", lambda exercise: {})
+    single = changed(lambda a: np.asarray(a, np.float32) if np.asarray(a).dtype.kind == "f" else a)
+    assert judged(exercise, single(exercise, right_answer(exercise)), monkeypatch) is None
+
+
+def test_every_argument_counts(exercise, monkeypatch):
+    """An answer that uses something else of the same shape in the place of an argument, a notebook's global say, is refused."""
+    names = list(cases_of(exercise)[0])
+    for i, name in enumerate(names):
+
+        def wrong(*arguments, i=i, name=name):
+            value = arguments[i]
+            if isinstance(value, np.ndarray) and value.dtype.kind in "fc":
+                other = (value * np.linspace(1.1, 1.3, value.size).reshape(value.shape)).astype(value.dtype)
+            elif isinstance(value, np.ndarray):
+                other = value[::-1].copy() if len(value) > 1 else value
+            elif isinstance(value, int | float):
+                other = cases_of(exercise)[0][name]
+            else:
+                return right_answer(exercise)(*arguments)
+            return right_answer(exercise)(*arguments[:i], other, *arguments[i + 1 :])
+
+        if (exercise.name, name) in WITHOUT_PART or symmetric(exercise, i):
+            continue
+        if isinstance(cases_of(exercise)[0][name], np.ndarray | int | float):
+            assert judged(exercise, wrong, monkeypatch) is not None, f"{name} does not matter"
+
+
+def symmetric(exercise, i):
+    """Does turning this argument round change nothing in a right answer, as in the order of samples? Then nothing can tell."""
+    case = cases_of(exercise)[0]
+    name = list(case)[i]
+    value = case[name]
+    if not isinstance(value, np.ndarray) or value.dtype.kind == "f":
+        return name in exercise.data
+    return exercise.op or len(value) == 1 or exercise.shapes.get(name, " ")[0] == "S"
+
+
+# The judges for free use.
+
+
+@pytest.mark.parametrize("answer", [
+    np.array([1 + 5j, 2]), np.array(["1", "2"]), np.array([1.0, 2.0], object), [1.0, 2.0], None, True, "text", np.array([1.0]),
+    np.array([True, True]), np.array([1.0, np.nan]), np.array([1.0, 2.0 + 1e-6]), lambda: 1 / 0, lambda: None,
+])  # fmt: skip
+def test_check_refuses_what_is_not_the_expected_numbers(answer):
+    with pytest.raises(AssertionError):
+        check("x", answer, np.array([1.0, 2.0]))
+
+
+def test_a_large_entry_hides_nothing():
+    with pytest.raises(AssertionError, match=r"yours 1\.000001"):
+        check("x", np.array([-1000.0, 1.000001]), np.array([-1000.0, 1.0]))
+
+
+def test_the_judges_cannot_be_replaced_nor_the_package_changed(monkeypatch):
+    for name in ("judge", "check", "check_op", "check_estimator"):
+        with pytest.raises(AttributeError):
+            setattr(dvae_np.lesson, name, lambda *arguments, **more: None)
+        vars(dvae_np.lesson)[name], kept = None, vars(dvae_np.lesson)[name]
+        assert getattr(dvae_np.lesson, name) is kept
+        vars(dvae_np.lesson)[name] = kept
+    right = right_answer(ALL[0])
+    monkeypatch.setattr(dvae_np.ops, "softmax", lambda x: (x, None))
+    with pytest.raises(WrongAnswer, match=r"the package was changed \(dvae_np.ops.softmax\)"):
+        judge(ALL[0].name, right)
+
+
+def test_an_empty_gap_is_said_to_be_empty(capsys, monkeypatch, tmp_path):
+    source = "def silu(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()\n"
+    (tmp_path / "cell.py").write_text(source)
+    space = {}
+    exec(compile(source, tmp_path / "cell.py", "exec"), space)
+    judge(
+        "06.2",
+        space["silu"].__class__(
+            space["silu"].__code__.replace(co_argcount=3, co_varnames=("a", "b", "c"), co_nlocals=3), {}
+        ),
+    )
+    check("01.2", lambda: space["silu"](1.0), 2.0)
+    check_op("01.2", space["silu"], x=np.ones(3))
+    assert capsys.readouterr().out.splitlines() == [f"{name}: not attempted yet" for name in ("06.2", "01.2", "01.2")]
+    monkeypatch.setattr(judging, "GRADED", True)
+    with pytest.raises(WrongAnswer, match="not attempted"):
+        check_op("01.2", space["silu"], x=np.ones(3))
