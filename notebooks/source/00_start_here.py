@@ -142,9 +142,9 @@ print(f"{len(dvae_np.TABLE)} estimators:", ", ".join(dvae_np.TABLE))
 # %% [markdown]
 # ## 6 How to use the course
 #
-# - Read a lesson from top to bottom and run it; each is self-contained. Then open its notebook in [exercises/](exercises/). A cell says `YOUR CODE
+# - Read a lesson from top to bottom and run it; its first lines name the lessons that it needs. Then open its notebook in [exercises/](exercises/). A cell says `YOUR CODE
 #   HERE`, and the one below judges what you wrote. It tries your function on inputs of several sizes, compares the numbers with ours, and says what is wrong and often why.
-# - Every lesson has a section *Break it*: a mistake that was made in real code, and the check that catches it. Make your own.
+# - Every lesson has a section *Break it*: a mistake that is easily made, and the check that catches it. Make your own.
 # - To judge an estimator of yours: `python -m dvae_np verify my_file.py:my_function`, or `judge` as above.
 # - In a hurry? 01 to 06. Here for relaxations: 01 to 05, 07, 08. Here for REBAR: 01 to 07, 10, 11. Lesson 14 compares all of them.
 # - Teaching? See [the page for instructors](INSTRUCTORS.md).

@@ -147,7 +147,7 @@ print(
 )
 
 # %% [markdown]
-# The first half of the rule holds further than its usual wording suggests. Exact marginalisation decodes each state *once for the whole batch* (lesson 04), a
+# The first half of the rule holds far. Exact marginalisation decodes each state *once for the whole batch* (lesson 04), a
 # sampler decodes $S$ codes for *every* example. In this record the sum over all states is the cheapest way to an error of $0.1$ up to {{rule.exact_up_to(record, 0.1):,}} states, which is the largest size tried, and to an error
 # of $0.3$ up to {{rule.exact_up_to(record, 0.3):,}}, where it takes {{at_the_border["exact"]:.0f}} ms and ReinMax {{at_the_border["reinmax"]["milliseconds_to_error"]["0.3"]:.0f}}.
 #
@@ -233,6 +233,6 @@ for name, average in means.items():
 #
 # - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih, *Monte Carlo gradient estimation in machine learning*, 2020: the survey, with its own measurements.
 # - Z. Dong, A. Mnih, G. Tucker, *Coupled gradient estimators for discrete latent variables*, 2021: a careful comparison at equal cost.
-# - L. Liu et al., *Bridging discrete and backpropagation: straight-through and beyond*, 2023: ReinMax.
+# - L. Liu, C. Dong, X. Liu, B. Yu, J. Gao, *Bridging discrete and backpropagation: straight-through and beyond*, 2023: ReinMax.
 #
 # Next: [15 Training on MNIST](15_training_on_mnist.ipynb)

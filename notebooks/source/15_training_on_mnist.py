@@ -91,7 +91,7 @@ print(
 #
 # $$r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\, \rho_{\infty}}{(\rho_{\infty} - 4)(\rho_{\infty} - 2)\, \rho_t}} \quad \text{for } \rho_t > 5, \tag{15.3}$$
 #
-# and before that the step is along $m$ alone (the paper has 4 there, [PyTorch](https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html) has 5, and so do we). The mean age of the weights, which defines $\rho_t$, can be summed directly:
+# and before that the step is along $m$ alone ([the paper](https://arxiv.org/abs/1908.03265) has 4 there, [PyTorch](https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html) has 5, and so do we). The mean age of the weights, which defines $\rho_t$, can be summed directly:
 
 # %%
 show(RAdam)
@@ -344,9 +344,9 @@ except dvae_np.InputError as error:
 # ## Reading
 #
 # - D. P. Kingma, J. Ba, *Adam: a method for stochastic optimization*, 2015.
-# - L. Liu et al., *On the variance of the adaptive learning rate and beyond*, 2020: RAdam.
+# - L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, *On the variance of the adaptive learning rate and beyond*, 2020: RAdam.
 # - G. Tucker, A. Mnih, C. J. Maddison, D. Lawson, J. Sohl-Dickstein, *REBAR: low-variance, unbiased gradient estimates for discrete latent variable models*, 2017; its code starts the decoder at the mean image.
-# - S. R. Bowman et al., *Generating sentences from a continuous space*, 2016: posterior collapse, and warming up the KL.
+# - S. R. Bowman, L. Vilnis, O. Vinyals, A. M. Dai, R. Jozefowicz, S. Bengio, *Generating sentences from a continuous space*, 2016: posterior collapse, and warming up the KL.
 # - Y. Burda, R. Grosse, R. Salakhutdinov, *Importance weighted autoencoders*, 2016: bounds for evaluation.
 # - H. Larochelle, I. Murray, *The neural autoregressive distribution estimator*, 2011: binarised MNIST, and why its kind must be stated.
 #
