@@ -308,7 +308,7 @@ def test_links_and_figures_of_the_notebooks_exist():
         texts[f"{folder}/{stem}"] = "\n".join(prose)
     for name, text in texts.items():
         start = NOTEBOOKS / name.partition("/")[0] if "/" in name else NOTEBOOKS
-        for target in re.findall(r"\]\(([^)#\s]+)\)", re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)):
+        for target in re.findall(r"\]\(([^)#\s]+)\)", re.sub(r"```.*?```|`[^`]*`|\{\{.*?\}\}", "", text, flags=re.S)):
             assert target.startswith("https://") or (start / target).exists(), f"{name}: {target}"
 
 
