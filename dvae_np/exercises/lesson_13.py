@@ -122,7 +122,7 @@ EXERCISES = (
         first_layer,
         lambda rng: list(layers(rng)),
         {"c": "BC", "states": "MN", "w_context": "CH", "table": "NKH", "bias": "H"},
-        returns=("the pre-activations",),
+        returns=("the first layer",),
         most_bytes=ten_results,
         library=(decoder,),
         mistakes={
