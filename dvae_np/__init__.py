@@ -9,6 +9,7 @@
 Everything is a loss to minimise, in nats.
 """
 
+from dvae_np import starting  # noqa: F401  # before all that takes long to import
 from dvae_np.arrays import InputError, one_hot
 from dvae_np.categorical import (
     codes,

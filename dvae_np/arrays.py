@@ -6,6 +6,7 @@ CuPy array runs on the GPU), and new arrays are made ``like=`` an old one, so th
 
 import ctypes
 import math
+import numbers
 import sys
 
 import numpy as np
@@ -44,6 +45,41 @@ def expect_codes(name, z, K):
     """Raise `InputError` unless every code of the integer array z lies in 0..K-1."""
     if z.size and (int(z.min()) < 0 or int(z.max()) >= K):
         raise InputError(f"{name}: expected codes from 0 to K-1 = {K - 1}, got {int(z.min())} to {int(z.max())}")
+
+
+def expect_whole(name, value, least=0, most=math.inf):
+    """Raise `InputError` unless `value` is a whole number, Python's or NumPy's, from `least` to `most`."""
+    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not fits or not least <= value <= most:
+        bound = f"at most {most:,}" if fits and value > most else f"at least {least}"
+        raise InputError(f"{name}: expected {bound}, a whole number, got {value!r}")
+
+
+def expect_number(name, value, words="a number", least=0, most=math.inf, *, above=False):
+    """Raise `InputError` unless `value` is a finite number from `least` to `most`, or, where it must be `above`, beyond least.
+
+    words: what the number is, as "a step size".
+    """
+    try:
+        low, high = bool(value > least if above else value >= least), bool(value <= most and value < math.inf)
+    except (TypeError, ValueError):  # text, None, complex numbers, arrays of several
+        low = high = False
+    if not (low and high):
+        floor = f"{'above' if above else 'of at least'} {least:,}" if least > -math.inf else "that is finite"
+        bound = f"of at most {most:,}" if low and most < math.inf else floor
+        raise InputError(f"{name}: expected {words} {bound}, got {value!r}")
+
+
+def expect_temperature(name, tau):
+    """The temperature as Python's number, which leaves float32 what it is. Raises `InputError` unless above 0, and finite."""
+    expect_number(name, tau, "a temperature", above=True)
+    return float(tau)
+
+
+def expect_choice(name, value, known):
+    """Raise `InputError` unless `value` is one of the `known`."""
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
 
 
 def count_states(N, K):

@@ -2,6 +2,8 @@
 
 q(z|x) is the product over the N latents of softmax(logits)[z_n]. Log-probability, entropy and KL are ops (value and
 backward, as in `dvae_np.ops`), in nats; sampling takes its uniforms as an argument.
+
+A logit of -inf rules its category out: all is as if the category were not there, with 0 log 0 = 0, and its gradient is 0.
 """
 
 import math
@@ -9,27 +11,27 @@ import math
 import numpy as np
 
 from dvae_np.arrays import expect, expect_codes, one_hot, summed_to
-from dvae_np.ops import embedding, log_softmax, row_sums, softmax, softplus
+from dvae_np.ops import log_softmax, row_sums, rows_by_code, softmax, softplus
 
 
 def log_prob(logits, z):
     """log q(z) = sum_n log softmax(logits_n)[z_n], in nats: (S, B) [Eq. 2.3]; the score is its gradient.
 
-    logits: (B, N, K). z: codes (S, B, N), or (S, 1, N) for states shared by the whole batch: their log-probabilities
-    are then an embedding of the states, with log q as the table.
+    logits: (B, N, K). z: codes (S, B, N), or (S, 1, N) for states shared by the whole batch.
 
     `backward(dlogq)` takes (S, B) and returns (dlogits (B, N, K), None). Raises InputError for wrong shapes and codes.
     """
     expect("logits", logits, ("B", "N", "K"))
     B, N, K = logits.shape
     expect("z", z, ("S", 1 if z.shape[1:2] == (1,) else B, N), "i")
+    expect_codes("z", z, K)
     logq, log_softmax_backward = log_softmax(logits)
 
     if z.shape[1] == 1:
-        value, embedding_backward = embedding(z[:, 0], logq.transpose(1, 2, 0))  # (S, N) in a table (N, K, B): (S, B)
-        return value, lambda dvalue: (log_softmax_backward(embedding_backward(dvalue)[1].transpose(2, 0, 1)), None)
+        states, by_state = z[:, 0], logq.transpose(1, 2, 0).copy()  # (S, N), (N, K, B)
+        value = sum(by_state[n][states[:, n]] for n in range(N))  # looked up: a product would make NaN of 0 times -inf
+        return value, lambda dvalue: (log_softmax_backward(rows_by_code(states, dvalue, K).transpose(2, 0, 1)), None)
 
-    expect_codes("z", z, K)
     value = logq[np.arange(B, like=z)[:, None], np.arange(N, like=z), z].sum(-1)  # (S, B, N) summed to (S, B)
 
     def backward(dvalue):
@@ -52,6 +54,7 @@ def entropy(logits):
     expect("logits", logits, ("B", "N", "K"))
     logq, _ = log_softmax(logits)
     q = np.exp(logq)
+    logq = np.where(q.real > 0, logq, 0)  # 0 log 0 = 0
     each = -(q * logq).sum(-1)  # (B, N)
     return each.sum(-1), lambda dvalue: -dvalue[:, None, None] * q * (logq + each[..., None])
 
@@ -73,17 +76,20 @@ def kl_per_latent(q_logits, p_logits=None):
 
     `backward(dvalue)` returns (dq_logits, dp_logits): q (log(q/p) - KL) [Eq. 3.4] and p - q [Eq. 3.5], the latter
     summed over the batch where the prior is shared, None where it is uniform.
-    A category whose q underflows to 0 adds 0; logits must be finite. Raises InputError for shapes that do not fit.
+    A category whose q is 0 adds 0; the KL is infinite where p rules out what q does not. Raises InputError for shapes that
+    do not fit.
     """
     expect("q_logits", q_logits, ("B", "N", "K"))
     B, N, K = q_logits.shape
     logq, _ = log_softmax(q_logits)
+    q = np.exp(logq)
     if p_logits is None:
         logp = -math.log(K)
     else:
         expect("p_logits", p_logits, (1 if len(p_logits) == 1 else B, N, K))
         logp, _ = log_softmax(p_logits)
-    q, ratio = np.exp(logq), logq - logp
+    possible = q.real > 0  # elsewhere 0 log 0 = 0
+    ratio = np.where(possible, logq, 0) - (logp if p_logits is None else np.where(possible, logp, 0))
     each = row_sums(q * ratio)[..., 0]  # (B, N)
 
     def backward(dvalue):
@@ -139,21 +145,22 @@ def conditional_gumbel(logits, z, v):
     limits = np.finfo(v.dtype)
     logq, log_softmax_backward = log_softmax(logits)
     log_e = np.log(-np.log(np.clip(v, limits.tiny, 1 - limits.eps / 2)))
-    loser = 1 - one_hot(z, logits.shape[-1], v.dtype)
-    log_winner = (log_e * (1 - loser)).sum(-1, keepdims=True)  # (S, B, N, 1)
-    gap, softplus_backward = softplus(log_e - logq - log_winner)
-    return -log_winner - gap * loser, lambda dvalue: (
-        log_softmax_backward(softplus_backward(dvalue * loser).sum(0)),
-        None,
-        None,
-    )
+    loser = one_hot(z, logits.shape[-1], v.dtype) == 0
+    log_winner = np.where(loser, 0, log_e).sum(-1, keepdims=True)  # (S, B, N, 1)
+    gap, softplus_backward = softplus(log_e - logq - log_winner)  # infinite for a category that is ruled out
+    moving = loser & (logq.real > -np.inf)
+
+    def backward(dvalue):
+        return log_softmax_backward(softplus_backward(np.where(moving, dvalue, 0)).sum(0)), None, None
+
+    return -log_winner - np.where(loser, gap, 0), backward
 
 
 def distinct(logits, u):
     """S different joint states, drawn from q one after the other without replacement: codes (S, B, N) [Eq. 12.2].
 
     u: uniforms (B, K**N). They are the states of the S largest log q(state) + Gumbel noise, in falling order: `draw`
-    keeps the first S (Gumbel-top-k, Kool et al. 2019).
+    keeps the first S (Gumbel-top-k, Kool et al. 2019). States of probability 0 come last.
     """
     _, N, K = logits.shape
     states = joint_states(N, K, like=logits)

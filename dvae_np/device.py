@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect_choice
 
 DEVICES = ("cpu", "gpu")
 
@@ -56,8 +56,7 @@ def device(name):
 
     Raises InputError where CuPy, a GPU or a part of CUDA is missing, saying which and what to install.
     """
-    if name not in DEVICES:
-        raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {name!r}")
+    expect_choice("device", name, DEVICES)
     if name == "cpu":
         return CPU
     try:

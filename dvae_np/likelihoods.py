@@ -47,8 +47,10 @@ def bernoulli(a, x):
 
     def backward(dvalue):
         da = mean - x
-        da *= dvalue[..., None]
-        return da, None
+        if dvalue.dtype.kind != "c":  # else there is no room for the product
+            da *= dvalue[..., None]
+            return da, None
+        return da * dvalue[..., None], None
 
     return value, backward
 
@@ -64,7 +66,9 @@ def gaussian(a, x, log_scale):
     where x or sigma is not a finite number.
     """
     _expect_pixels("gaussian", a, x, outputs=1, bounded=False)
-    log_scale = np.asarray(log_scale, dtype=a.dtype, like=a)
+    log_scale = np.asarray(log_scale, like=a)
+    if log_scale.dtype.kind != "c":
+        log_scale = log_scale.astype(a.dtype)
     inverse = np.exp(-log_scale)
     if not (np.isfinite(inverse.real).all() and (inverse.real > 0).all()):
         raise InputError("gaussian: expected a scale above 0 that can be represented, got one that cannot")
@@ -74,7 +78,7 @@ def gaussian(a, x, log_scale):
 
     if a.shape[1] == 1:
         squares = (mean * mean).sum(-1) / 2, (target * target).sum(-1) / 2  # (S, 1), (B,)
-        value = squares[0] + squares[1] - mean[:, 0] @ target.T + constant.astype(a.dtype)
+        value = squares[0] + squares[1] - mean[:, 0] @ target.T + constant
 
         def backward(dvalue):
             by_state, by_example = dvalue.sum(1, keepdims=True), dvalue.sum(0)[:, None]  # (S, 1), (B, 1)
@@ -89,7 +93,7 @@ def gaussian(a, x, log_scale):
         return value, backward
 
     away = mean - target  # (S, B, D)
-    value = (away * away).sum(-1) / 2 + constant.astype(a.dtype)
+    value = (away * away).sum(-1) / 2 + constant
 
     def backward(dvalue):
         dvalue = dvalue[..., None]

@@ -7,7 +7,7 @@ is by those in phi.
 
 import numpy as np
 
-from dvae_np.arrays import InputError, summed_to
+from dvae_np.arrays import InputError, expect_choice, summed_to
 from dvae_np.ops import concatenation, embedding, linear, relu
 
 INTERFACES = ("embedding", "concatenation", "film")
@@ -144,8 +144,7 @@ def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="e
     on MNIST the encoder then sends every image to one of them the sooner (`dvae_np.experiments.collapse`).
     Raises InputError for another interface.
     """
-    if interface not in INTERFACES:
-        raise InputError(f"interface: expected one of {', '.join(INTERFACES)}, got {interface!r}")
+    expect_choice("interface", interface, INTERFACES)
     sizes = (*hidden, D)
     H = sizes[0]
     if interface == "concatenation":
@@ -169,8 +168,7 @@ def prior_parameters(rng, kind, N, K, hidden=(), C=0, dtype=np.float32):
 
     A conditional prior that starts anywhere else pulls q towards itself before z has come to mean anything.
     """
-    if kind not in PRIORS:
-        raise InputError(f"prior: expected one of {', '.join(PRIORS)}, got {kind!r}")
+    expect_choice("prior", kind, PRIORS)
     if kind == "conditional" and not C:
         raise InputError("prior: a conditional prior p(z|c) needs a context, and these data have none")
     if kind == "uniform":

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError, count_states, expect
+from dvae_np.arrays import InputError, count_states, expect, expect_whole
 from dvae_np.categorical import codes, distinct
 from dvae_np.coupling import coupled_codes
 
 MOST_PERTURBED = 2**16  # joint states up to which `draw` samples without replacement
+DRAWN = (np.float32, np.float64)  # what generators of NumPy and CuPy draw
 
 
 def uniform(rng, shape, dtype):
@@ -22,21 +23,25 @@ def draw(rng, logits, S, names):
     """The noise that an estimator asks for, S samples of it: a tuple of arrays in the order of `names`.
 
     rng:    a generator of the library that owns the logits (`numpy.random.Generator`, `cupy.random.Generator`).
-    logits: (B, N, K).
+    logits: (B, N, K); -inf rules a category out.
     names:  ``"z"``           codes drawn from q, (S, B, N) [Eq. 2.8];
             ``"u"``, ``"v"``  uniforms in the open interval (0, 1), (S, B, N, K);
             ``"e"``           the same, one for each latent, (S, B, N);
             ``"distinct"``    S different joint states in the order drawn without replacement, (S, B, N) [Eq. 12.2];
             ``"coupled"``     codes that avoid each other, each drawn from q, (S, B, N) [Eq. 12.9].
 
-    Raises InputError for S < 1, for a name that is none of these, for more distinct states than there are, and where all
-    K**N joint states would have to be perturbed and are too many.
+    Raises InputError for S that is no whole number of at least 1, for logits of a type that generators do not draw, for a
+    name that is none of these, for more distinct states than there are, and where all K**N joint states would have to be
+    perturbed and are too many.
     """
     expect("logits", logits, ("B", "N", "K"))
-    if names and not np.isfinite(logits).all():
-        raise InputError("logits: expected finite numbers, got nan or infinity")
-    if S < 1 or S != int(S):
-        raise InputError(f"S: expected a whole number of samples, at least 1, got {S}")
+    if names and logits.dtype not in DRAWN:
+        raise InputError(f"logits: expected float32 or float64 in this machine's byte order, got {logits.dtype!r}")
+    if names and not ((logits < np.inf).all() and (logits.max(-1) > -np.inf).all()):
+        raise InputError(
+            "logits: expected finite numbers, or -inf for categories ruled out, but not for all; got nan or infinity"
+        )
+    expect_whole("S", S, 1)
     B, N, K = logits.shape
     if "distinct" in names and not S <= count_states(N, K) <= MOST_PERTURBED:
         raise InputError(

@@ -4,17 +4,19 @@ A `Bug` has `caught`, a function that makes the mistake and runs the check that 
 `ok`, and must say `words`. `missed` runs a check that the same mistake passes: that is why the other one is needed.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from strangers import PECULIAR, arm_in_float32, gumbels_in_float32, in_float32, scored
 
 from dvae_np import categorical, concrete, ops, vae
 from dvae_np.arrays import one_hot
-from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, lookup_table, polynomial
+from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, judge, lookup_table, polynomial
+from dvae_np.check.backward import check_op
 from dvae_np.check.estimators import estimator_results
-from dvae_np.check.identities import equal
-from dvae_np.check.suite import check_op
+from dvae_np.check.identities import equal, independent_noise
 from dvae_np.coupling import pair_probability
 from dvae_np.estimators import TABLE, Estimate
 from dvae_np.estimators.control_variate import relaxed
@@ -51,14 +53,8 @@ def wrong_kl(sign=1.0, log_p=None):
     return kl
 
 
-def first_wrong(comparisons):
-    """Of several comparisons by one method, one that failed, or else the last."""
-    comparisons = [comparison for method, comparison in comparisons if method == "complex step"]
-    return next((comparison for comparison in comparisons if not comparison.ok), comparisons[-1])
-
-
-def gradient_of(op, **inputs):
-    return first_wrong(check_op(op, inputs, rng()))
+def gradient_of(op, data=(), **inputs):
+    return check_op(op, inputs, rng(), data)
 
 
 def uniform_kl_of_itself(log_p):
@@ -104,10 +100,6 @@ def enumerated_mean(estimate, samples=3, **known):
     dlogits = estimate(enumeration.tiled(logits, len(weights)), f, z)
     exact = TABLE["exact"].estimate(logits, f).dlogits[0]
     return from_mean(enumeration.moments(weights, dlogits)[0], exact, sizes={"S": samples}, **known)
-
-
-def scored(logits, z, signal):
-    return (signal[..., None, None] * categorical.score(logits, z)).sum(0)
 
 
 def own_sample(logits, f, z):
@@ -345,6 +337,65 @@ def summed_over_samples(logits, f, z):
     return right._replace(dlogits=right.dlogits * len(z))
 
 
+def judged(estimate, **options):
+    """What the judge says as a verdict would: `ok`, and the words."""
+    return Judged(judge(estimate, **options))
+
+
+@dataclass(frozen=True)
+class Judged:
+    report: object
+
+    @property
+    def ok(self):
+        return self.report.ok
+
+    def __str__(self):
+        return str(self.report)
+
+
+def handed_out_again(rng, logits, S, names):
+    """`draw`, but the arrays of one name are one array."""
+    once = dict(zip(names, draw(rng, logits, S, names), strict=True))
+    return tuple(once[name] for name in names)
+
+
+def never_seen(biased):
+    """Peaked logits, 60,000 draws of a right estimator: an entry whose category never came must accuse nobody."""
+    logits, f = 3 * np.random.default_rng(13).standard_normal((1, 2, 3)), lookup_table(rng().standard_normal((3, 3)))
+    many = enumeration.tiled(logits, 60_000)
+    draws = TABLE["reinforce_loo"].estimate(many, f, draw(rng(), many, 4, ("z",))[0]).dlogits
+    return from_samples((0.8 if biased else 1) * draws, TABLE["exact"].estimate(logits, f).dlogits[0])
+
+
+def correlated(lean, shift=0.0):
+    """Draws of a right estimator, each leaning on the one before."""
+    draws = rng().standard_normal((2000, 3))
+    for before, after in itertools.pairwise(draws):
+        after += lean * before
+    return from_samples(draws + np.array([0.5, -0.8, 0.3]) + shift, np.array([0.5, -0.8, 0.3]), worth_seeing=1)
+
+
+def rebar_in_float32(logits, f, u, v, factor=1.0):
+    def g(z):
+        fz, f_backward = f(z)
+        return fz.astype(np.float32), lambda dfz: (
+            None if z.dtype.kind == "i" else f_backward(dfz)[0].astype(np.float32),
+            {},
+        )
+
+    omega = {"eta": np.ones((), np.float32), "log_tau": np.asarray(np.log(0.5), np.float32)}
+    logits, u, v = (array.astype(np.float32) for array in (logits, u, v))
+    return factor * control_variate(logits, g, u, v, omega=omega).dlogits
+
+
+def short_rebar_in_float32(logits, f, u, v):
+    return rebar_in_float32(logits, f, u, v, 0.99)
+
+
+IN_FLOAT32 = (in_float32, gumbels_in_float32, arm_in_float32, rebar_in_float32)  # and right
+
+
 LOGITS = np.random.default_rng(22).standard_normal((B, N, K))
 
 BANK = [
@@ -378,7 +429,7 @@ BANK = [
         "BIASED", missed=lambda: argmax_of_conditional(relaxed_elsewhere)),
     Bug("pair probabilities clipped from below", "the CARMS authors' repository", 2, clipped_pairs, "along the gradient"),
     Bug("one noise matrix shared by the whole batch", "a well-known comparison repository", 5,
-        lambda: independent_examples(True), "BIASED", missed=lambda: independent_examples(False)),
+        lambda: independent_examples(True), "never vary", missed=lambda: independent_examples(False)),
     Bug("naive log(e^total - e^w) in VIMCO", "common", 4, dominant_weight, "inf"),
     Bug("VIMCO without the derivative of the weights", "common", 2, vimco_without_path, "along the gradient"),
     Bug("softmax Jacobian without its second term", "classic", 1, lambda: gradient_of(half_softmax, x=LOGITS), ""),
@@ -386,8 +437,20 @@ BANK = [
     Bug("missing 1/S", "classic", 2, lambda: wrong_row("reinforce_loo", summed_over_samples), "S = 2"),
     Bug("shared cache overwritten by a second forward pass", "class-based layers", 1, two_forwards_then_backward, "worst at"),
     Bug("sampler with the wrong law and a matching backward", "a famous NumPy library", 5, moments_of_sampler, "BIASED",
-        missed=lambda: gradient_of(normal_sample, mu=LOGITS, log_variance=LOGITS / 2, noise=LOGITS[::-1].copy())),
+        missed=lambda: gradient_of(normal_sample, ("noise",), mu=LOGITS, log_variance=LOGITS / 2, noise=LOGITS[::-1].copy())),
     Bug("loss is a mean where the gradient sums", "a famous ML library, open since 2017", 1, mean_for_sum, "n = 14"),
+    *(Bug(estimate.__name__.replace("_", " "), "estimators that were shown to the judge", 2,
+          lambda estimate=estimate: judged(estimate, S=2), words) for estimate, words in PECULIAR.items()),
+    Bug("one per cent short, in float32", "JAX's default", 3, lambda: judged(short_rebar_in_float32), "a factor 0.99",
+        missed=lambda: judged(rebar_in_float32)),
+    Bug("the same noise under two names", "a common slip with dictionaries", 5,
+        lambda: independent_noise(handed_out_again), "hold the same numbers", missed=lambda: independent_noise(draw)),
+    Bug("a complex mean", "a complex step left in", 2,
+        lambda: from_mean(np.array([1 + 5j, 2]), np.array([1.0, 2])), "expected real numbers"),
+    Bug("complex draws", "the same", 5, lambda: from_samples(np.ones((100, 1)) * 1j, np.ones(1)), "expected real numbers"),
+    Bug("a bias at peaked logits", "trained encoders", 5, lambda: never_seen(True), "BIASED", missed=lambda: never_seen(False)),
+    Bug("draws of one Markov chain", "MCMC", 5, lambda: correlated(0.9), "INCONCLUSIVE (draws depend on one another",
+        missed=lambda: correlated(0)),
     Bug("(S, B) minus (S,)", "NumPy", 0, lambda: broadcast_baseline(4, 5)[0], "not finite",
         missed=lambda: broadcast_baseline(4, 4)[0]),
 ]  # fmt: skip

@@ -79,6 +79,9 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __setitem__(self, index, value):
         self.host[_to_host(index)] = _to_host(value)
 
+    def __pow__(self, exponent):  # NumPy 2.0 squares arrays for **2, where its np.power does not
+        return _to_device(self.host ** _to_host(exponent))
+
     def __len__(self):
         return len(self.host)
 

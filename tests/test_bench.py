@@ -154,17 +154,33 @@ def test_growth_is_what_theory_says():
         assert len(times) >= 4 and all(later / earlier < most for earlier, later in pairwise(times)), axis
 
 
-def test_sections_are_renewed_one_by_one(tmp_path):
-    path = tmp_path / "bench.json"
-    path.write_text(json.dumps(RECORD))
+def test_sections_are_renewed_one_by_one():
     again = RECORD | {
         "cases": [case | {"label": "again"} for case in RECORD["cases"] if case["section"] == "conditional"],
         "growth": {},
     }
-    record = measure.renewed(path, again, ["conditional"])
+    record = measure.renewed(RECORD, again, ["conditional"])
     assert len(record["cases"]) == len(RECORD["cases"]) and record["growth"] == RECORD["growth"]
     assert [case["label"] for case in record["cases"] if case["section"] == "conditional"] == ["again"]
-    assert measure.renewed(path, again | {"machine": "another"}, ["conditional"])["cases"] == again["cases"]
+    assert measure.renewed(None, again, ["conditional"]) == again
+
+
+@pytest.mark.parametrize(("record", "words"), [
+    (RECORD | {"machine": "another"}, "--section: the record beside which it belongs is of another machine"),
+    ({"cases": 3}, "expected a record of this command, which cannot be read"),
+    ([], "expected a record, a JSON object, got a list"),
+    ("{", "expected a record in JSON, but it cannot be read"),
+])  # fmt: skip
+def test_a_record_that_cannot_be_renewed_is_refused_before_anything_is_measured(
+    tmp_path, capsys, monkeypatch, record, words
+):
+    monkeypatch.setattr(measure, "measure", lambda *arguments: pytest.fail("it was measured"))
+    path = tmp_path / "data" / "bench.json"
+    path.parent.mkdir()
+    path.write_text(record if isinstance(record, str) else json.dumps(record))
+    (tmp_path / ".dvae_np").write_text("figures data/bench.json\n")
+    assert cli.main(["bench", "--section", "step", "--out", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_the_command_writes_what_it_measured(tmp_path, capsys, monkeypatch):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from dvae_np import categorical, ops
+from dvae_np import categorical, concrete, ops
 from dvae_np.arrays import InputError
 from dvae_np.check.identities import identity_results, sampler_results
 from dvae_np.noise import draw
@@ -114,7 +114,7 @@ def test_gumbel_max_follows_the_perturbed_logits():
             "codes from 0 to K-1 = 3, got 4 to 4",
         ),
         (lambda: categorical.kl(np.zeros((2, 3, 4)), np.zeros((2, 3, 5))), r"p_logits: expected shape \(2, 3, 4\)"),
-        (lambda: draw(RNG, np.zeros((2, 3, 4)), 0, ("z",)), "S: expected a whole number of samples, at least 1, got 0"),
+        (lambda: draw(RNG, np.zeros((2, 3, 4)), 0, ("z",)), "S: expected at least 1, a whole number, got 0"),
         (
             lambda: draw(RNG, np.zeros((2, 3, 4)), 1, ("w",)),
             "noise: expected names among z, u, v, e, distinct, coupled, got 'w'",
@@ -125,3 +125,104 @@ def test_gumbel_max_follows_the_perturbed_logits():
 def test_bad_input_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+# A logit of -inf rules its category out.
+
+N, K = 3, 4
+
+
+def masked_problem(dtype, masked, B=5):
+    """Logits over K - 1 categories, and over K with one of -inf; the same of a prior."""
+    small = [RNG.standard_normal((rows, N, K - 1)).astype(dtype) for rows in (B, 1)]
+    return small, [np.insert(array, masked, -np.inf, axis=-1) for array in small]
+
+
+@pytest.mark.parametrize("masked", range(K))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("B", [1, 2, 5])
+def test_a_masked_category_is_not_there(dtype, masked, B):
+    """Each function's value and gradients beside those of the problem without the category; the masked gradient is 0."""
+    (small, small_prior), (large, prior) = masked_problem(dtype, masked, B)
+    S, close = 6, 1e-5 if dtype is np.float32 else 1e-13
+    z = RNG.integers(0, K - 1, (S, B, N))
+    v, u = RNG.random((2, S, B, N, K - 1)).astype(dtype)
+    grow = lambda codes: codes + (codes >= masked)
+    wide = lambda array, filling=0.3: np.insert(array, masked, filling, axis=-1)
+    shared = categorical.joint_states(N, K - 1)[:, None]
+    shared = shared if B > 1 else shared.repeat(1, 1)
+    tau = 0.7
+    pairs = {
+        "log_prob": (categorical.log_prob(small, z), categorical.log_prob(large, grow(z))),
+        "log_prob, shared": (categorical.log_prob(small, shared), categorical.log_prob(large, grow(shared))),
+        "entropy": (categorical.entropy(small), categorical.entropy(large)),
+        "kl": (categorical.kl(small, small_prior), categorical.kl(large, prior)),
+        "kl_per_latent": (categorical.kl_per_latent(small, small_prior), categorical.kl_per_latent(large, prior)),
+        "conditional_gumbel": (
+            categorical.conditional_gumbel(small, z, v),
+            categorical.conditional_gumbel(large, grow(z), wide(v)),
+        ),
+        "relaxed_kl": (
+            concrete.relaxed_kl(small, u, tau, small_prior),
+            concrete.relaxed_kl(large, wide(u), tau, prior),
+        ),
+        "plug_in_kl": (
+            concrete.plug_in_kl(small, u, tau, small_prior),
+            concrete.plug_in_kl(large, wide(u), tau, prior),
+        ),
+        "softmax": (ops.softmax(small), ops.softmax(large)),
+        "log_softmax": (ops.log_softmax(small), ops.log_softmax(large)),
+    }
+    xi = ops.log_softmax(RNG.standard_normal((S, B, N, K - 1)).astype(dtype))[0]
+    pairs["concrete_log_prob"] = (concrete.concrete_log_prob(small, xi, tau),
+                                  concrete.concrete_log_prob(large, wide(xi, -np.inf), tau))  # fmt: skip
+    for name, ((right, right_backward), (found, found_backward)) in pairs.items():
+        over_categories = right.shape[-1] == K - 1 and right.ndim > 2
+        value = np.delete(found, masked, -1) if over_categories else found
+        np.testing.assert_allclose(value, right, rtol=close, atol=close, err_msg=name)
+        dy = RNG.standard_normal(right.shape).astype(dtype)
+        gradients = found_backward(wide(dy, 0 if name.endswith("softmax") else 0.8) if over_categories else dy)
+        expected = right_backward(dy)
+        expected, gradients = (x if isinstance(x, tuple) else (x,) for x in (expected, gradients))
+        for one, other in zip(expected, gradients, strict=True):
+            if one is not None:
+                assert other.dtype == dtype and not other[..., masked].any(), name
+                np.testing.assert_allclose(
+                    np.delete(other, masked, -1), one, rtol=100 * close, atol=100 * close, err_msg=name
+                )
+    np.testing.assert_array_equal(categorical.gumbel_max(large, wide(u)), grow(categorical.gumbel_max(small, u)))
+    np.testing.assert_allclose(categorical.score(large, grow(z)), wide(categorical.score(small, z), 0), atol=close)
+    e = RNG.random((S, B, N)).astype(dtype)
+    np.testing.assert_array_equal(categorical.codes(large, e), grow(categorical.codes(small, e)))
+    np.testing.assert_allclose(categorical.kl(large)[0], N * np.log(K) - categorical.entropy(small)[0], rtol=10 * close)
+    ends = np.array([0, np.finfo(dtype).tiny, 0.5, 1 - np.finfo(dtype).eps / 2, 1], dtype)
+    assert (categorical.codes(large, np.broadcast_to(ends[:, None, None], (5, B, N))) != masked).all()
+    order = categorical.distinct(large, RNG.random((B, K**N)).astype(dtype))
+    possible = (order[: (K - 1) ** N] != masked).all(-1)
+    assert possible.all() and (order[(K - 1) ** N :] == masked).any(-1).all()
+
+
+def test_codes_of_a_masked_category_have_no_probability_and_a_prior_that_lacks_one_is_infinitely_far():
+    logits, free = np.array([[[0.3, -np.inf, 0.1]]]), np.zeros((1, 1, 3))
+    for states in (np.array([[[1]]]), np.array([[[1]], [[0]]])):
+        assert categorical.log_prob(logits, states)[0][0, 0] == -np.inf
+    assert categorical.log_prob(np.repeat(logits, 2, 0), np.ones((1, 2, 1), int))[0].tolist() == [[-np.inf, -np.inf]]
+    assert categorical.kl(free, logits)[0][0] == np.inf
+    for one, other in ((logits, None), (logits, free), (free, logits)):
+        with pytest.raises(InputError, match="prior_logits: expected -inf where the logits are"):
+            concrete.relaxed_kl(one, np.full((1, 1, 1, 3), 0.5), 1.0, other)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.asarray])
+def test_no_temperature_turns_float32_into_float64(kind):
+    logits, prior = (RNG.standard_normal((rows, N, K)).astype(np.float32) for rows in (5, 1))
+    u = RNG.random((2, 5, N, K)).astype(np.float32)
+    xi = ops.log_softmax(np.log(u))[0]
+    for value, backward in (
+        concrete.concrete_log_prob(logits, xi, kind(0.5)),
+        concrete.relaxed_kl(logits, u, kind(0.5), prior),
+        concrete.plug_in_kl(logits, u, kind(0.5), prior),
+        concrete.relaxed_kl(logits, u, kind(0.5)),
+    ):
+        assert value.dtype == np.float32
+        assert all(gradient is None or gradient.dtype == np.float32 for gradient in backward(np.ones_like(value)))

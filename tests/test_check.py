@@ -1,8 +1,11 @@
 """The checker itself: wrong gradients and wrong estimators must be caught, and called by their name."""
 
 import inspect
+import itertools
 import json
+from dataclasses import replace
 
+import false_alarms
 import numpy as np
 import pytest
 
@@ -18,13 +21,15 @@ from dvae_np.check import (
     from_mean,
     from_samples,
     gumbel_nodes,
+    judge_samples,
     lookup_table,
     polynomial,
     suite,
 )
-from dvae_np.check.differences import complex_step_along, taylor_order
+from dvae_np.check.differences import compare_along, complex_step_along, taylor_order
 from dvae_np.check.identities import equal
 from dvae_np.estimators import exact, reinforce, reinforce_loo
+from dvae_np.noise import draw
 
 RNG = np.random.default_rng(0)
 
@@ -36,7 +41,9 @@ def test_a_wrong_gradient_fails_every_method():
         y, _ = ops.sigmoid(x)
         return y, lambda dy: dy * y
 
-    comparisons = [comparison for _, comparison in suite.check_op(wrong, {"x": RNG.standard_normal((3, 4))}, RNG)]
+    comparisons = [
+        comparison for _, comparison in suite.check_op(wrong, {"x": RNG.standard_normal((3, 4))}, RNG).comparisons
+    ]
     assert len(comparisons) == 2 and not any(comparison.ok for comparison in comparisons)
     assert "worst at" in str(comparisons[0]) and "analytic" in str(comparisons[0]) and "numeric" in str(comparisons[0])
 
@@ -160,7 +167,9 @@ def test_verdicts_from_samples():
     assert from_samples(np.zeros((10, 4)), EXACT).kind == "INVALID"
     assert from_samples(np.tile(EXACT, (100, 1)), EXACT).kind == "NO BIAS FOUND"  # no spread at all, and right
     assert from_samples(np.zeros((100, 3)), EXACT).kind == "INCONCLUSIVE"  # a rare event that has not happened yet?
-    assert from_samples(np.zeros((1000, 3)), EXACT).kind == "BIASED"
+    never_varies = from_samples(np.zeros((60_000, 3)), EXACT)
+    assert never_varies.kind == "INCONCLUSIVE" and "zero everywhere" in never_varies.explanation
+    assert "a factor 2" in from_samples(np.tile(2 * EXACT, (1000, 1)), EXACT).explanation
     assert from_samples(samples(20), EXACT).kind == "INCONCLUSIVE"
     assert from_samples(samples(100), EXACT * np.nan).kind == "INVALID"
     with pytest.raises(InputError, match="expected a gradient that is not zero"):
@@ -172,24 +181,116 @@ def test_the_inconclusive_verdict_asks_for_enough_draws():
     assert from_samples(samples(int(1.2 * needed)), EXACT).kind == "NO BIAS FOUND"
 
 
-@pytest.mark.parametrize("R", [30, 400])
+@pytest.mark.parametrize("R", [30, 20_000])
 def test_the_stated_false_alarm_rate_and_power_hold(R):
-    """At a rate of 20 %, of 1,000 right estimators 80 to 240 are called biased (Bonferroni over dependent tests keeps it
-    below 200; a binomial count of rate 0.2 exceeds 240 with chance 1e-3, and the seed is fixed); and the very bias that
-    the verdict says it would have seen is seen in at least 97 % of 300 runs, when 99 % is what it says."""
+    """At a rate of 20 %, of 1,000 right estimators at most 240 are called biased (Bonferroni over dependent tests keeps it
+    below 200; a binomial count of rate 0.2 exceeds 240 with chance 1e-3, and the seed is fixed), and with many draws at
+    least 80, for what may be unseen weighs little then; and the very bias that the verdict says it would have seen is seen
+    in at least 97 % of 300 runs, when 99 % is what it says."""
     rng = np.random.default_rng(2)
     options = {"false_alarm": 0.2, "worth_seeing": 10}
     verdict = [from_samples(EXACT + rng.standard_normal((R, 3)), EXACT, **options) for _ in range(1000)]
-    assert 80 <= sum(each.kind == "BIASED" for each in verdict) <= 240
+    assert (80 if R > 1000 else 0) <= sum(each.kind == "BIASED" for each in verdict) <= 240
     seen = 0
     for _ in range(300):
         draws = EXACT + rng.standard_normal((R, 3))
-        stated = (
-            float(from_samples(draws, EXACT, false_alarm=1e-9, worth_seeing=100).detail.split("%")[0].split()[-1]) / 100
-        )
+        stated = from_samples(draws, EXACT, false_alarm=1e-2, worth_seeing=100).detail.split("%")[0].split()[-1]
         shifted = draws - draws.mean(0) + EXACT + rng.standard_normal(3) / np.sqrt(R)  # a fresh mean, the same spread
-        seen += from_samples(shifted + stated * EXACT, EXACT, false_alarm=1e-9, worth_seeing=100).kind == "BIASED"
+        biased = shifted + float(stated) / 100 * EXACT
+        seen += not from_samples(biased, EXACT, false_alarm=1e-2, worth_seeing=100).ok
     assert seen >= 291
+
+
+def test_directions_see_an_error_wherever_it_sits_and_name_the_entry():
+    """Of 1,000 gradients that are wrong in one entry, by a millionth of their length, none is missed; of 1,000 right ones none
+    is called wrong. (A miss has a chance below 1e-18, by the text of `compare_along`.)"""
+    rng = np.random.default_rng(3)
+    arrays = {"x": rng.standard_normal(50), "y": rng.standard_normal((3, 4))}
+    loss = lambda a: (np.sin(a["x"]) ** 3).sum() + (a["y"] ** 2).sum() * a["x"].sum()
+    right = complex_step(loss, arrays)["x"]
+    for trial in range(1000):
+        i = trial % 50
+        wrong = right + 1e-6 * np.linalg.norm(right) * (np.arange(50) == i)
+        assert compare_along("x", loss, arrays, right, rng).ok
+        found = compare_along("x", loss, arrays, wrong, rng)
+        assert not found.ok and f"worst at ({i},)" in found.explanation
+    assert not compare_along("y", loss, arrays, complex_step(loss, arrays)["y"].T, rng).ok
+    assert compare_along("y", lambda a: a["x"].sum() + 0 * a["y"].sum(), arrays, np.zeros((3, 4)), rng).ok
+    assert not compare_along("y", lambda a: a["x"].sum() + 0 * a["y"].sum(), arrays, np.full((3, 4), 1e-9), rng).ok
+
+
+FALSE_ALARMS = json.loads(false_alarms.TABLE_FILE.read_text())
+
+
+def test_the_table_of_false_alarms_is_whole_and_keeps_the_level():
+    """At most 1.3 times the stated rate in every cell; and seldom without a verdict where logits are mild and draws many."""
+    cells = {(c["estimator"], c["scale"], c["draws"], c["level"]): c for c in FALSE_ALARMS["cells"]}
+    settings = (false_alarms.ESTIMATORS, false_alarms.SCALES, false_alarms.DRAWS, false_alarms.LEVELS)
+    assert set(cells) == set(itertools.product(*settings)) and FALSE_ALARMS["runs"] == 20_000
+    for (_, scale, R, level), each in cells.items():
+        assert each["false_alarms"] <= 1.3 * level, each
+        assert each["inconclusive"] <= 0.05 or scale > 1 or R < 1000, each
+        assert each["power"] >= 0.99 or scale > 1 or R < 60_000, each
+
+
+@pytest.mark.parametrize(("scale", "R"), [(1, 1000), (8, 60_000)])
+def test_the_table_of_false_alarms_is_what_the_simulation_gives(scale, R):
+    """600 runs of a cell again: each share within four standard errors of the table's (problems are another subset)."""
+    again = false_alarms.cell("reinforce_loo", scale, R, runs=600, runs_of_power=600, problems=200, levels=(0.1,))[0]
+    (kept,) = (
+        c
+        for c in FALSE_ALARMS["cells"]
+        if all(c[name] == again[name] for name in ("estimator", "scale", "draws", "level"))
+    )
+    for share in ("false_alarms", "inconclusive", "power"):
+        spread = np.sqrt(max(kept[share] * (1 - kept[share]), 1e-3) / 600)
+        assert abs(again[share] - kept[share]) < 4 * spread, (share, again, kept)
+
+
+def dependent(R, rng):
+    """Draws that lean on the one before, as those of a Markov chain do."""
+    draws = rng.standard_normal((R, 3))
+    for before, after in itertools.pairwise(draws):
+        after += 0.9 * before
+    return EXACT + draws
+
+
+def test_draws_that_depend_on_one_another_are_not_called_biased():
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        verdict = from_samples(dependent(2000, rng), EXACT)
+        assert verdict.kind == "INCONCLUSIVE" and "draws depend on one another" in str(verdict)
+    alternating = (
+        np.repeat(rng.standard_normal((20_000, 3)), 2, axis=0) * np.array([1, -1])[np.arange(40_000) % 2, None]
+    )
+    assert (
+        from_samples(EXACT + alternating, EXACT, worth_seeing=1).kind == "NO BIAS FOUND"
+    )  # they are safer, not less safe
+
+
+def test_an_event_that_was_never_seen_accuses_nobody():
+    """Logits times 3: one category has q = 4e-7, and its entry never varies in 60,000 draws."""
+    rng = np.random.default_rng(13)
+    logits, f = 3 * rng.standard_normal((1, 2, 3)), polynomial(0.5 * rng.standard_normal((2, 2, 3)), 3)
+    many, target = enumeration.tiled(logits, 60_000), exact(logits, f).dlogits[0]
+    for seed in range(4):
+        (z,) = draw(np.random.default_rng(seed), many, 4, ("z",))
+        draws = reinforce_loo(many, f, z).dlogits
+        assert draws.std(0).min() < 1e-12  # an entry that never varied, but for rounding
+        report = judge_samples(draws, target)
+        assert report.ok and report, report
+        assert "BIASED" in str(judge_samples(0.75 * draws, target, S=4))
+
+
+def test_weighted_draws_are_draws():
+    """Equal draws given once, with how often they came."""
+    draws = np.random.default_rng(3).standard_normal((6, 3))
+    counts = np.array([500, 1, 0, 300, 40, 700])
+    one, other = (
+        from_samples(draws, EXACT, counts=counts),
+        from_samples(np.repeat(draws, counts, 0)[RNG.permutation(1541)], EXACT),
+    )
+    assert one.kind == other.kind and one.detail == other.detail
 
 
 def test_a_mean_of_the_wrong_shape_or_not_finite_is_invalid():
@@ -280,6 +381,20 @@ def test_the_report_fails_aloud_and_as_json_and_html():
     report = Report([good, bad])
     assert report.failed == [bad] and "FAILED  estimator" in str(report) and "factor 1/2" in str(report)
     assert "2 checks, 1 failed" in report.condensed() and "FAILED" in report.condensed()
+    assert not report and not report.ok and Report([good]) and Report([good]).ok
     content = json.loads(report.json())
     assert not content["ok"] and content["results"][1]["error"] is None
     assert "BIASED (-50.0%)" in report._repr_html_()
+
+
+def test_a_failed_assert_shows_the_whole_explanation():
+    """pytest cuts what it shows of an object at 240 letters."""
+    verdict = "BIASED (-50.0% along the gradient, 50.0% in all, enumerated)"
+    words = (
+        "it is right but for a factor 1 - 1/S: the baseline includes its own sample, or S stands where S - 1 belongs"
+    )
+    bad = [Result(2, "f", f"dlogits: mean, N=2, K=3, S={S}", verdict, False, 0.3, words) for S in (2, 3, 4)]
+    short = repr(Report([Result(0, "f", "shapes", "ok", True), *bad]))
+    assert "3 of 4 checks failed" in short and words in short and len(short) < 240
+    assert repr(Report(bad + [replace(bad[0], explanation=f"{i} {words}") for i in range(9)])).endswith("...>")
+    assert "shapes: INVALID" in repr(Report([Result(0, "f", "shapes", "INVALID", False)]))

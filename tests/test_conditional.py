@@ -136,7 +136,7 @@ def test_the_multi_sample_bound_lies_between_and_grows_with_s(problem):
     with pytest.raises(InputError, match="at least one example"):
         evaluate(params, x[:0], c[:0])
     for wrong in (0, 5001):
-        with pytest.raises(InputError, match="S: expected 1 to 5000 samples"):
+        with pytest.raises(InputError, match=r"S: expected at (least 1|most 5,000), a whole number"):
             evaluate(params, x, c, S=wrong, sample=True)
 
 
@@ -326,8 +326,7 @@ def test_commands_of_a_conditional_run(tmp_path, capsys):
         assert drawn["z"].shape == (5, 2) and drawn["x"].shape == drawn["mean"].shape == drawn["c"].shape == (5, 32)
         assert np.isin(drawn["x"], (0, 1)).all()
     for refused in (["sample", run, "--seed", "-3"], ["evaluate", run, "--seed", "x"]):
-        with pytest.raises(SystemExit):
-            cli.main(refused)
+        assert cli.main(refused) == 2
     for refused in (["sample", run, "--count", "0"], ["evaluate", run, "--examples", "0"], ["show", str(tmp_path)]):
         assert cli.main(refused) == 2
 

@@ -1,5 +1,6 @@
 """Data: splits that do not overlap, files that are not what they should be, downloads that cannot be trusted."""
 
+import errno
 import gzip
 import hashlib
 import http.server
@@ -107,13 +108,13 @@ def _union(z):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(InputError, match="data: expected digits, bars or mnist, got 'cifar'"):
+    with pytest.raises(InputError, match="data: expected one of digits, bars, mnist, got 'cifar'"):
         load("cifar")
     with pytest.raises(InputError, match=r"binarisation: expected one of threshold, .*, got 'half'"):
         load("digits", "half")
     with pytest.raises(InputError, match="task: expected one of images, completion, got 'halves'"):
         load("digits", task="halves")
-    with pytest.raises(InputError, match="levels: expected 2 to 256 grey levels, got 1"):
+    with pytest.raises(InputError, match="levels: expected at least 2, a whole number, got 1"):
         load("digits", "levels", levels=1)
     for wrong in ({"binarisation": "grey"}, {"task": "completion"}):
         with pytest.raises(InputError, match="binarisation: bars are binary, whole images"):
@@ -126,28 +127,67 @@ def idx(array, gz=True):
     return gzip.compress(content, 1) if gz else content
 
 
-def folder_of(path, n=5003, change=None, gz=True):
-    """A small data set in MNIST's format; `change` maps file names to other contents."""
+def folder_of(path, n=5003, change=None, named=lambda name: name + ".gz", gz=True):
+    """A small data set in MNIST's format; `named` gives the files' names, `change` maps names to other contents."""
     rng = np.random.default_rng(0)
     for part, count in (("train", n), ("t10k", 20)):
         images, labels = rng.integers(0, 256, (count, 4, 3), np.uint8), rng.integers(0, 10, count, np.uint8)
         for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
-            (path / (name + ".gz" * gz)).write_bytes(idx(array, gz))
+            (path / named(name)).write_bytes(idx(array, gz))
     for name, content in (change or {}).items():
         (path / name).write_bytes(content)
     return path
 
 
+NAMES = {
+    "as published": lambda name: name + ".gz",
+    "unpacked": lambda name: name,
+    "with a dot": lambda name: name.replace("-idx", ".idx"),
+    "with a dot, packed": lambda name: name.replace("-idx", ".idx") + ".gz",
+}
+
+
 @pytest.mark.parametrize("gz", [True, False])
-def test_idx_files_are_read_from_a_folder_or_the_environment(tmp_path, monkeypatch, gz):
-    folder_of(tmp_path, gz=gz)
+@pytest.mark.parametrize("names", NAMES)
+def test_idx_files_are_read_under_all_their_names_and_by_their_content(tmp_path, monkeypatch, names, gz):
+    """Whether a file is gzipped is told by its first bytes: with .gz and without it may be either."""
+    folder_of(tmp_path, named=NAMES[names], gz=gz)
     data = load("mnist", data_dir=tmp_path)
-    assert [len(split.x) for split in (data.train, data.validation, data.test)] == [3, 5000, 20] and data.shape == (
-        4,
-        3,
-    )
+    sizes = [len(split.x) for split in (data.train, data.validation, data.test)]
+    assert sizes == [3, 5000, 20] and data.shape == (4, 3)
     monkeypatch.setenv("DVAE_NP_DATA", str(tmp_path))
     assert rows(load("mnist").test) == rows(data.test)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_that_may_not_be_read_is_said_to_be_that(tmp_path, monkeypatch, file):
+    """Not truncated, not corrupt, and not missing."""
+    folder_of(tmp_path)
+
+    def forbidden(path, *arguments, **options):
+        if str(path).endswith(file):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open(path, *arguments, **options)
+
+    monkeypatch.setattr(mnist, "open", forbidden, raising=False)
+    with pytest.raises(InputError, match=rf"{file}: cannot be read \(Permission denied\)"):
+        load("mnist", data_dir=tmp_path)
+
+    def closed(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    with pytest.raises(InputError, match=r"data-dir: .* cannot be looked at \(Permission denied\)"):
+        load("mnist", data_dir=tmp_path)
+
+
+def test_a_completion_needs_two_rows(tmp_path):
+    for part, count in (("train", 5003), ("t10k", 20)):
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(np.zeros((count, 1, 5), np.uint8), False))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(np.zeros(count, np.uint8), False))
+    assert load("mnist", data_dir=tmp_path).shape == (1, 5)
+    with pytest.raises(InputError, match="task: a completion needs images of two rows or more, got images of 1x5"):
+        load("mnist", data_dir=tmp_path, task="completion")
 
 
 WHOLE = idx(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
@@ -188,7 +228,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
 def test_a_missing_file_is_named_and_nothing_is_downloaded(tmp_path):
     folder_of(tmp_path)
     (tmp_path / FILES[2]).unlink()
-    with pytest.raises(InputError, match=f"expected {FILES[2]}.*found none"):
+    with pytest.raises(InputError, match=f"expected one of {FILES[2]}.*found none"):
         load("mnist", data_dir=tmp_path)
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from dvae_np import vae
+from dvae_np import coupling, vae
 from dvae_np.arrays import InputError
 from dvae_np.check import compare, complex_step, enumeration, from_mean, lookup_table, polynomial
 from dvae_np.check.estimators import estimator_results
 from dvae_np.check.means import defaults, samples, sizes
+from dvae_np.coupling import coupled_codes
 from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo
 from dvae_np.estimators.exact import by_state
 from dvae_np.noise import draw
@@ -260,3 +261,153 @@ def test_the_unordered_set_is_finite_in_float32_where_states_have_no_mass(scale)
 def test_too_many_states_to_rank_are_refused():
     with pytest.raises(InputError, match=r"top_k: K\*\*N = 4\*\*30"):
         TABLE["top_k"].estimate(np.zeros((2, 30, 4)), lookup_table(np.zeros((4, 4))), np.zeros((3, 2, 30), int))
+
+
+# A logit of -inf: everything as if its category were not there.
+
+
+def lifted(array, masked, filling=0, axis=-1):
+    """An array over K - 1 categories as one over K, with this filling at the masked one."""
+    return np.insert(array, masked, filling, axis=axis)
+
+
+def lifted_omega(omega, masked, N, K, filling):
+    """The first layer of an estimator's network sees N K numbers, where the smaller problem has N (K - 1)."""
+    if "w0" not in omega:
+        return omega
+    w0 = omega["w0"].reshape(N, K - 1, -1)
+    return omega | {"w0": lifted(w0, masked, filling, axis=1).reshape(N * K, -1)}
+
+
+@pytest.mark.parametrize("masked", [0, 1, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if not row.binary and "coupled" not in row.noise])
+def test_a_masked_category_is_not_there(name, dtype, masked):
+    """Value and all gradients, draw by draw; where a network brings weights for the masked category, they do not matter."""
+    row, rng, N, K = TABLE[name], np.random.default_rng(20), 2, 4
+    small = rng.standard_normal((B, N, K - 1)).astype(dtype)
+    w, linear = rng.standard_normal((2, N, K)).astype(dtype), rng.standard_normal((B, N, K)).astype(dtype)
+    noise, hyper = draw(rng, small, samples(row, S), row.noise), defaults(row, N, K - 1, dtype)
+    if "omega" in hyper:
+        hyper["omega"] = {part: array + array.dtype.type(0.3) for part, array in hyper["omega"].items()}
+    few = polynomial(np.delete(w, masked, -1), 3, np.delete(linear, masked, -1))
+    right = row.estimate(small, few, *noise, **hyper)
+
+    if "omega" in hyper:
+        hyper["omega"] = lifted_omega(hyper["omega"], masked, N, K, 0.7)
+    noise = [lifted(array, masked, 0.4) if array.dtype.kind == "f" else array + (array >= masked) for array in noise]
+    found = row.estimate(lifted(small, masked, -np.inf), polynomial(w, 3, linear), *noise, **hyper)
+    close = {"rtol": 1e-4, "atol": 1e-4} if dtype is np.float32 else {"rtol": 1e-11, "atol": 1e-12}
+    np.testing.assert_allclose(found.value, right.value, **close)
+    np.testing.assert_allclose(found.dlogits, lifted(right.dlogits, masked), **close)
+    assert not found.dlogits[..., masked].any() and found.dlogits.dtype == dtype
+    np.testing.assert_allclose(found.dtheta["linear"], lifted(right.dtheta["linear"], masked), **close)
+    domega = lifted_omega(dict(right.domega), masked, N, K, 0)
+    for part in domega:
+        np.testing.assert_allclose(found.domega[part], domega[part], rtol=close["rtol"], atol=100 * close["atol"])
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.binary])
+def test_of_two_categories_one_masked_is_certainty(name):
+    row, rng = TABLE[name], np.random.default_rng(21)
+    for masked in (0, 1):
+        logits = lifted(rng.standard_normal((B, 3, 1)), masked, -np.inf)
+        noise, f = draw(rng, logits, samples(row, S), row.noise), polynomial(rng.standard_normal((2, 3, 2)), 3)
+        estimate = row.estimate(logits, f, *noise, **defaults(row, 3, 2))
+        assert not estimate.dlogits.any()
+        np.testing.assert_allclose(estimate.value, exact(logits, f).value, rtol=1e-13)
+
+
+@pytest.mark.parametrize("masked", [0, 1, 2])
+@pytest.mark.parametrize("name", DRAWING)
+def test_what_is_drawn_is_possible_and_has_the_exact_mean(name, masked):
+    """Codes of a masked category never come, from the ends of the uniforms either; means over all outcomes are exact."""
+    row, rng = TABLE[name], np.random.default_rng(22)
+    logits = lifted(
+        rng.standard_normal((2000, N, 1 if row.binary else 2)), masked % 2 if row.binary else masked, -np.inf
+    )
+    noise = draw(rng, logits, 2, row.noise)
+    ruled_out = masked % 2 if row.binary else masked
+    assert all(array.dtype.kind == "f" or (array != ruled_out).all() for array in noise)
+    if "coupled" in row.noise:
+        ends = np.array([0, 1e-320, 2.0**-53, 0.5, 1 - 2.0**-53])
+        uniforms = np.clip(np.stack(np.meshgrid(ends, ends, np.linspace(1e-9, 1 - 1e-9, 6))), 1e-320, 1).reshape(
+            3, -1, 1
+        )
+        codes = coupled_codes(np.broadcast_to(logits[:1, :1], (uniforms.shape[1], 1, logits.shape[-1])), uniforms)
+        assert (codes != ruled_out).all()
+    few, f = logits[:1], lookup_table(rng.standard_normal((logits.shape[-1],) * N))
+    outcomes = {
+        "z": enumeration.every_code,
+        "distinct": enumeration.every_sequence,
+        "coupled": enumeration.every_coupled,
+    }
+    if (
+        row.noise[0] not in outcomes
+        or len(row.noise) > 1
+        or not row.unbiased
+        or row.gradient_of_f != "none"
+        or row.owns_kl
+    ):
+        return  # those are compared draw by draw
+    noise, weights = outcomes[row.noise[0]](few, 2)
+    dlogits = row.estimate(enumeration.tiled(few, len(weights)), f, noise, **defaults(row, N, logits.shape[-1])).dlogits
+    mean, target = enumeration.moments(weights, dlogits)[0], exact(few, f).dlogits[0]
+    assert from_mean(mean, target).kind == "UNBIASED"
+
+
+def test_logits_that_are_no_distribution_are_refused():
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(InputError, match="logits: expected finite numbers, or -inf for categories ruled out"):
+            draw(np.random.default_rng(0), np.array([[[0.0, wrong]]]), 1, ("z",))
+    with pytest.raises(InputError, match="but not for all"):
+        draw(np.random.default_rng(0), np.full((1, 1, 3), -np.inf), 1, ("u",))
+
+
+# Types: codes of any integer type are the same codes, and no hyper-parameter turns float32 into float64.
+
+
+@pytest.mark.parametrize("integers", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4"])
+@pytest.mark.parametrize("name", [name for name in DRAWING if TABLE[name].noise[0] in ("z", "distinct", "coupled")])
+def test_codes_of_any_integer_type_are_the_same_codes(name, integers):
+    row, rng = TABLE[name], np.random.default_rng(23)
+    N, K = sizes(row, 2, 3)
+    logits, f = rng.standard_normal((B, N, K)), polynomial(rng.standard_normal((2, N, K)), 3)
+    codes, *others = draw(rng, logits, samples(row, S), row.noise)
+    right = row.estimate(logits, f, codes, *others, **defaults(row, N, K))
+    found = row.estimate(logits, f, codes.astype(integers), *others, **defaults(row, N, K))
+    np.testing.assert_array_equal(found.value, right.value)
+    np.testing.assert_array_equal(found.dlogits, right.dlogits)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.asarray])
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.hyper or row.omega])
+def test_no_hyper_parameter_turns_float32_into_float64(name, kind):
+    """NumPy's numbers, and arrays of no axes, in the place of Python's; float64 tunables beside float32 logits."""
+    row, rng = TABLE[name], np.random.default_rng(24)
+    N, K = sizes(row, 2, 3)
+    logits = rng.standard_normal((B, N, K)).astype(np.float32)
+    f = polynomial(rng.standard_normal((2, N, K)).astype(np.float32), 3)
+    hyper = defaults(row, N, K)  # omega in float64
+    hyper |= {option: kind(value) for option, value in hyper.items() if isinstance(value, float)}
+    estimate = row.estimate(logits, f, *draw(rng, logits, samples(row, S), row.noise), **hyper)
+    for array in (estimate.value, estimate.dlogits, *dict(estimate.domega).values()):
+        assert array.dtype == np.float32
+
+
+def test_carms_refuses_too_many_orders_and_computes_many_in_blocks():
+    rng = np.random.default_rng(25)
+    logits = rng.standard_normal((1, 1, 40))
+    (z,) = draw(rng, np.broadcast_to(logits, (2, 1, 40)), 4, ("coupled",))
+    q = np.exp(logits - np.log(np.exp(logits).sum()))
+    pairs = np.stack([z[0, :1], z[1, :1]])
+    edges = np.stack(coupling.intervals(q, coupling.ends_orders(np.arange(40 * 39), 40)))[:, :, 0, 0]  # (2, O, K)
+    low, high = edges[:, :, pairs[:, 0, 0]]  # by hand, for two samples: antithetic intervals overlap
+    overlap = np.maximum(np.minimum(high[:, 0], 1 - low[:, 1]) - np.maximum(low[:, 0], 1 - high[:, 1]), 0).mean()
+    assert coupling.pair_probability(q, pairs)[0, 1, 0, 0] == pytest.approx(overlap, rel=1e-9)
+    many = np.zeros((20, 8, 150))
+    codes = draw(rng, many, 2, ("coupled",))[0]
+    with pytest.raises(
+        InputError, match=r"K: expected K \(K - 1\) orders .* at most .* got K = 150, B = 20, N = 8, S = 2"
+    ):
+        TABLE["carms"].estimate(many, polynomial(np.ones((1, 8, 150)), 2), codes)

@@ -26,8 +26,9 @@ ALL = [
     if info.name.startswith("lesson_")
     for exercise in importlib.import_module(f"dvae_np.exercises.{info.name}").EXERCISES
 ]
-# In the ratio of 04.6 pixels and states cancel. The leave-one-out signals add up to zero over the samples, so the score's -q cancels: given the codes, no logits are needed.
-WITHOUT_PART = {("04.6", "D"), ("04.6", "M"), ("06.2", "logits")}
+# In the ratio of 04.6 pixels and states cancel, and in 07.4 the temperature does [Eq. 7.5]. The leave-one-out signals of 06.2
+# add up to zero over the samples, so the score's -q cancels: given the codes, no logits are needed.
+WITHOUT_PART = {("04.6", "D"), ("04.6", "M"), ("07.4", "tau"), ("06.2", "logits")}
 # Axes that the subject fixes: one latent, two categories, one example or sample at a time.
 FIXED = {(1, "N"), (2, "K"), (1, "B"), (1, "S"), (2, "S"), (2, "N")}
 

@@ -5,16 +5,9 @@ import pytest
 
 from dvae_np import ops
 from dvae_np.arrays import InputError
-from dvae_np.check.suite import check_op, op_cases, op_results
+from dvae_np.check.suite import op_cases, op_results
 
-CASES = {name: (op, inputs) for name, op, inputs in op_cases(np.random.default_rng(3))}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_backward_agrees_with_complex_step_and_central_differences(name):
-    op, inputs = CASES[name]
-    comparisons = [comparison for _, comparison in check_op(op, inputs, np.random.default_rng(4))]
-    assert comparisons and all(comparison.ok for comparison in comparisons), "\n".join(map(str, comparisons))
+CASES = {name: (op, inputs) for name, op, inputs, *_ in op_cases(np.random.default_rng(3))}
 
 
 def test_every_public_op_is_in_the_suite():

@@ -10,7 +10,7 @@ import pytest
 from dvae_np import cli, vae
 from dvae_np.experiments import collapse, reproduce
 from dvae_np.networks import latents
-from dvae_np.train import Training, load
+from dvae_np.train import Checkpoints, Training, checkpoint, load
 from dvae_np.train.data import Split
 
 
@@ -109,3 +109,15 @@ def test_the_common_share_by_hand():
     assert (
         collapse.first_gradient(params, x[:1])[0] == pytest.approx(1) and collapse.first_gradient(params, x)[0] < 1e-20
     )
+
+
+def test_a_crafted_checkpoint_is_refused_in_a_sentence(tiny, tmp_path, capsys):
+    command = ["reproduce", "reinmax", "--epochs", "1", "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    path, facts, arrays, _ = Checkpoints(tmp_path / "reinmax-8x4-reinmax-s0-e1").newest()
+    capsys.readouterr()
+    for wrong in ({"epoch": "x"}, {"history": {}}, {"epoch": 7}, {"generator": None}, {"settings": {}}):
+        checkpoint.write(path, facts | wrong, arrays)
+        assert cli.main(command) == 2
+        told = capsys.readouterr().err
+        assert told.startswith("dvae_np: resume: ") and told.count("\n") == 1

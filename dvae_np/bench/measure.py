@@ -1,7 +1,6 @@
 """The run of the bench: every case by every contestant, growth, and whole processes from start to first gradient."""
 
 import importlib.util
-import json
 import math
 import os
 import pickle
@@ -16,6 +15,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.bench.problems import cases
+from dvae_np.bench.report import tables, targets
 from dvae_np.bench.turns import Contestant, command_of, installed, take_turns
 
 AGREE = {"step": 0.02, "replicates": 0.05, "exact": 1e-3, "joint": 1e-3, "conditional": 1e-3}  # the first two are drawn
@@ -61,15 +61,31 @@ def measure(sections, runs, progress=iter):
     return record
 
 
-def renewed(path, record, sections):
-    """The record with those sections of an older one, of the same machine and libraries, that were not measured again."""
-    if not path.exists():
-        return record
-    old = json.loads(path.read_text())
-    if old["machine"] != record["machine"]:
+def renewed(old, record, sections):
+    """The record with those sections of an `old` one (or None) that were not measured again."""
+    if old is None:
         return record
     cases = [case for case in old["cases"] if case["section"] not in sections] + record["cases"]
     return record | {"cases": cases, **{name: record[name] or old[name] for name in ("growth", "start")}}
+
+
+def expect_renewable(old):
+    """Raise `InputError` for an old record that cannot be read as one, or whose other sections are of another machine."""
+    if old is None:
+        return
+    try:
+        tables(old)
+        targets(old)
+        here, there = machine(installed()), old["machine"]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"data/bench.json: expected a record of this command, which cannot be read ({error!r})"
+        ) from error
+    if here != there:
+        raise InputError(
+            f"--section: the record beside which it belongs is of another machine or other libraries ({there}; here {here}); "
+            "measure all sections, or name another folder"
+        )
 
 
 def expect_same(case, facts):

@@ -209,11 +209,11 @@ class _Trial:
 
     def complex_step(self, gradients):
         """Its derivative by the complex step, by name; or words on why there is none."""
-        arrays = {name: self.inputs[name] for name in gradients}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:
-                return differences.complex_step(self.loss, arrays)
+                one = lambda name: differences.complex_step(self.loss, {name: self.inputs[name]})[name]
+                return {name: one(name) for name in gradients}  # one input complex at a time, the others real
             except InputError:
                 return "the value drops the imaginary part (abs, .real or a cast to float on the way?)"
             except Exception as error:  # whatever an op that takes real numbers alone may raise
@@ -297,7 +297,7 @@ class _Trial:
             for h in steps:
                 above, below, half = at(h), at(-h), (at(h / 2) - at(-h / 2)) / h
                 error = abs((above - below) / (2 * h) - half) + self.rounding / h
-                gap = abs(above + below - 2 * here) / h
+                gap = abs(above + below - 2 * here) / h - 8 * self.rounding / h
                 found.append((error if np.isfinite(error) else np.inf, half, gap))
         error, slope, gap = min(found)
         kink = gap > ACCURACY[self.dtype][1] * max(size, abs(slope)) and not gap < found[0][2] / 2
@@ -309,6 +309,8 @@ class _Trial:
         Along a direction of all inputs and cotangent, the imaginary part of backward at a complex point must be the derivative
         of backward [Eq. 11.2]: so REBAR and RELAX find the gradients of their tunables.
         """
+        if words := self.not_linear(names):
+            return words
         direction = {}
         for name in names:  # each entry moves by a share of its own size
             size = np.abs(self.inputs[name])
@@ -337,6 +339,23 @@ class _Trial:
             smooth = np.abs(coarse - fine) <= 1e-3 * max(np.max(np.abs(fine), initial=0), 1e-6)  # else a kink is near
             if differences.relative_error(found[smooth], fine[smooth]) > 1e-4 and _size(found - fine, smooth) > 1e-6:
                 words.append(f"d{name}: backward drops or changes the imaginary part at a complex point")
+        return words
+
+    def not_linear(self, names):
+        """Words where the backward pass at a real point drops the imaginary part of its cotangent, in which it is linear."""
+        ddy = self.rng.standard_normal(self.dy.shape)
+        _, backward = self.op(**self.copies({}))
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                found, real = backward(self.dy + 1j * STEP * ddy), backward(np.asarray(ddy))
+            except Exception as error:  # as above
+                return [f"backward takes no complex cotangent ({type(error).__name__}: {error})"]
+        found, real = (each if isinstance(each, tuple) else (each,) for each in (found, real))
+        words = []
+        for name, one, other in zip(self.inputs, found, real, strict=False):
+            if name in names and differences.relative_error(np.imag(one) / STEP, other) > 1e-9:
+                words.append(f"d{name}: backward drops or changes the imaginary part of a complex cotangent")
         return words
 
 

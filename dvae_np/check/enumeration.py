@@ -12,7 +12,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError, count_states, expect
 from dvae_np.categorical import joint_states, log_prob
-from dvae_np.coupling import intervals
+from dvae_np.coupling import count_orders, ends_orders, intervals
 from dvae_np.ops import log_softmax
 
 MOST_OUTCOMES = 2**21
@@ -43,14 +43,18 @@ def every_code(logits, S):
 def every_sequence(logits, S):
     """All outcomes of S different joint states drawn without replacement, in order: codes (S, T, N), probabilities (T,).
 
-    logits: (1, N, K). A sequence's probability is the product of q / (1 - what was drawn before).
+    logits: (1, N, K). A sequence's probability is the product of q / (the sum of q over what was not drawn before).
     """
     expect("logits", logits, (1, "N", "K"))
     states = joint_states(*logits.shape[1:])
     q = np.exp(log_prob(logits, states[:, None])[0][:, 0])  # (M,)
     order = np.array(list(itertools.permutations(range(len(states)), S))).T  # (S, T)
-    before = np.concatenate([np.zeros((1, order.shape[1])), np.cumsum(q[order], axis=0)[:-1]])
-    return states[order], (q[order] / np.where(before < 1, 1 - before, 1)).prod(0)
+    never = np.ones((order.shape[1], len(q)))
+    never[np.arange(order.shape[1]), order] = 0
+    left = (
+        never @ q + np.cumsum(q[order][::-1], axis=0)[::-1]
+    )  # added up, for 1 minus what was drawn would lose its digits
+    return states[order], (q[order] / np.where(left > 0, left, 1)).prod(0)
 
 
 def every_coupled(logits, S):
@@ -61,7 +65,8 @@ def every_coupled(logits, S):
     """
     expect("logits", logits, (1, "N", "K"))
     _, N, K = logits.shape
-    edges = np.stack(intervals(np.exp(log_softmax(logits)[0])))[:, :, 0]  # (low and high, O, N, K)
+    orders = ends_orders(np.arange(count_orders(K)), K)
+    edges = np.stack(intervals(np.exp(log_softmax(logits)[0]), orders))[:, :, 0]  # (low and high, O, N, K)
     tuples = joint_states(S, K).T  # (S, K^S)
     law = 0
     for corner in itertools.product((0, 1), repeat=S):
@@ -151,10 +156,12 @@ def expectation(logits, f):
 def multi_sample_bound(logits, f, S):
     """-E[log 1/S sum_s w_s], log w = -f - log q, as the plain sum over all S-tuples of states: (B,) [Eq. 9.1]."""
     _, N, K = logits.shape
-    states = joint_states(N, K)
-    logq = log_prob(logits, states[:, None])[0]  # (M, B)
-    w = np.exp(-f(states[:, None])[0] - logq)
-    value = 0
-    for chosen in joint_states(S, len(states)):
-        value = value - np.exp(logq[chosen].sum(0)) * np.log(w[chosen].mean(0))
-    return value
+    states = joint_states(N, K)[:, None]
+    logq = log_prob(logits, states)[0]  # (M, B)
+    chosen = joint_states(S, len(states))  # (T, S), T = M**S
+    chance = np.exp(logq)[chosen].prod(1)  # (T, B)
+    logw = (-f(states)[0] - np.where(logq.real > -np.inf, logq, 0))[
+        chosen
+    ]  # (T, S, B); what cannot be drawn has no chance
+    top = logw.real.max(1)
+    return -(chance * (top + np.log(np.exp(logw - top[:, None]).mean(1)))).sum(0)

@@ -3,38 +3,39 @@
 No estimator has a test of its own here: a new row is verified without a line written for it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from dvae_np import vae
+from dvae_np.categorical import joint_states, log_prob
 from dvae_np.check import differences, enumeration, problems, verdicts
+from dvae_np.check.contract import contract
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.identities import equal
 from dvae_np.check.means import (
+    POINTS,
     SEED,
+    coarser,
     defaults,
     derivatives,
+    every_estimate,
+    fitting,
+    logits_at,
     means,
     objective_for,
     samples,
     shifted,
     sizes,
-    target,
     worst_of,
 )
 from dvae_np.check.report import Result
-from dvae_np.estimators import TABLE
 from dvae_np.noise import draw
 
-BROKEN = {  # what a broken contract may come of
-    "dtype": "does a float64 number or array in it turn float32 into float64?",
-    "inputs changed": "it works in place on an array that it was given",
-    "two calls differ": "it draws or remembers something by itself; noise must come in as an argument, and what does not "
-    "can be judged by samples alone (judge_samples, verify --samples)",
-    "mean over the batch": "it is divided by B, where each example's own gradient is due",
-    "examples mixed": "an example's gradient depends on the others, or f was not called with the codes of all B examples; "
-    "a baseline made of other examples can be judged by samples alone (judge_samples, verify --samples)",
-}
-REPLICATES = 60_000  # for the z-tests, whose false-alarm rate is verdicts.FALSE_ALARM
+REPLICATES, AT_A_TIME = (
+    60_000,
+    2000,
+)  # for the z-tests, whose false-alarm rate is verdicts.FALSE_ALARM; as many fit a cache
 
 
 def estimator_results(row):
@@ -54,51 +55,6 @@ def estimator_results(row):
         yield variance_gradient(row, rng)
     if row.unbiased and row.noise:
         yield sampled(row)
-
-
-def contract(row, rng):
-    """Level 0: shapes, dtype, inputs untouched, two calls agree, examples of a batch do not see each other."""
-    B, D, H, S = 5, 11, 7, samples(row, 4)
-    N, K = sizes(row, 2, 3)
-    broken = []
-    for dtype in (np.float32, np.float64):
-        logits = rng.standard_normal((B, N, K)).astype(dtype)
-        x = (rng.random((B, D)) < 0.4).astype(dtype)
-        theta = vae.parameters(rng, D, N, K, (H,), dtype)["theta"]
-        noise, hyper = draw(rng, logits, S, row.noise), defaults(row, N, K, dtype)
-        given = [array.copy() for array in (logits, *noise)]
-        estimate = row.estimate(logits, vae.reconstruction(theta, x), *noise, **hyper)
-        again = row.estimate(logits, vae.reconstruction(theta, x), *noise, **hyper)
-        alone = [
-            row.estimate(logits[[b]], vae.reconstruction(theta, x[[b]]), *(array[:, [b]] for array in noise), **hyper)
-            for b in range(B)
-        ]
-        close = 1e-4 if dtype is np.float32 else 1e-12
-        apart = np.concatenate([one.dlogits for one in alone])
-        mixed = differences.relative_error(estimate.dlogits, apart) >= close
-        divided = mixed and differences.relative_error(B * estimate.dlogits, apart) < close
-        whole = [estimate.dlogits]
-        if estimate.value is not None:
-            whole += [estimate.value, *estimate.dtheta.values(), *dict(estimate.domega).values()]
-        conditions = {
-            "shape of dlogits": estimate.dlogits.shape == logits.shape,
-            "shape of value": estimate.value is None or estimate.value.shape == (B,),
-            "dtype": all(array.dtype == dtype for array in whole),
-            "not finite": all(np.isfinite(array).all() for array in whole),
-            "inputs changed": all(np.array_equal(*pair) for pair in zip(given, (logits, *noise), strict=True)),
-            "two calls differ": np.array_equal(estimate.dlogits, again.dlogits),
-            "mean over the batch": not divided,
-            "examples mixed": divided or not mixed,
-            "dtheta not the batch's sum": estimate.dtheta is None or all(
-                differences.relative_error(estimate.dtheta[name], sum(one.dtheta[name] for one in alone)) < close
-                for name in theta
-            ),
-        }  # fmt: skip
-        broken += [f"{what} ({np.dtype(dtype).name})" for what, holds in conditions.items() if not holds]
-    check = "shapes, dtype (float32, float64), purity, independent examples"
-    why = "; ".join(words for what, words in BROKEN.items() if any(what in each for each in broken))
-    verdict = "ok" if not broken else "INVALID (" + ", ".join(broken) + ")"
-    return Result(0, row.name, check, verdict, not broken, None, why)
 
 
 def zero_sum(row, rng):
@@ -125,16 +81,25 @@ def averaged(row, rng):
 
 def without_noise(row, rng):
     """Level 1 for a row without noise: the complex step of the plainly enumerated expectation."""
-    for N, K in ((1, 5), (3, 4)):
-        logits, table = rng.standard_normal((2, N, K)), rng.standard_normal((K,) * N)
+    mild = POINTS[0]
+    for point in (replace(mild, N=1, K=5), replace(mild, N=3, K=4), *(point for point in POINTS if point.N == 2)):
+        N, K = point.N, point.K
+        logits = np.concatenate([logits_at(point, rng, N, K) for _ in range(2)])
+        table = point.size * rng.standard_normal((K,) * N)
         estimate = row.estimate(logits, problems.lookup_table(table), block=7)
-        expected = derivatives(row, logits, {"table": table}, lambda theta: problems.lookup_table(theta["table"]), 1)
+
+        def value(arrays):
+            return enumeration.expectation(arrays["logits"], problems.lookup_table(arrays["table"]))
+
+        numeric = differences.complex_step(lambda arrays: value(arrays).sum(), {"logits": logits, "table": table})
         verdict = worst_of(
-            verdicts.from_mean(estimate.value, expected["value"], "complex step"),
-            verdicts.from_mean(estimate.dlogits, expected["dlogits"], "complex step"),
-            verdicts.from_mean(estimate.dtheta["table"], expected["table"], "complex step"),
+            verdicts.from_mean(estimate.value, value({"logits": logits, "table": table}), "complex step"),
+            verdicts.from_mean(estimate.dlogits, numeric["logits"], "complex step"),
+            verdicts.from_mean(estimate.dtheta["table"], numeric["table"], "complex step"),
         )
-        check = f"value, dlogits, dtheta: complex step of the sum, N={N}, K={K}"
+        check = f"value, dlogits, dtheta: complex step of the sum, N={N}, K={K}" + (
+            f", {point.what}" if point.what else ""
+        )
         yield Result(
             1, row.name, check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, verdict.explanation
         )
@@ -146,33 +111,45 @@ def enumerated(row, rng, mistakes=None):
     mistakes: a function (row, logits, f, exact, S) that returns the means that known mistakes would have, for the hints. With
     it the row is a stranger's function, and one whose mean cannot be computed is left to the z-tests.
     """
-    N, K = sizes(row, 2, 3)
-    logits = rng.standard_normal((1, N, K))
-    theta, objective = objective_for(row, rng, N, K)
-    hyper = shifted(defaults(row, N, K)) if row.unbiased else defaults(row, N, K)
-    if mistakes and row.noise == ("e",) and not piecewise_cubic(row, logits, objective(theta), hyper):
-        yield Result(2, row.name, "quadrature", "cannot be integrated like ours; the z-tests decide", True)
-        return
     outcomes = {
         "z": enumeration.every_code,
         "distinct": enumeration.every_sequence,
         "coupled": enumeration.every_coupled,
         "e": lambda logits, S: enumeration.threshold_nodes(logits),
     }[row.noise[0]]
-    for S in (1,) if row.noise == ("e",) else range(row.fewest_samples, samples(row, 3) + 1):
-        noise, weights = outcomes(logits, S)
-        yield from means(row, 2, logits, theta, objective, S, (noise,), weights, hyper, mistakes=mistakes)
+    points = POINTS if row.unbiased else POINTS[:1]  # a bias is measured once
+    for point in points:
+        if point.masked and row.binary:
+            continue  # then nothing is left to choose
+        few, many = (point.S or row.fewest_samples,) * 2 if point.S else (row.fewest_samples, 3)
+        for S in (1,) if row.noise == ("e",) else range(samples(row, few), samples(row, many) + 1):
+            N, K = fitting(*sizes(row, point.N, point.K), S)
+            N = min(N, 5) if row.noise == ("e",) else N  # of six nodes each
+            S = min(S, (K - point.masked) ** N) if "distinct" in row.noise else S
+            if S < row.fewest_samples:
+                continue  # there are no more states
+            logits = logits_at(point, rng, N, K)
+            theta, objective = objective_for(row, rng, N, K, point.size)
+            hyper = shifted(defaults(row, N, K)) if row.unbiased else defaults(row, N, K)
+            if mistakes and row.noise == ("e",) and not piecewise_cubic(row, logits, objective(theta), hyper):
+                yield Result(2, row.name, "quadrature", "cannot be integrated like ours; the z-tests decide", True)
+                return
+            noise, weights = outcomes(logits, S)
+            noise, weights = noise[:, weights > 0], weights[weights > 0]
+            estimate = every_estimate(row, logits, theta, objective, (noise,), weights, hyper)
+            variance = enumeration.moments(weights, estimate.dlogits)[1].sum()
+            yield from means(row, 2, logits, theta, objective, S, weights, estimate, point.what, variance, mistakes)
 
 
 def piecewise_cubic(row, logits, f, hyper):
     """Whether more points change nothing in the mean over one uniform for each latent, at one sample."""
     if row.fewest_samples > 1:
         return False
-    few, many = (
-        enumeration.moments(weights, row.estimate(enumeration.tiled(logits, len(weights)), f, e, **hyper).dlogits)[0]
-        for e, weights in (enumeration.threshold_nodes(logits, points) for points in (2, 5))
-    )
-    return differences.relative_error(few, many) < verdicts.ENUMERATION
+    found = []
+    for e, weights in (enumeration.threshold_nodes(logits, points) for points in (2, 5)):
+        dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, e, **hyper).dlogits
+        found.append(enumeration.moments(weights, dlogits)[0])
+    return differences.relative_error(*found) < coarser(dlogits, verdicts.ENUMERATION)
 
 
 def variance_gradient(row, rng):
@@ -194,28 +171,32 @@ def variance_gradient(row, rng):
     return Result(1, row.name, check, f"error {error:.0e}", not wrong, error, wrong)
 
 
-def sampled(row, offset=0.0):
+def sampled(row, offset=0.0, replicates=REPLICATES):
     """Level 5: on a VAE, the mean of many draws against the exact gradient, with what the test could have seen.
 
-    f is moved so that its mean is `offset` times its standard deviation.
+    f is moved so that its mean is `offset` times its standard deviation. A constant changes no gradient; near zero it also
+    adds no noise, and the test sees more.
     """
     rng = np.random.default_rng(SEED)  # the same problem for all rows
-    D, S = 16, samples(row, 4)
-    N, K = sizes(row, 2, 3)
-    f = vae.reconstruction(vae.parameters(rng, D, N, K, (9,), np.float64)["theta"], 1.0 * (rng.random((1, D)) < 0.4))
+    D, S = 6, samples(row, 2 if row.owns_kl or {"u", "v"} & set(row.noise) else 4)  # 2 where a sample is dear
+    N, K = sizes(row, 3, 4)
+    N, K = fitting(N, K, S) if row.owns_kl else (N, K)
+    f = vae.reconstruction(vae.parameters(rng, D, N, K, (6,), np.float64)["theta"], 1.0 * (rng.random((1, D)) < 0.4))
     logits = rng.standard_normal((1, N, K))
-    first, second = (TABLE["exact"].estimate(logits, power).value for power in (f, lambda z: (f(z)[0] ** 2, f(z)[1])))
-    constant = first - offset * np.sqrt(second - first**2)
+    q = np.exp(log_prob(logits, states := joint_states(N, K)[:, None])[0])
+    values = f(states)[0]
+    first, second = (q * values).sum(), (q * values**2).sum()
+    centred = problems.tabulated(f, N, K, first - offset * np.sqrt(second - first**2))
 
-    def centred(z):  # a constant changes no gradient; near zero it also adds no noise, and the test sees more
-        fz, f_backward = f(z)
-        return fz - constant, f_backward
-
-    exact = differences.complex_step(lambda a: target(row, a["logits"], centred, S).sum(), {"logits": logits})["logits"]
-    many = enumeration.tiled(logits, REPLICATES)
-    draws = row.estimate(many, centred, *draw(rng, many, S, row.noise), **defaults(row, N, K)).dlogits
-    verdict = verdicts.from_samples(draws, exact[0], sizes={"S": S, "N": N, "K": K})
-    check = f"dlogits: z-tests on a VAE, S={S}" + (f", E[f] = {offset:g} standard deviation" if offset else "")
+    exact = derivatives(row, logits, {}, lambda theta: centred, S)["dlogits"]
+    hyper, many = defaults(row, N, K), enumeration.tiled(logits, AT_A_TIME)
+    draws = [
+        row.estimate(many, centred, *draw(rng, many, S, row.noise), **hyper).dlogits
+        for _ in range(replicates // AT_A_TIME)
+    ]
+    verdict = verdicts.from_samples(np.concatenate(draws), exact[0], sizes={"S": S, "N": N, "K": K})
+    check = f"dlogits: z-tests on a VAE, N={N}, K={K}, S={S}"
+    check += f", E[f] = {offset:g} standard deviation" if offset else ""
     return Result(
         5, row.name, check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, verdict.explanation
     )

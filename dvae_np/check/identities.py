@@ -85,6 +85,7 @@ def sampler_results():
         4, "sampler codes", f"law on {cells} even uniforms", f"error {error:.0e} < 1/{cells}", error < 1 / cells
     )
 
+    yield independent_noise(draw)
     many = tiled(logits, R)
     u = draw(rng, many, 1, ("u",))[0]
     noise = categorical.gumbel(u)[0, :, 0, 0]
@@ -109,6 +110,20 @@ def sampler_results():
         what = "mean and variance" if name == "gumbel noise" else "probabilities"
         check = f"z-tests of the {what}, false alarms {verdicts.FALSE_ALARM:g}"
         yield Result(5, name, check, str(verdict), verdict.ok, verdict.error)
+
+
+def independent_noise(draw):
+    """No number of the noise depends on another: of independent uniforms, (a - b)^2 is 1/6 on average."""
+    arrays = draw(np.random.default_rng(SEED), np.zeros((4000, 2, 2)), 2, ("u", "v", "v", "e"))
+    numbers = np.concatenate(
+        [array.reshape(len(array), 4000, -1).transpose(1, 0, 2).reshape(4000, -1) for array in arrays], -1
+    )
+    one, other = np.triu_indices(numbers.shape[1], 1)
+    apart = numbers[:, one] - numbers[:, other]
+    verdict = verdicts.from_samples(apart**2, np.full(len(one), 1 / 6))
+    why = "" if apart.any(0).all() else "two of the arrays hold the same numbers"
+    check = f"z-tests of {len(one)} pairs of uniforms"
+    return Result(5, "noise", check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, why)
 
 
 def equal(identity, left, right, scale=None, subject="identity"):

@@ -11,7 +11,9 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.check import verdicts
-from dvae_np.check.estimators import contract, enumerated, sampled
+from dvae_np.check.contract import contract
+from dvae_np.check.differences import real_array
+from dvae_np.check.estimators import REPLICATES, enumerated, sampled
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.means import SEED
 from dvae_np.check.mistakes import known_mistakes
@@ -24,7 +26,7 @@ MOST_OF_A_BOUND = 8  # samples: beyond, the sum over all tuples of states takes 
 
 
 def judge(estimate, name=None, *, S=None, binary=False, bound=False):
-    """Verify an estimator of anyone's: a `Report`, whose `failed` is empty where it is unbiased and keeps the contract.
+    """Verify an estimator of anyone's: a `Report`, which is true where it is unbiased and keeps the contract.
 
     estimate: a function (logits, f, *noise, **hyper) of this package's kind. Its noise is told by its parameters' names:
               one of z, distinct, coupled and e, or z, u and v in any combination (see `dvae_np.draw`). It returns an
@@ -34,11 +36,12 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False):
     binary:   whether it is for latents of K = 2 categories alone, as whatever takes e is.
     bound:    whether it is of the negative multi-sample bound [Eq. 9.1], as VIMCO, and not of E_q[f].
 
-    It is tried at N = 2 latents of K = 3 categories, or N = 1 and K = 2, 3 and N = 2 and K = 2 where it takes Gumbel noise, or
-    N = 3 of K = 2 where it is binary, or N = 1 where it takes more than four samples; f takes codes and relaxed codes. Its
-    exact mean is compared with the exact gradient; a known mistake is called by its name (`mistakes`). Where the mean cannot
-    be computed, z-tests decide. Raises InputError for a function whose parameters are not of this form, and for S that cannot
-    be.
+    It is tried at mild logits and where estimators break (`means.POINTS`): more latents, categories and samples, f times
+    10,000 and 0.001, logits times 6 and 8, logits shifted by 800, a category ruled out by -inf; at fewer where it takes Gumbel
+    noise, is binary, or takes many samples. f takes codes and relaxed codes. Its exact mean is compared with the exact
+    gradient, up to the rounding of float64 or, where it answers in float32, of that; a known mistake is called by its name
+    (`mistakes`). Where the mean cannot be computed, z-tests decide. Raises InputError for a function whose parameters are not
+    of this form, and for S that cannot be.
     """
     if S is not None and (S < 1 or S != int(S) or (bound and S > MOST_OF_A_BOUND)):
         most = f" and, for a bound, at most {MOST_OF_A_BOUND}" if bound else ""
@@ -61,12 +64,14 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False):
             error.add_note(f"called with logits {logits.shape}, {shapes}")
             raise
         if isinstance(found, Estimate):
+            real_array("dlogits", found.dlogits)
             return found
         if not isinstance(found, np.ndarray) or found.shape != logits.shape:
             what = f"shape {found.shape}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
             raise TypeError(
                 f"expected the gradient in the logits, an array of shape {logits.shape}, it returned {what}"
             )
+        real_array("the gradient", found)
         return Estimate(None, found, None)
 
     row = Row(
@@ -106,7 +111,7 @@ def _guarded(row, file):
 def _stranger_results(row):
     """Contract, exact mean, z-tests: what `estimators.estimator_results` asks of the table's rows, of a function unknown."""
     rng = np.random.default_rng(SEED)
-    yield (kept := contract(row, rng))
+    yield (kept := contract(row, rng, own=False))
     if not kept.ok and any(words in kept.verdict for words in UNJUDGEABLE):
         return
     integrable = integrated if {"u", "v"} & set(row.noise) else enumerated
@@ -114,12 +119,12 @@ def _stranger_results(row):
     for result in integrable(row, rng, known_mistakes):
         exact.append(result.verdict.startswith(("UNBIASED", "BIASED")))
         yield result
-    tested = sampled(row)
+    tested = sampled(row, replicates=REPLICATES if any(exact) else 2 * REPLICATES)
     if any(exact) and tested.verdict.startswith("INCONCLUSIVE"):
         tested = replace(tested, verdict=f"{tested.verdict}; the exact mean decides", ok=True)
     yield tested
     if not any(exact):  # then an error that is proportional to E[f] must not hide behind f's mean of zero
-        yield sampled(row, offset=1.0)
+        yield sampled(row, offset=1.0, replicates=2 * REPLICATES)
 
 
 def judge_samples(draws, exact, **sizes):

@@ -15,7 +15,7 @@ B, D, C, N, K, S, HIDDEN, LEVELS = 4, 5, 9, 2, 3, 6, (8, 7), 10
 
 
 def objective_results():
-    """Level 1: every parameter array of the whole objective, in one go."""
+    """Level 1: every parameter array of the whole objective, along random directions [Eq. 1.8]."""
     rng = np.random.default_rng(SEED)
     for name, params, objective, groups in objective_cases(rng):
         flat = flattened(params, groups)
@@ -25,11 +25,9 @@ def objective_results():
             return objective(params | own).value
 
         gradients = flattened(objective(params).gradients, groups)
-        numeric = differences.complex_step(loss, flat)
-        comparisons = [differences.compare(array, gradients[array], numeric[array]) for array in flat]
-        yield joined(
-            1, f"objective ({name})", f"complex step: all {len(flat)} arrays of {', '.join(groups)}", comparisons
-        )
+        comparisons = [differences.compare_along(array, loss, flat, gradients[array], rng) for array in flat]
+        check = f"complex step along 3 directions: each of {len(flat)} arrays of {', '.join(groups)}"
+        yield joined(1, f"objective ({name})", check, comparisons)
         if "Taylor" in name:
             direction = {array: rng.standard_normal(flat[array].shape) / 10 for array in flat}
             order = differences.taylor_order(loss, flat, gradients, direction)

@@ -6,6 +6,7 @@ Each is an f of the package's kind, ``fz, backward = f(z)`` with ``backward(dfz)
 import numpy as np
 
 from dvae_np.arrays import InputError, expect_codes, is_codes, one_hot
+from dvae_np.categorical import joint_states
 
 
 def lookup_table(table):
@@ -39,6 +40,32 @@ def lookup_table(table):
     return f
 
 
+def scaled(f, size):
+    """size f(z)."""
+
+    def g(z):
+        fz, f_backward = f(z)
+        return size * fz, lambda dfz: f_backward(size * dfz)
+
+    return g
+
+
+def tabulated(f, N, K, shift=0.0):
+    """f(z) - shift: of codes (..., N) looked up among f's values at all joint states, of relaxed codes computed.
+
+    For f whose value is the same for all examples; its gradient in its own parameters is left out.
+    """
+    table = lookup_table((f(joint_states(N, K)[:, None])[0] - shift).reshape((K,) * N))
+
+    def g(z):
+        if is_codes(z):
+            return table(z)[0], lambda dfz: (None, {})
+        fz, f_backward = f(z)
+        return fz - shift, lambda dfz: (f_backward(dfz)[0], {})
+
+    return g
+
+
 def polynomial(w, degree, linear=None):
     """f(z) = sum_r sum_d s_r^d / d, d = 1..degree, with s_r = <w_r, z>: smooth in relaxed codes too.
 
@@ -58,7 +85,7 @@ def polynomial(w, degree, linear=None):
 
         def backward(dfz):
             ds = sum(s ** (d - 1) for d in range(1, degree + 1)) * dfz[..., None]
-            dz = (ds @ matrix).reshape(*s.shape[:2], N, K)
+            dz = (ds @ matrix).reshape(*ds.shape[:2], N, K)
             if linear is None:
                 return None if is_codes(z) else dz, {}
             dz = dz + dfz[..., None, None] * linear

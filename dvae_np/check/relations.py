@@ -20,7 +20,8 @@ def relation_results():
     yield from among_sets(rng)
     yield from among_binary(rng)
     yield from among_gumbels(rng)
-    yield from surrogates(rng)
+    for spread in (1, 6):  # at 6, probabilities go down to 1e-6
+        yield from surrogates(rng, spread)
     yield from exact_up_to_degree(rng)
     yield from three_kls(rng)
 
@@ -160,7 +161,7 @@ def among_binary(rng):
 
 def among_gumbels(rng):
     """Relaxations and control variates, at the same noise."""
-    B, N, K, S = 5, 2, 3, 4
+    B, N, K, S = 5, 3, 4, 2
     logits, w = rng.standard_normal((B, N, K)), rng.standard_normal((2, N, K))
     f, affine = problems.polynomial(w, 3), problems.polynomial(w, 1)
     u, v = draw(rng, logits, S, ("u", "v"))
@@ -221,10 +222,10 @@ def _marginal(weights, conditional, direct, t):
     yield Result(4, "conditional_gumbel", check, f"error {error:.0e}", error < 1e-9, error)
 
 
-def surrogates(rng):
+def surrogates(rng, spread):
     """Each straight-through estimator is the gradient of a surrogate in which f's slope at the hard code is a constant."""
-    B, N, K, S = 5, 2, 3, 4
-    logits, f = rng.standard_normal((B, N, K)), problems.polynomial(rng.standard_normal((2, N, K)), 3)
+    B, N, K, S = 5, 3, 4, 2
+    logits, f = spread * rng.standard_normal((B, N, K)), problems.polynomial(rng.standard_normal((2, N, K)), 3)
     u, v, w = draw(rng, logits, S, ("u", "v", "v"))
     z = categorical.gumbel_max(logits, u)
     hard = np.eye(K)[z]
@@ -249,7 +250,7 @@ def surrogates(rng):
 
         numeric = differences.complex_step(surrogate, {"logits": logits})["logits"]
         found = estimate(name, logits, f, *noise, **hyper)
-        yield equal("the surrogate's complex step, f cubic", found, numeric, subject=name)
+        yield equal(f"the surrogate's complex step, f cubic, logits times {spread}", found, numeric, subject=name)
 
 
 def exact_up_to_degree(rng):

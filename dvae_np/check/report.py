@@ -50,7 +50,7 @@ def markdown_columns(rows):
 
 
 class Report:
-    """All results of a verification; prints as a table, and `failed` lists what did not pass."""
+    """All results of a verification; prints as a table. It is true (`ok`) where nothing failed; `failed` lists what did."""
 
     def __init__(self, results):
         self.results = list(results)
@@ -58,6 +58,19 @@ class Report:
     @property
     def failed(self):
         return [result for result in self.results if not result.ok]
+
+    @property
+    def ok(self):
+        return not self.failed
+
+    def __bool__(self):
+        return self.ok
+
+    def __repr__(self):
+        """One short line, which a failed ``assert judge(f)`` shows whole: how many failed, and why the first did."""
+        words = "; ".join(dict.fromkeys(r.explanation or f"{r.check}: {r.verdict}" for r in self.failed))
+        text = f"{len(self.failed)} of {len(self.results)} checks failed" + (f": {words}" if words else "")
+        return f"<Report: {text if len(text) <= 220 else text[:217] + '...'}>"
 
     def __str__(self):
         rows = [("level", "what", "checked against", "verdict")]
@@ -91,7 +104,7 @@ class Report:
         for result in results:
             if result["error"] is not None and not math.isfinite(result["error"]):
                 result["error"] = None
-        return json.dumps({"ok": not self.failed, "levels": LEVELS, "results": results}, indent=1, ensure_ascii=False)
+        return json.dumps({"ok": self.ok, "levels": LEVELS, "results": results}, indent=1, ensure_ascii=False)
 
     def _repr_html_(self):
         cells = "".join(

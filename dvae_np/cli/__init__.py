@@ -4,10 +4,15 @@ In the files of this folder each command's options stand above what it does; hea
 """
 
 import argparse
+import signal
 import sys
+import traceback
+from pathlib import Path
 
+from dvae_np import starting
 from dvae_np.arrays import InputError
 from dvae_np.cli import experiments, package, run, tables, train
+from dvae_np.cli.terminal import Patience
 
 COMMANDS = (
     *(package.add_tour, package.add_verify),
@@ -17,6 +22,8 @@ COMMANDS = (
     *(package.add_estimators, experiments.add_bench),
 )
 
+TOO_LARGE = ("array is too big", "Maximum allowed")  # so NumPy's ValueErrors begin where a size is beyond all memory
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence, and whose options have one name."""
@@ -24,28 +31,60 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **how):
         super().__init__(**how, allow_abbrev=False)
 
+    def parse_known_args(self, args=None, namespace=None):
+        """The same, but ``--option=--`` is refused, whose value argparse loses before Python 3.13."""
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"{word.removesuffix('=--')}: expected a value, got '--'")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message):
         """Print it and exit with status 2."""
-        self.exit(2, f"dvae_np: {message} (--help explains)\n")
+        words = " ".join(message.removeprefix("argument ").split())
+        self.exit(2, f"dvae_np: {words} (--help explains)\n")
 
 
 def main(arguments=None):
-    """Run one command; the exit status is 0, 1 where a check failed, or 2 for what cannot be used."""
-    options = parser().parse_args(arguments)
+    """Run one command; returns the exit status.
+
+    0: done, and right. 1: a verification failed, or an estimator is biased. 2: it could not be done, for the reason printed.
+    130: stopped by Ctrl-C.
+    """
+    with Patience():
+        try:
+            if signal.getsignal(signal.SIGINT) is starting.stop:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            status = run_command(arguments)
+            sys.stdout.flush()
+            return status
+        except KeyboardInterrupt:
+            print("dvae_np: stopped", file=sys.stderr)
+            return 130
+        except Exception as error:
+            print(f"dvae_np: {' '.join(explained(error).split())}", file=sys.stderr)
+            return 2
+
+
+def run_command(arguments):
+    """The exit status of the command that the arguments ask for."""
     try:
+        options = parser().parse_args(arguments)
         return options.run(options)
-    except InputError as error:
-        print(f"dvae_np: {error}", file=sys.stderr)
-        return 2
-    except MemoryError as error:
-        print(f"dvae_np: S, K, N, batch or hidden: not enough memory: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"dvae_np: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("dvae_np: stopped", file=sys.stderr)
-        return 130
+    except SystemExit as error:  # the parser's, after --help or for what it cannot take
+        return error.code
+
+
+def explained(error):
+    """What a user is told about an error."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError | OverflowError) or str(error).startswith(TOO_LARGE):
+        return f"S, K, N, batch or hidden: more than this machine's memory or arithmetic can hold: {error}"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'file'}: {error.strerror or error}"
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return f"{type(error).__name__}: {error} ({where}); a mistake of dvae_np: please report it"
 
 
 def parser():

@@ -4,7 +4,10 @@ import numpy as np
 
 from dvae_np.arrays import InputError, count_states
 from dvae_np.bench.report import SECTIONS
-from dvae_np.cli.parts import add_data_dir, add_out, make_folder, progress, sizes, write_record
+from dvae_np.cli.options import add_data_dir, add_out, number, sizes, whole
+from dvae_np.cli.parts import progress
+from dvae_np.files import read_record, write_record, written
+from dvae_np.folders import alone
 
 
 def add_compare(verbs):
@@ -19,9 +22,9 @@ def add_compare(verbs):
     )
     add = command.add_argument
     add("--problem", choices=("vae", "toy"), default="vae", help="a trained VAE, or a cubic toy (%(default)s)")
-    add("--evaluations", type=int, default=12, metavar="E", help="of f, for each example (%(default)s)")
-    add("--N", type=int, default=2, metavar="N", help="latents of the VAE (%(default)s)")
-    add("--K", type=int, default=5, metavar="K", help="categories of each (%(default)s)")
+    add("--evaluations", type=whole(2), default=12, metavar="E", help="of f, for each example (%(default)s)")
+    add("--N", type=whole(), default=2, metavar="N", help="latents of the VAE (%(default)s)")
+    add("--K", type=whole(2), default=5, metavar="K", help="categories of each (%(default)s)")
     add("--rule", action="store_true", help="the practical rule, over models of up to 32,768 joint states")
     add_out(command, "runs/compare")
     command.set_defaults(run=compare)
@@ -33,17 +36,26 @@ def compare(options):
     from dvae_np.experiments import compare, rule
 
     E, N, K = options.evaluations, options.N, options.K
-    if E < 2 or N < 1 or K < 2 or count_states(N, K) > 4096:
-        raise InputError(f"compare: expected E >= 2, N >= 1, K >= 2 and K^N <= 4,096, got {E}, {N}, {K}")
-    make_folder(options.out)
+    if count_states(N, K) > 4096:
+        raise InputError(f"compare: expected --N and --K with K^N <= 4,096, got {N} and {K}")
+    name, pictures = ("rule", ["rule.png"]) if options.rule else ("compare", ["compare.png", "sweep.png"])
+    with alone(options.out, "figures", [f"data/{name}.json", *pictures]) as out:
+        if options.rule:
+            out.expect_same("data/rule.json", rule.COMMAND)
+            record = rule.practical_rule(progress("model"))
+            drawings = [((11, 4.2), figures.practical_rule)]
+        else:
+            out.expect_same("data/compare.json", compare.command_of(options.problem, E, N, K))
+            record = compare.compare(options.problem, E, N, K, progress("estimator"))
+            drawings = [((11, 5.2), figures.comparison), ((8, 5.2), figures.sweep)]
+        write_record(out / f"data/{name}.json", record)
+        for picture, drawing in zip(pictures, drawings, strict=True):
+            figures.save(out / picture, *drawing, record)
     if options.rule:
-        record = rule.practical_rule(progress("model"))
         for error in rule.ERRORS:
             print(f"Milliseconds for a gradient of 100 digits with relative error {error:g}:\n")
             print(rule.rule_table(record, error) + "\n")
-        name, drawings = "rule.json", {"rule.png": ((11, 4.2), figures.practical_rule, record)}
     else:
-        record = compare.compare(options.problem, E, N, K, progress("estimator"))
         print(
             f"{record['problem']}; about {record['evaluations']} evaluations of f for each gradient; errors are relative\n"
         )
@@ -52,17 +64,7 @@ def compare(options):
             "\nExact variance on a toy (cubic f, N=1, K=3; binary rows N=2), before and after learning the tunables:\n"
         )
         print(compare.learned_table(record))
-        name, drawings = (
-            "compare.json",
-            {
-                "compare.png": ((11, 5.2), figures.comparison, record),
-                "sweep.png": ((8, 5.2), figures.sweep, record),
-            },
-        )
-    write_record(options.out / "data" / name, record)
-    for picture, drawing in drawings.items():
-        figures.save(options.out / picture, *drawing)
-    print(f"\nWritten to {options.out}: {', '.join(drawings)}, data/{name}")
+    print(f"\nWritten to {options.out}: {', '.join(pictures)}, data/{name}.json")
     return 0
 
 
@@ -80,7 +82,7 @@ def add_complete(verbs):
     add_data_dir(command)
     add("--hidden", type=sizes, metavar="SIZES", help="hidden layers, as 256 (digits 64, mnist 32)")
     words = "the priors' step size, as a multiple of that of the rest (digits 0.2, mnist 0.02)"
-    add("--prior-rate", type=float, metavar="RATE", help=words)
+    add("--prior-rate", type=number("a multiple of the step size", above=True), metavar="RATE", help=words)
     add_out(command, "runs/complete")
     command.set_defaults(run=complete)
 
@@ -91,17 +93,19 @@ def complete(options):
     from dvae_np.experiments.completion import completion, completion_table
     from dvae_np.figures import models
 
-    make_folder(options.out)
     given = {"hidden": options.hidden, "prior_rate": options.prior_rate}
     changed = {name: value for name, value in given.items() if value is not None}
-    record, images = completion(options.data, options.data_dir, changed, progress("run"))
-    print(f"{record['data']}\nexact, median (and range) of three seeds:\n\n{completion_table(record)}")
     rate = () if options.prior_rate is None else ("rate", options.prior_rate)
     name = "-".join(["completion", options.data, *map(str, (*(options.hidden or ()), *rate))])
-    write_record(options.out / "data" / f"{name}.json", record)
-    np.savez_compressed(options.out / "data" / f"{name}.npz", images=(255 * images).astype(np.uint8))
-    figures.save(options.out / f"{name}.png", (8.8, 5.4), models.completions, images)
-    print(f"\nWritten to {options.out}: {name}.png, data/{name}.json, data/{name}.npz")
+    names = [f"data/{name}.json", f"data/{name}.npz", f"{name}.png"]
+    with alone(options.out, "figures", names) as out:
+        record, images = completion(options.data, options.data_dir, changed, progress("run"))
+        write_record(out / f"data/{name}.json", record)
+        with written(out / f"data/{name}.npz") as file:
+            np.savez_compressed(file, images=(255 * images).astype(np.uint8))
+        figures.save(out / f"{name}.png", (8.8, 5.4), models.completions, images)
+    print(f"{record['data']}\nexact, median (and range) of three seeds:\n\n{completion_table(record)}")
+    print(f"\nWritten to {options.out}: {', '.join(names)}")
     return 0
 
 
@@ -125,11 +129,11 @@ def collapse(options):
     from dvae_np.experiments.collapse import collapse, collapse_table
     from dvae_np.experiments.reproduce import grey_mnist
 
-    make_folder(options.out)
-    record = collapse(grey_mnist(options.data_dir), progress=progress("run"))
+    with alone(options.out, "figures", ["data/collapse.json", "collapse.png"]) as out:
+        record = collapse(grey_mnist(options.data_dir), progress=progress("run"))
+        write_record(out / "data/collapse.json", record)
+        figures.save(out / "collapse.png", (7.4, 5.2), figures.collapse, record)
     print(f"{record['data']}\nmedian (and range) of three seeds:\n\n{collapse_table(record)}")
-    write_record(options.out / "data" / "collapse.json", record)
-    figures.save(options.out / "collapse.png", (7.4, 5.2), figures.collapse, record)
     print(f"\nWritten to {options.out}: collapse.png, data/collapse.json")
     return 0
 
@@ -146,7 +150,7 @@ def add_bench(verbs):
     )
     words = ", ".join(SECTIONS) + " (all); may be repeated: those of an earlier run stay"
     command.add_argument("--section", action="append", choices=SECTIONS, metavar="NAME", help=words)
-    command.add_argument("--runs", type=int, default=15, metavar="R", help="rounds of turns (%(default)s)")
+    command.add_argument("--runs", type=whole(), default=15, metavar="R", help="rounds of turns (%(default)s)")
     add_out(command, "runs/bench")
     command.set_defaults(run=bench)
 
@@ -156,19 +160,18 @@ def bench(options):
     from dvae_np import figures
     from dvae_np.bench import measure, report
 
-    if options.runs < 1:
-        raise InputError(f"--runs: expected at least 1, got {options.runs}")
-    make_folder(options.out)
     sections = options.section or list(SECTIONS)
-    path = options.out / "data" / "bench.json"
-    record = measure.renewed(path, measure.measure(sections, options.runs, progress("turn")), sections)
+    with alone(options.out, "figures", ["data/bench.json", "bench.png"]) as out:
+        old = None if set(sections) == set(SECTIONS) else read_record(options.out / "data/bench.json")
+        measure.expect_renewable(old)
+        record = measure.renewed(old, measure.measure(sections, options.runs, progress("turn")), sections)
+        write_record(out / "data/bench.json", record)
+        written = ["data/bench.json"]
+        if record["growth"]:
+            written.append(figures.save(out / "bench.png", *figures.BENCH, record).name)
     print(f"{record['machine']}; {options.runs} rounds, medians\n")
     for heading, table in report.tables(record).values():
         print(f"{heading}\n\n{table}\n")
     print(report.targets(record))
-    write_record(path, record)
-    written = ["data/bench.json"]
-    if record["growth"]:
-        written.append(figures.save(options.out / "bench.png", *figures.BENCH, record).name)
     print(f"\nWritten to {options.out}: {', '.join(written)}")
     return 0

@@ -1,12 +1,15 @@
 """Commands about the package as a whole: tour, verify, figures, estimators."""
 
 import argparse
+import inspect
 import os
-from pathlib import Path
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.parts import Bar, add_out, make_folder, progress
+from dvae_np.cli.options import add_out, path, whole
+from dvae_np.cli.parts import Bar, progress
 from dvae_np.estimators import markdown_table
+from dvae_np.files import read_record, write_text
+from dvae_np.folders import alone
 
 
 def add_tour(verbs):
@@ -24,10 +27,10 @@ def add_tour(verbs):
 
 def tour(options):
     """`tour`"""
-    from dvae_np.experiments.tour import tour
+    from dvae_np.experiments.tour import WRITTEN, tour
 
-    make_folder(options.out)
-    return 0 if tour(options.out, progress=Bar) else 1
+    with alone(options.out, "figures", WRITTEN) as out:
+        return 0 if tour(out, progress=Bar) else 1
 
 
 def add_verify(verbs):
@@ -49,20 +52,20 @@ with several S at K = 2 or 3. With --samples and --exact, gradients that any pro
 Levels: 0 contract (shapes, dtype, purity), 1 numeric derivatives, 2 enumeration, 3 quadrature, 4 identities,
 5 statistics with stated false-alarm rate and detectable bias.""",
     )
-    command.add_argument("estimator", nargs="?", metavar="FILE.py:FUNCTION", help="judge this estimator")
+    command.add_argument("estimator", nargs="?", type=path, metavar="FILE.py:FUNCTION", help="judge this estimator")
     command.add_argument(
         "--S",
-        type=int,
+        type=whole(),
         metavar="S",
         help="the number of samples, for an estimator that takes no other, or of those behind each of --samples",
     )
     command.add_argument("--binary", action="store_true", help="the estimator is for latents of K = 2 categories")
     command.add_argument("--bound", action="store_true", help="it is of the negative multi-sample bound, as VIMCO")
     command.add_argument(
-        "--samples", type=Path, metavar="FILE.npy", help="independent gradient samples (R, ...) to judge"
+        "--samples", type=path, metavar="FILE.npy", help="independent gradient samples (R, ...) to judge"
     )
-    command.add_argument("--exact", type=Path, metavar="FILE.npy", help="the exact gradient (...) beside them")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE as well")
+    command.add_argument("--exact", type=path, metavar="FILE.npy", help="the exact gradient (...) beside them")
+    command.add_argument("--json", type=path, metavar="FILE", help="write the results to FILE as well")
     command.set_defaults(run=verify)
 
 
@@ -72,29 +75,68 @@ def verify(options):
     from dvae_np.check.report import Report
 
     file = options.json
-    if file is not None and (file.is_dir() or not os.access(file.resolve().parent, os.W_OK)):
-        raise InputError(f"--json: expected a file in a folder that can be written to, got {str(file)!r}")
+    if file is not None:
+        expect_report(file)
     if (options.samples is None) != (options.exact is None) or (options.samples and options.estimator):
         raise InputError("verify: expected --samples and --exact together, or FILE.py:FUNCTION, or neither")
     if (options.binary or options.bound) and not options.estimator:
         raise InputError("verify: --binary and --bound say how FILE.py:FUNCTION is to be judged, which is missing")
-    if options.S is not None and (options.S < 1 or not (options.estimator or options.samples)):
-        raise InputError(
-            f"--S: expected a number of samples, at least 1, with FILE.py:FUNCTION or --samples, got {options.S}"
-        )
+    if options.S is not None and not (options.estimator or options.samples):
+        raise InputError(f"--S: expected FILE.py:FUNCTION or --samples with a number of samples, got {options.S} alone")
     if options.samples:
-        draws, exact = judging.load_array(options.samples, "samples"), judging.load_array(options.exact, "exact")
+        draws, exact = loaded(options.samples, "samples"), loaded(options.exact, "exact")
         sizes = {} if options.S is None else {"S": options.S}
         report = judging.judge_samples(draws, exact, **sizes)
     elif options.estimator:
-        function = judging.load_function(options.estimator)
+        function = judging.load_function(str(options.estimator))
+        expect_judgeable(function, options.estimator)
         report = judging.judge(function, S=options.S, binary=options.binary, bound=options.bound)
     else:
         report = Report(suite.results())
-    print(report)
     if file:
-        file.write_text(report.json() + "\n")
+        write_text(file.resolve(), report.json() + "\n")
+    print(report)
     return 1 if report.failed else 0
+
+
+def expect_report(file):
+    """Raise `InputError` unless a report can be written to this file, which is not there yet or holds an older report."""
+    if (file.exists() and not file.is_file()) or not os.access(file.resolve().parent, os.W_OK):
+        raise InputError(f"--json: expected a file in a folder that can be written to, got {str(file)!r}")
+    try:
+        old = read_record(file)
+    except InputError:
+        old = {}
+    if old is not None and not {"ok", "levels", "results"} <= set(old):
+        raise InputError(f"--json: {file} is there already and is no report of this command; name another file")
+
+
+def expect_judgeable(function, place):
+    """Raise `InputError` for what has no parameters that could be read, as functions not written in Python, and for classes."""
+    try:
+        readable = not inspect.isclass(function) and inspect.signature(function)
+    except (TypeError, ValueError):
+        readable = False
+    if readable is False:
+        raise InputError(f"{place}: expected a function written in Python, got {function!r}")
+
+
+def loaded(path, what):
+    """`judging.load_array`, of a file that begins as .npy files do: for others NumPy has errors of many kinds."""
+    from dvae_np.check import judging
+
+    if not path.is_file():  # nor a pipe, which would be waited for
+        raise InputError(f"--{what}: expected an .npy file of numbers, got {str(path)!r}, which is no file")
+    try:
+        with open(path, "rb") as file:
+            words = "" if file.read(6) == b"\x93NUMPY" else "it is none"
+        if not words:
+            return judging.load_array(path, what)
+    except InputError:
+        raise
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}"
+    raise InputError(f"--{what}: expected an .npy file of numbers, got {str(path)!r} ({words})")
 
 
 def add_figures(verbs):
@@ -112,16 +154,16 @@ def add_figures(verbs):
 
 def figures(options):
     """`figures`"""
-    from dvae_np.experiments.gallery import gallery
-    from dvae_np.experiments.page import TITLE, page
+    from dvae_np.experiments.gallery import WRITTEN, drawings
+    from dvae_np.experiments.page import page
+    from dvae_np.figures import save
 
-    make_folder(options.out)
-    readme = options.out / "README.md"
-    if readme.exists() and not readme.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
-        raise InputError(f"--out: {readme} is another page, and would be overwritten; name another folder")
-    readme.write_text(page(), encoding="utf-8")
-    names = gallery(options.out, progress("figure"))
-    print(f"Written to {options.out}: README.md, {', '.join(names)}")
+    with alone(options.out, "figures", WRITTEN) as out:
+        found = drawings()
+        write_text(out / "README.md", page())
+        for name in progress("figure")(found):
+            save(out / name, *found[name])
+    print(f"Written to {options.out}: README.md, {', '.join(found)}")
     return 0
 
 

@@ -1,26 +1,34 @@
 """Commands on a run in its folder: evaluate, show, sample."""
 
-from pathlib import Path
+from contextlib import contextmanager
 
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.parts import add_data_dir, add_device, natural, write_record
+from dvae_np.cli.options import add_data_dir, add_device, add_seed, path, whole
 from dvae_np.device import device
+from dvae_np.files import write_record, written
+from dvae_np.folders import alone
 from dvae_np.train import Checkpoints, Settings, Training, evaluate_on, load, usage
+from dvae_np.train.evaluation import MOST_SAMPLES
+
+PICTURES = (
+    "reconstructions.png",
+    "samples.png",
+    "effects.png",
+    "usage.png",
+    "training.png",
+    "completions.png",
+    "codes.png",
+)
 
 
 def add_run(verbs, verb, words):
     """The parser of a command on a run."""
     command = verbs.add_parser(verb, help=words, description=words[0].upper() + words[1:] + ".")
-    command.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that `train` wrote")
+    command.add_argument("run_folder", type=path, metavar="RUN", help="the folder that `train` wrote")
     add_data_dir(command)
     return command
-
-
-def add_seed(command):
-    """The option --seed."""
-    command.add_argument("--seed", type=natural, default=0, help="same seed, same numbers (%(default)s)")
 
 
 def add_evaluate(verbs):
@@ -30,9 +38,9 @@ def add_evaluate(verbs):
     add_device(command)
     add = command.add_argument
     add("--split", choices=("test", "validation", "train"), default="test", help="(%(default)s)")
-    add("--S", type=int, default=100, help="samples, where K^N > 65,536; up to 5,000 (%(default)s)")
+    add("--S", type=whole(1, MOST_SAMPLES), default=100, help="samples, where K^N > 65,536; up to 5,000 (%(default)s)")
     add("--sample", action="store_true", help="sample, even where all states could be visited")
-    add("--examples", type=int, default=10**9, help="only the first so many images")
+    add("--examples", type=whole(), default=10**9, help="only the first so many images")
     add_seed(command)
     command.set_defaults(run=evaluate)
 
@@ -40,13 +48,15 @@ def add_evaluate(verbs):
 def evaluate(options):
     """`evaluate`"""
     where = device(options.device)
-    if not 1 <= options.examples:
-        raise InputError(f"--examples: expected at least 1, got {options.examples}")
-    path, data, settings, _, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
-    params, split = parameters_of(arrays), getattr(data, options.split)
-    x, c = split.x[: options.examples], None if split.c is None else split.c[: options.examples]
-    found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample)
-    measured = usage(params, x, c)
+    with the_run(options, ["evaluation.json"]) as (out, opened):
+        path, data, settings, _, arrays = opened
+        params, split = parameters_of(arrays), getattr(data, options.split)
+        x, c = split.x[: options.examples], None if split.c is None else split.c[: options.examples]
+        found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample)
+        measured = usage(params, x, c)
+        of_codes = {name: np.asarray(value).tolist() for name, value in vars(measured).items()}
+        record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found), "usage": of_codes}
+        write_record(out / "evaluation.json", record)
     print(f"{path}: {len(x):,} images of {data.name}")
     print(evaluation_text(found, options.split, data, settings))
     seen = "(x, c)" if data.context_shape else "x"
@@ -55,9 +65,6 @@ def evaluate(options):
               f"{measured.information[n]:.3f} nats about {seen}, KL {measured.kl[n]:.3f} nats")  # fmt: skip
     for warning in measured.warnings:
         print(f"warning: {warning}")
-    of_codes = {name: np.asarray(value).tolist() for name, value in vars(measured).items()}
-    record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found), "usage": of_codes}
-    write_record(options.run_folder / "evaluation.json", record)
     print(f"written to {options.run_folder / 'evaluation.json'}")
     return 0
 
@@ -70,8 +77,8 @@ def add_show(verbs):
 
 def show(options):
     """`show`"""
-    path, data, settings, facts, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
-    names = draw_figures(options.run_folder, data, settings, parameters_of(arrays), facts["history"])
+    with the_run(options, PICTURES) as (out, (path, data, settings, facts, arrays)):
+        names = draw_figures(out, data, settings, parameters_of(arrays), facts["history"])
     print(f"{path}\nwritten to {options.run_folder}: {', '.join(names)}")
     return 0
 
@@ -79,7 +86,7 @@ def show(options):
 def add_sample(verbs):
     """The parser of `sample`."""
     command = add_run(verbs, "sample", "draw codes from the prior, and images from them, by a run's model")
-    command.add_argument("--count", type=int, default=64, help="how many (%(default)s)")
+    command.add_argument("--count", type=whole(1, 10_000), default=64, help="how many (%(default)s)")
     add_seed(command)
     command.set_defaults(run=sample)
 
@@ -91,20 +98,29 @@ def sample(options):
     from dvae_np.likelihoods import draw_pixels
     from dvae_np.networks import decoder
 
-    if not 1 <= options.count <= 10_000:
-        raise InputError(f"--count: expected 1 to 10,000 samples, got {options.count}")
-    path, data, _, _, arrays = open_run(Checkpoints(options.run_folder), options.data_dir)
-    params, rng = parameters_of(arrays), np.random.default_rng(options.seed)
-    contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(options.count) % len(data.test.c)]}
-    z = models.prior_codes(params, rng, options.count, contexts.get("c"))
-    mean = models.mean_images(params, z, data, contexts.get("c"))
-    a, _ = decoder(params["theta"], z[None], contexts.get("c"))
-    x = draw_pixels(rng, params["theta"], a, mean.shape[1])[0]
-    np.savez(options.run_folder / "samples.npz", z=z, mean=mean, x=x, **contexts)
-    figures.save(options.run_folder / "samples.png", (8.8, 1.8), models.pictures, mean, data.shape)
+    with the_run(options, ["samples.npz", "samples.png"]) as (out, (path, data, _, _, arrays)):
+        params, rng = parameters_of(arrays), np.random.default_rng(options.seed)
+        contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(options.count) % len(data.test.c)]}
+        z = models.prior_codes(params, rng, options.count, contexts.get("c"))
+        mean = models.mean_images(params, z, data, contexts.get("c"))
+        a, _ = decoder(params["theta"], z[None], contexts.get("c"))
+        x = draw_pixels(rng, params["theta"], a, mean.shape[1])[0]
+        with written(out / "samples.npz") as file:
+            np.savez(file, z=z, mean=mean, x=x, **contexts)
+        figures.save(out / "samples.png", (8.8, 1.8), models.pictures, mean, data.shape)
     print(f"{path}\nwritten to {options.run_folder}: samples.npz (codes z, means of p(x|z), images x drawn from it), "
           "samples.png (the first of those means)")  # fmt: skip
     return 0
+
+
+@contextmanager
+def the_run(options, names):
+    """(out, what `open_run` gives) of the run in options.run_folder, in whose folder files of these names will be written."""
+    checkpoints = Checkpoints(options.run_folder)
+    if not checkpoints.paths():
+        raise InputError(f"RUN: {options.run_folder}: no checkpoint there")
+    with alone(options.run_folder, "run", names, "RUN") as out:
+        yield out, open_run(checkpoints, options.data_dir)
 
 
 def open_run(checkpoints, data_dir=None):
@@ -116,13 +132,14 @@ def open_run(checkpoints, data_dir=None):
         stored = facts["settings"]
         settings = Settings(**stored | {name: tuple(stored[name]) for name in ("hidden", "prior_probabilities")})
         source, shape = dict(facts["data"]), arrays_shape(arrays)
+        if shape != (settings.N, settings.K, *settings.hidden):
+            raise InputError(f"its arrays are of N, K, hidden = {shape}, its settings are not")
         data = load(**source, **({"data_dir": data_dir} if source.get("name") == "mnist" else {}))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a checkpoint of a run ({error!r})") from error
-    if shape != (settings.N, settings.K, *settings.hidden):
-        raise InputError(f"{path}: its arrays are of N, K, hidden = {shape}, its settings are not")
-    training = Training(data, settings)
-    training.expect(facts, arrays)
+        training = Training(data, settings)
+        training.expect(facts, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        words = str(error) if isinstance(error, InputError) else f"not a checkpoint of a run ({error!r})"
+        raise InputError(f"{path}: {words}") from error
     if facts["fingerprint"]["test"] != training.fingerprint["test"]:
         raise InputError(f"{path}: the run was made on other data than {data.name} as it is found now")
     return path, data, settings, facts, arrays

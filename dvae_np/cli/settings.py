@@ -1,10 +1,11 @@
 """The options of `train`, one for each of the settings, and the data and settings that they ask for."""
 
 import argparse
+import math
 from dataclasses import fields
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.parts import sizes
+from dvae_np.cli.options import add_data_dir, finite, number, probabilities, seed, sizes, whole
 from dvae_np.estimators import TABLE
 from dvae_np.networks import INTERFACES, PRIORS
 from dvae_np.train import Settings, load
@@ -21,18 +22,18 @@ def add_data(group):
     add = group.add_argument
     words = "digits: 8x8, shipped; bars: 5x5, generated; mnist: 28x28 (%(default)s)"
     add("--data", choices=("digits", "bars", "mnist"), default="digits", help=words)
-    add("--data-dir", metavar="DIR", help="folder of the MNIST files (else $DVAE_NP_DATA, else download)")
+    add_data_dir(group, "folder of the MNIST files (else $DVAE_NP_DATA, else download)")
     words = "whole images, or completion: the lower half given the upper (%(default)s)"
     add("--task", choices=TASKS, default="images", help=words)
     words = "; ".join(f"{name}: {kind.format(levels='a few')}" for name, kind in BINARISATIONS.items()) + " (threshold)"
     add("--binarisation", choices=BINARISATIONS, metavar="NAME", help=words)
-    add("--levels", type=int, default=8, help="grey levels, for --binarisation levels (%(default)s)")
+    add("--levels", type=whole(2, 256), default=8, help="grey levels, for --binarisation levels (%(default)s)")
 
 
 def add_model(group):
     """The latents, the networks, the prior and the likelihood."""
-    add_number(group, "N", int, "latent variables")
-    add_number(group, "K", int, "categories of each; K^N joint states")
+    add_number(group, "N", whole(), "latent variables")
+    add_number(group, "K", whole(), "categories of each; K^N joint states")
     words = "hidden layers of the encoder as 512,256, or none; the decoder mirrors them (128)"
     group.add_argument("--hidden", type=sizes, default=DEFAULTS["hidden"], metavar="SIZES", help=words)
     add_choice(
@@ -43,40 +44,46 @@ def add_model(group):
     )
     add_choice(group, "likelihood", LIKELIHOODS, "p(x|z) of a pixel: categorical is for --binarisation levels")
     words = "of the embedding's first rows; (3 K)^-0.5 starts as a linear layer would"
-    add_number(group, "embedding-scale", float, words)
+    add_number(group, "embedding-scale", number("a factor", above=True), words)
     add_choice(
         group,
         "first-image",
         FIRST_IMAGES,
         "what the fresh decoder draws: the mean training image, by its last bias, or noise",
     )
-    add_number(group, "prior-rate", float, "the prior's step size, as a multiple of --lr; below 1 it follows q slowly")
+    words = "the prior's step size, as a multiple of --lr; below 1 it follows q slowly"
+    add_number(group, "prior-rate", number("a multiple of lr", above=True), words)
     words = "K numbers, each latent's fixed prior up to a factor"
     group.add_argument("--prior-probabilities", type=probabilities, default=(), metavar="P,P,...", help=words)
-    group.add_argument("--scale", type=float, help="the Gaussian's sigma (default: learned)")
+    group.add_argument("--scale", type=number("a sigma", above=True), help="the Gaussian's sigma (default: learned)")
 
 
 def add_objective(group):
     """The estimator, its hyper-parameters, and the weight of the KL."""
     add = group.add_argument
     add("--estimator", choices=TABLE, default="exact", metavar="NAME", help="one of those below (%(default)s)")
-    add("--tau", type=float, help="temperature, for estimators that have one")
+    add("--tau", type=number("a temperature", above=True), help="temperature, for estimators that have one")
     words = "a hyper-parameter of the estimator, as mean=arithmetic; may be repeated"
     add("--set", action="append", default=[], metavar="NAME=VALUE", help=words)
     add_choice(group, "kl", ("analytic", *RELAXED_KL), "for gumbel_softmax: which of the three KLs")
-    add("--S", type=int, metavar="S", help="samples for each example (default: the fewest that the estimator can use)")
-    add_number(group, "beta", float, "weight of the KL; above 1 codes are used less, below 1 more")
+    add(
+        "--S",
+        type=whole(),
+        metavar="S",
+        help="samples for each example (default: the fewest that the estimator can use)",
+    )
+    add_number(group, "beta", number("a weight"), "weight of the KL; above 1 codes are used less, below 1 more")
     add_choice(group, "schedule", SCHEDULES, "of beta")
-    add_number(group, "schedule-epochs", int, "length of the warm-up, or of a cycle")
-    add_number(group, "free-bits", float, "nats of KL that each latent has for nothing")
+    add_number(group, "schedule-epochs", whole(), "length of the warm-up, or of a cycle")
+    add_number(group, "free-bits", number("a weight"), "nats of KL that each latent has for nothing")
 
 
 def add_training(group):
     """Passes, mini-batches and steps."""
-    add_number(group, "epochs", int, "passes over the training images")
-    add_number(group, "batch", int, "images in a mini-batch")
-    add_number(group, "lr", float, "step size of the optimiser")
-    add_number(group, "seed", int, "same seed, same numbers")
+    add_number(group, "epochs", whole(), "passes over the training images")
+    add_number(group, "batch", whole(), "images in a mini-batch")
+    add_number(group, "lr", number("a step size", above=True, most=math.inf), "step size of the optimiser")
+    add_number(group, "seed", seed, "same seed, same numbers")
     add_choice(group, "optimiser", OPTIMISERS, "")
 
 
@@ -94,15 +101,6 @@ def add_choice(group, name, known, words):
     """An option for one of several names, with the default that the settings have."""
     default = DEFAULTS[name.replace("-", "_")]
     group.add_argument(f"--{name}", choices=known, default=default, help=f"{words} (%(default)s)".lstrip())
-
-
-def probabilities(text):
-    """'3,1,1' as (0.6, 0.2, 0.2)."""
-    try:
-        shares = tuple(float(share) for share in text.split(","))
-        return tuple(share / sum(shares) for share in shares)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"expected numbers as 3,1,1, got {text!r}") from None
 
 
 def settings_of_options(options):
@@ -154,7 +152,8 @@ def hyper_parameter(row, text):
     if name not in row.hyper:
         raise InputError(f"--set: {row.name} has {', '.join(row.hyper) or 'no hyper-parameters'}, got {text!r}")
     kind = type(row.hyper[name])
+    read = {bool: {"True": True, "False": False}.__getitem__, int: whole(0), float: finite}.get(kind, kind)
     try:
-        return name, {"True": True, "False": False}[value] if kind is bool else kind(value)
-    except (KeyError, ValueError):
+        return name, read(value)
+    except (KeyError, argparse.ArgumentTypeError):
         raise InputError(f"--set: expected {name} as {row.hyper[name]!r} is, got {value!r}") from None

@@ -1,27 +1,20 @@
 """Commands whose runs fill a table: a published one, or estimators x seeds x sizes. Stopped, they go on where they were."""
 
-import argparse
 import os
 
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.parts import (
-    Interruption,
-    add_data_dir,
-    add_device,
-    add_out,
-    fit_with_bar,
-    make_folder,
-    natural,
-    write_record,
-)
+from dvae_np.cli.options import add_data_dir, add_device, add_out, add_seed, seed, size, whole
+from dvae_np.cli.parts import Interruption, fit_with_bar
 from dvae_np.cli.run import evaluation_text
 from dvae_np.cli.settings import settings_of_options
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import reproduce as published
-from dvae_np.train import Checkpoints, evaluate_on
+from dvae_np.files import write_record, write_table
+from dvae_np.folders import Output, alone
+from dvae_np.train import Checkpoints, Training, evaluate_on
 from dvae_np.train.settings import FIRST_IMAGES
 
 
@@ -39,8 +32,8 @@ def add_reproduce(verbs):
     add("--size", choices=published.SIZES, default="8x4", help="categories x latents (%(default)s)")
     words = ", ".join(published.ESTIMATORS) + " (%(default)s)"
     add("--estimator", choices=published.ESTIMATORS, default="reinmax", metavar="NAME", help=words)
-    add("--seed", type=int, default=0, help="(%(default)s)")
-    add("--epochs", type=int, default=published.EPOCHS, help="(%(default)s)")
+    add_seed(command, "(%(default)s)")
+    add("--epochs", type=whole(), default=published.EPOCHS, help="(%(default)s)")
     words = "what the fresh decoder draws; mean, the mean training image, is not the paper's (%(default)s)"
     add("--first-image", choices=FIRST_IMAGES, default="random", help=words)
     add_device(command)
@@ -53,30 +46,33 @@ def reproduce(options):
     """`reproduce`"""
     where = device(options.device)
     settings = published.settings_of(options.size, options.estimator, options.seed, options.epochs, options.first_image)
-    data, name = published.grey_mnist(options.data_dir), f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
+    name = f"reinmax-{options.size}-{options.estimator}-s{options.seed}"
     command = f"python -m dvae_np reproduce reinmax --size {options.size} --estimator {options.estimator} --seed {options.seed}"
     if options.epochs != published.EPOCHS:
         name, command = f"{name}-e{options.epochs}", f"{command} --epochs {options.epochs}"
     if options.first_image != "random":
         name, command = f"{name}-{options.first_image}", f"{command} --first-image {options.first_image}"
-    make_folder(options.out)
-    checkpoints, start = Checkpoints(options.out / name, 60.0), None
-    if checkpoints.paths():
-        path, *start, complaints = checkpoints.newest()
-        print("\n".join([*complaints, f"going on from {path}: {start[0]['epoch']} epochs done"]))
-    words, go_on = f"{options.size} {options.estimator}", "the same command goes on from there"
-    run = fit_with_bar(words, data, settings, checkpoints, start, where, go_on)
-    if run is None:
-        return 130
-    test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
-    record = {
-        "command": command,
-        "data": str(data),
-        **run.record(),
-        "training_loss": run.history["loss"][-1],
-        "test": vars(test),
-    }
-    write_record(options.out / f"{name}.json", record)
+    out = Output(options.out, "reproduce", [f"{name}.json"])
+    out.expect_same(f"{name}.json", command)
+    with alone(options.out / name, "reproduce", []):
+        data, checkpoints, start = published.grey_mnist(options.data_dir), Checkpoints(options.out / name, 60.0), None
+        if checkpoints.paths():
+            path, *start, complaints = checkpoints.newest()
+            Training(data, settings).expect(*start)
+            print("\n".join([*complaints, f"going on from {path}: {start[0]['epoch']} epochs done"]))
+        words, go_on = f"{options.size} {options.estimator}", "the same command goes on from there"
+        run = fit_with_bar(words, data, settings, checkpoints, start, where, go_on)
+        if run is None:
+            return 130
+        test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
+        record = {
+            "command": command,
+            "data": str(data),
+            **run.record(),
+            "training_loss": run.history["loss"][-1],
+            "test": vars(test),
+        }
+        write_record(out / f"{name}.json", record)
     print(f"{name}, {settings.epochs} epochs in {run.seconds:.0f} s")
     codes = "all codes" if settings.estimator == "exact" else "sampled codes"
     print(f"training loss of the last epoch {record['training_loss']:9.3f} nats   ({codes}; {data.binarisation})")
@@ -97,22 +93,13 @@ def add_sweep(verbs):
     )
     add = command.add_argument
     add("--estimators", nargs="+", required=True, metavar="NAME", help="rows of the table of estimators")
-    add("--seeds", nargs="+", type=natural, default=[0, 1, 2], metavar="SEED", help="(0 1 2)")
+    add("--seeds", nargs="+", type=seed, default=[0, 1, 2], metavar="SEED", help="(0 1 2)")
     add("--sizes", nargs="+", type=size, default=[(10, 1)], metavar="KxN", help="categories x latents (10x1)")
-    add("--S", type=int, default=1, help="samples, where an estimator draws any (%(default)s)")
-    add("--jobs", type=int, default=os.cpu_count(), help="runs at a time (%(default)s: the cores)")
+    add("--S", type=whole(), default=1, help="samples, where an estimator draws any (%(default)s)")
+    add("--jobs", type=whole(), default=os.cpu_count(), help="runs at a time (%(default)s: the cores)")
     add_out(command, "runs/sweep", "folder of the runs")
     add("train", nargs="*", metavar="OPTION", help="options of `train`, after --")
     command.set_defaults(run=sweep)
-
-
-def size(text):
-    """'8x4' as (8, 4): categories, latents."""
-    try:
-        K, N = map(int, text.split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected categories x latents as 8x4, got {text!r}") from None
-    return K, N
 
 
 def sweep(options):
@@ -122,31 +109,33 @@ def sweep(options):
     from dvae_np.cli import parser
     from dvae_np.experiments import sweep
 
-    if options.jobs < 1:
-        raise InputError(f"--jobs: expected at least 1, got {options.jobs}")
     unknown = [name for name in options.estimators if name not in TABLE]
     if unknown:
         raise InputError(f"--estimators: expected names among {', '.join(TABLE)}, got {unknown[0]!r}")
-    make_folder(options.out)
-    runs = sweep.plan(options.out, options.estimators, options.seeds, options.sizes, options.S, options.train)
-    for run in runs:
-        settings_of_options(parser().parse_args(run.command))  # what `train` would refuse is refused before any run
-    sweep.remember(options.out, options.S, options.train)
-    finished = sum(run.record is not None for run in runs)
-    print(f"{len(runs)} runs, {finished} of them finished; {options.jobs} at a time")
-    with tqdm(total=len(runs), initial=finished, unit="run", disable=None, leave=False) as bar, Interruption() as asked:
+    with alone(options.out, "sweep", ["options.json", "sweep.csv"]) as out:
+        runs = sweep.plan(options.out, options.estimators, options.seeds, options.sizes, options.S, options.train)
+        for run in runs:
+            settings_of_options(parser().parse_args(run.command))  # what `train` would refuse is refused before any run
+            Output(run.folder, "run", ["log.txt"])
+        write_record(out / "options.json", {"options": options.train, "S": options.S})
+        finished = sum(run.record is not None for run in runs)
+        print(f"{len(runs)} runs, {finished} of them finished; {options.jobs} at a time", flush=True)
+        with (
+            tqdm(total=len(runs), initial=finished, unit="run", disable=None, leave=False) as bar,
+            Interruption() as asked,
+        ):
 
-        def progress(words):
-            bar.set_postfix_str(words, refresh=False)
-            bar.update()
+            def progress(words):
+                bar.set_postfix_str(words, refresh=False)
+                bar.update()
 
-        failed = sweep.carry_out(runs, options.jobs, progress, asked)
-    if failed is None:
-        print("stopped; all runs are saved, and the same command goes on with them")
-        return 130
+            failed = sweep.carry_out(runs, options.jobs, progress, asked)
+        if failed is None:
+            print("stopped; all runs are saved, and the same command goes on with them")
+            return 130
+        write_table(out / "sweep.csv", *sweep.lines_of(runs))
     print(sweep.sweep_table(runs))
-    sweep.write_csv(options.out / "sweep.csv", runs)
     print(f"written to {options.out}: sweep.csv, and a folder for each run")
     for run, words in failed.items():
         print(f"failed: {run.folder.name}: {words}")
-    return 1 if failed else 0
+    return 2 if failed else 0

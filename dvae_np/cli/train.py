@@ -1,7 +1,6 @@
 """The command `train`: one run in a folder, begun or gone on with, evaluated and drawn."""
 
 import argparse
-import csv
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,12 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.parts import add_device, fit_with_bar, make_folder, write_record
-from dvae_np.cli.run import draw_figures, evaluation_text, open_run
+from dvae_np.cli.options import add_device, number, path
+from dvae_np.cli.parts import fit_with_bar
+from dvae_np.cli.run import PICTURES, draw_figures, evaluation_text, open_run
 from dvae_np.cli.settings import GROUPS, chosen
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
+from dvae_np.files import read_record, write_record, write_table, written
+from dvae_np.folders import alone
 from dvae_np.train import Checkpoints, evaluate_on, usage
+
+WRITTEN = ("run.json", "history.csv", "parameters.npz", "evaluation.json", *PICTURES)
 
 
 class Recorded(argparse.Action):
@@ -50,11 +54,11 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
         ),
     )
     command.register("action", None, Recorded)
-    command.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
-    command.add_argument("--out", type=Path, help="folder of the run (runs/DATA-ESTIMATOR-N-K-SEED)")
+    command.add_argument("--resume", type=path, metavar="RUN", help="go on with the run in this folder")
+    command.add_argument("--out", type=path, help="folder of the run (runs/DATA-ESTIMATOR-N-K-SEED)")
     add_device(command)
     words = "at most so long between checkpoints (%(default)s)"
-    command.add_argument("--checkpoint-seconds", type=float, default=30.0, metavar="T", help=words)
+    command.add_argument("--checkpoint-seconds", type=number("seconds"), default=30.0, metavar="T", help=words)
     for title, add_options in GROUPS.items():
         add_options(command.add_argument_group(title))
     command.set_defaults(run=train, given=())
@@ -63,47 +67,43 @@ Ctrl-C saves and stops; --resume RUN goes on, bit for bit.""",
 def train(options):
     """`train`"""
     where = device(options.device)
-    new = False
     if options.resume:
-        checkpoints = Checkpoints(options.resume, options.checkpoint_seconds)
-        data, settings, start = resumed(options, checkpoints)
+        folder, option = options.resume, "--resume"
+        if not Checkpoints(folder).paths():
+            raise InputError(f"--resume: {folder}: no checkpoint there")
     else:
         data, settings = chosen(options)
         name = f"{data.name}-{settings.estimator}-N{settings.N}-K{settings.K}-s{settings.seed}"
-        checkpoints, start = Checkpoints(options.out or Path("runs") / name, options.checkpoint_seconds), None
-        new = not checkpoints.folder.exists()
-        make_folder(checkpoints.folder)
-        expect_no_other_run(checkpoints, data, settings)
-    print(data)
-    out = checkpoints.folder
-    go_on = f"continue with: python -m dvae_np train --resume {out}"
-    try:
+        folder, option = options.out or Path("runs") / name, "--out"
+    checkpoints, start = Checkpoints(folder, options.checkpoint_seconds), None
+    with alone(folder, "run", WRITTEN, option) as out:
+        if options.resume:
+            data, settings, start = resumed(options, checkpoints)
+        else:
+            expect_no_other_run(checkpoints, data, settings)
+        print(data)
+        go_on = f"continue with: python -m dvae_np train --resume {out}"
         run = fit_with_bar(settings.estimator, data, settings, checkpoints, start, where, go_on)
-    except InputError:
-        if new and not any(out.iterdir()):
-            out.rmdir()
-        raise
-    if run is None:
-        return 130
-    evaluation = evaluate_on(where, run.params, data.test.x, data.test.c)
-    print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
-    print(evaluation_text(evaluation, "test", data, settings))
-    for warning in usage(run.params, data.test.x, data.test.c).warnings:
-        print(f"warning: {warning}")
-    write_run(out, data, run, evaluation)
+        if run is None:
+            return 130
+        evaluation = evaluate_on(where, run.params, data.test.x, data.test.c)
+        print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
+        print(evaluation_text(evaluation, "test", data, settings))
+        for warning in usage(run.params, data.test.x, data.test.c).warnings:
+            print(f"warning: {warning}")
+        write_run(out, data, run, evaluation)
     return 0
 
 
 def write_run(out, data, run, evaluation):
     """Everything about a finished run into its folder; the record last, as it says that the run is finished."""
     arrays = {f"{group}.{name}": array for group in run.params for name, array in run.params[group].items()}
-    np.savez(out / "parameters.npz", **arrays)
-    with open(out / "history.csv", "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["epoch", *run.history])
-        rows.writerows(zip(range(1, run.settings.epochs + 1), *run.history.values(), strict=True))
+    with written(out / "parameters.npz") as file:
+        np.savez(file, **arrays)
+    rows = zip(range(1, run.settings.epochs + 1), *run.history.values(), strict=True)
+    write_table(out / "history.csv", ["epoch", *run.history], rows)
     names = draw_figures(out, data, run.settings, run.params, run.history)
-    (out / "evaluation.json").unlink(missing_ok=True)  # of a run that had fewer epochs
+    out.remove("evaluation.json")  # of a run that had fewer epochs
     write_record(out / "run.json", {"data": str(data), **run.record(), "test": vars(evaluation)})
     print(f"written to {out}: run.json, history.csv, parameters.npz, checkpoints, {', '.join(names)}")
 
@@ -115,29 +115,32 @@ def resumed(options, checkpoints):
             "--resume: the run's own settings are used; only --epochs, --data-dir, --device and --checkpoint-seconds can be "
             "given with it"
         )
-    path, data, settings, facts, arrays = open_run(checkpoints, options.data_dir)
-    for broken in checkpoints.paths():
-        if broken > path:  # out of the way, so that it does not count among the two that are kept
-            broken.rename(broken.with_suffix(".broken"))
+    newest, data, settings, facts, arrays = open_run(checkpoints, options.data_dir)
+    for broken in checkpoints.paths()[: checkpoints.paths().index(newest)]:
+        checkpoints.set_aside(broken)
     if "epochs" in options.given:
         if options.epochs < facts["epoch"]:
             raise InputError(f"--epochs: the run has had {facts['epoch']} epochs already, got {options.epochs}")
         settings = replace(settings, epochs=options.epochs)
-    print(f"going on from {path}: {facts['epoch']} epochs and {facts['batch']} steps done")
+    print(f"going on from {newest}: {facts['epoch']} epochs and {facts['batch']} steps done")
     return data, settings, (facts, arrays)
 
 
 def expect_no_other_run(checkpoints, data, settings):
     """Raise `InputError` rather than overwrite a run that was stopped half-way, or one with other settings or data."""
-    if not checkpoints.paths():
-        return
     folder = checkpoints.folder
+    now, unfinished = asdict(settings) | {"data": data.source}, False
     try:
-        _, facts, _, _ = checkpoints.newest()
-        unfinished = facts["epoch"] < facts["settings"]["epochs"]
-        now, before = asdict(settings) | {"data": data.source}, facts["settings"] | {"data": facts["data"]}
+        if checkpoints.paths():
+            _, facts, _, _ = checkpoints.newest()
+            unfinished = facts["epoch"] < facts["settings"]["epochs"]
+            before = facts["settings"] | {"data": facts["data"]}
+        elif record := read_record(folder / "run.json"):
+            before = record["settings"] | {"data": data.source if record["data"] == str(data) else record["data"]}
+        else:
+            return
     except (InputError, KeyError, TypeError) as error:
-        raise InputError(f"--out: {folder} holds checkpoints that cannot be read, and would be removed; name or "
+        raise InputError(f"--out: {folder} holds a run that cannot be read, and would be removed; name or "
                          f"empty another folder ({error})") from error  # fmt: skip
     if unfinished:
         raise InputError(

@@ -20,7 +20,7 @@ def carms(logits, f, coupled):
     Zhou 2021; for S = 2 the coupled estimator of Dong, Mnih & Tucker 2021.) With independent samples and weight 1 it is
     reinforce_loo. Raises InputError for S = 1.
     """
-    expect_codes_drawn(logits, coupled, fewest=2)
+    coupled = expect_codes_drawn(logits, coupled, fewest=2)
     S, (B, N, K) = len(coupled), logits.shape
     q, _ = softmax(logits)
     fz, f_backward = f(coupled)  # (S, B)

@@ -4,10 +4,11 @@ import numpy as np
 
 from dvae_np.arrays import expect, one_hot
 from dvae_np.categorical import conditional_gumbel, gumbel, log_prob
-from dvae_np.estimators.estimate import Estimate, expect_uniforms
+from dvae_np.estimators.estimate import Estimate, expect_uniforms, in_dtype
 from dvae_np.ops import log_softmax, softmax
 
 STEP = 1e-20  # of the complex step
+LOWEST = -1e30  # stands for a logit of -inf, of which complex numbers would make NaN: as impossible, but finite
 
 
 def controlled(logits, f, c, u, v):
@@ -22,6 +23,7 @@ def controlled(logits, f, c, u, v):
     """
     expect_uniforms(logits, u)
     expect_uniforms(logits, v)
+    logits = np.maximum(logits, LOWEST)
     S = len(u)
 
     def perturbed(logits):
@@ -53,12 +55,13 @@ def controlled(logits, f, c, u, v):
 
 def relaxed(f, z, omega):
     """eta f(softmax(z / tau)), REBAR's control variate; `backward` returns (dz, {"eta", "log_tau"})."""
-    tau = np.exp(omega["log_tau"])
+    eta, log_tau = (in_dtype(omega[name], z.real.dtype) for name in ("eta", "log_tau"))
+    tau = np.exp(log_tau)
     y, softmax_backward = softmax(z / tau)
     fy, f_backward = f(y)
 
     def backward(dvalue):
-        dz = softmax_backward(f_backward(omega["eta"] * dvalue)[0]) / tau
+        dz = softmax_backward(f_backward(eta * dvalue)[0]) / tau
         return dz, {"eta": (dvalue * fy).sum(), "log_tau": -(dz * z).sum()}
 
-    return omega["eta"] * fy, backward
+    return eta * fy, backward

@@ -18,8 +18,8 @@ def decoupled_straight_through(logits, f, u, *, tau_forward=1.0, tau_backward=2.
     logits: (B, N, K). u: uniforms (S, B, N, K). (Shah et al. 2024, version 2.) At 1 and 1 it is `straight_through`.
     """
     expect_uniforms(logits, u)
-    expect_temperature("tau_forward", tau_forward)
-    expect_temperature("tau_backward", tau_backward)
+    tau_forward = expect_temperature("tau_forward", tau_forward)
+    tau_backward = expect_temperature("tau_backward", tau_backward)
     z = one_hot(gumbel_max(logits / tau_forward, u), logits.shape[-1], logits.dtype)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])

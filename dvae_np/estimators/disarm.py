@@ -17,7 +17,7 @@ def disarm(logits, f, coupled):
     logits: (B, N, 2); phi is the difference of the two. coupled: an antithetic pair of codes (2, B, N), as `draw` makes
     them. (Dong, Mnih & Tucker 2020; Yin et al. 2020.) Raises InputError for K other than 2 and S other than 2.
     """
-    expect_codes_drawn(logits, coupled)
+    coupled = expect_codes_drawn(logits, coupled)
     expect_binary("disarm", logits)
     if len(coupled) != 2:
         raise InputError(f"S: disarm takes one antithetic pair, S = 2, got {len(coupled)}; carms takes more")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, one_hot
-from dvae_np.estimators.estimate import Estimate, expect_binary, expect_codes_drawn
+from dvae_np.estimators.estimate import Estimate, expect_binary, expect_codes_drawn, in_dtype
 from dvae_np.ops import softmax
 
 
@@ -18,7 +18,7 @@ def double_cv(logits, f, z, *, omega):
     logits: (B, N, 2). z: codes drawn from q, (2, B, N). omega: {"alpha": ()}; alpha = 0 is reinforce_loo. domega is the
     gradient of the squared estimate. (Titsias & Shi 2022.) Raises InputError for K other than 2 and S other than 2.
     """
-    expect_codes_drawn(logits, z)
+    z = expect_codes_drawn(logits, z)
     expect_binary("double_cv", logits)
     if len(z) != 2:
         raise InputError(f"S: double_cv takes two samples, S = 2, got {len(z)}")
@@ -35,6 +35,6 @@ def double_cv(logits, f, z, *, omega):
         signal = fz + alpha * others
         return (signal[0] - signal[1])[:, None, None] * difference - alpha * softmax_backward(slope.mean(0))
 
-    dlogits = estimate(fz, others, slope, omega["alpha"])
+    dlogits = estimate(fz, others, slope, in_dtype(omega["alpha"], fz.dtype))
     per_alpha = estimate(0 * fz, others, slope, 1)
     return Estimate(fz.mean(0), dlogits, dtheta, {"alpha": 2 * (dlogits * per_alpha).sum()})

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import InputError, count_states, expect, expect_codes
+from dvae_np.arrays import InputError, count_states, expect, expect_codes, expect_temperature  # noqa: F401
 
 
 class Estimate(NamedTuple):
@@ -18,12 +18,16 @@ class Estimate(NamedTuple):
 
 
 def expect_codes_drawn(logits, z, fewest=1):
-    """Raise `InputError` unless z is codes (S, B, N) from 0 to K-1 for logits (B, N, K), with S >= fewest."""
+    """The codes z (S, B, N) as int64: in a caller's small or unsigned type, differences and places of states would wrap.
+
+    Raises `InputError` unless they are codes from 0 to K-1 for logits (B, N, K), with S >= fewest.
+    """
     expect("logits", logits, ("B", "N", "K"))
     expect("z", z, ("S", *logits.shape[:2]), "i")
     if len(z) < fewest:
         raise InputError(f"S: expected at least {fewest} samples, got {len(z)}")
     expect_codes("z", z, logits.shape[-1])
+    return z.astype(np.int64, copy=False)
 
 
 def expect_few_states(name, N, K, B, most):
@@ -46,10 +50,10 @@ def expect_uniforms(logits, u):
         raise InputError(f"S: expected at least 1 sample, got {len(u)}")
 
 
-def expect_temperature(name, tau):
-    """Raise `InputError` unless the temperature is above zero, and finite."""
-    if not 0 < tau < math.inf:
-        raise InputError(f"{name}: expected a temperature above 0, got {tau}")
+def in_dtype(value, dtype):
+    """A hyper-parameter for arrays of this dtype: a NumPy number or array of float64 would turn float32 into float64."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "Python's own")
+    return value.astype(dtype) if kind in ("f", "i", "u") else value
 
 
 def expect_binary(name, logits):

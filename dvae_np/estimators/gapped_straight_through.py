@@ -19,8 +19,9 @@ def gapped_straight_through(logits, f, z, *, tau=1.0, gap=1.0):
     """
     if not gap >= 0:
         raise InputError(f"gap: expected at least 0, got {gap}")
-    expect_codes_drawn(logits, z)
-    expect_temperature("tau", tau)
+    gap = float(gap)
+    z = expect_codes_drawn(logits, z)
+    tau = expect_temperature("tau", tau)
     hard = one_hot(z, logits.shape[-1], logits.dtype)  # (S, B, N, K)
     top = logits.max(-1, keepdims=True)
     shifted = np.where(hard > 0, top, logits - np.maximum(logits + gap - top, 0))

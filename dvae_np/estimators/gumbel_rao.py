@@ -18,8 +18,8 @@ def gumbel_rao(logits, f, z, *v, tau=1.0):
     logits: (B, N, K). z: codes drawn from q, (S, B, N). v: one or more arrays of uniforms (S, B, N, K), one for each draw
     of the noise given z. tau > 0: the temperature. (Paulus, Maddison & Krause 2021.)
     """
-    expect_codes_drawn(logits, z)
-    expect_temperature("tau", tau)
+    z = expect_codes_drawn(logits, z)
+    tau = expect_temperature("tau", tau)
     if not v:
         raise InputError("v: expected at least one array of uniforms after z, got none")
     fz, f_backward = f(one_hot(z, logits.shape[-1], logits.dtype))  # (S, B)

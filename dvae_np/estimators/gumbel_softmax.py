@@ -19,7 +19,7 @@ def gumbel_softmax(logits, f, u, *, tau=1.0):
     2017.) `value` is that of the relaxed objective, and so are the gradients in f's parameters: not an ELBO.
     """
     expect_uniforms(logits, u)
-    expect_temperature("tau", tau)
+    tau = expect_temperature("tau", tau)
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)  # (S, B, N, K)
     fz, f_backward = f(y)  # (S, B)
     expect("fz", fz, y.shape[:2])

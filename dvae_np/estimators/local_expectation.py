@@ -17,7 +17,7 @@ def local_expectation(logits, f, z):
     logits: (B, N, K). z: codes drawn from q, (S, B, N). F_nk is f where z_n is set to k, the others as drawn. `value` and
     dtheta use all evaluations, each weighted by q_nk / N. (Titsias & Lazaro-Gredilla 2015; Tokui & Sato 2017.)
     """
-    expect_codes_drawn(logits, z)
+    z = expect_codes_drawn(logits, z)
     S, (B, N, K) = len(z), logits.shape
     q, softmax_backward = softmax(logits)
     replaced = np.broadcast_to(z[:, None, None], (S, N, K, B, N)).copy()

@@ -18,7 +18,7 @@ def muprop(logits, f, z):
     logits: (B, N, K). z: codes drawn from q, (S, B, N). (Gu et al. 2016.) The bridge to REBAR: a differentiable stand-in
     for f is subtracted inside, and its gradient, known without a score, added outside.
     """
-    expect_codes_drawn(logits, z)
+    z = expect_codes_drawn(logits, z)
     q, softmax_backward = softmax(logits)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])

@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob
-from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, in_dtype
 from dvae_np.networks import mlp
 from dvae_np.ops import tanh
 
@@ -21,11 +21,13 @@ def nvil(logits, f, z, *, omega, normalise=False):
     omega: w0, b0, w1, b1 of C; centre c; variance. domega: the gradient of (f - c - C)^2 / 2 in C's weights and in c, and
     of (variance - (f - c - C)^2)^2 / 2 in the variance, so that a step of descent is a moving average. (Mnih & Gregor 2014.)
     """
-    expect_codes_drawn(logits, z)
+    z = expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])
+    omega = {name: in_dtype(array, fz.dtype) for name, array in omega.items()}
     network = {name: omega[name] for name in ("w0", "b0", "w1", "b1")}
-    C, network_backward = mlp(network, logits.reshape(len(logits), -1), tanh, data=True)  # (B, 1)
+    seen = np.where(logits.real > -np.inf, logits, 0)  # a category that is ruled out adds nothing
+    C, network_backward = mlp(network, seen.reshape(len(logits), -1), tanh, data=True)  # (B, 1)
     signal = fz - omega["centre"] - C[:, 0]
     scale = np.sqrt(np.maximum(omega["variance"], 1)) if normalise else 1
     dlogits, _ = log_prob(logits, z)[1](signal / scale / len(z))

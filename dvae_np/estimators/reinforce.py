@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob
-from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, in_dtype
 
 
 def reinforce(logits, f, z, *, baseline=0.0):
@@ -16,9 +16,10 @@ def reinforce(logits, f, z, *, baseline=0.0):
 
     logits: (B, N, K). z: codes drawn from q, (S, B, N). baseline: a number, or an array that broadcasts to (S, B).
     """
-    expect_codes_drawn(logits, z)
+    z = expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])
+    baseline = in_dtype(baseline, fz.dtype)
     expect("fz - baseline", fz - baseline, fz.shape)
     _, log_prob_backward = log_prob(logits, z)
     dlogits, _ = log_prob_backward((fz - baseline) / len(z))

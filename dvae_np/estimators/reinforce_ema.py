@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np.arrays import expect
 from dvae_np.categorical import log_prob
-from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
+from dvae_np.estimators.estimate import Estimate, expect_codes_drawn, in_dtype
 
 
 def reinforce_ema(logits, f, z, *, omega):
@@ -18,10 +18,11 @@ def reinforce_ema(logits, f, z, *, omega):
     domega is b - f, summed over the batch: a step of size 1 - decay on its mean, b - (1 - decay)(b - f), is exactly an
     exponential moving average (Mnih & Gregor 2014 centre their learning signal so).
     """
-    expect_codes_drawn(logits, z)
+    z = expect_codes_drawn(logits, z)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])
+    baseline = in_dtype(omega["baseline"], fz.dtype)
     _, log_prob_backward = log_prob(logits, z)
-    dlogits, _ = log_prob_backward((fz - omega["baseline"]) / len(z))
+    dlogits, _ = log_prob_backward((fz - baseline) / len(z))
     _, dtheta = f_backward(np.full_like(fz, 1 / len(z)))  # Monte Carlo [Eq. 5.1]
-    return Estimate(fz.mean(0), dlogits, dtheta, {"baseline": (omega["baseline"] - fz).mean(0).sum()})
+    return Estimate(fz.mean(0), dlogits, dtheta, {"baseline": (baseline - fz).mean(0).sum()})

@@ -18,7 +18,7 @@ def reinforce_loo(logits, f, z):
     The difference from the others' mean is S/(S-1) times the difference from the mean of all: with S in place of S - 1
     the gradient would be too small by exactly 1 - 1/S. Raises InputError for S = 1.
     """
-    expect_codes_drawn(logits, z, fewest=2)
+    z = expect_codes_drawn(logits, z, fewest=2)
     S = len(z)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])

@@ -17,15 +17,17 @@ def reinforce_optimal(logits, f, z):
     logits: (B, N, K). z: codes drawn from q, (S, B, N). (Weaver & Tao 2001; Greensmith et al. 2004.) For S = 2 there is one
     other sample, its weight cancels, and this is reinforce_loo. Raises InputError for S = 1.
     """
-    expect_codes_drawn(logits, z, fewest=2)
+    z = expect_codes_drawn(logits, z, fewest=2)
     S = len(z)
     fz, f_backward = f(z)  # (S, B)
     expect("fz", fz, z.shape[:2])
     weight = (score(logits, z) ** 2).sum((-1, -2))  # (S, B)
     weight = weight + np.finfo(weight.dtype).tiny  # where q is certain the score is zero, and so is the gradient
-    others = weight.sum(0) - weight
+    samples = np.arange(S, like=z)
+    itself = (samples[:, None] == samples)[..., None]  # (S, S, 1)
+    others = np.where(itself, 0, weight)  # (S, S, B); their sum less one's own would lose the digits of the small ones
     centre = fz.mean(0)  # taken off before the sums, so that large f loses no digits
-    baseline = centre + ((weight * (fz - centre)).sum(0) - weight * (fz - centre)) / np.maximum(others, weight * 1e-30)
+    baseline = centre + (others * (fz - centre)).sum(1) / others.sum(1)
     dlogits, _ = log_prob(logits, z)[1]((fz - baseline) / S)
     _, dtheta = f_backward(np.full_like(fz, 1 / S))  # Monte Carlo [Eq. 5.1]
     return Estimate(fz.mean(0), dlogits, dtheta)

@@ -17,8 +17,8 @@ def reinmax(logits, f, z, *, tau=1.0):
     logits: (B, N, K). z: codes drawn from q, (S, B, N). (Liu et al. 2023.) The temperature enters pi alone; the Jacobian is
     not divided by it.
     """
-    expect_codes_drawn(logits, z)
-    expect_temperature("tau", tau)
+    z = expect_codes_drawn(logits, z)
+    tau = expect_temperature("tau", tau)
     hard = one_hot(z, logits.shape[-1], logits.dtype)  # (S, B, N, K)
     fz, f_backward = f(hard)  # (S, B)
     expect("fz", fz, hard.shape[:2])

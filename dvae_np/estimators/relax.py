@@ -1,6 +1,7 @@
 """RELAX: REBAR with a free control variate, a network beside the relaxed f."""
 
 from dvae_np.estimators.control_variate import controlled, relaxed
+from dvae_np.estimators.estimate import in_dtype
 from dvae_np.networks import mlp
 from dvae_np.ops import softmax, tanh
 
@@ -16,7 +17,7 @@ def relax(logits, f, u, v, *, omega):
     a network with one hidden layer on the N K numbers of softmax(.). domega is the gradient of the squared estimate [Eq.
     11.2]. (Grathwohl et al. 2018.) With w1 = b1 = 0 it is REBAR.
     """
-    network = {name: omega[name] for name in ("w0", "b0", "w1", "b1")}
+    network = {name: in_dtype(omega[name], logits.dtype) for name in ("w0", "b0", "w1", "b1")}
 
     def c(z):
         value, relaxed_backward = relaxed(f, z, omega)

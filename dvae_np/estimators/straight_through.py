@@ -17,8 +17,8 @@ def straight_through(logits, f, z, *, tau=1.0):
     logits: (B, N, K). z: codes drawn from q, (S, B, N). tau > 0: the temperature of the backward pass. (Bengio et al. 2013,
     in the form with a softmax.) `value` and dtheta are unbiased.
     """
-    expect_codes_drawn(logits, z)
-    expect_temperature("tau", tau)
+    z = expect_codes_drawn(logits, z)
+    tau = expect_temperature("tau", tau)
     fz, f_backward = f(one_hot(z, logits.shape[-1], logits.dtype))  # (S, B)
     expect("fz", fz, z.shape[:2])
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(z)))

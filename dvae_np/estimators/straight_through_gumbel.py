@@ -18,7 +18,7 @@ def straight_through_gumbel(logits, f, u, *, tau=1.0):
     logits: (B, N, K). u: uniforms (S, B, N, K) in (0, 1). tau > 0: the temperature. (Jang et al. 2017.)
     """
     expect_uniforms(logits, u)
-    expect_temperature("tau", tau)
+    tau = expect_temperature("tau", tau)
     perturbed = (logits + gumbel(u)) / tau  # (S, B, N, K)
     _, softmax_backward = softmax(perturbed)
     z = one_hot(np.argmax(perturbed, axis=-1), logits.shape[-1], logits.dtype)

@@ -18,7 +18,7 @@ def sum_and_sample(logits, f, distinct):
     logits: (B, N, K). distinct: S joint states drawn without replacement, in their order, as codes (S, B, N). (Liang et al.
     2018; Kool et al. 2020.) With S = K**N states it is exact.
     """
-    expect_codes_drawn(logits, distinct)
+    distinct = expect_codes_drawn(logits, distinct)
     logq, log_prob_backward = log_prob(logits, distinct)
     weight = np.exp(logq)  # (S, B)
     weight[-1] = np.maximum(1 - weight[:-1].sum(0), 0)

@@ -19,7 +19,7 @@ def top_k(logits, f, distinct):
     them that is not among the k most probable is a draw from q restricted to the rest, and k + 1 different states hold at
     least one. (Liu et al. 2019.)
     """
-    expect_codes_drawn(logits, distinct)
+    distinct = expect_codes_drawn(logits, distinct)
     S, (B, N, K) = len(distinct), logits.shape
     expect_few_states("top_k", N, K, B, MOST_PERTURBED)
     states = joint_states(N, K, like=logits)

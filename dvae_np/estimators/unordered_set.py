@@ -20,7 +20,7 @@ def unordered_set(logits, f, distinct, *, baseline=True):
     R(s) = P(set without s | s removed) / P(set), and b_s = sum_t q(t) R_s(t) f(t), with s removed from the domain. (Kool, van
     Hoof & Welling 2020.) With S = K**N states it is exact. Raises InputError for more than 8 states.
     """
-    expect_codes_drawn(logits, distinct)
+    distinct = expect_codes_drawn(logits, distinct)
     S = len(distinct)
     if S > LARGEST_SET:
         raise InputError(f"S: expected at most {LARGEST_SET} states, for 2**S subsets are summed over, got {S}")

@@ -23,7 +23,7 @@ def vimco(logits, f, z, *, mean="geometric"):
     [Eq. 9.3]. The second part of the gradient, through log q(z) in the weights themselves, is part of it. (Mnih & Rezende
     2016.) Raises InputError for S = 1 and for another mean.
     """
-    expect_codes_drawn(logits, z, fewest=2)
+    z = expect_codes_drawn(logits, z, fewest=2)
     if mean not in ("geometric", "arithmetic"):
         raise InputError(f"mean: expected geometric or arithmetic, got {mean!r}")
     S = len(z)

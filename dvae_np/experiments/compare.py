@@ -179,13 +179,20 @@ def compare(problem="vae", evaluations=12, N=2, K=5, progress=lambda rows: rows,
             points = [measure(row, own, each, hyper, rng, SWEEP_REPLICATES, timed=False) for each in sweep]
             curves[row.name] = list({point["evaluations"]: point for point in points}.values())
     return {
-        "command": f"python -m dvae_np compare --problem {problem}",
+        "command": command_of(problem, evaluations, N, K),
         "problem": f"{problems[False].name}; binary rows: {problems[True].name}; {EXAMPLES} examples",
         "evaluations": evaluations,
         "lines": lines,
         "curves": curves,
         "learned": learned_variances(),
     }
+
+
+def command_of(problem, evaluations=12, N=2, K=5):
+    """The command that makes this comparison, with the options that are not as they are without one."""
+    options = {"evaluations": (evaluations, 12), "N": (N, 2), "K": (K, 5)}
+    changed = [f" --{name} {value}" for name, (value, usual) in options.items() if value != usual]
+    return f"python -m dvae_np compare --problem {problem}" + "".join(changed)
 
 
 def learned_variances(steps=1500):

@@ -8,6 +8,7 @@ from dvae_np.experiments.compare import measure, milliseconds, samples_for, trai
 
 PROBLEMS = ((1, 16), (2, 8), (2, 16), (3, 10), (4, 8), (4, 10), (5, 8))
 ESTIMATORS = ("reinforce_loo", "local_expectation", "rebar", "gumbel_softmax", "straight_through_gumbel", "reinmax")
+COMMAND = "python -m dvae_np compare --rule"
 ERRORS = (1.0, 0.3, 0.1)
 
 
@@ -39,7 +40,7 @@ def practical_rule(progress=lambda rows: rows, problems=PROBLEMS):
             needed = {str(error): milliseconds_to_error(line, error) for error in ERRORS}
             record[name] = {**line, "milliseconds_to_error": needed}
         records.append(record)
-    return {"command": "python -m dvae_np compare --rule", "batch": 100, "errors": ERRORS, "models": records}
+    return {"command": COMMAND, "batch": 100, "errors": ERRORS, "models": records}
 
 
 def cheapest(model, error):

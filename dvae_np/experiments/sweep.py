@@ -4,7 +4,6 @@ The runs' folders are the memory of the sweep: one with a ``run.json`` is finish
 the same command, given again, does what is left.
 """
 
-import csv
 import json
 import os
 import signal
@@ -19,7 +18,11 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.check.report import columns
 from dvae_np.estimators import TABLE
+from dvae_np.files import read_record
+from dvae_np.folders import Output
+from dvae_np.train import Checkpoints
 
+TEST = ("negative_elbo", "reconstruction", "kl", "log_likelihood", "bound")  # of a run, in the table
 NAMED = ("--estimator", "--seed", "--N", "--K", "--S", "--out", "--resume")  # options that the sweep itself gives
 
 
@@ -37,10 +40,12 @@ class Planned:
     @property
     def record(self):
         """The finished run's record, or None."""
-        path = self.folder / "run.json"
         try:
-            return json.loads(path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            record = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            mine = {"K": self.K, "N": self.N, "estimator": self.estimator, "seed": self.seed}
+            fits = {name: record["settings"][name] for name in mine} == mine and {*TEST} <= set(record["test"])
+            return record if fits and record["seconds"] >= 0 else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
 
@@ -56,11 +61,9 @@ def plan(out, estimators, seeds, sizes, S, options):
             raise InputError(
                 f"{option}: given by the sweep; use --estimators, --seeds, --sizes and --S before the options of train"
             )
-    path = out / "options.json"
-    if path.exists() and json.loads(path.read_text()) != {"options": list(options), "S": S}:
-        raise InputError(
-            f"--out: {out} holds a sweep with other options, {path.read_text().strip()}; name another folder"
-        )
+    before = read_record(out / "options.json")
+    if before not in (None, {"options": list(options), "S": S}):
+        raise InputError(f"--out: {out} holds a sweep with other options, {json.dumps(before)}; name another folder")
     runs = []
     for K, N in dict.fromkeys(sizes):
         for seed in dict.fromkeys(seeds):
@@ -70,11 +73,6 @@ def plan(out, estimators, seeds, sizes, S, options):
                 command = ("train", "--estimator", name, "--seed", seed, "--N", N, "--K", K, "--S", samples, *options)
                 runs.append(Planned(folder, K, N, name, seed, tuple(map(str, command))))
     return runs
-
-
-def remember(out, S, options):
-    """Write down what all runs of the sweep in this folder share."""
-    (out / "options.json").write_text(json.dumps({"options": list(options), "S": S}) + "\n")
 
 
 def carry_out(runs, jobs, progress, stop=lambda: False):
@@ -107,12 +105,11 @@ def carry_out(runs, jobs, progress, stop=lambda: False):
 
 def start(run, environment):
     """The process of a run, begun or gone on with; what it prints goes to ``log.txt`` in its folder."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    begun = any(run.folder.glob("checkpoint-*.dvae"))
+    begun = bool(Checkpoints(run.folder).paths())
     command = ("train", "--resume", str(run.folder)) if begun else (*run.command, "--out", str(run.folder))
     if begun:  # where the data lie and where to compute are not among the settings that a checkpoint holds
         command += _given(run.command, ("--data-dir", "--device", "--checkpoint-seconds"))
-    with open(run.folder / "log.txt", "a") as log:
+    with open(Output(run.folder, "run", []) / "log.txt", "a") as log:
         # a session of its own: Ctrl-C reaches the sweep alone, which passes it on once
         return subprocess.Popen([sys.executable, "-m", "dvae_np", *command], stdout=log, stderr=log, env=environment,
                                 start_new_session=True)  # fmt: skip
@@ -129,7 +126,7 @@ def _given(command, names):
 
 def last_line(path):
     """The last line of a log that says something."""
-    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "it ended without a word"
 
 
@@ -150,28 +147,12 @@ def sweep_table(runs):
     return columns(rows)
 
 
-def write_csv(path, runs):
-    """One line for each finished run."""
-    with open(path, "w", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(
-            [
-                "K",
-                "N",
-                "estimator",
-                "seed",
-                "negative_elbo",
-                "reconstruction",
-                "kl",
-                "log_likelihood",
-                "bound",
-                "seconds",
-            ]
-        )
-        for run in runs:
-            if record := run.record:
-                test = [
-                    record["test"][name]
-                    for name in ("negative_elbo", "reconstruction", "kl", "log_likelihood", "bound")
-                ]
-                lines.writerow([run.K, run.N, run.estimator, run.seed, *test, record["seconds"]])
+def lines_of(runs):
+    """The heading of a table, and one line for each finished run."""
+    heading = ["K", "N", "estimator", "seed", *TEST, "seconds"]
+    lines = []
+    for run in runs:
+        if record := run.record:
+            numbers = [record["test"][name] for name in TEST]
+            lines.append([run.K, run.N, run.estimator, run.seed, *numbers, record["seconds"]])
+    return heading, lines

@@ -1,13 +1,13 @@
 """The tour: verify everything, train by four estimators on the embedded digits, print the numbers, draw the figures."""
 
-import json
-
 import numpy as np
 
 from dvae_np.check.report import Report, columns
 from dvae_np.check.suite import results
+from dvae_np.files import write_record
 from dvae_np.train import Settings, evaluate, fit, load
 
+WRITTEN = ("data/tour.json", "tour.png", "reconstructions.png", "samples.png")
 SEEDS = (0, 1, 2)
 MODEL = {"N": 2, "K": 10, "hidden": (128,), "epochs": 120}
 ESTIMATORS = {  # each with its samples for an example and its hyper-parameters
@@ -52,12 +52,11 @@ def tour(out, say=print, progress=lambda description, total: None):
     from dvae_np.figures import models
 
     histories, best = {name: [run.history for run in runs[name]] for name in runs}, runs["exact"][0].params
-    (out / "data").mkdir(parents=True, exist_ok=True)
-    (out / "data" / "tour.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_record(out / "data/tour.json", record)
     figures.save(out / "tour.png", (11, 4.4), figures.overview, histories, best, data)
     figures.save(out / "reconstructions.png", (8.8, 2.0), models.reconstructions, best, data)
     figures.save(out / "samples.png", (8.8, 1.8), models.samples, best, data, np.random.default_rng(0))
-    say(f"\n4  Written to {out}: tour.png, reconstructions.png, samples.png, data/tour.json")
+    say(f"\n4  Written to {out}: {', '.join(WRITTEN)}")
     return not report.failed
 
 

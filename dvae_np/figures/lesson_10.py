@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dvae_np import categorical
 from dvae_np.check import enumeration, gumbel, problems
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
@@ -10,7 +11,7 @@ NODES = 100  # of the quadrature, in each of two dimensions
 
 
 def rebar(figure, K=3, seed=1):
-    """Exact variance of REBAR against eta for four temperatures, beside REINFORCE's and MuProp's."""
+    """Exact variance of REBAR against eta for four temperatures, beside REINFORCE's, the best constant's and MuProp's."""
     rng = np.random.default_rng(seed)
     logits, w = rng.standard_normal((1, 1, K)), 0.5 * rng.standard_normal((2, 1, K)) + 0.6
     f, axes = problems.polynomial(w, 3), figure.subplots()
@@ -35,6 +36,12 @@ def rebar(figure, K=3, seed=1):
         level = float(enumeration.moments(chances, estimate.dlogits)[1].sum())
         axes.axhline(level, color=STYLE[name]["color"], linestyle=STYLE[name]["linestyle"], linewidth=1)
         axes.annotate(name, (1.52, level), (0, 3), textcoords="offset points", fontsize=8, ha="right")
+    squares = (categorical.score(enumeration.tiled(logits, K), z)[0] ** 2).sum((-1, -2))
+    best = (chances * f(z)[0][0] * squares).sum() / (chances * squares).sum()  # Eq. 6.4
+    estimate = TABLE["reinforce"].estimate(enumeration.tiled(logits, K), f, z, baseline=best)
+    level = float(enumeration.moments(chances, estimate.dlogits)[1].sum())
+    axes.axhline(level, color="black", linestyle=(0, (1, 1)), linewidth=1.2)
+    axes.annotate("best constant", (1.52, level), (0, 3), textcoords="offset points", fontsize=8, ha="right")
     open_axes(axes, xlabel="eta, the weight of the control variate", ylabel="exact variance (nats$^2$), S = 1",
               yscale="log")  # fmt: skip
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

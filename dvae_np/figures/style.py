@@ -6,6 +6,8 @@ markers and dashes of their own, which print in grey keeps.
 
 from matplotlib.figure import Figure
 
+from dvae_np.files import written
+
 FAMILIES = {  # colour, and the members, each with its own marker and dashes
     "#000000": ("exact",),
     "#D55E00": ("reinforce_loo", "reinforce", "reinforce_ema", "reinforce_optimal", "nvil", "vimco"),
@@ -27,8 +29,8 @@ def save(path, size, draw, *contents):
     """Write ``draw(figure, *contents)`` as a PNG of `size` inches, without the version that would change its bytes."""
     figure = Figure(figsize=size, layout="constrained")
     draw(figure, *contents)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    with written(path) as file:
+        figure.savefig(file, dpi=110, metadata={"Software": None})
     return path
 
 

@@ -3,10 +3,14 @@
 Lessons, figures and the tables of README read them here, from a checkout and from an installed package alike.
 """
 
-import json
+import zipfile
+import zlib
 from pathlib import Path
 
+import numpy as np
+
 from dvae_np.arrays import InputError
+from dvae_np.files import read_record
 
 FOLDER = Path(__file__).parent
 
@@ -16,10 +20,17 @@ def read(name):
 
     Raises InputError where it is missing or cannot be read.
     """
-    path = FOLDER / f"{name}.json"
-    if not path.is_file():
+    record = read_record(FOLDER / f"{name}.json")
+    if record is None:
         raise InputError(f"record: expected the name of a .json file in {FOLDER}, got {name!r}")
+    return record
+
+
+def arrays(name):
+    """{name: array} of the .npz file of this name. Raises InputError where it is missing or cannot be read."""
+    path = FOLDER / f"{name}.npz"
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
+            return dict(kept)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"record: {path} cannot be read ({error})") from error

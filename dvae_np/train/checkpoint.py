@@ -8,24 +8,23 @@ cannot ask for more memory than its own size.
 import hashlib
 import json
 import math
-import os
+import re
 import time
 from pathlib import Path
 
 import numpy as np
 
 from dvae_np.arrays import InputError
+from dvae_np.files import PART, written
 
 MAGIC, VERSION = b"dvae_np checkpoint ", 2
 TYPES = ("<f4", "<f8", "<i8")
 LARGEST = 2**33  # bytes of a file that will be read
+NAME = re.compile(r"checkpoint-(\d{9,})\.dvae")  # the number is that of the step
 
 
 def write(path, facts, arrays):
-    """Write plain `facts` (for JSON) and a dict of arrays to `path`, which then holds all of it, or what it held before.
-
-    The bytes go to a file beside it, are forced onto the disk, and only then get the name. OSError where that fails.
-    """
+    """Write plain `facts` (for JSON) and a dict of arrays to `path`, whole or not at all. OSError where that fails."""
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     shapes = [
         {"name": name, "type": array.dtype.newbyteorder("<").str, "shape": list(array.shape)}
@@ -34,21 +33,13 @@ def write(path, facts, arrays):
     header = json.dumps({"facts": facts, "arrays": shapes}).encode()
     head = MAGIC + b"%d\n" % VERSION + len(header).to_bytes(8, "little") + header
     digest = hashlib.sha256(head)
-    part = path.with_name(path.name + ".part")
-    try:
-        with open(part, "wb") as file:
-            file.write(head)
-            for array, shape in zip(arrays.values(), shapes, strict=True):
-                body = array.astype(shape["type"], copy=False).tobytes()
-                digest.update(body)
-                file.write(body)
-            file.write(digest.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with written(path) as file:
+        file.write(head)
+        for array, shape in zip(arrays.values(), shapes, strict=True):
+            body = array.astype(shape["type"], copy=False).tobytes()
+            digest.update(body)
+            file.write(body)
+        file.write(digest.digest())
 
 
 def read(path):
@@ -92,32 +83,37 @@ class Checkpoints:
     """The checkpoints of one run in its folder, numbered by step; the two newest are kept."""
 
     def __init__(self, folder, seconds=30.0):
-        self.folder, self.seconds, self.saved = Path(folder), seconds, time.monotonic()
+        self.folder, self.seconds, self.saved, self.older = Path(folder), seconds, time.monotonic(), []
 
     def paths(self):
-        """All of them, the newest first."""
-        return sorted(self.folder.glob("checkpoint-*.dvae"), reverse=True)
+        """All of them, the newest first; files with other names are somebody else's."""
+        steps = {path: int(name[1]) for path in self.folder.glob("checkpoint-*") if (name := NAME.fullmatch(path.name))}
+        return sorted(steps, key=steps.get, reverse=True)
+
+    def begin(self):
+        """From here on another run has this folder: the checkpoints that are there go, once it has saved its first."""
+        self.older = self.paths()
 
     def due(self):
         """Have so many seconds gone by since the last one?"""
         return time.monotonic() - self.saved >= self.seconds
 
     def save(self, step, facts, arrays):
-        """Write one more, then remove all but the two newest; returns its path.
+        """Write one more, then remove all but the run's two newest; returns its path.
 
         Raises InputError where it cannot be written, naming the last good one, which is as it was.
         """
         path = self.folder / f"checkpoint-{step:09}.dvae"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             write(path, facts, arrays)
         except OSError as error:
             good = self.paths()
             raise InputError(f"{path}: could not be written ({error.strerror or error}); the last good checkpoint is "
                              f"{good[0] if good else 'none'}") from error  # fmt: skip
-        for old in self.paths()[2:]:
-            old.unlink()
-        self.saved = time.monotonic()
+        surplus = [own for own in self.paths() if own == path or own not in self.older][2:]
+        for old in [*surplus, *(set(self.older) - {path}), *self._parts()]:
+            old.unlink(missing_ok=True)
+        self.saved, self.older = time.monotonic(), []
         return path
 
     def newest(self):
@@ -133,7 +129,12 @@ class Checkpoints:
                 complaints.append(str(error))
         raise InputError("; ".join(complaints) or f"{self.folder}: no checkpoint there")
 
-    def clear(self):
-        """Remove all of them, and what an interrupted write left behind."""
-        for path in [*self.paths(), *self.folder.glob("checkpoint-*.part")]:
-            path.unlink()
+    def set_aside(self, path):
+        """Give a checkpoint that cannot be read a name that no other file has, so that it does not count as one."""
+        names = (f"{path.stem}.broken{number}" for number in ("", *range(1, 10**6)))
+        path.rename(next(other for name in names if not (other := path.with_name(name)).exists()))
+
+    def _parts(self):
+        """What killed processes left of checkpoints that they were writing."""
+        found = ((path, PART.fullmatch(path.name)) for path in self.folder.glob(".checkpoint-*.part"))
+        return [path for path, name in found if name and NAME.fullmatch(name[1])]

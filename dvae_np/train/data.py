@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect_choice, expect_whole
 from dvae_np.train.mnist import read_mnist
 
 BINARISATIONS = {
@@ -20,7 +20,7 @@ BINARISATIONS = {
     "grey": "grey pixels in [0, 1] as targets",
     "levels": "pixels of {levels} grey levels",
 }
-TASKS = ("images", "completion")
+NAMES, TASKS = ("digits", "bars", "mnist"), ("images", "completion")
 FLIP = 0.05  # the probability that a pixel of `bars` is flipped
 
 
@@ -73,12 +73,10 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, tas
 
     Raises InputError for unknown names and for files that are missing, truncated or not what they should be.
     """
-    if binarisation not in BINARISATIONS:
-        raise InputError(f"binarisation: expected one of {', '.join(BINARISATIONS)}, got {binarisation!r}")
-    if task not in TASKS:
-        raise InputError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
-    if not isinstance(levels, int) or not 2 <= levels <= 256:
-        raise InputError(f"levels: expected 2 to 256 grey levels, got {levels!r}")
+    expect_choice("data", name, NAMES)
+    expect_choice("binarisation", binarisation, BINARISATIONS)
+    expect_choice("task", task, TASKS)
+    expect_whole("levels", levels, 2, 256)
     if name == "bars":
         if binarisation != "threshold" or task != "images":
             raise InputError(f"binarisation: bars are binary, whole images, got {binarisation}, {task}")
@@ -90,16 +88,16 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, tas
         # has no factor in common with the file's cycle of ten digits.
         rest = np.arange(len(grey)) % 7
         parts = [(grey[chosen], labels[chosen]) for chosen in (rest > 1, rest == 1, rest == 0)]
-    elif name == "mnist":
+    else:
         (images, labels), test = read_mnist(data_dir)
         parts = [
             (images[:-5000] / 255, labels[:-5000]),
             (images[-5000:] / 255, labels[-5000:]),
             (test[0] / 255, test[1]),
         ]
-    else:
-        raise InputError(f"data: expected digits, bars or mnist, got {name!r}")
     height, width = parts[0][0].shape[1:]
+    if task == "completion" and height < 2:
+        raise InputError(f"task: a completion needs images of two rows or more, got images of {height}x{width}")
     upper = height // 2 if task == "completion" else 0
     splits = []
     for i, (grey, labels) in enumerate(parts):

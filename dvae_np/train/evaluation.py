@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import InputError, count_states
+from dvae_np.arrays import InputError, count_states, expect_whole
 from dvae_np.categorical import joint_states, kl, log_prob
 from dvae_np.networks import encoder, latents, prior
 from dvae_np.noise import draw
@@ -46,8 +46,7 @@ def evaluate(params, x, c=None, rng=None, S=100, sample=False):
     for each example, and the multi-sample bound of the same codes, which grows towards log p(x) with S [Eq. 9.1].
     Raises InputError for S outside 1..5000.
     """
-    if not 1 <= S <= MOST_SAMPLES:
-        raise InputError(f"S: expected 1 to {MOST_SAMPLES} samples, got {S}")
+    expect_whole("S", S, 1, MOST_SAMPLES)
     if not len(x):
         raise InputError("x: expected at least one example, got none")
     N, K = latents(params)

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect_number, expect_whole
 from dvae_np.device import CPU
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import mean_output
@@ -192,39 +192,50 @@ class Training:
     def expect(self, facts, arrays):
         """Raise `InputError` unless these facts and arrays can be a checkpoint of a run with these settings."""
         mine, own = self.state()
-        if (
-            not set(mine) <= set(facts)
-            or not isinstance(facts["fingerprint"], dict)
-            or set(facts["fingerprint"]) != {"train", "test"}
-        ):
-            raise InputError("resume: the checkpoint does not say all that a run needs")
+        if not set(mine) <= set(facts):
+            raise InputError(
+                f"resume: the checkpoint does not say all that a run needs: {', '.join(set(mine) - set(facts))}"
+            )
         expected = {name: array.shape for name, array in own.items() if name != "order"}
         found = {name: array.shape for name, array in arrays.items() if name != "order"}
         if found != expected or not all(np.isfinite(array).all() for array in arrays.values()):
             raise InputError("resume: the checkpoint's arrays are not those of a run with these settings")
         settings = json.loads(json.dumps(mine["settings"]))
-        other = [name for name in settings if name != "epochs" and facts["settings"].get(name) != settings[name]]
+        stored = facts["settings"] if isinstance(facts["settings"], dict) else {}
+        other = [name for name in settings if name != "epochs" and stored.get(name) != settings[name]]
         if other:
             raise InputError(f"resume: the checkpoint is of a run with other settings: {', '.join(other)}")
+        try:
+            self._expect_position(facts, arrays.get("order"))
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise InputError(f"resume: the checkpoint's position cannot be read ({error!r})") from error
+
+    def _expect_position(self, facts, order):
+        for name in ("epoch", "batch"):
+            expect_whole(f"resume: {name}", facts[name])
+        expect_number("resume: seconds", facts["seconds"])
+        numbers = {"sums": facts["sums"], **{name: facts["history"][name] for name in self.history}}
+        for name, values in numbers.items():
+            if len(values) != (2 if name == "sums" else facts["epoch"]):
+                raise InputError(f"resume: {name}: expected a number for each epoch (sums: two), got {len(values)}")
+            for value in values:
+                expect_number(f"resume: {name}", value, least=-math.inf)
+        if set(facts["fingerprint"]) != {"train", "test"}:
+            raise InputError("resume: expected the fingerprints of train and test")
+        np.random.SFC64(0).state = _arrays(facts["generator"])
+        fits = np.array_equal(np.sort(order), np.arange(len(self.data.train.x))) if facts["batch"] else order is None
+        if not fits or facts["batch"] >= self.batches:
+            raise InputError("resume: the checkpoint's position does not fit the data")
 
     def restore(self, facts, arrays):
         """Go on from a copy that `state` gave. Raises InputError where it is not one of this run on these data."""
         self.expect(facts, arrays)
         if facts["fingerprint"]["train"] != self.fingerprint["train"]:
             raise InputError("resume: the data are not those that the run was trained on")
-        try:
-            self.epoch, self.batch, self.order = int(facts["epoch"]), int(facts["batch"]), arrays.get("order")
-            self.sums, self.seconds = [float(total) for total in facts["sums"]], float(facts["seconds"])
-            self.history = {name: [float(value) for value in facts["history"][name]] for name in self.history}
-            state = facts["generator"]
-            words = np.array(state["state"]["state"], np.uint64)
-            self.rng.bit_generator.state = state | {"state": {"state": words}}
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"resume: the checkpoint's position cannot be read ({error!r})") from error
-        if (self.order is None) != (self.batch == 0) or (
-            self.order is not None and not np.array_equal(np.sort(self.order), np.arange(len(self.data.train.x)))
-        ):
-            raise InputError("resume: the checkpoint's position does not fit the data")
+        self.epoch, self.batch, self.order = facts["epoch"], facts["batch"], arrays.get("order")
+        self.sums, self.seconds = list(facts["sums"]), facts["seconds"]
+        self.history = {name: list(facts["history"][name]) for name in self.history}
+        self.rng.bit_generator.state = _arrays(facts["generator"])
         stored = self.device.put({name: array for name, array in arrays.items() if name != "order"})
         for group in self.params:
             for name, array in self.params[group].items():
@@ -238,7 +249,7 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
 
     progress:    called with (epoch, loss, validation) after every epoch, for a progress bar.
     checkpoints: a `Checkpoints`, which saves when it is due, at the end, and when told to stop; those of an older run in its
-                 folder go, once this one can begin.
+                 folder go, once this one has saved its first.
     start:       (facts, arrays) of a checkpoint to go on from, bit for bit.
     stop:        asked after every step; where it answers True, the run is saved and `Interrupted` raised.
     device:      where to compute; the parameters of the `Run` are NumPy arrays again.
@@ -251,7 +262,7 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
     if start:
         training.restore(*start)
     elif checkpoints:
-        checkpoints.clear()
+        checkpoints.begin()
     while not training.finished:
         epoch = training.epoch
         try:
@@ -286,3 +297,8 @@ def _plain(state):
     if isinstance(state, dict):
         return {name: _plain(entry) for name, entry in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state
+
+
+def _arrays(state):
+    """The same back from a file: what SFC64 takes as its state."""
+    return state | {"state": {"state": np.array(state["state"]["state"], np.uint64)}}

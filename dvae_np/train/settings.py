@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect_choice, expect_number, expect_whole
 from dvae_np.estimators import TABLE
 from dvae_np.estimators.estimate import expect_few_states
 from dvae_np.networks import INTERFACES, PRIORS
@@ -49,33 +49,28 @@ class Settings:
         choices = {"estimator": TABLE, "schedule": SCHEDULES, "prior": PRIORS, "interface": INTERFACES,
                    "likelihood": LIKELIHOODS, "first_image": FIRST_IMAGES, "optimiser": OPTIMISERS}  # fmt: skip
         for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise InputError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
+            expect_choice(name, getattr(self, name), known)
         for name in ("N", "K", "S", "batch", "epochs", "schedule_epochs", "seed"):
-            value, least = getattr(self, name), int(name != "seed")
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name}: expected at least {least}, a whole number, got {value!r}")
-        if not isinstance(self.hidden, tuple) or any(not isinstance(size, int) or size < 1 for size in self.hidden):
+            expect_whole(name, getattr(self, name), int(name != "seed"))
+            object.__setattr__(self, name, int(getattr(self, name)))  # NumPy's as Python's, which every record takes
+        if not isinstance(self.hidden, tuple):
             raise InputError(f"hidden: expected a tuple of sizes of at least 1, got {self.hidden!r}")
-        for name, words in (
-            ("lr", "a step size"),
-            ("prior_rate", "a multiple of lr"),
-            ("embedding_scale", "a factor"),
-            ("scale", "a sigma"),
-        ):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{name}: expected {words} above 0, got {value}")
+        for size in self.hidden:
+            expect_whole("hidden: expected a tuple of sizes", size, 1)
+        words = {"lr": "a step size", "prior_rate": "a multiple of lr", "embedding_scale": "a factor"}
+        for name in (*words, *(("scale",) if self.scale is not None else ())):
+            expect_number(name, getattr(self, name), words.get(name, "a sigma"), above=True)
         for name in ("beta", "free_bits"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name}: expected a weight of at least 0, got {getattr(self, name)}")
+            expect_number(name, getattr(self, name), "a weight")
         if self.scale is not None and self.likelihood != "gaussian":
             raise InputError(f"scale: only the gaussian likelihood has one, got likelihood {self.likelihood}")
         given = self.prior_probabilities
-        if (self.prior == "fixed") != bool(given) or (given and (len(given) != self.K or not min(given) > 0)):
+        if (self.prior == "fixed") != bool(given) or (given and len(given) != self.K):
             raise InputError(
                 f"prior_probabilities: a fixed prior takes K = {self.K} numbers above 0, the others none; got {given}"
             )
+        for share in given:
+            expect_number("prior_probabilities", share, "a number", above=True)
         self._expect_what_the_estimator_can()
 
     def _expect_what_the_estimator_can(self):
@@ -101,8 +96,8 @@ class Settings:
             if name not in row.hyper:
                 known = ", ".join(row.hyper) or "none"
                 raise InputError(f"{name}: not a hyper-parameter of {self.estimator}, which has {known}")
-            if isinstance(self.hyper[name], float) and not math.isfinite(self.hyper[name]):
-                raise InputError(f"{name}: expected a finite number, got {self.hyper[name]}")
+            if not isinstance(row.hyper[name], str | bool):
+                expect_number(name, self.hyper[name], least=-math.inf)
 
 
 def kl_weight(settings, epochs):

@@ -58,8 +58,8 @@ print(J.round(3))
 
 # %% [markdown]
 # Two links, $y = g(h(x))$, have the Jacobian $J_g J_h$, and so $dx = J_h^{\top} (J_g^{\top} dy)$. Read from right to left: the backward
-# functions are called in the opposite order of the ops. Each step is a matrix times a *vector*. That is why one backward pass costs about
-# as much as the forward pass, however many parameters there are.
+# functions are called in the opposite order of the ops. Each step is a matrix times a *vector*. That is why one backward pass costs a small
+# multiple of the forward pass, however many parameters there are: a linear layer has one product forward and two backward.
 #
 # ## 2 Finite differences, and the V
 #

@@ -17,9 +17,9 @@ import numpy as np
 
 import dvae_np
 from dvae_np import concrete_log_prob, gumbel, gumbel_max, log_softmax, one_hot, plug_in_kl, relaxed_kl, softmax
-from dvae_np.check import compare, complex_step, gumbel_nodes, moments, polynomial, tiled
+from dvae_np.check import compare, complex_step, every_code, gumbel_nodes, moments, polynomial, tiled
 from dvae_np.figures.lesson_07 import log_ratio_grid, simplex
-from dvae_np.lesson import check, check_op, confirm, figure, gradients_of, interactive, show
+from dvae_np.lesson import confirm, figure, interactive, show
 
 rng = np.random.default_rng(0)
 K = 3
@@ -80,7 +80,8 @@ confirm("7.2", dvae_np.gumbel_softmax(logits, f, u, tau=tau).dlogits, numeric["l
 # ## 3 Bias and variance against temperature
 #
 # How large is the difference? Gumbel noise has no list of outcomes, but it has a density, and means are integrals. All that counts is which category wins and
-# by how much: $K - 1$ differences, for each winner. `gumbel_nodes` puts a grid on them, with weights, so that `moments` of lesson 05 integrates to ten digits or more.
+# by how much: $K - 1$ differences, for each winner. `gumbel_nodes` puts a grid on them, with weights, so that `moments` of lesson 05 integrates. How many digits are right depends on $\tau$: the smaller it is, the steeper
+# the integrand. Twice as many nodes change the mean of Gumbel-Softmax by {{change_of[1.0]:.0e}} at $\tau = 1$ and by {{change_of[0.1]:.0e}} at $\tau = 0.1$, relative to it.
 
 
 # %% setup
@@ -96,6 +97,15 @@ def mean_and_variance(estimator, tau):
 
 
 # %%
+finer, finer_weights, _ = gumbel_nodes(logits, 280)
+change_of = {}
+for tau in (0.1, 1.0):
+    once = mean_and_variance(dvae_np.gumbel_softmax, tau)[0]
+    again = dvae_np.gumbel_softmax(tiled(logits, len(finer_weights)), f, finer["u"], tau=tau).dlogits
+    change_of[tau] = np.linalg.norm(moments(finer_weights, again)[0] - once) / np.linalg.norm(once)
+print("change by twice the nodes:", {tau: f"{change:.0e}" for tau, change in change_of.items()})
+
+
 def relative_bias(mean):
     return np.linalg.norm(mean - exact.dlogits[0]) / np.linalg.norm(exact.dlogits)
 
@@ -120,8 +130,11 @@ for tau in (0.1, 0.3, 0.7, 1.0, 2.0):
 # $$\frac{1}{\tau} \bigl(\mathrm{diag}(y) - y y^{\top}\bigr) \nabla f\bigl(\mathrm{onehot}(\arg\max y)\bigr) . \tag{7.3}$$
 #
 # The value is now that of real codes, so the loss and the decoder's gradient are unbiased. The gradient in the logits is of
-# *no* objective: slope and place do not belong together. The table above shows what that means: its bias does not vanish as $\tau \to 0$. It happens
-# to be small near $\tau = 0.7$ here, as it changes sign along the gradient at about 0.73; that is this $f$, not a rule.
+# no objective that anyone wrote down: $f$'s slope is taken at the hard code, the softmax's slope at the soft one. The table above shows what that means. For
+# this $f$, of degree 3, the bias does not vanish as $\tau \to 0$. It happens to be small near $\tau = 0.7$, as it changes sign along the gradient at
+# about {{crossing:.2f}}; that is this $f$, not a rule. For a *quadratic* $f$ it does vanish, as the cell below shows. For small $\tau$ a gradient comes only
+# from noise that lies between two codes, and both ends of that edge are met equally often. So the slopes of both ends are averaged: the trapezoidal rule,
+# exact for quadratic $f$, and the mean of ReinMax in lesson 08.
 
 # %%
 show(dvae_np.straight_through_gumbel)
@@ -135,12 +148,38 @@ for each in softmax((logits + gumbel(u)) / tau)[0][:, 0, 0]:  # (K,)
     by_hand = by_hand + (np.diag(each) - np.outer(each, each)) @ slope / tau / len(u)
 confirm("7.3", dvae_np.straight_through_gumbel(logits, f, u, tau=tau).dlogits[0, 0], by_hand)
 
+
+def bias_along(tau, f=f):
+    """The bias of straight-through Gumbel-Softmax along the exact gradient, relative to it."""
+    right = dvae_np.exact(logits, f).dlogits[0]
+    mean, _ = moments(weights, dvae_np.straight_through_gumbel(many, f, nodes["u"], tau=tau).dlogits)
+    return ((mean - right) * right).sum() / (right**2).sum(), np.linalg.norm(mean - right) / np.linalg.norm(right)
+
+
+low, high = 0.6, 0.9  # where the bias of our cubic f changes its sign along the gradient
+for _ in range(20):
+    crossing = (low + high) / 2
+    low, high = (crossing, high) if bias_along(crossing)[0] * bias_along(low)[0] > 0 else (low, crossing)
+quadratic = polynomial(np.random.default_rng(5).standard_normal((2, 1, K)), 2)
+for temperature in (1.0, 0.3, 0.1):
+    print(f"tau = {temperature}: bias for a quadratic f {bias_along(temperature, quadratic)[1]:.2%}, "
+          f"for our cubic f {bias_along(temperature)[1]:.1%}")  # fmt: skip
+
 # %% [markdown]
 # The whole trade in one picture. Left: the relative bias; right: the variance; both exact. The crosses mark leave-one-out REINFORCE with
-# two samples (two evaluations of $f$, where the others take one), which has no bias. Below $\tau \approx 0.35$ Gumbel-Softmax has a bias *and* more
-# variance than that; at $\tau = 1$ it has a tenth of it.
+# two samples (two evaluations of $f$, where the others take one), which has no bias. Below $\tau \approx {{equal_variance:.2f}}$ Gumbel-Softmax has a bias *and* more
+# variance than that; at $\tau = 1$ it has {{mean_and_variance(dvae_np.gumbel_softmax, 1.0)[1] / loo_variance:.2f}} of it.
 
 # %%
+pair, pair_weights = every_code(logits, 2)
+loo = dvae_np.reinforce_loo(tiled(logits, len(pair_weights)), f, pair).dlogits
+loo_variance = moments(pair_weights, loo)[1].sum()
+low, high = 0.2, 0.6
+for _ in range(20):
+    equal_variance = (low + high) / 2
+    more = mean_and_variance(dvae_np.gumbel_softmax, equal_variance)[1] > loo_variance
+    low, high = (equal_variance, high) if more else (low, equal_variance)
+print(f"leave-one-out with S = 2: variance {loo_variance:.3f}; Gumbel-Softmax has as much at tau = {equal_variance:.3f}")
 figure("temperature.png")
 
 # %% [markdown]
@@ -224,12 +263,13 @@ for temperature in (0.1, 0.7, 2.0):
 
 # %% [markdown]
 # Left: the three against the temperature. The plug-in mean falls below the KL and, between $\tau = 1.5$ and 2, below zero. Right: why the analytic KL makes no bound. Take our $f$ for a
-# reconstruction, $-\log p(x \mid z)$. Then $-\log p(x) = 0.707$ nats, and the exact negative ELBO is above it, at 1.139. The relaxed reconstruction plus analytic KL falls with $\tau$, and at $\tau = 1.5$ it is *below*
-# $-\log p(x)$: 0.701. No model can be that good. So report the ELBO of real codes, whatever the training used.
+# reconstruction, $-\log p(x \mid z)$. Then $-\log p(x)$ is {{evidence:.3f}} nats, and the exact negative ELBO is above it, at {{exact.value[0] + discrete:.3f}}. The relaxed reconstruction plus analytic KL falls as $\tau$ grows, to its least near $\tau = {{lowest_at:.1f}}$; already at $\tau = 1.5$ it is *below*
+# $-\log p(x)$: {{relaxed + discrete:.3f}}. No model can be that good. So report the ELBO of real codes, whatever the training used.
 
 # %%
 values = f(np.arange(K)[:, None, None])[0][:, 0]  # of every code, each with p(z) = 1 / K
-print(f"-log p(x) {-np.log(np.exp(-values).mean()):.3f}, exact negative ELBO {exact.value[0] + discrete:.3f} nats")
+evidence = -np.log(np.exp(-values).mean())
+print(f"-log p(x) {evidence:.3f}, exact negative ELBO {exact.value[0] + discrete:.3f} nats")
 for temperature in (0.5, 1.5):
     relaxed = weights @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=temperature).value
     print(f"relaxed reconstruction + analytic KL at tau = {temperature}: {relaxed + discrete:.3f} nats")
@@ -237,6 +277,9 @@ for temperature in (1.5, 2.0):
     print(f"plug-in at tau = {temperature}: {weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:+.4f} nats")
 
 # %%
+relaxed_at = {each: weights @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=each).value for each in np.arange(1, 6, 0.25)}
+lowest_at = min(relaxed_at, key=relaxed_at.get)
+print(f"least relaxed reconstruction + analytic KL: {relaxed_at[lowest_at] + discrete:.3f} nats at tau = {lowest_at:.2f}")
 figure("three_kls.png")
 
 # %% [markdown]
@@ -280,13 +323,7 @@ print(verdict)
 #
 # Write `my_relaxed(logits, u, tau)`: `logits` (B, N, K), uniforms `u` (S, B, N, K), a number `tau`. Return `y, backward` with `y` (S, B, N, K) of [Eq. 7.1] and
 # `backward(dy)` returning `(dlogits, None, None)`, `dlogits` (B, N, K), summed over the samples [Eq. 7.2]. You may use `gumbel(u)`, `softmax` for the value, but not
-# its backward. About 5 lines. An error of about $10^{-16}$ is what you should see.
-
-# %% given 07.1
-two = np.random.default_rng(1).standard_normal((2, 3, 4))  # (B, N, K)
-noise = np.random.default_rng(2).random((5, 2, 3, 4))  # (S, B, N, K)
-dy = np.random.default_rng(3).standard_normal((5, 2, 3, 4))
-
+# its backward. About 5 lines.
 
 # %% solution 07.1
 def my_relaxed(logits, u, tau):
@@ -302,18 +339,25 @@ def my_relaxed(logits, u, tau):
 
 
 # %% check 07.1
-def dlogits_of(op):
-    return gradients_of(op, dy, logits=two, u=noise, tau=0.6)[0]
+from dvae_np.lesson import judge
+
+judge("07.1", my_relaxed)
 
 
-soft, path = softmax((two + gumbel(noise)) / 0.6)
-check("07.1", lambda: dlogits_of(my_relaxed), path(dy).sum(0) / 0.6, sizes={"tau": 0.6}, instead={
-    "y * dy / tau: the second term of the softmax Jacobian is missing": (soft * dy).sum(0) / 0.6,
-    "a mean over the samples, where the backward of an op sums": path(dy).mean(0) / 0.6})  # fmt: skip
-check_op("07.1", my_relaxed, soft, logits=two, u=noise, tau=0.6)
+# %% right 07.1
+def my_relaxed(logits, u, tau):
+    from scipy.special import softmax as probabilities
+
+    y = probabilities((logits - np.log(-np.log(u))) / tau, axis=-1)
+
+    def backward(dy):
+        da = y * dy
+        return np.einsum("sbnk->bnk", da - y * np.einsum("sbnk->sbn", da)[..., None]) / tau, None, None
+
+    return y, backward
 
 
-# %% wrong 07.1: tau = 0.6
+# %% wrong 07.1: without the factor 1/tau
 def my_relaxed(logits, u, tau):
     y, _ = softmax((logits + gumbel(u)) / tau)
     return y, lambda dy: ((y * (dy - (y * dy).sum(-1, keepdims=True))).sum(0), None, None)
@@ -329,8 +373,8 @@ def my_relaxed(logits, u, tau):
 # ### 07.2 Implement: straight-through Gumbel-Softmax
 #
 # Write `my_hard(logits, f, u, tau)`: `logits` (B, N, K), uniforms `u` (S, B, N, K); return the gradient (B, N, K) of [Eq. 7.3], averaged over the samples. `f(y)` takes
-# floats (S, B, N, K) and returns `fz` (S, B) and a backward; `f_backward(dfz)` returns `(dy, dtheta)`. `one_hot(z, K, float)` makes codes into floats. About 6 lines. On the
-# lesson's problem at $\tau = 0.5$ its exact variance should be about 1.91.
+# floats (S, B, N, K) and returns `fz` (S, B) and a backward; `f_backward(dfz)` returns `(dy, dtheta)`. `one_hot(z, logits.shape[-1], float)` makes codes into floats. About 6 lines. On the
+# lesson's problem at $\tau = 0.5$ its exact variance should be about {{mean_and_variance(my_hard, 0.5)[1]:.2f}}.
 
 
 # %% solution 07.2
@@ -345,13 +389,21 @@ def my_hard(logits, f, u, tau):
 
 
 # %% check 07.2
-soft_mean = dvae_np.gumbel_softmax(logits, f, u, tau=0.5).dlogits
-expected = dvae_np.straight_through_gumbel(logits, f, u, tau=0.5).dlogits
-unperturbed = dvae_np.straight_through(logits, f, gumbel_max(logits, u), tau=0.5).dlogits
-check("07.2", lambda: my_hard(logits, f, u, 0.5), expected, sizes={"tau": 0.5, "S": 4}, instead={
-    "Gumbel-Softmax: f's slope was taken at the soft y, not at the code": soft_mean,
-    "straight-through without the noise: the Jacobian belongs at the perturbed logits": unperturbed})  # fmt: skip
-check("07.2", lambda: mean_and_variance(my_hard, 0.5)[1], mean_and_variance(dvae_np.straight_through_gumbel, 0.5)[1])
+from dvae_np.lesson import judge
+
+judge("07.2", my_hard)
+
+
+# %% right 07.2
+def my_hard(logits, f, u, tau):
+    gradient = np.zeros(logits.shape)
+    for each in u:
+        y = np.exp((logits + gumbel(each)) / tau)
+        y = y / y.sum(-1, keepdims=True)
+        hard = np.eye(logits.shape[-1], dtype=logits.dtype)[np.argmax(logits + gumbel(each), -1)][None]
+        slope = f(hard)[1](np.ones((1, len(logits)), logits.dtype))[0][0]
+        gradient += y * (slope - (y * slope).sum(-1, keepdims=True)) / tau
+    return gradient / len(u)
 
 
 # %% wrong 07.2: taken at the soft y
@@ -368,7 +420,7 @@ def my_hard(logits, f, u, tau):
     return softmax(logits / tau)[1](dz.sum(0)) / tau
 
 
-# %% wrong 07.2: tau = 0.5
+# %% wrong 07.2: without the factor 1/tau
 def my_hard(logits, f, u, tau):
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)
     fz, f_backward = f(one_hot(y.argmax(-1), logits.shape[-1], float))
@@ -393,16 +445,16 @@ def log_density(a, l, tau):
 
 
 # %% check 07.3
-points, pair = np.linspace(-2, 3, 7), np.array([0.4, -0.3])
-both = np.stack([points, 0 * points], -1)[:, None, None]  # (T, 1, 1, 2), as log-ratios
-right = concrete_log_prob(pair[None, None], both, 0.7)[0][:, 0]
-other_side = concrete_log_prob(pair[None, None, ::-1], both, 0.7)[0][:, 0]
-on_simplex = right - log_softmax(both)[0].sum((-1, -2, -3))
-check("07.3", lambda: log_density(points, pair, 0.7), right, instead={
-    "it without log tau: a density changes with its variable": right - np.log(0.7),
-    "the density of y on the simplex, not of the log-ratio": on_simplex,
-    "the density around the wrong side: exchange the logits": other_side})  # fmt: skip
-check("07.3", lambda: log_density(np.zeros(1), np.zeros(2), 0.5), [-np.log(8)])
+from dvae_np.lesson import judge
+
+judge("07.3", log_density)
+
+
+# %% right 07.3
+def log_density(a, l, tau):
+    from scipy.stats import logistic
+
+    return logistic.logpdf(tau * a, loc=l[0] - l[1]) + np.log(tau)
 
 
 # %% wrong 07.3: a density changes with its variable
@@ -420,8 +472,8 @@ def log_density(a, l, tau):
 # %% [markdown] exercise 07.4
 # ### 07.4 Find the bug: a KL below zero
 #
-# A training script reports its KL to the uniform prior, at relaxed samples. At $\tau = 2$ it is $-0.0067$ nats on average: that cannot be. Correct it into an unbiased estimate of the
-# relaxed KL: `logits` (B, N, K), `u` (S, B, N, K); return (S, B). You have `concrete_log_prob(logits, xi, tau)[0]`, which is (S, B). Two lines change. The mean should be about 0.1123.
+# A training script reports its KL to the uniform prior, at relaxed samples. At $\tau = 2$ it is {{weights @ plug_in_kl(many, nodes['u'], 2.0)[0][0]:.4f}} nats on average: that cannot be. Correct it into an unbiased estimate of the
+# relaxed KL: `logits` (B, N, K), `u` (S, B, N, K); return (S, B). You have `concrete_log_prob(logits, xi, tau)[0]`, which is (S, B). Two lines change. On the lesson's problem its mean should be about {{weights @ kl_estimate(many, nodes['u'], 2.0)[0]:.4f}}.
 #
 # ```python
 # logq, _ = log_softmax(logits)
@@ -440,13 +492,16 @@ def kl_estimate(logits, u, tau):
 
 
 # %% check 07.4
-def mean_of(estimate):
-    return lambda: None if estimate(many, nodes["u"], 2.0) is None else weights @ estimate(many, nodes["u"], 2.0)[0]
+from dvae_np.lesson import judge
+
+judge("07.4", kl_estimate)
 
 
-check("07.4", mean_of(kl_estimate), np.array(weights @ relaxed_kl(many, nodes["u"], 2.0)[0][0]), instead={
-    "the plug-in: a discrete formula at a soft sample": np.array(weights @ plug_in_kl(many, nodes["u"], 2.0)[0][0]),
-    "the discrete KL: right for codes, but this is a relaxed sample": np.array(dvae_np.kl(logits)[0][0])})  # fmt: skip
+# %% right 07.4
+def kl_estimate(logits, u, tau):
+    K, G = logits.shape[-1], gumbel(u)
+    each = logits.sum(-1) + K * (np.log(np.exp(-logits - G).sum(-1)) - np.log(np.exp(-G).sum(-1)))  # no tau is left
+    return each.sum(-1)
 
 
 # %% wrong 07.4: a discrete formula at a soft sample
@@ -465,3 +520,16 @@ def kl_estimate(logits, u, tau):
 # %% wrong 07.4: right for codes, but this is a relaxed sample
 def kl_estimate(logits, u, tau):
     return np.broadcast_to(dvae_np.kl(logits)[0], u.shape[:2])
+
+
+# %% wrong 07.2: is wrong at S = 3
+def my_hard(logits, f, u, tau):
+    y, softmax_backward = softmax((logits + gumbel(u)) / 0.5)
+    fz, f_backward = f(one_hot(y.argmax(-1), logits.shape[-1], float))
+    return softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0) / 0.5
+
+
+# %% wrong 07.4: is wrong at S = 5
+def kl_estimate(logits, u, tau):
+    xi, _ = log_softmax((logits + gumbel(u)) / tau)
+    return concrete_log_prob(logits, xi, tau)[0]

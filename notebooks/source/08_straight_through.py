@@ -18,7 +18,7 @@ import numpy as np
 import dvae_np
 from dvae_np import TABLE, draw, one_hot, softmax
 from dvae_np.check import complex_step, every_code, from_mean, gumbel_nodes, moments, polynomial, tiled
-from dvae_np.lesson import check, confirm, figure, show
+from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(0)
 K = 3
@@ -204,10 +204,47 @@ for degree in (1, 2, 3, 4, 5):
 # ## 6 The picture
 #
 # Left: exact relative bias against the degree of $f$, on our problem. Straight-through is zero at degree one, ReinMax up to two, the others nowhere. Look at degree 3:
-# ReinMax 40.5 %, straight-through 38.9 %. *Second order* says where an error begins, not how large it is beyond. Gapped straight-through, which is exact nowhere, has 1.7 % there, by luck:
-# its bias changes sign. Right: 200 random problems of degree 3. Each dot is one of them; below the diagonal, in 54 % of them, ReinMax is closer.
+# ReinMax {{relative_bias("reinmax", 3):.1%}}, straight-through {{relative_bias("straight_through", 3):.1%}}. *Second order* says where an error begins, not how large it is beyond. Gapped straight-through, which is exact nowhere, has {{relative_bias("gapped_straight_through", 3):.1%}} there, by luck:
+# its bias changes sign. Right: 200 random problems of degree 3. Each dot is one of them; below the diagonal ReinMax is closer. How often that is depends on how
+# far from quadratic $f$ is. Take a quadratic plus $\varepsilon$ times a cubic: for $\varepsilon = 0.1$ ReinMax is closer in {{closer[0.1]:.0%}} of 400 random problems, for $\varepsilon = 1$ in
+# {{closer[1.0]:.0%}}, and for $\varepsilon = 10$ in {{closer[10.0]:.0%}}.
 
 # %%
+def relative_bias(name, degree):
+    return np.linalg.norm(mean_and_variance(name, degree)[0] - exact[degree]) / np.linalg.norm(exact[degree])
+
+
+def with_a_cubic_part(w, epsilon):
+    """polynomial(w, 2), plus epsilon times its cubic part."""
+    two, three = polynomial(w, 2), polynomial(w, 3)
+
+    def f(z):
+        (f2, backward2), (f3, backward3) = two(z), three(z)
+
+        def backward(dfz):
+            d2, d3 = backward2(dfz)[0], backward3(dfz)[0]
+            return None if d2 is None else d2 + epsilon * (d3 - d2), {}
+
+        return f2 + epsilon * (f3 - f2), backward
+
+    return f
+
+
+def closer_share(epsilon, problems=400):
+    """In what share of random problems ReinMax's mean is closer to the exact gradient than straight-through's."""
+    some, wins = np.random.default_rng(6), 0
+    for _ in range(problems):
+        one = some.standard_normal((1, 1, K))
+        g = with_a_cubic_part(some.standard_normal((2, 1, K)), epsilon)
+        z, weights = every_code(one, 1)
+        means = [moments(weights, e(tiled(one, K), g, z).dlogits)[0] for e in (dvae_np.reinmax, dvae_np.straight_through)]
+        apart = [np.linalg.norm(mean - dvae_np.exact(one, g).dlogits[0]) for mean in means]
+        wins += apart[0] < apart[1]
+    return wins / problems
+
+
+closer = {epsilon: closer_share(epsilon) for epsilon in (0.1, 0.3, 1.0, 3.0, 10.0)}
+print("ReinMax closer than straight-through:", {epsilon: f"{share:.0%}" for epsilon, share in closer.items()})
 figure("polynomial_degree.png")
 
 # %% [markdown]
@@ -244,13 +281,9 @@ print(verdict.explanation)
 # %% [markdown] exercise 08.1
 # ### 08.1 Implement: straight-through
 #
-# Write `my_straight_through(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return the gradient (B, N, K) of [Eq. 8.1] at $\tau = 1$, averaged over the samples. `one_hot(z, K, float)` makes codes
+# Write `my_straight_through(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return the gradient (B, N, K) of [Eq. 8.1] at $\tau = 1$, averaged over the samples. `one_hot(z, logits.shape[-1], float)` makes codes
 # into floats (S, B, N, K); `f` of those returns `fz` (S, B) and a backward, and `backward(dfz)` returns `(dz, dtheta)`. `softmax(logits)` returns `q` and its backward. About 4 lines. For the affine
 # $f$ the estimate is the exact gradient, whatever $z$.
-
-# %% given 08.1
-three = np.random.default_rng(1).integers(0, K, (3, 1, 1))  # codes (S, B, N)
-
 
 # %% solution 08.1
 def my_straight_through(logits, f, z):
@@ -263,10 +296,17 @@ def my_straight_through(logits, f, z):
 
 
 # %% check 08.1
-at_mean = softmax(logits)[1](f[3](q[None, None, None])[1](np.ones((1, 1)))[0][0])
-check("08.1", lambda: my_straight_through(logits, f[3], three), dvae_np.straight_through(logits, f[3], three).dlogits,
-      sizes={"S": 3}, q=q[None, None], instead={"the slope at q, not at the sample": at_mean})  # fmt: skip
-check("08.1", lambda: my_straight_through(logits, f[1], three)[0], exact[1])
+from dvae_np.lesson import judge
+
+judge("08.1", my_straight_through)
+
+
+# %% right 08.1
+def my_straight_through(logits, f, z):
+    q = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)  # (B, N, K)
+    hard = np.eye(logits.shape[-1], dtype=logits.dtype)[z]
+    slope = f(hard)[1](np.ones(z.shape[:2], logits.dtype))[0].mean(0)  # (B, N, K)
+    return np.einsum("bnk,bnkj->bnj", slope, q[..., None] * (np.eye(q.shape[-1]) - q[..., None, :]))
 
 
 # %% wrong 08.1: the second term of the softmax Jacobian
@@ -281,7 +321,7 @@ def my_straight_through(logits, f, z):
     return softmax_backward(f(q[None])[1](np.ones((1, len(logits))))[0][0])
 
 
-# %% wrong 08.1: S = 3
+# %% wrong 08.1: S = 3: a mean where the gradient sums
 def my_straight_through(logits, f, z):
     fz, f_backward = f(one_hot(z, logits.shape[-1], float))
     return softmax(logits)[1](f_backward(np.ones_like(fz))[0].sum(0))
@@ -303,14 +343,15 @@ def bias_of_quadratic(q, A):
 
 
 # %% check 08.2
-root = np.random.default_rng(2).standard_normal((K, K))
-A = root + root.T
-J, diagonal = jacobian(q), np.diag(A)
-check("08.2", lambda: bias_of_quadratic(q, A), J @ A @ q - J @ diagonal / 2, instead={
-    "it with F = diag(A): the value of f at a code has the factor 1/2": J @ (A @ q - diagonal),
-    "the bias of the slope: it still has to pass the Jacobian": A @ q - diagonal / 2,
-    "the mean alone: subtract the exact gradient": J @ A @ q})  # fmt: skip
-check("08.2", lambda: bias_of_quadratic(np.array([0.5, 0.3, 0.2]), np.eye(3)), [0.06, -0.024, -0.036])
+from dvae_np.lesson import judge
+
+judge("08.2", bias_of_quadratic)
+
+
+# %% right 08.2
+def bias_of_quadratic(q, A):
+    centred = (np.eye(len(q)) - q).T * q  # its product with g is q (g - <q, g>)
+    return centred.T @ (A @ q) - q * (np.diag(A) / 2 - q @ np.diag(A) / 2)
 
 
 # %% wrong 08.2: the value of f at a code has the factor 1/2
@@ -327,7 +368,7 @@ def bias_of_quadratic(q, A):
 # ### 08.3 Implement: ReinMax without Jacobians
 #
 # Section 5 has it as $\frac{1}{2} \bigl(q_i (g_i - g^{\top} z) + z_i (g^{\top} z - g^{\top} q)\bigr)$. Write `trapezoid(q, z, g)`: `q`, one-hot `z` and slope `g` all (..., K); return (..., K). About 2 lines. The mean over codes,
-# for $f$ of degree 2, should be the exact gradient, about $(0.405, 0.030, -0.436)$.
+# for $f$ of degree 2, is then the exact gradient.
 
 
 # %% solution 08.3
@@ -340,14 +381,16 @@ def trapezoid(q, z, g):
 
 
 # %% check 08.3
-hards, slopes = np.eye(K), np.stack([slope_at(k, 2) for k in range(K)])  # (K codes, K)
-right = np.stack([(2 * jacobian((q + h) / 2) - jacobian(q) / 2) @ g for h, g in zip(hards, slopes, strict=True)])
-middle = np.stack([jacobian((q + h) / 2) @ g for h, g in zip(hards, slopes, strict=True)])
-first = q * (slopes - (hards * slopes).sum(-1, keepdims=True))
-check("08.3", lambda: trapezoid(q + 0 * hards, hards, slopes), right, instead={
-    "the end of the edge at j alone: both ends count, each by a half": first,
-    "J((q + z) / 2) g, the slope's way through the middle: not the rule": middle})  # fmt: skip
-check("08.3", lambda: q @ trapezoid(q + 0 * hards, hards, slopes), exact[2][0])
+from dvae_np.lesson import judge
+
+judge("08.3", trapezoid)
+
+
+# %% right 08.3
+def trapezoid(q, z, g):
+    m = (q + z) / 2
+    through = lambda p: p * g - p * np.einsum("...k,...k->...", p, g)[..., None]
+    return 2 * through(m) - 0.5 * through(q)
 
 
 # %% wrong 08.3: both ends count, each by a half
@@ -382,21 +425,15 @@ def second_order(l, z, g):
 
 
 # %% check 08.4
-hards, slopes = np.eye(K), np.stack([slope_at(k, 2) for k in range(K)])  # (K codes, K)
-right = np.stack([(2 * jacobian((q + h) / 2) - jacobian(q) / 2) @ g for h, g in zip(hards, slopes, strict=True)])
+from dvae_np.lesson import judge
+
+judge("08.4", second_order)
 
 
-def every_code_of(op, degree):
-    found = [op(logits[0, 0], np.eye(K)[k], slope_at(k, degree)) for k in range(K)]
-    return None if found[0] is None else np.stack(found)
-
-
-with_whole = np.stack([(2 * jacobian((q + h) / 2) - jacobian(q)) @ g for h, g in zip(hards, slopes, strict=True)])
-with_sum = np.stack([(2 * jacobian(q + h) - jacobian(q) / 2) @ g for h, g in zip(hards, slopes, strict=True)])
-check("08.4", lambda: every_code_of(second_order, 2), right, instead={
-    "it with J(q) taken off whole: half of it is due": with_whole,
-    "it with J at q + z: halve it, as probabilities sum to one": with_sum})  # fmt: skip
-check("08.4", lambda: q @ every_code_of(second_order, 1), exact[1][0])
+# %% right 08.4
+def second_order(l, z, g):
+    q = np.exp(l - l.max()) / np.exp(l - l.max()).sum()
+    return (q * (g - g @ z) + z * (g @ z - g @ q)) / 2
 
 
 # %% wrong 08.4: taken off whole
@@ -409,3 +446,20 @@ def second_order(l, z, g):
 def second_order(l, z, g):
     q = softmax(l)[0]
     return (2 * jacobian(q + z) - jacobian(q) / 2) @ g
+
+
+# %% wrong 08.1: is wrong at S = 3
+def my_straight_through(logits, f, z):
+    fz, f_backward = f(one_hot(z, logits.shape[-1], float))
+    return softmax(logits)[1](f_backward(np.ones_like(fz))[0].sum((0, 1)) / len(z))
+
+
+# %% wrong 08.2: subtract the exact gradient
+def bias_of_quadratic(q, A):
+    return jacobian(q) @ A @ q
+
+
+# %% wrong 08.3: is wrong at T = 5
+def trapezoid(q, z, g):
+    at_z, at_q = ((g * p).sum(-1, keepdims=True) for p in (z, q))
+    return (q * (g - at_z) + z.T.reshape(z.shape) * (at_z - at_q)) / 2

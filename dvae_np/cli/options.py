@@ -1,0 +1,114 @@
+"""Options: a type for each kind of argument, which refuses at the door what no command can use; those of several commands."""
+
+import argparse
+import re
+from functools import partial
+from pathlib import Path
+
+from dvae_np.arrays import InputError, expect_number, expect_whole
+from dvae_np.device import DEVICES
+
+MOST, MOST_SEED = 10**9, 2**63 - 1  # of any number here
+
+
+def read_as(kind, expect):
+    """The type of an option: its text as this `kind` of number, of which `expect` says what it must be."""
+
+    def parse(text):
+        try:
+            value = kind(text)
+        except (ValueError, OverflowError):
+            value = text
+        try:
+            expect("", value)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix(": ")) from None
+        return value
+
+    return parse
+
+
+def whole(least=1, most=MOST):
+    """The type of a whole number."""
+    return read_as(_whole, partial(expect_whole, least=least, most=most))
+
+
+def _whole(text):
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+        raise ValueError
+    return int(text)
+
+
+def number(words, *, above=False, most=MOST):
+    """The type of a number of at least 0, or above it."""
+    return read_as(float, partial(expect_number, words=words, most=most, above=above))
+
+
+def seed(text):
+    """The whole number that a generator starts from."""
+    return whole(0, MOST_SEED)(text)
+
+
+def finite(text):
+    """A number of either sign."""
+    return read_as(float, partial(expect_number, least=-MOST, most=MOST))(text)
+
+
+def listed(kind, words):
+    """The type of several values with commas between them, each of this kind."""
+
+    def parse(text):
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"expected {words}, got {text!r} ({error})") from None
+
+    return parse
+
+
+def sizes(text):
+    """'512,256' as (512, 256); 'none' as ()."""
+    return () if text == "none" else listed(whole(1, 10**6), "numbers as 512,256, or none")(text)
+
+
+def probabilities(text):
+    """'3,1,1' as (0.6, 0.2, 0.2)."""
+    shares = listed(number("a number", above=True), "numbers above 0, as 3,1,1")(text)
+    return tuple(share / sum(shares) for share in shares)
+
+
+def size(text):
+    """'8x4' as (8, 4): categories, latents."""
+    try:
+        K, N = map(whole(), text.split("x"))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"expected categories x latents as 8x4, got {text!r}") from None
+    return K, N
+
+
+def path(text):
+    """The path of a file or folder."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected the name of a file or folder, got {text!r}")
+    return Path(text)
+
+
+def add_out(command, folder, words="folder for figures and numbers"):
+    """The option --out."""
+    command.add_argument("--out", type=path, default=Path(folder), help=f"{words} (%(default)s)")
+
+
+def add_device(command):
+    """The option --device."""
+    words = "where to compute; gpu needs CuPy and an NVIDIA GPU (%(default)s)"
+    command.add_argument("--device", choices=DEVICES, default="cpu", help=words)
+
+
+def add_data_dir(command, words="folder of the MNIST files, as for `train`"):
+    """The option --data-dir."""
+    command.add_argument("--data-dir", type=path, metavar="DIR", help=words)
+
+
+def add_seed(command, words="same seed, same numbers (%(default)s)"):
+    """The option --seed."""
+    command.add_argument("--seed", type=seed, default=0, help=words)
