@@ -9,6 +9,7 @@ from dvae_np.check import enumeration, problems
 from dvae_np.check.gumbel import NODES, additive_variance
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
+from dvae_np.figures.lesson_10 import best_constant
 from dvae_np.figures.style import STYLE, open_axes
 from dvae_np.noise import draw
 from dvae_np.train import Adam
@@ -69,12 +70,6 @@ def learned(logits, f, name, learning, eta, seed=0):
         if step % EVERY == 0:
             points.append((step, exact_variance(name, logits, f, {**start, **tree["omega"]})))
     return np.array(points).T
-
-
-def best_constant(q, values):
-    """The constant baseline of least variance for one latent: the mean of f weighed by q and the squared scores [Eq. 6.4]."""
-    weight = q * (1 - 2 * q + (q**2).sum())
-    return weight @ values / weight.sum()
 
 
 @cache

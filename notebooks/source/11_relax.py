@@ -163,7 +163,8 @@ confirm("11.2", domega["b1"], numeric["b1"], tolerance=1e-6)
 figure("relax.png")
 
 # %%
-from dvae_np.figures.lesson_11 import PROBLEMS, best_constant, measured, table
+from dvae_np.figures.lesson_10 import best_constant
+from dvae_np.figures.lesson_11 import PROBLEMS, measured, table
 
 print(table())
 paper, three_categories = (measured(problem) for problem in PROBLEMS)
