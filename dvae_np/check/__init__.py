@@ -1,5 +1,6 @@
 """Checks: what we derived, against what the numbers say, with the difference explained.
 
+backward      a forward and backward pair on trial: right; right, not analytic; wrong
 differences   numeric gradients (complex step, central differences, Taylor remainder) and comparisons
 hints         from a wrong gradient to the mistake that makes it
 enumeration   exact means and variances of estimators: every outcome of the noise, weighted
@@ -9,6 +10,7 @@ contract      what an estimator must keep whatever its mean is
 suite         the whole verification; identities, relations and estimators are its parts; report prints it
 """
 
+from dvae_np.check.backward import OpVerdict, check_op
 from dvae_np.check.differences import Comparison, central, compare, complex_step, relative_error, taylor_order
 from dvae_np.check.enumeration import every_code, expectation, gumbel_nodes, moments, tiled
 from dvae_np.check.judging import judge, judge_samples
@@ -18,10 +20,12 @@ from dvae_np.check.verdicts import Verdict, from_mean, from_samples
 
 __all__ = [
     "Comparison",
+    "OpVerdict",
     "Report",
     "Result",
     "Verdict",
     "central",
+    "check_op",
     "compare",
     "complex_step",
     "every_code",

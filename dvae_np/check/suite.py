@@ -60,6 +60,7 @@ def op_cases(rng):
     yield "log_prob (shared z)", categorical.log_prob, {"logits": logits, "z": shared}
     yield "entropy", categorical.entropy, {"logits": logits}
     yield "kl", categorical.kl, {"q_logits": logits, "p_logits": normal((B, N, K))}
+    yield "kl_per_latent", categorical.kl_per_latent, {"q_logits": logits, "p_logits": normal((B, N, K))}
     yield "kl (shared prior)", categorical.kl, {"q_logits": logits, "p_logits": normal((1, N, K))}
     yield "kl (uniform prior)", categorical.kl, {"q_logits": logits, "p_logits": None}
     u = rng.random((S, B, N, K))
