@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import os
 import threading
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,16 @@ import pytest
 
 from dvae_np.arrays import InputError
 from dvae_np.train import bars, bars_log_likelihood, load, mnist
+from dvae_np.train import data as data_sets
 from dvae_np.train.data import BINARISATIONS
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"  # beside the checkout
 MNIST = Path(os.environ.get("DVAE_NP_DATA", BESIDE))
 needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason="no MNIST files: name their folder in DVAE_NP_DATA")
 FILES = tuple(mnist.SHA256)
+
+
+read_once = cache(data_sets.read_mnist)
 
 
 def rows(*splits):
@@ -50,7 +55,8 @@ def test_digits_are_those_of_the_uci_set():
 
 @pytest.mark.parametrize("name", ["digits", pytest.param("mnist", marks=needs_mnist)])
 @pytest.mark.parametrize("binarisation", BINARISATIONS)
-def test_targets_are_what_their_name_says(name, binarisation):
+def test_targets_are_what_their_name_says(name, binarisation, monkeypatch):
+    monkeypatch.setattr(data_sets, "read_mnist", read_once)  # how files are read is tested below
     data, grey = load(name, binarisation, MNIST if name == "mnist" else None), load(name, "grey", MNIST)
     for part in ("train", "validation", "test"):
         x, means = getattr(data, part).x, getattr(grey, part).x
