@@ -34,7 +34,7 @@ def expect_few_states(name, N, K, B, most):
     """Raise `InputError`, with the count, its cost and a way out, where K**N joint states are too many to visit."""
     if (M := count_states(N, K)) > most:
         count = f"{K}**{N}" + (f" = {M}" if M < math.inf else "")
-        numbers = f"{M * B * 4 / 2**30:.3g} GiB of" if M < math.inf else "over 10^8 GiB of"
+        numbers = f"{M * B:.3g}" if M < math.inf else "over 10^17"
         raise InputError(
             f"{name}: K**N = {count} joint states are more than {most}: f of all of them for {B} examples is {numbers} numbers "
             "to compute, block by block, at every step; take fewer latents, or an estimator that samples, as reinforce_loo or "

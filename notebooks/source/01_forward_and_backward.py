@@ -145,7 +145,7 @@ confirm("1.10", order, 2, tolerance=0.02)
 # $$\mathrm{error}(a, n) = \frac{\lVert a - n \rVert}{\lVert a \rVert + \lVert n \rVert} . \tag{1.11}$$
 #
 # It is 0 for equal arrays and 1 for opposite ones. It has no unit: scaling the loss changes nothing. An *absolute* tolerance passes every
-# gradient that is small enough, with a flipped sign too; a ratio *entry by entry* fails a right entry that is nearly zero. Both are popular.
+# gradient that is small enough, with a flipped sign too; a ratio *entry by entry* fails a right entry that is nearly zero.
 
 # %%
 tiny = 1e-9 * right

@@ -202,7 +202,7 @@ confirm("3.6", kl(logits)[0], divergence)
 # $$\frac{\partial (-\log p(x \mid z))}{\partial a_d} = \sigma(a_d) - x_d . \tag{3.8}$$
 #
 # It is a *sum* over pixels. A mean would divide the reconstruction by D, which is the same as multiplying $\beta$ by D. And it is a
-# log-likelihood for $x \in \lbrace 0, 1 \rbrace$ only. For grey $x$ it is a cross-entropy, which many papers report under the same name.
+# log-likelihood for $x \in \lbrace 0, 1 \rbrace$ only. For grey $x$ it is a cross-entropy: a number of another kind, which must not be compared with a log-likelihood.
 #
 # Where the decoder is sure of itself, $\zeta(a)$ and $x a$ are large and nearly the same, and digits are lost in their difference: many if the two are
 # summed apart, as a matrix product for shared states would do, few if it is taken pixel by pixel. So we put in the softplus as
@@ -353,7 +353,7 @@ figure("elbo.png")
 # %% [markdown]
 # ## 7 Break it
 #
-# Two mistakes of public code. The first writes `1/K` where `log(1/K)` belongs. The gradient check *passes*: the constant drops out. What turns red is the
+# Two mistakes that are easily made. The first writes `1/K` where `log(1/K)` belongs. The gradient check *passes*: the constant drops out. What turns red is the
 # identity $\mathrm{KL}(u \,\Vert\, u) = 0$. The second flips the sign of the gradient, and so rewards distance from the prior:
 
 
@@ -542,7 +542,7 @@ def best_encoder(fz, p, beta):
 # %% [markdown] exercise 03.4
 # ### 03.4 Find the bug: a KL that is never right
 #
-# These lines are from a popular implementation with a uniform prior, `log_p = 1 / K`. Every gradient check passes. Correct the value: `q` (B, K) probabilities,
+# These lines are for a uniform prior, and write `log_p = 1 / K`. Every gradient check passes. Correct the value: `q` (B, K) probabilities,
 # return (B,) nats. Change one line. For uniform q it must be 0, for $q = (0.5, 0.25, 0.25)$ it is {{kl_to_uniform(np.array([[0.5, 0.25, 0.25]]))[0]:.4f}}. As it was:
 #
 # ```python

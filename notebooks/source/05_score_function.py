@@ -245,7 +245,7 @@ figure("score_function.png")
 # %% [markdown]
 # ## 7 Break it
 #
-# The code beside an estimator paper multiplied the score by nothing: $f$ had been left out. Its mean is $\mathbb{E}[s] = 0$. The
+# The score, multiplied by nothing: $f$ has been left out. Its mean is $\mathbb{E}[s] = 0$. The
 # checker enumerates and says so. The second mistake forgets the average over samples; an optimiser that
 # scales its steps hides it for ever.
 

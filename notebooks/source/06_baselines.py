@@ -180,7 +180,7 @@ figure("baselines.png")
 # %% [markdown]
 # ## 6 Break it
 #
-# A mistake that was made in published code: the mean over all samples as the baseline, and a mean over samples in the end. It trains, and
+# The mean over *all* samples as the baseline, and a mean over samples in the end. It trains, and
 # no plot of a loss will tell. The checker does, and says which mistake it is.
 
 
