@@ -146,6 +146,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, c=None, free_bits=0.0, act
 
     Every gradient is of the mean over the batch; the estimator's come summed, as each example's own.
     """
+    beta, free_bits = float(beta), float(free_bits)  # NumPy's numbers would turn float32 into float64
     B = len(x)
     logits, encoder_backward = encoder(params["psi"], x, c, activation)  # (B, N, K)
     prior_logits, prior_backward = prior(params.get("phi"), c, activation)

@@ -348,3 +348,11 @@ def test_samples_of_any_program_are_judged():
     assert not judge_samples(draws, exact).failed
     report = judge_samples(draws / 8, exact, B=8)
     assert report.failed and "1/B = 1/8" in str(report)
+
+
+def test_a_hint_fits_every_size_at_which_the_estimator_is_wrong():
+    """With two samples of two latents 1/2 has four names; with three and four samples it has one."""
+    found = {result.explanation for result in judge(bugs.own_sample).failed}
+    assert found == {
+        "it is right but for a factor 1 - 1/S: the baseline includes its own sample, or S stands where S - 1 belongs"
+    }

@@ -36,7 +36,7 @@ COMMANDS = {  # every command that writes into a folder: its words before the fo
                  ["data/completion-digits.json", "data/completion-digits.npz", "completion-digits.png"]),
     "collapse": (["collapse", "--out"], "figures", ["data/collapse.json", "collapse.png"]),
     "bench": (["bench", "--out"], "figures", ["data/bench.json", "bench.png"]),
-    "figures": (["figures", "--records", str(FIGURES / "data"), "--out"], "figures", gallery.WRITTEN),
+    "figures": (["figures", "--out"], "figures", gallery.WRITTEN),
 }  # fmt: skip
 ON_A_RUN = ("train --resume", "evaluate", "show", "sample")
 

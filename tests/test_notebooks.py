@@ -205,6 +205,69 @@ def test_every_equation_is_derived_in_its_lesson_confirmed_by_numbers_and_in_the
     assert not gaps, "\n".join(gaps)
 
 
+INSTRUCTORS = (NOTEBOOKS / "INSTRUCTORS.md").read_text()
+
+
+def lessons_in(words):
+    """The numbers in "03, 05 to 07 (a section: 09)", but for those in parentheses or after a semicolon."""
+    words = re.sub(r"\(.*?\)|;.*", "", words)
+    spans = re.findall(r"(\d\d)(?: to (\d\d))?", words)
+    return {f"{i:02}" for first, last in spans for i in range(int(first), int(last or first) + 1)}
+
+
+def course():
+    """{lesson: (minutes to read, minutes of exercises, the lessons it needs)} of the instructors' table."""
+    rows = re.findall(r"^\| \[(\d\d) .*?\| (\d+) \| (\d*) ?\| (.*?) ?\|", INSTRUCTORS, re.M)
+    return {number: (int(read), int(train or 0), lessons_in(needs)) for number, read, train, needs in rows}
+
+
+def all_needed(lesson, table):
+    """What a lesson needs, and what that needs."""
+    found = set(table[lesson][2])
+    return found.union(*(all_needed(each, table) for each in found))
+
+
+def minutes_of(words):
+    return 60 if words == "an hour" else int(words.split()[0])
+
+
+def test_the_instructors_table_says_what_the_lessons_say_and_adds_up():
+    table = course()
+    assert sorted(table) == [stem[:2] for stem in SOURCES]
+    for stem, cells in CELLS.items():
+        needs, takes, exercises = re.search(
+            r"\*Needs:\* (.*?)\s\*Takes:\* (.*?)(?: to read and run, (.*?) for the exercises)?\.", cells[0].text, re.S
+        ).groups()
+        read, train, _ = table[stem[:2]]
+        assert (read, train) == (minutes_of(takes), minutes_of(exercises) if exercises else 0)
+        told = lessons_in(needs.replace("\n", " "))
+        assert told.union(*(all_needed(each, table) for each in told)) == all_needed(stem[:2], table), stem
+    reading, training = (sum(row[i] for row in table.values()) for i in (0, 1))
+    assert f"{reading // 60} hours and {reading % 60} minutes of reading" in INSTRUCTORS
+    assert f"{training // 60} hours of exercises" in INSTRUCTORS
+
+
+def test_every_path_through_the_course_has_what_its_lessons_need():
+    """The instructors' three hours and six weeks, and the readers' paths in lesson 00; in order, and within the time."""
+    table = course()
+    hours = re.search(r"\*\*Three hours\*\*.*?\n\n", INSTRUCTORS, re.S)[0]
+    parts = re.findall(r"\b(\d\d)\b[^(]*?\((\d+)(?: minutes)?\)", hours.split(":", 1)[1])
+    assert sum(int(minutes) for _, minutes in parts) == 180
+    weeks = [lessons_in(cell) for cell in re.findall(r"^\| \d \| ([\d, ]+) \|", INSTRUCTORS, re.M)]
+    assert len(weeks) == 6 and all(sum(table[lesson][0] for lesson in week) <= 120 for week in weeks)
+    start = next(cell.text for cell in CELLS["00_start_here"] if "In a hurry" in cell.text)
+    paths = [[{lesson} for lesson, _ in parts], weeks]
+    for words in re.findall(r"(?:In a hurry\?|Here for .*?:) ([\d, to and]+)\.", start):
+        paths.append([lessons_in(words)])
+    assert len(paths) == 5
+    for path in paths:
+        seen = {"00"}
+        for step in path:
+            seen |= step
+            for lesson in step:
+                assert all_needed(lesson, table) <= seen, f"{lesson} needs {all_needed(lesson, table) - seen}"
+
+
 def math_of(text):
     """The formulas in Markdown: display ones first, then those between single dollars; and what is left over."""
     text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)
@@ -245,7 +308,7 @@ def test_links_and_figures_of_the_notebooks_exist():
         texts[f"{folder}/{stem}"] = "\n".join(prose)
     for name, text in texts.items():
         start = NOTEBOOKS / name.partition("/")[0] if "/" in name else NOTEBOOKS
-        for target in re.findall(r"\]\(([^)#\s]+)\)", re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)):
+        for target in re.findall(r"\]\(([^)#\s]+)\)", re.sub(r"```.*?```|`[^`]*`|\{\{.*?\}\}", "", text, flags=re.S)):
             assert target.startswith("https://") or (start / target).exists(), f"{name}: {target}"
 
 

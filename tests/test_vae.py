@@ -87,3 +87,22 @@ def test_monte_carlo_loss_agrees_with_exact_on_average():
     sampled = vae.negative_elbo(params, x, TABLE["reinforce_loo"], lambda logits: draw(rng, logits, 20_000, ("z",)))
     # 20,000 samples of a spread below 2 nats: five standard errors are 0.07 nats; one in 10^6 runs would fail.
     np.testing.assert_allclose(sampled.reconstruction, exact.reconstruction, atol=0.07)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.asarray])
+@pytest.mark.parametrize("kl", ["analytic", "relaxed", "plug_in"])
+def test_no_number_of_the_objective_turns_float32_into_float64(kl, kind):
+    rng = np.random.default_rng(12)
+    params, x = vae.parameters(rng, 16, 3, 4, (8,), np.float32), (rng.random((5, 16)) < 0.4).astype(np.float32)
+    options = {"tau": 0.5, "beta": 0.7, "free_bits": 0.1}
+    for name, value in options.items():
+        loss = vae.negative_elbo(
+            params,
+            x,
+            TABLE["gumbel_softmax"],
+            lambda logits: draw(rng, logits, 2, ("u",)),
+            kl=kl,
+            **options | {name: kind(value)},
+        )
+        assert loss.value.dtype == np.float32
+        assert all(array.dtype == np.float32 for part in loss.gradients.values() for array in part.values())

@@ -5,7 +5,8 @@ hints         from a wrong gradient to the mistake that makes it
 enumeration   exact means and variances of estimators: every outcome of the noise, weighted
 verdicts      UNBIASED, NO BIAS FOUND, BIASED, INCONCLUSIVE, INVALID
 problems      objectives small enough to know everything about
-suite         the whole verification; identities and estimators are its parts; report prints it
+contract      what an estimator must keep whatever its mean is
+suite         the whole verification; identities, relations and estimators are its parts; report prints it
 """
 
 from dvae_np.check.differences import Comparison, central, compare, complex_step, relative_error, taylor_order

@@ -1,7 +1,10 @@
 """From a wrong gradient to the mistake that makes it, where the numbers tell."""
 
+import re
+
 import numpy as np
 
+FACTOR = "it is right but for a factor "
 CLOSE = 1e-6  # how nearly a wrong gradient must match a mistake's signature to be called by its name
 
 
@@ -20,7 +23,7 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
     if np.max(np.abs(analytic), initial=0) <= 1e-12 * np.max(np.abs(numeric), initial=0):
         return "it is zero everywhere: is a path cut? (Of an estimator: is the score not multiplied by f?)"
     if named := factors(analytic, numeric, sizes):
-        return "it is right but for a factor " + "; or ".join(named.values()) if "" not in named else named[""]
+        return FACTOR + "; or ".join(named.values()) if "" not in named else named[""]
     if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
         return "it is the transpose of what it should be"
     if q is not None and q.shape == numeric.shape:
@@ -54,7 +57,7 @@ def factors(analytic, numeric, sizes=None):
             return {"": f"it is right to float32's accuracy, {abs(ratio - 1):.0e}: was it computed in float32?"}
         return {"": f"it is right but for {abs(ratio - 1):.0e} of it: is something added inside a log or a quotient?"}
     named = factors_of(ratio, sizes)
-    return named or ({"": f"it is right but for a factor {ratio:.6g}"} if free > 1 else {})
+    return named or ({"": f"{FACTOR}{ratio:.6g}"} if free > 1 else {})
 
 
 def factors_of(ratio, sizes=None, slack=CLOSE):
@@ -88,7 +91,26 @@ def factors_of(ratio, sizes=None, slack=CLOSE):
 def named_factor(ratio, sizes=None, slack=CLOSE):
     """The same in one sentence; "" where none fits."""
     fitting = factors_of(ratio, sizes, slack)
-    return "it is right but for a factor " + "; or ".join(fitting.values()) if fitting else ""
+    return FACTOR + "; or ".join(fitting.values()) if fitting else ""
+
+
+def in_common(explanations):
+    """The explanations, of each only the factors that explain all of them: at one size 1 - 1/S, 1/S and 1/N may be 1/2.
+
+    Explanations that name no factor stay as they are, and so do all where no factor is common.
+    """
+    kinds = {
+        text: {re.split(" = |:", factor)[0]: factor for factor in text.removeprefix(FACTOR).split("; or ")}
+        for text in explanations
+        if text.startswith(FACTOR)
+    }
+    common = set.intersection(*map(set, kinds.values())) if kinds else set()
+    shortened = {
+        text: FACTOR + "; or ".join(factor for key, factor in named.items() if key in common)
+        for text, named in kinds.items()
+        if common
+    }
+    return [shortened.get(text, text) for text in explanations]
 
 
 def _close(a, b):

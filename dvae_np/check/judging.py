@@ -15,6 +15,7 @@ from dvae_np.check.contract import contract
 from dvae_np.check.differences import real_array
 from dvae_np.check.estimators import REPLICATES, enumerated, sampled
 from dvae_np.check.gumbel import integrated
+from dvae_np.check.hints import in_common
 from dvae_np.check.means import SEED
 from dvae_np.check.mistakes import known_mistakes
 from dvae_np.check.report import Report, Result
@@ -98,7 +99,9 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False):
     )
     file = getattr(getattr(estimate, "__code__", None), "co_filename", None)
     with np.errstate(all="ignore"):  # what comes out is judged, however it came about
-        return Report(_guarded(row, file))
+        results = list(_guarded(row, file))
+    explained = in_common([result.explanation for result in results])  # a hint must fit every size at which it is wrong
+    return Report(replace(result, explanation=words) for result, words in zip(results, explained, strict=True))
 
 
 def _guarded(row, file):

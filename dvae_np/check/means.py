@@ -1,5 +1,6 @@
 """What an estimator's verification is made of: problems, settings, and exact means against exact derivatives."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,10 @@ from dvae_np.ops import log_softmax
 SEED = 13
 QUADRATURE = 1e-8  # what a mean by quadrature must reach
 ROUNDING = 20  # times the machine's epsilon: what honest rounding needs of an estimator's own numbers
+RARE, COUPLED = (
+    1e-3,
+    1e-8,
+)  # where q is below the first, laws of coupled codes, sums of 2^S areas that cancel, reach this
 MOST_TUPLES = 2**16  # of states, for S samples: beyond, fewer latents or categories are enumerated
 STEP = 1e-20  # of the complex step
 
@@ -79,11 +84,16 @@ def sizes(row, N, K):
     return (1, K) if many else (N, K)
 
 
-def fitting(N, K, S):
+def fitting(row, N, K, S):
     """The sizes N and K, or smaller ones, of which S samples have few enough outcomes to go through them all."""
-    while (K**N) ** S > MOST_TUPLES and K > 2:
+    distinct, coupled = "distinct" in row.noise, "coupled" in row.noise
+
+    def work(N, K):
+        return math.perm(K**N, S) if distinct else (K**N) ** S * (S * S / 8 if coupled else 1)
+
+    while work(N, K) > MOST_TUPLES and (N, K) != (1, 2):
         N, K = (N - 1, K) if N > 1 else (N, K - 1)
-    return N, K
+    return (1, S) if distinct and K**N < S else (N, K)
 
 
 def samples(row, S):
@@ -160,9 +170,12 @@ def means(row, level, logits, theta, objective, S, weights, estimate, what="", v
     epsilons = allowance(logits, objective(theta)(joint_states(N, K)[:, None])[0], exact)
     how, tolerance = ("enumerated", verdicts.ENUMERATION) if level == 2 else ("quadrature", QUADRATURE)
     tolerance = max(tolerance, epsilons * np.finfo(np.float64).eps)
+    q = np.exp(log_softmax(logits)[0])[0]
+    if "coupled" in row.noise and q[q > 0].min() < RARE:
+        tolerance = max(tolerance, COUPLED)
     dtype = getattr(estimate.dlogits, "dtype", None)
     rounding = epsilons * np.finfo(np.float32).eps if dtype == np.float32 else 0
-    known = {"sizes": {"S": S, "N": N, "K": K}, "q": np.exp(log_softmax(logits)[0])[0]}
+    known = {"sizes": {"S": S, "N": N, "K": K}, "q": q}
     verdict = verdicts.from_mean(mean, exact, how, tolerance, rounding, **known)
     if mistakes and verdict.kind == "BIASED":  # then it is worth computing what else it may be
         instead = mistakes(row, logits, objective(theta), exact, S)

@@ -13,6 +13,7 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.check.backward import WrongOpError, check_op
 from dvae_np.check.differences import FLOAT32, FLOAT64, compare_entries, real_array
+from dvae_np.check.hints import FACTOR as OF_FACTOR
 from dvae_np.check.hints import factors, hint
 from dvae_np.estimators import TABLE
 from dvae_np.exercises import exercise as find
@@ -189,7 +190,7 @@ class _Trial:
         if found.shape == expected.shape and np.isfinite(found).all() and np.isfinite(expected).all():
             named = factors(found, expected, self.sizes)
             if named:
-                named = {key: "it is right but for a factor " * bool(key) + words for key, words in named.items()}
+                named = {key: OF_FACTOR * bool(key) + words for key, words in named.items()}
                 return fitting | {FACTOR + key: words for key, words in named.items()}
         if fitting:
             return fitting

@@ -1,5 +1,7 @@
 """Lesson 12: what an evaluation of f buys, for the estimators that draw codes."""
 
+from functools import cache
+
 import numpy as np
 
 from dvae_np.check import enumeration, problems
@@ -26,6 +28,16 @@ DRAWN = {  # estimator: its numbers of samples, and the evaluations of f at each
 }
 
 
+ALPHAS = np.linspace(-1.5, 0, 31)  # of double_cv, whose best is drawn
+
+
+def problem(scale=0.6):
+    """(logits, f): three binary latents and a cubic f, its weights of this size about their mean."""
+    rng = np.random.default_rng(1)
+    logits, w = rng.standard_normal((1, 3, 2)), scale * rng.standard_normal((2, 3, 2)) + 0.2
+    return logits, problems.polynomial(w, 3)
+
+
 def exact_variance(name, logits, f, S, **hyper):
     """The total variance of an estimator's gradient at S samples, over every outcome of its noise."""
     noise, weights = OUTCOMES[TABLE[name].noise[0]](logits, S)
@@ -33,22 +45,28 @@ def exact_variance(name, logits, f, S, **hyper):
     return float(enumeration.moments(weights, estimate.dlogits)[1].sum())
 
 
-def variance_evaluations(figure, N=3, seed=1):
+def of_double_cv():
+    """The variance of double_cv at each of `ALPHAS`."""
+    return [exact_variance("double_cv", *problem(), 2, omega={"alpha": np.asarray(alpha)}) for alpha in ALPHAS]
+
+
+@cache
+def curve(name):
+    """{evaluations of f: exact variance} of an estimator."""
+    samples, evaluations = DRAWN[name]
+    if name == "double_cv":
+        return {2: min(of_double_cv())}
+    return {evaluations(S): exact_variance(name, *problem(), S) for S in samples}
+
+
+def variance_evaluations(figure):
     """Exact variance against evaluations of f, on three binary latents, f a cubic polynomial."""
-    rng = np.random.default_rng(seed)
-    logits, w = rng.standard_normal((1, N, 2)), 0.6 * rng.standard_normal((2, N, 2)) + 0.2
-    f, axes = problems.polynomial(w, 3), figure.subplots()
-    for name, (samples, evaluations) in DRAWN.items():
-        words, variances = name, []
-        if name == "double_cv":
-            alphas = np.linspace(-1.5, 0, 31)
-            values = [exact_variance(name, logits, f, 2, omega={"alpha": np.asarray(alpha)}) for alpha in alphas]
-            words, variances = f"double_cv, best alpha = {alphas[np.argmin(values)]:.2f}", [min(values)]
-        else:
-            variances = [exact_variance(name, logits, f, S) for S in samples]
-        alone = len(samples) == 1
+    axes = figure.subplots()
+    for name in DRAWN:
+        words = f"double_cv, best alpha = {ALPHAS[np.argmin(of_double_cv())]:.2f}" if name == "double_cv" else name
+        alone = len(curve(name)) == 1
         style = STYLE[name] | ({"linestyle": "none"} if alone else {})
-        axes.plot([evaluations(S) for S in samples], variances, **style, markersize=8 if alone else 5, label=words)
+        axes.plot(*zip(*curve(name).items(), strict=True), **style, markersize=8 if alone else 5, label=words)
     open_axes(axes, xlabel="evaluations of f, of 8 states in all", ylabel="exact variance of the gradient (nats$^2$)",
               yscale="log", xticks=range(1, 8))  # fmt: skip
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -228,7 +228,7 @@ for function, bound in ((dvae_np.vimco, False), (dvae_np.vimco, True), (without_
 #
 # - Y. Burda, R. Grosse, R. Salakhutdinov, *Importance weighted autoencoders*, 2016: the bound.
 # - A. Mnih, D. J. Rezende, *Variational inference for Monte Carlo objectives*, 2016: VIMCO.
-# - T. Rainforth et al., *Tighter variational bounds are not necessarily better*, 2018: what a tight bound does to the encoder's gradient.
+# - T. Rainforth, A. R. Kosiorek, T. A. Le, C. J. Maddison, M. Igl, F. Wood, Y. W. Teh, *Tighter variational bounds are not necessarily better*, 2018: what a tight bound does to the encoder's gradient.
 #
 # Next: [10 MuProp and REBAR](10_muprop_and_rebar.ipynb)
 

@@ -21,7 +21,7 @@ from dvae_np.check import complex_step, every_code, gumbel_nodes, lookup_table, 
 from dvae_np.check.means import defaults
 from dvae_np.estimators.control_variate import controlled, relaxed
 from dvae_np.figures.lesson_11 import exact_variance, toy
-from dvae_np.lesson import check, check_op, confirm, figure, show
+from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(0)
 logits = rng.standard_normal((1, 1, 2))  # (B, N, K): one binary latent
@@ -94,23 +94,26 @@ confirm("11.1", mean, exact, tolerance=1e-8)
 #
 # $$\nabla_{\omega} \mathrm{Var}[g] = \mathbb{E}\, \nabla_{\omega} \lVert g \rVert^2 = 2\, \mathbb{E}\, \Bigl\langle g, \frac{\partial g}{\partial \omega} \Bigr\rangle . \tag{11.2}$$
 #
-# This holds for every unbiased estimator with a tunable. The smallest one: REINFORCE with a constant baseline $b$, where all can be enumerated.
+# This holds for every unbiased estimator with a tunable. The smallest one: REINFORCE with a constant baseline $a$, where all
+# can be enumerated. A code has the squared score $\lVert \mathrm{score}(k) \rVert^2 = 1 - 2 q_k + \sum_j q_j^2$.
 
 # %% setup
 f, three = lookup_table(np.array([1.0, 3.0, 2.0])), rng.standard_normal((1, 1, 3))
 z, q = every_code(three, 1)  # three outcomes and their probabilities
-b = 0.7
-
-
-def variance_of(baseline):
-    """The exact variance of REINFORCE with this baseline."""
-    second = (q * ((f(z)[0][0] - baseline) ** 2 * (score(tiled(three, 3), z)[0] ** 2).sum((-1, -2)))).sum()
-    return second - (dvae_np.exact(three, f).dlogits ** 2).sum()
-
+values = f(z)[0][0]  # (3,)
+norms = (score(tiled(three, 3), z)[0] ** 2).sum((-1, -2))  # of the scores, squared, (3,)
 
 # %%
-slope = complex_step(lambda a: variance_of(a["b"]), {"b": np.array(b)})["b"]
-single = [-2 * (f(z)[0][0, k] - b) * (score(three, z[:, [k]])[0, 0] ** 2).sum() for k in range(3)]  # d ||g||^2 / db
+a = 0.7
+
+
+def variance_of(a):
+    """The exact variance of REINFORCE with this baseline."""
+    return (q * (values - a) ** 2 * norms).sum() - (dvae_np.exact(three, f).dlogits ** 2).sum()
+
+
+slope = complex_step(lambda arrays: variance_of(arrays["a"]), {"a": np.array(a)})["a"]
+single = [-2 * (f(z)[0][0, k] - a) * (score(three, z[:, [k]])[0, 0] ** 2).sum() for k in range(3)]  # d ||g||^2 / da
 confirm("11.2", q @ single, slope)
 
 # %% [markdown]
@@ -152,93 +155,153 @@ confirm("11.2", domega["b1"], numeric["b1"], tolerance=1e-6)
 # %% [markdown]
 # ## 4 The picture
 #
-# The toy of the RELAX paper: $f(z) = (z - 0.45)^2$ for one binary $z$. We hold the logits still, let the tunables descend on $\lVert g \rVert^2$ by Adam with batches of 32, and now and then compute the *exact*
-# variance, by quadrature. The dotted line is plain REINFORCE.
+# Two problems. On the left the toy of the RELAX paper: $f(z) = (z - 0.45)^2$ for one binary $z$, at even odds. On the right one latent of three categories, and a cubic $f$. We hold
+# the logits still, let the tunables descend on $\lVert g \rVert^2$ by Adam with batches of 32, and every 50 steps compute the *exact* variance, by quadrature. Three estimators learn: REBAR, RELAX, and for
+# comparison *a constant alone*, which is RELAX with all its tunables but the last bias switched off: REINFORCE with a learned baseline.
 
 # %%
 figure("relax.png")
 
+# %%
+from dvae_np.figures.lesson_10 import best_constant
+from dvae_np.figures.lesson_11 import PROBLEMS, measured, table
+
+print(table())
+paper, three_categories = (measured(problem) for problem in PROBLEMS)
+codes, even_odds = every_code(np.zeros((1, 1, 2)), 1)
+f_0, f_1 = toy(codes)[0][0]
+print(
+    f"the best constant for the toy: {best_constant(even_odds, np.array([f_0, f_1])):.4f}; by the formula below {(f_1 + f_0) / 2:.4f}"
+)
+
 # %% [markdown]
-# Two things to see. REBAR starts *above* plain REINFORCE (0.045 against 0.032 nats$^2$ on the left): its control variate adds more than it takes. Tuning turns it off, and it ends on the dotted line. RELAX starts as REBAR (its network starts
-# at zero) and falls by a factor of more than a thousand: on this toy a network of two inputs can be the perfect control variate. With a decoder of a million parameters and a gradient that moves
-# while the tunables learn, it is not so: on the trained VAE of lesson 14 it is about as good as REBAR.
+# Look at the left panel first. REBAR starts *above* plain REINFORCE ({{paper["rebar"][1][0]:.4f}} against {{paper["reinforce"]:.4f}} nats$^2$): its control variate adds more than it takes. Learning turns it
+# off, and it ends on the dotted line. RELAX falls to {{paper["relax"][1].min():.0e}}, and then moves up and down between that and {{paper["relax"][1][7:].max():.0e}}, as Adam's steps do not shrink. That looks
+# like the work of a network. It is not: the constant alone falls lower still. For two categories there is always a constant that leaves no variance at all. The gradient in $\ell_1$ is $(f(1) - a)(1 - q_1)$ for
+# one code and $-(f(0) - a)\, q_1$ for the other, and both are equal at
 #
-# ## 5 Break it
+# $$a = (1 - q_1) f(1) + q_1 f(0) .$$
 #
-# The mistake to make with learned tunables: to let them be drawn along by *the same sample's* gradient of $f$, or to update them before they are used. In the package both are impossible, as the estimator is a function and returns `domega`. What is possible: to
-# minimise the wrong thing. Here the squared norm of the *mean* over a batch in place of the mean of the squared norms. That is the squared norm of the exact gradient, plus $1/B$ of the variance: it does fall, but its gradient is $B$ times too
-# small, and drowned by noise.
+# So a problem with one binary latent cannot show what a control variate is worth. With three categories it can (right panel). REINFORCE has {{three_categories["reinforce"]:.2f}} nats$^2$ and the best of all
+# constants [Eq. 6.4] leaves {{three_categories["best constant"]:.3f}}: most of what there is to gain. After {{paper["relax"][0][-1]:.0f}} steps REBAR has {{three_categories["rebar"][1][-1]:.3f}} and RELAX
+# {{three_categories["relax"][1][-1]:.3f}}. They do better than any constant, by {{1 - three_categories["rebar"][1][-1] / three_categories["best constant"]:.0%}} and
+# {{1 - three_categories["relax"][1][-1] / three_categories["best constant"]:.0%}}, at three evaluations of $f$ (relaxed ones included) in place of one. *Compare a clever control variate with the best constant, not with nothing.*
+#
+# On the trained VAE of lesson 14 the two are about as good as each other, and behind leave-one-out at the same number of evaluations. Their tunables had 200 steps there, with the model held still. While a model is trained,
+# the gradient moves as the tunables learn.
 
 # %%
-B = 200
-batch = tiled(logits, B)
+from dvae_np import records
+
+lines = {line["estimator"]: line for line in records.read("compare")["lines"]}
+for name in ("reinforce_loo", "rebar", "relax"):
+    print(f"{name:14} {lines[name]['evaluations']} evaluations of f: relative variance {lines[name]['variance']:.2f}")
+
+# %% [markdown]
+# ## 5 Break it
+#
+# Two mistakes are easy to make with learned tunables: to update them before they are used, so that they have seen the sample, and to let $f$'s own gradient reach them. In the package neither can happen, as the estimator
+# is a function and returns `domega`. A third one can: to minimise the wrong thing, the squared norm of the *mean* over a batch in place of the mean of the squared norms. That is the squared norm of the exact
+# gradient, which no tunable moves, plus $1/B$ of the variance. So its slope is $1/B$ of the right one on average. But it comes with noise of its own, which is not $B$ times smaller:
+
+# %%
+B, batches = 200, 100
+batch = tiled(logits, B * batches)
 u, v = draw(rng, batch, 1, ("u", "v"))
-right, wrong = [], []
-for name in ("eta", "log_tau"):
-    h = 1e-5
-    up, down = ({**omega, name: omega[name] + step} for step in (h, -h))
-    g_up, g_down = (dvae_np.relax(batch, toy, u, v, omega=tunables).dlogits for tunables in (up, down))
-    right.append(((g_up**2).sum((-1, -2)).mean() - (g_down**2).sum((-1, -2)).mean()) / (2 * h))
-    wrong.append(((g_up.mean(0) ** 2).sum() - (g_down.mean(0) ** 2).sum()) / (2 * h))
-print("mean of the squared norms, slopes in eta and log tau:", np.array(right).round(4))
-print("squared norm of the mean:                            ", np.array(wrong).round(4))
-print(f"exact variance at these tunables: {exact_variance('relax', logits, omega):.4f} nats^2")
+
+
+def squares(tunables):
+    """For each batch: the mean of the squared norms, and the squared norm of the mean, (2, batches)."""
+    g = dvae_np.relax(batch, toy, u, v, omega=tunables).dlogits.reshape(batches, B, 2)
+    return np.array([(g**2).sum(-1).mean(-1), (g.mean(1) ** 2).sum(-1)])
+
+
+h = 1e-5
+slopes = (squares({**omega, "eta": omega["eta"] + h}) - squares({**omega, "eta": omega["eta"] - h})) / (2 * h)
+(right, wrong), (right_deviation, wrong_deviation) = slopes.mean(1), slopes.std(1)
+print(
+    f"slope in eta of the mean of the squared norms: {right:9.6f}, standard deviation from batch to batch {right_deviation:.6f}"
+)
+print(
+    f"the same divided by B = {B}:                   {right / B:9.6f},                                   {right_deviation / B:.6f}"
+)
+print(
+    f"slope in eta of the squared norm of the mean:  {wrong:9.6f}, standard deviation from batch to batch {wrong_deviation:.6f}"
+)
+print(f"exact variance at these tunables: {exact_variance('relax', logits, toy, omega):.4f} nats^2")
+
+# %% [markdown]
+# The right slope is {{right / right_deviation:.1f}} times as large as its noise in one batch; of the wrong one, the mean that should be left, $1/B$ of the right slope, is {{right / B / wrong_deviation:.3f}} times its noise.
 
 # %% [markdown]
 # ## Reading
 #
-# - W. Grathwohl, D. Choi, Y. Wu, G. Roeder, D. Duvenaud, *Backpropagation through the void*, 2018: RELAX.
-# - G. Tucker et al., *REBAR: low-variance, unbiased gradient estimates for discrete latent variable models*, 2017: tuning by the gradient of the variance.
-# - F. Ruiz, M. Titsias, D. Blei, *The generalized reparameterization gradient*, 2016: the same idea elsewhere.
+# - W. Grathwohl, D. Choi, Y. Wu, G. Roeder, D. Duvenaud, *Backpropagation through the void: optimizing control variates for black-box gradient estimation*, 2018: RELAX.
+# - G. Tucker, A. Mnih, C. J. Maddison, D. Lawson, J. Sohl-Dickstein, *REBAR: low-variance, unbiased gradient estimates for discrete latent variable models*, 2017: tuning by the gradient of the variance.
+# - F. R. Ruiz, M. K. Titsias, D. M. Blei, *The generalized reparameterization gradient*, [2016](https://arxiv.org/abs/1610.02287): another way to join a score function and
+#   a reparameterisation. It transforms the variable so that its law depends only weakly on the parameters, and corrects what is left by a score; nothing is learned from the variance.
 #
 # Next: [12 Rao-Blackwell and coupling](12_rao_blackwell_and_coupling.ipynb)
 
 # %% [markdown] exercise 11.1
 # ### 11.1 Derive: the slope of a variance
 #
-# For REINFORCE with a constant baseline (the logits `three`, the values `values` (3,), and `probabilities` (3,) of the codes), write `slope_at(b)`: the derivative in $b$ of the total variance, a number, as a sum over the three codes. The squared norms of the scores are
-# `norms` (3,). One line. At $b = 2$ it is closer to zero than at $b = 0$.
-
-# %% given 11.1
-values, probabilities = np.array([1.0, 3.0, 2.0]), softmax(three)[0][0, 0]
-norms = (score(tiled(three, 3), z)[0] ** 2).sum((-1, -2))
+# REINFORCE with a constant baseline $a$, at $S = 1$, for one latent. `q` (K,) are the probabilities of the codes, `values` (K,) the values of $f$, and `norms` (K,) the squared lengths
+# $\lVert \mathrm{score}(k) \rVert^2$. Write `slope_at(a, q, values, norms)`: the derivative in $a$ of the total variance, a number, as a sum over the codes. One line. For the setup's `q`, `values` and `norms` it is
+# {{slope_at(0.0, q, values, norms):.3f}} at $a = 0$ and {{slope_at(2.0, q, values, norms):.3f}} at $a = 2$.
 
 
 # %% solution 11.1
-def slope_at(b):
-    """d variance / d b."""
+def slope_at(a, q, values, norms):
+    """d variance / d a."""
     ### BEGIN SOLUTION
-    return -2 * (probabilities * (values - b) * norms).sum()
+    return -2 * (q * (values - a) * norms).sum()
     ### END SOLUTION
 
 
 # %% check 11.1
-points = (0.0, 0.7, 2.0)
-slopes = np.array([complex_step(lambda a: variance_of(a["b"]), {"b": np.array(point)})["b"] for point in points])
-check("11.1", lambda: np.array([slope_at(point) for point in points]), slopes,
-      instead={"-2 E[f - b]: each code counts by its squared score too": np.array([-2 * (probabilities @ values - b) for b in points])})  # fmt: skip
+from dvae_np.lesson import judge
+
+judge("11.1", slope_at)
+
+
+# %% right 11.1
+def slope_at(a, q, values, norms):
+    variance = lambda a: sum(p * (value - a) ** 2 * norm for p, value, norm in zip(q, values, norms, strict=True))
+    return (variance(a + 1) - variance(a - 1)) / 2  # a parabola: the central difference is exact
 
 
 # %% wrong 11.1: a flipped sign
-def slope_at(b):
-    return 2 * (probabilities * (values - b) * norms).sum()
+def slope_at(a, q, values, norms):
+    return 2 * (q * (values - a) * norms).sum()
 
 
 # %% wrong 11.1: each code counts by its squared score too
-def slope_at(b):
-    return -2 * (probabilities * (values - b)).sum()
+def slope_at(a, q, values, norms):
+    return -2 * (q * (values - a)).sum()
+
+
+# %% wrong 11.1: they are squares already
+def slope_at(a, q, values, norms):
+    return -2 * (q * (values - a) * norms**2).sum()
+
+
+# %% wrong 11.1: it is right but for a factor 1/2
+def slope_at(a, q, values, norms):
+    return -(q * (values - a) * norms).sum()
+
+
+# %% wrong 11.1: write it yourself
+def slope_at(a, q, values, norms):
+    second = lambda arrays: (q * (values - arrays["a"]) ** 2 * norms).sum()
+    return complex_step(second, {"a": np.array(a)})["a"]
 
 
 # %% [markdown] exercise 11.2
 # ### 11.2 Implement: the estimate from its parts
 #
 # Write `combined(fb, c_zt, score_b, slope_z, slope_zt)`: `fb` $= f(b)$ and `c_zt` $= c(\tilde z)$ are (S, B); `score_b`, `slope_z` $= \nabla_{\ell}\, c(z)$ and `slope_zt` $= \nabla_{\ell}\, c(\tilde z)$ are
-# (S, B, N, K). Return Eq. 10.4 averaged over the samples, (B, N, K). About 2 lines.
-
-# %% given 11.2
-parts = np.random.default_rng(7)
-fb, c_zt = parts.standard_normal((2, 5, 4))  # S = 5, B = 4
-score_b, slope_z, slope_zt = parts.standard_normal((3, 5, 4, 2, 3))  # N = 2, K = 3
+# (S, B, N, K). Return [Eq. 10.4] averaged over the samples, (B, N, K). About 2 lines.
 
 
 # %% solution 11.2
@@ -251,11 +314,15 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
 
 
 # %% check 11.2
-all_of_it = np.einsum("sb,sbnk->bnk", fb - c_zt, score_b) / 5 + (slope_z - slope_zt).sum(0) / 5
-check("11.2", lambda: combined(fb, c_zt, score_b, slope_z, slope_zt), all_of_it, sizes={"S": 5, "B": 4},
-      instead={"the estimate without the slope through zt: the famous bug, it is biased": all_of_it + slope_zt.mean(0),
-               "the estimate with c(z)'s slope alone: c(zt) must be taken off f": np.einsum("sb,sbnk->bnk", fb, score_b) / 5 + (slope_z - slope_zt).mean(0),
-               "the estimate with the two slopes exchanged": np.einsum("sb,sbnk->bnk", fb - c_zt, score_b) / 5 - (slope_z - slope_zt).mean(0)})  # fmt: skip
+from dvae_np.lesson import judge
+
+judge("11.2", combined)
+
+
+# %% right 11.2
+def combined(fb, c_zt, score_b, slope_z, slope_zt):
+    by_score = np.einsum("sb,sbnk->bnk", fb, score_b) - np.einsum("sb,sbnk->bnk", c_zt, score_b)
+    return (by_score + slope_z.sum(0) - slope_zt.sum(0)) / len(fb)
 
 
 # %% wrong 11.2: without the slope through zt
@@ -268,16 +335,27 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
     return ((fb - c_zt)[..., None, None] * score_b + slope_zt - slope_z).mean(0)
 
 
+# %% wrong 11.2: it must be taken off f
+def combined(fb, c_zt, score_b, slope_z, slope_zt):
+    return (fb[..., None, None] * score_b + slope_z - slope_zt).mean(0)
+
+
 # %% wrong 11.2: a mean where the gradient sums
 def combined(fb, c_zt, score_b, slope_z, slope_zt):
     return ((fb - c_zt)[..., None, None] * score_b + slope_z - slope_zt).sum(0)
 
 
+# %% wrong 11.2: is wrong
+def combined(fb, c_zt, score_b, slope_z, slope_zt):
+    signal = (fb - c_zt).mean(0)[:, None, None]  # a mean of products is not the product of means
+    return signal * score_b.mean(0) + slope_z.mean(0) - slope_zt.mean(0)
+
+
 # %% [markdown] exercise 11.3
 # ### 11.3 Implement: a surrogate as an op
 #
-# Write `surrogate(y, w, a)`: relaxed codes `y` (S, B, K), weights `w` (K, H), `a` (H,); the value is $r = \tanh(y w)\, a$, (S, B); return `(r, backward)` with `backward(dr)` returning `(dy, dw, da)` of the shapes of `y`, `w`, `a`. About 6 lines. It must let complex numbers
-# through: no `abs`, no casts.
+# Write `surrogate(y, w, a)`: relaxed codes `y` (S, B, K), weights `w` (K, H), `a` (H,); the value is $r = \tanh(y w)\, a$, (S, B); return `(r, backward)` with `backward(dr)` returning `(dy, dw, da)` of the shapes of `y`, `w`, `a`. About 6 lines. RELAX
+# runs it at complex numbers, forward *and* backward: no `abs`, no `conj`, no `.real`, no casts.
 
 
 # %% solution 11.3
@@ -295,16 +373,34 @@ def surrogate(y, w, a):
 
 
 # %% check 11.3
-inputs = {"y": parts.standard_normal((2, 3, 4)), "w": parts.standard_normal((4, 5)), "a": parts.standard_normal(5)}
-check_op("11.3", surrogate, expected=np.tanh(inputs["y"] @ inputs["w"]) @ inputs["a"], **inputs)
+from dvae_np.lesson import judge
+
+judge("11.3", surrogate)
 
 
-# %% wrong 11.3: 11.3: dy
+# %% right 11.3
+def surrogate(y, w, a):
+    pre = np.einsum("sbk,kh->sbh", y, w)
+    r = (np.sinh(pre) / np.cosh(pre) * a).sum(-1)
+
+    def backward(dr):
+        dy, dw, da = np.zeros_like(y + dr[..., None]), np.zeros_like(w + dr.sum()), np.zeros_like(a + dr.sum())
+        for s, b in np.ndindex(r.shape):
+            slope = a / np.cosh(pre[s, b]) ** 2 * dr[s, b]
+            dy[s, b] = w @ slope
+            dw += np.outer(y[s, b], slope)
+            da += dr[s, b] * np.tanh(pre[s, b])
+        return dy, dw, da
+
+    return r, backward
+
+
+# %% wrong 11.3: without the slope of tanh
 def surrogate(y, w, a):
     h = np.tanh(y @ w)
 
     def backward(dr):
-        dpre = dr[..., None] * a  # the slope of tanh is missing
+        dpre = dr[..., None] * a * np.ones_like(h)  # the slope of tanh is missing
         return dpre @ w.T, np.einsum("sbk,sbh->kh", y, dpre), np.einsum("sb,sbh->h", dr, h)
 
     return h @ a, backward
@@ -321,11 +417,22 @@ def surrogate(y, w, a):
     return h @ a, backward
 
 
+# %% wrong 11.3: the text asks for code that complex numbers come through
+def surrogate(y, w, a):
+    h = np.tanh(y @ w)
+
+    def backward(dr):
+        dpre = dr[..., None] * a * (1 - h * h.conj()).real
+        return (dpre @ w.T).real, np.einsum("sbk,sbh->kh", y, dpre).real, np.einsum("sb,sbh->h", dr, h).real
+
+    return (h @ a).real, backward
+
+
 # %% [markdown] exercise 11.4
 # ### 11.4 Find the bug: descent on the wrong square
 #
-# A tunable $\omega$ (a number) is trained by the derivative of a squared norm. `g` holds R single-sample gradients (R, P), and `dg` their derivatives in $\omega$ (R, P). The function below returns the
-# derivative of the squared norm of their *mean*. Correct it: it must estimate the derivative of the variance of a single sample, a number. One line.
+# A tunable $\omega$ (a number) is trained by the derivative of a squared norm. `g` holds R single-sample gradients (R, P), and `dg` their derivatives in $\omega$ (R, P). The estimator is unbiased for every $\omega$, so its mean does
+# not move. The function below returns the derivative of the squared norm of the samples' *mean*. Correct it: return the right side of [Eq. 11.2], its expectation replaced by the mean over the R samples, a number. One line.
 #
 # ```python
 # return 2 * (g.mean(0) * dg.mean(0)).sum()
@@ -341,10 +448,14 @@ def slope_of_variance(g, dg):
 
 
 # %% check 11.4
-g, dg = parts.standard_normal((2, 40, 3))
-check("11.4", lambda: slope_of_variance(g, dg), 2 * np.einsum("rp,rp->", g, dg) / 40, sizes={"R": 40},
-      instead={"the slope of the squared norm of the mean: take the mean of the squared norms": 2 * (g.mean(0) * dg.mean(0)).sum(),
-               "the mean over the entries too: a norm is a sum over them": 2 * (g * dg).mean()})  # fmt: skip
+from dvae_np.lesson import judge
+
+judge("11.4", slope_of_variance)
+
+
+# %% right 11.4
+def slope_of_variance(g, dg):
+    return 2 * np.trace(g @ dg.T) / len(g)
 
 
 # %% wrong 11.4: take the mean of the squared norms
@@ -360,3 +471,8 @@ def slope_of_variance(g, dg):
 # %% wrong 11.4: a norm is a sum over them
 def slope_of_variance(g, dg):
     return 2 * (g * dg).mean()
+
+
+# %% wrong 11.4: it estimates the same, but [Eq. 11.2] asks for no mean of the samples
+def slope_of_variance(g, dg):
+    return 2 * ((g - g.mean(0)) * (dg - dg.mean(0))).sum() / (len(g) - 1)

@@ -10,10 +10,11 @@
 # - say how much a latent tells about the data, and when it has collapsed,
 # - run the same code on a GPU.
 #
-# *Needs:* lessons 03 and 04; section 6 also 08. *Takes:* 50 minutes. Everything is in nats.
+# *Needs:* lessons 03 and 04; sections 4 and 6 also 09 and 08. *Takes:* 50 minutes. Everything is in nats.
 
 # %% setup
 import tempfile
+import time
 
 import numpy as np
 
@@ -46,8 +47,7 @@ show(vae.training_step)
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \qquad w \leftarrow w - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} . \tag{15.1}$$
 #
-# Adam does some ten additions and multiplications for each parameter, one root and one division. Each is a pass over arrays that are far larger than a core's own
-# cache, on one core, beside matrix products that use all of them: in a step of an MNIST model that is a good part of the time. So it keeps *sums* in the place of
+# Each addition, multiplication, root and division in this is a pass over arrays that are far larger than a core's own cache, on one core, beside matrix products that use all of them. So the step keeps *sums* in the place of
 # averages, $m / (1 - \beta_1)$ and $v / (1 - \beta_2)$: two passes fewer, as what turns sums into averages goes into the two numbers that correct them anyway. And one
 # array serves for all that comes in between.
 
@@ -68,6 +68,21 @@ for t in range(1, 5):
     w = w - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
 confirm("15.1", params["psi"]["w"], w)
 
+# %%
+model = dvae_np.parameters(rng, 784, 8, 4, (512, 256))  # the size of an MNIST model
+x = (rng.random((100, 784)) < 0.2).astype(np.float32)  # a batch of noise, as the time does not depend on what is seen
+adam, estimator, seconds = Adam(model, lr=1e-3), dvae_np.TABLE["straight_through_gumbel"], []
+for _ in range(20):
+    started = time.perf_counter()
+    loss = vae.negative_elbo(model, x, estimator, lambda logits: dvae_np.draw(rng, logits, 1, estimator.noise))
+    between = time.perf_counter()
+    adam.step(loss.gradients)
+    seconds.append((between - started, time.perf_counter() - between))
+gradients, update = np.median(seconds, axis=0)
+print(
+    f"a step of this size, on this machine: gradients {1e3 * gradients:.1f} ms, Adam {1e3 * update:.1f} ms, {update / (gradients + update):.0%} of both"
+)
+
 # %% [markdown]
 # In the first steps $v$ is an average of very few squares, and so is a poor guess: its inverse root can be far too large. **RAdam** (Liu et al. 2020) asks
 # how many squares it is worth. A moving average of weights $\beta_2^{t-i}$ is about as good as a plain average of the last $\rho_t$ squares, with the same
@@ -76,7 +91,7 @@ confirm("15.1", params["psi"]["w"], w)
 #
 # $$r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\, \rho_{\infty}}{(\rho_{\infty} - 4)(\rho_{\infty} - 2)\, \rho_t}} \quad \text{for } \rho_t > 5, \tag{15.3}$$
 #
-# and before that the step is along $m$ alone (the paper has 4 there, the implementations in use 5). The mean age of the weights, which defines $\rho_t$, can be summed directly:
+# and before that the step is along $m$ alone ([the paper](https://arxiv.org/abs/1908.03265) has 4 there, [PyTorch](https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html) has 5, and so do we). The mean age of the weights, which defines $\rho_t$, can be summed directly:
 
 # %%
 show(RAdam)
@@ -95,7 +110,7 @@ confirm("15.3", optimiser.rates()[0] / adam.rates()[0], rectified)
 # ## 3 A run
 #
 # `Settings` is everything that decides a run. The same settings on the same data give the same numbers, bit for bit on one machine. Here on the 8x8 digits that come
-# with the package, thresholded at 0.5, a short run; for MNIST the command line does the same:
+# with the package, thresholded at $0.5$, a short run; for MNIST the command line does the same:
 #
 # ```sh
 # python -m dvae_np train --data mnist --N 1 --K 512 --hidden 512,256 --epochs 30
@@ -163,7 +178,7 @@ print("warnings:", measured.warnings)
 #
 # $$a_d = \log \frac{m_d}{1 - m_d} , \tag{15.4}$$
 #
-# which the last bias may have from the first step on, as in the experiments of REBAR (Tucker et al. 2017). (A pixel that is dark in all images has $m_d = 0$: so each value of a pixel is counted half a time more
+# which the last bias may have from the first step on, as in [the code of REBAR](https://github.com/tensorflow/models/blob/2fd7d3ae49322850039920ce68b87a4db054c4d1/research/rebar/rebar.py) (Tucker et al. 2017; `train_bias`). (A pixel that is dark in all images has $m_d = 0$: so each value of a pixel is counted half a time more
 # than it was seen.) Here it does, unless `first_image="random"` is asked for.
 #
 # How much of a gradient is about the mean image? Let $g_b$ be the gradient of image $b$'s reconstruction in its logits. The mean of the $\lVert g_b \rVert^2$ is the squared norm of the mean and
@@ -198,7 +213,7 @@ confirm("15.4", slope, np.zeros_like(slope))
 
 # %% [markdown]
 # On the digits $q$ stays open all the same (no category preferred: $\log 8 = 2.08$ nats). On MNIST, with 784 pixels, it does not. `python -m dvae_np collapse` looks at
-# 500 test images for 100 steps, with three seeds. *As published*: the set-up of a published table (`reproduce` in the README; grey pixels, hidden layers 512 and 256, four latents of eight categories), whose layers start as layers do.
+# 500 test images for 100 steps, with three seeds. *As published*: the set-up of a published table ([the page of measured numbers](../figures/README.md) has its runs; grey pixels, hidden layers 512 and 256, four latents of eight categories), whose layers start as layers do.
 # *Larger rows*: the $N$ rows that a code selects add up to unit variance, as in this package's own models, so that codes differ more. *Mean image*: as published, but for the last bias. *Train*: this package's own
 # settings, two latents of eight categories, from the mean image, and from a random one. In the table, medians (and ranges); $c$ and the norm are of the first 100 images; *codes* is how many combinations of likeliest categories the 500 images have (where $q$ is uniform they mean nothing);
 # entropy and information [Eq. 15.2] are nats for each latent; information and codes are those after the last step. Low entropy alone is no harm: a good encoder is certain, too, but of different codes for different images.
@@ -207,11 +222,53 @@ confirm("15.4", slope, np.zeros_like(slope))
 figure("collapse.png")
 print(collapse_table(records.read("collapse")))
 
+# %%
+first_steps = records.read("collapse")["runs"]
+
+
+def first(what, start, estimator, at=-1):
+    """What the record says after so many steps (the last ones), for each of the three seeds."""
+    place = at if at < 0 else at // records.read("collapse")["every"]
+    return [run[what][place] for run in first_steps if (run["start"], run["estimator"]) == (start, estimator)]
+
+
+most = np.log(8)
+published = [code for name in ("exact", "reinmax") for code in first("codes", "as published", name, 25)]
+from_random = [share for name in ("exact", "reinmax") for share in first("information", "train, random image", name)]
+from_mean = [share for name in ("exact", "reinmax") for share in first("information", "train", name)]
+stuck = records.read("reinmax-8x4-reinmax-s1")
+kl, loss_of = np.array(stuck["history"]["kl"]), stuck["history"]["loss"]
+escaped = next(epoch for epoch, value in enumerate(loss_of) if value < loss_of[1] - 1)  # counted from 0
+likelihoods = {
+    name: records.read(name)["test"]["log_likelihood"]
+    for name in ("mnist512", "mnist512-s1", "mnist512-random", "mnist512-random-s1")
+}
+print(f"as published, after 25 steps: {published} codes (exact with three seeds, then reinmax)")
+print(
+    "information after 100 steps, of at most",
+    round(most, 2),
+    "nats:",
+    "from a random image",
+    np.round(from_random, 2),
+    "from the mean image",
+    np.round(from_mean, 2),
+)
+print(
+    f"reinmax, seed 1: loss in epoch 2 {loss_of[1]:.1f}, epoch {escaped} {loss_of[escaped - 1]:.1f}, epoch {escaped + 1} {loss_of[escaped]:.1f}, epoch {len(loss_of)} {loss_of[-1]:.1f} nats"
+)
+print("512 categories, test log p(x):", {name: round(value, 2) for name, value in likelihoods.items()})
+
 # %% [markdown]
-# Even the exact gradient, without bias or noise, sends all images to a few codes within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights and on the
-# estimator: ReinMax with seed 1 has an entropy of 0.00 nats after 40 steps, stays with one code for eight epochs, comes out in part, and in the end is where the README's table
-# has it. `train`'s own settings take larger steps (1e-3), and from a random image both estimators lose nearly all information about $x$. From the mean image neither loses it; one run (as published but for it, exact, seed 2) simply has
-# not begun after 100 steps. So that is where `train` starts. It is no law: one latent of 512 categories reached -136.36 and -134.71 nats from the mean image with two seeds, -134.19 and -136.68 from a random one (README). There the seed decides more than the start.
+# Even the exact gradient, without bias or noise, sends all images to one code within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights and on the
+# estimator. ReinMax with seed 1 has an entropy of {{first("entropy", "as published", "reinmax", 40)[1]:.3f}} nats after 40 steps. In the long run with that seed, the loss stays at {{loss_of[1]:.0f}} nats until epoch {{escaped:d}}. Then it comes
+# out in part, and ends at {{loss_of[-1]:.0f}} ([the page of measured numbers](../figures/README.md) has the other seed beside it).
+#
+# `train`'s own settings take larger steps, of $10^{-3}$. From a random image both estimators then keep {{min(from_random):.2f}} to {{max(from_random):.2f}} of at most {{most:.2f}} nats about $x$; from the mean image, {{min(from_mean):.2f}} to
+# {{max(from_mean):.2f}}. As published but for the mean image, five runs of six are on their way too, and one (exact, seed 2: {{first("information", "mean image", "exact")[2]:.4f}} nats) has not begun after 100 steps. So the mean image is where `train`
+# starts.
+#
+# It is no law. One latent of 512 categories reached {{likelihoods["mnist512"]:.2f}} and {{likelihoods["mnist512-s1"]:.2f}} nats from the mean image with two seeds, {{likelihoods["mnist512-random"]:.2f}} and
+# {{likelihoods["mnist512-random-s1"]:.2f}} from a random one. There the seed decides more than the start.
 
 # %% [markdown]
 # ## 7 Losing nothing
@@ -241,7 +298,7 @@ print("equal to the uninterrupted run, bit for bit:", same)
 #
 # ## 8 The picture
 #
-# Left: the tour's four runs on the digits (median and range of three seeds). Right: one latent of 512 categories on MNIST, trained by exact marginalisation: each mini-batch visits all 512 states.
+# Left: four estimators on the digits (`python -m dvae_np tour`; median and range of three seeds). Right: one latent of 512 categories on MNIST, trained by exact marginalisation: each mini-batch visits all 512 states.
 
 # %%
 figure("learning.png")
@@ -287,9 +344,9 @@ except dvae_np.InputError as error:
 # ## Reading
 #
 # - D. P. Kingma, J. Ba, *Adam: a method for stochastic optimization*, 2015.
-# - L. Liu et al., *On the variance of the adaptive learning rate and beyond*, 2020: RAdam.
-# - G. Tucker, A. Mnih, C. J. Maddison, D. Lawson, J. Sohl-Dickstein, *REBAR*, 2017: a decoder that starts at the mean image.
-# - S. R. Bowman et al., *Generating sentences from a continuous space*, 2016: posterior collapse, and warming up the KL.
+# - L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, *On the variance of the adaptive learning rate and beyond*, 2020: RAdam.
+# - G. Tucker, A. Mnih, C. J. Maddison, D. Lawson, J. Sohl-Dickstein, *REBAR: low-variance, unbiased gradient estimates for discrete latent variable models*, 2017; its code starts the decoder at the mean image.
+# - S. R. Bowman, L. Vilnis, O. Vinyals, A. M. Dai, R. Jozefowicz, S. Bengio, *Generating sentences from a continuous space*, 2016: posterior collapse, and warming up the KL.
 # - Y. Burda, R. Grosse, R. Salakhutdinov, *Importance weighted autoencoders*, 2016: bounds for evaluation.
 # - H. Larochelle, I. Murray, *The neural autoregressive distribution estimator*, 2011: binarised MNIST, and why its kind must be stated.
 #

@@ -1,0 +1,221 @@
+"""The exercises of lesson 12, Rao-Blackwell and coupling."""
+
+import numpy as np
+
+from dvae_np import draw, log_prob, score
+from dvae_np.check import lookup_table
+from dvae_np.check.enumeration import every_sequence
+from dvae_np.estimators.unordered_set import _set_probability
+from dvae_np.exercises.exercise import Exercise, Made
+from dvae_np.exercises.lesson_02 import softmax_of
+
+
+def my_local(logits, f, z):
+    """REINFORCE's conditional mean: its term at every category of one latent, weighted by q."""
+    q, total = softmax_of(logits), np.zeros_like(logits)
+    for n, k in np.ndindex(logits.shape[1:]):
+        tried = z.copy()
+        tried[..., n] = k
+        total[:, n] += (q[:, n, k] * f(tried)[0]).mean(0)[:, None] * score(logits, tried)[0, :, n]
+    return total
+
+
+def tried_everywhere(logits, f, z, restored=True):
+    """f with each latent at each category, the others as drawn: (S, B, N, K)."""
+    F, tried = np.zeros((len(z), *logits.shape)), z.copy()
+    for n, k in np.ndindex(logits.shape[1:]):
+        tried = z.copy() if restored else tried
+        tried[..., n] = k
+        F[:, :, n, k] = f(tried)[0]
+    return F
+
+
+def without_minus_q(logits, f, z):
+    return (softmax_of(logits) * tried_everywhere(logits, f, z)).mean(0)
+
+
+def less_the_plain_mean(logits, f, z):
+    F = tried_everywhere(logits, f, z)
+    return (softmax_of(logits) * (F - F.mean(-1, keepdims=True))).mean(0)
+
+
+def never_put_back(logits, f, z):
+    q, F = softmax_of(logits), tried_everywhere(logits, f, z, restored=False)
+    return (q * (F - (q * F).sum(-1, keepdims=True))).mean(0)
+
+
+def plain(logits, f, z):
+    return (f(z)[0][..., None, None] * score(logits, z)).mean(0)
+
+
+def problem(rng, B, N, K):
+    """Logits, and an f that differs from example to example."""
+    table = 2 + rng.standard_normal((B, *(K,) * N))
+    return {"logits": rng.standard_normal((B, N, K)), "f": Made(lookup_table, (table,))}
+
+
+def drawn(rng, name, S, B, N, K):
+    """The same with S codes of this noise."""
+    given = problem(rng, B, N, K)
+    return given | {name: draw(rng, given["logits"], S, (name,))[0]}
+
+
+def set_of_two(a, b):
+    """Both orders, found among all sequences of three states."""
+    codes, chances = every_sequence(np.log([[[a, b, 1 - a - b]]]), 2)
+    return chances[(np.sort(codes[..., 0], axis=0) == [[0], [1]]).all(0)].sum()
+
+
+def sets(rng):
+    for a, b in ((0.5, 0.2), (0.1, 0.3), (0.05, 0.9)):
+        yield {"a": a, "b": b}
+
+
+def my_disarm(logits, f, coupled):
+    """Latent by latent: the mean of ARM over the uniforms that give its pair of codes."""
+    (first, second), total = f(coupled)[0], np.zeros_like(logits)
+    for b, n in np.ndindex(coupled.shape[1:]):
+        p = softmax_of(logits[b, n])[1]
+        m = max(p, 1 - p)
+        one, other = coupled[:, b, n]
+        e = 0.5 if one == other else (1 - m) / 2 if one else (1 + m) / 2  # the middle of its interval
+        total[b, n, 1] = (second[b] - first[b]) * (e - 0.5)
+        total[b, n, 0] = -total[b, n, 1]
+    return total
+
+
+def weighted(weight):
+    """DisARM with weight(p) of the probability of category 1."""
+
+    def estimate(logits, f, coupled):
+        fz, hot = f(coupled)[0], np.eye(2)[coupled]
+        return (fz[0] - fz[1])[:, None, None] / 2 * (hot[0] - hot[1]) * weight(softmax_of(logits)[..., 1:])
+
+    return estimate
+
+
+def as_if_independent(logits, f, coupled):
+    fz = f(coupled)[0]
+    return ((fz - fz.mean(0))[..., None, None] * score(logits, coupled)).sum(0)
+
+
+def summed_and_sampled(logits, f, distinct):
+    """State by state, example by example."""
+    total = np.zeros_like(logits)
+    for b in range(logits.shape[0]):
+        left = 1.0
+        for s, state in enumerate(distinct[:, b]):
+            each = softmax_of(logits[b])[np.arange(len(state)), state].prod()
+            weight = each if s < len(distinct) - 1 else left
+            total[b] += weight * f(distinct)[0][s, b] * (np.eye(logits.shape[-1])[state] - softmax_of(logits[b]))
+            left -= each
+    return total
+
+
+def with_last_weight(last):
+    """The same with last(all weights) as the weight of the last state."""
+
+    def estimate(logits, f, distinct):
+        weight = np.exp(log_prob(logits, distinct)[0])
+        weight[-1] = last(weight)
+        return ((weight * f(distinct)[0])[..., None, None] * score(logits, distinct)).sum(0)
+
+    return estimate
+
+
+def moment_of_arm(p):
+    """The integral of (e - 1/2)^2 over both ends, by Simpson's rule, which is exact for a parabola."""
+    end = min(p, 1 - p)
+    return sum(end / 6 * w * (e - 0.5) ** 2 for start in (0.0, 1 - end)
+               for w, e in ((1, start), (4, start + end / 2), (1, start + end)))  # fmt: skip
+
+
+def moment_of_disarm(p):
+    m = max(p, 1 - p)
+    return 2 * (1 - m) * (m / 2) ** 2
+
+
+def gained(p):
+    return moment_of_arm(p) - moment_of_disarm(p)
+
+
+def with_p_for_m(p):
+    return 2 / 3 * (1 / 8 - (p - 1 / 2) ** 3) - 2 * (1 - p) * (p / 2) ** 2
+
+
+EXERCISES = (
+    Exercise(
+        "12.1",
+        my_local,
+        lambda rng: [drawn(rng, "z", 3, 5, 2, 4), drawn(rng, "z", 2, 4, 3, 5)],
+        {"logits": "BNK", "z": "SBN"},
+        returns=("the gradient",),
+        q=lambda case: softmax_of(case["logits"]),
+        mistakes={
+            "the gradient plus q E[f]: the score lacks its -q": without_minus_q,
+            "q (F - mean F), with the plain mean over the categories: weigh them by q": less_the_plain_mean,
+            "what comes out where a latent stays at its last category: put the latent back before the next one is tried": (
+                never_put_back
+            ),
+            "REINFORCE: f must be tried at every category": plain,
+        },
+    ),
+    Exercise(
+        "12.2",
+        set_of_two,
+        lambda rng: list(sets(rng)),
+        {},
+        returns=("the probability",),
+        library=(_set_probability, every_sequence),
+        mistakes={
+            "the chance of one order only: either may come first": lambda a, b: a * b / (1 - a),
+            "the law with replacement: what was drawn is gone": lambda a, b: 2 * a * b,
+            "2 a b / (1 - a - b): only what was drawn first is missing, it is gone at the second draw": lambda a, b: (
+                2 * a * b / (1 - a - b)
+            ),
+        },
+    ),
+    Exercise(
+        "12.3",
+        my_disarm,
+        lambda rng: [drawn(rng, "coupled", 2, 5, 3, 2), drawn(rng, "coupled", 2, 3, 4, 2)],
+        {"logits": "BNK", "coupled": "SBN"},
+        returns=("the gradient",),
+        mistakes={
+            "the estimate with sigma(phi) where sigma(|phi|) belongs": weighted(lambda p: p),
+            "the estimate without the weight sigma(|phi|)": weighted(np.ones_like),
+            "the estimate with p (1 - p) as its weight": weighted(lambda p: p * (1 - p)),
+            "leave-one-out for two independent samples: unbiased there, not for a pair": as_if_independent,
+        },
+    ),
+    Exercise(
+        "12.4",
+        summed_and_sampled,
+        lambda rng: [drawn(rng, "distinct", 3, 5, 2, 4), drawn(rng, "distinct", 4, 3, 1, 7)],
+        {"logits": "BNK", "distinct": "SBN"},
+        returns=("the gradient",),
+        mistakes={
+            "the estimate with q as the last weight: the last state stands for all the rest": with_last_weight(
+                lambda weight: weight[-1]
+            ),
+            "the estimate with the last state's chance as its weight: its chance is in the draw already": with_last_weight(
+                lambda weight: weight[-1] / (1 - weight[:-1].sum(0))
+            ),
+            "1 less all weights: the rest is what lies outside the first S - 1": with_last_weight(
+                lambda weight: 1 - weight.sum(0)
+            ),
+        },
+    ),
+    Exercise(
+        "12.5",
+        gained,
+        lambda rng: [{"p": p} for p in (0.5, 0.3, 0.9)],
+        {},
+        returns=("the difference",),
+        mistakes={
+            "half of it: there are two ends": lambda p: gained(p) / 2,
+            "the second moment of ARM: subtract DisARM's": moment_of_arm,
+            "what p in the place of m gives: m is the larger of p and 1 - p": with_p_for_m,
+        },
+    ),
+)  # fmt: skip
