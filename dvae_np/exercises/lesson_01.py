@@ -103,6 +103,7 @@ def without_dvalue(y, target):
 
 
 def length(x):
+    """The root of the plain sum of squares, which complex numbers come through."""
     return np.sqrt((x * x).sum())
 
 

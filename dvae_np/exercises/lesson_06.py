@@ -62,6 +62,7 @@ def codes(rng, S, B, N, K):
 
 
 def moving_average(logits, f, z, b, decay):
+    """The average as it was is used, then moved."""
     fz, _ = f(z)
     return scored(logits, f, z, b)[0], decay * b + (1 - decay) * fz.mean()
 
