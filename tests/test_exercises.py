@@ -278,6 +278,21 @@ def one_value(exercise, right, memory={}):  # noqa: B006 (it is to remember)
     return wrong
 
 
+def looked_up(exercise, right):
+    """The right numbers of the judge's own cases, looked up by their arguments; for other arguments, those of the first."""
+    known = {}
+    for dtype in (np.float64, np.float32):
+        for case in cases_of(exercise):
+            arguments = tuple(exercise.arguments(case, dtype).values())
+            known[key_of(arguments)] = arguments
+    first = next(iter(known.values()))
+    return lambda *arguments: right(*(arguments if key_of(arguments) in known else first))
+
+
+def key_of(arguments):
+    return str([each.tolist() if isinstance(each, np.ndarray) else each for each in arguments if not callable(each)])
+
+
 def no_return(exercise, right):
     return lambda *arguments: None
 
@@ -301,6 +316,8 @@ def other_arguments(exercise, right):
     return lambda: None
 
 
+six_digits = np.vectorize(lambda number: float(f"{number:.6g}"), otypes=[float])
+rounded = changed(lambda a: six_digits(a) if np.asarray(a).dtype.kind == "f" else a + 1)
 KINDS = {
     "the sign": changed(lambda a: -a if np.any(a) else a + 1),
     "twice": changed(lambda a: 2 * a if np.any(a) else a + 1),
@@ -324,6 +341,8 @@ KINDS = {
     "a gap left below": left_over,
     "other arguments": other_arguments,
     "raising in the judge of ops": raising_at_complex_points,
+    "rounded": lambda exercise, right: None if exercise.within or exercise.accuracy > 100 else rounded(exercise, right),
+    "looked up": looked_up,
     "half precision": changed(lambda a: np.asarray(a, np.float16) if np.asarray(a).dtype.kind == "f" else a + 1),
     "the noise of the first sample": first_for_all("S"),
     "the noise of the first example": first_for_all("B"),

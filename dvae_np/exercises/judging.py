@@ -68,8 +68,7 @@ def _verdict(exercise, answer):
     """Words for a right answer; raises `WrongAnswer` for another."""
     if not callable(answer):
         raise WrongAnswer(f"{exercise.name}: expected a function, got a {type(answer).__name__}")
-    rng = np.random.default_rng(SEED)
-    cases = exercise.cases(rng)
+    cases = exercise.cases(np.random.default_rng(SEED))
     tried = [_Trial(exercise, answer, case, np.float64) for case in cases]
     _raise_if_wrong(exercise, tried)
     if exercise.op:
@@ -80,6 +79,8 @@ def _verdict(exercise, answer):
     _raise_if_wrong(exercise, single)
     if exercise.most_bytes:
         _expect_little_memory(exercise, answer, cases[-1])
+    fresh = exercise.cases(np.random.default_rng())  # numbers that nobody can have looked up
+    _raise_if_wrong(exercise, [_Trial(exercise, answer, case, np.float64) for case in fresh])
     worst, in_single = (max(trial.error for trial in trials) for trials in (tried, single))
     short = " (it computes in float32)" if any(trial.single for trial in tried) else ""
     return f"right, to {worst:.0e}{short}, with float32 arrays to {in_single:.0e}"

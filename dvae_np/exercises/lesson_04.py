@@ -200,7 +200,8 @@ EXERCISES = (
         "04.6",
         saving,
         lambda rng: [
-            {"B": B, "H": H, "D": D, "M": M} for B, H, D, M in ((256, 512, 784, 64), (10, 20, 30, 40), (3, 5, 6, 7))
+            {"B": B, "H": H, "D": D, "M": M}
+            for B, H, D, M in ((256, 512, 784, 64), (10, 20, 30, 40), (3, 5, 6, 7), map(int, rng.integers(2, 90, 4)))
         ],
         {},
         returns=("the ratio",),

@@ -32,7 +32,8 @@ def one_sided(s, bias, false_alarm, power):
 
 
 def tests(rng):
-    for s, bias, false_alarm, power in ((2.0, 0.05, 1e-4, 0.99), (3.0, 0.1, 0.02, 0.8), (0.5, 0.2, 0.2, 0.5)):
+    any_bias = (1 + rng.random(), 0.05 + 0.1 * rng.random(), 1e-4, 0.99)
+    for s, bias, false_alarm, power in ((2.0, 0.05, 1e-4, 0.99), (3.0, 0.1, 0.02, 0.8), (0.5, 0.2, 0.2, 0.5), any_bias):
         yield {"s": s, "bias": bias, "false_alarm": false_alarm, "power": power}
 
 

@@ -73,8 +73,7 @@ def updated_first(logits, f, z, b, decay):
 
 
 def last_value_alone(logits, f, z, b, decay):
-    b = f(z)[0].mean()
-    return scored(logits, f, z, b)[0], b
+    return scored(logits, f, z, b)[0], f(z)[0].mean()
 
 
 def unchanged_average(logits, f, z, b, decay):
