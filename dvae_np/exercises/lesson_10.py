@@ -102,7 +102,7 @@ EXERCISES = (
     Exercise(
         "10.1",
         best_eta,
-        lambda rng: [on_a_parabola(*each) for each in ((3.1, -2.3, 1.7), (2.2, 1.9, 4.3), 1 + rng.random(3))],
+        lambda rng: [on_a_parabola(*each) for each in ((3.1, -2.3, 1.7), (2.2, 1.9, 4.3), (7.3, -5.2, 2.1), 1 + rng.random(3))],
         {},
         returns=("the best weight",),
         mistakes={
