@@ -17,6 +17,7 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.check import differences
 from dvae_np.check.differences import Comparison, real_array
+from dvae_np.check.slopes import best_slope
 
 STEP = 1e-20  # of the complex step
 LARGEST_NOISE = 1e-4  # of central differences, where the value's own rounding leaves no more digits
@@ -357,29 +358,9 @@ class _Trial:
         return [tuple(i) for i in np.argwhere(apart)]
 
     def slope(self, name, value, i, size):
-        """The derivative in one entry by the best of several steps, how far it may be off, and the slopes of a kink or None."""
-        x = abs(value[i])
-        steps = max(1, x) / 8.0 ** np.arange(4 if self.dtype == "float64" else 2)
-        steps = self.h * np.append(steps, [8 * x, x, x / 8] if 0 < x < 1 else [])
-        found, eps, at = [], np.finfo(self.dtype).eps, lambda step: self.moved(name, value, i, step)
-        with np.errstate(all="ignore"):
-            here, tried = at(0.0), [(h, at(h), at(-h), (at(h / 2) - at(-h / 2)).sum() / h) for h in steps]
-            changes = np.any([(above != here) | (below != here) for _, above, below, _ in tried], axis=0)
-            for h, above, below, half in tried:
-                rounding = eps / h * np.max(np.abs([above, below, here]), axis=0)[changes].sum()
-                sides = sorted(((above - here).sum() / h, (here - below).sum() / h))
-                error = abs((above - below).sum() / (2 * h) - half) + rounding
-                found.append(
-                    (error if np.isfinite(error) else np.inf, half, sides[1] - sides[0] - 8 * rounding, h, sides)
-                )
-        error, slope, gap, h, sides = min(found)
-        _, _, first, longest, _ = found[0]
-        # At a kink the gap stays as the step shrinks, at a jump it grows; else it shrinks with the step.
-        smooth = (
-            gap < first * np.sqrt(h / longest) if h < longest else h > longest and gap > first * np.sqrt(h / longest)
-        )
-        kink = gap > ACCURACY[self.dtype][1] * max(size, abs(slope)) and not smooth
-        return slope, error, sides if kink or error == np.inf else None
+        """`best_slope` in one entry."""
+        at = lambda step: self.moved(name, value, i, step)
+        return best_slope(at, abs(value[i]), self.dtype, ACCURACY[self.dtype][1], size)
 
     def backward_not_analytic(self, names):
         """Words for a backward pass that is right, but whose own derivative the complex step cannot find; or an empty list.
