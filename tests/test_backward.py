@@ -82,6 +82,65 @@ def test_every_op_is_right_and_no_gradient_of_it_can_be_left_out_added_moved_or_
         assert verdict.kind == "wrong" and verdict.explanation, f"{what}: {verdict}"
 
 
+def with_cotangent(op, change, total=False):
+    """The op, its backward called with a function of the cotangent; total: its value added up to a number."""
+
+    def changed(*args, **kwargs):
+        y, backward = op(*args, **kwargs)
+        if total:
+            weights = np.cos(np.arange(y.size)).reshape(y.shape)
+            return (weights * y).sum(), lambda dy: backward(change(dy) * weights)
+        return y, lambda dy: backward(change(dy))
+
+    changed.__wrapped__ = op
+    return changed
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_backward_that_is_not_linear_in_its_cotangent_is_wrong_also_where_that_is_a_number(name):
+    op, inputs, data = CASES[name]
+    assert judged(with_cotangent(op, lambda dy: dy, total=True), data, **inputs).kind == "right"
+    for change in (np.abs, lambda dy: dy * dy, lambda dy: dy / abs(dy), lambda dy: dy * (1 + (dy.real > 0))):
+        for total in (False, True):
+            assert judged(with_cotangent(op, change, total), data, **inputs).kind == "wrong"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_op_that_is_right_for_contiguous_arrays_alone_is_wrong(name):
+    op, inputs, data = CASES[name]
+
+    def only_contiguous(*args, **kwargs):
+        arrays = [each for each in (*args, *kwargs.values()) if isinstance(each, np.ndarray)]
+        y, backward = op(*args, **kwargs)
+        return (y, backward) if all(each.flags.c_contiguous for each in arrays) else (0 * y, backward)
+
+    only_contiguous.__wrapped__ = op
+    wrong = [only_contiguous]
+    if np.size(op(**inputs)[0]) > 1:
+        wrong.append(with_cotangent(op, lambda dy: dy if dy.flags.c_contiguous else 0 * dy))
+    for each in wrong:
+        assert "not contiguous" in str(judged(each, data, **inputs))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_gradient_that_is_not_finite_or_wrong_in_its_least_entry_is_wrong(name):
+    op, inputs, data = CASES[name]
+
+    def spoilt(number):
+        def change(found):
+            gradient = np.array(next(each for each in found if each is not None))
+            at = np.unravel_index(np.argmin(np.where(gradient == 0, np.inf, abs(gradient))), gradient.shape)
+            gradient[at] = number(gradient[at])
+            first = next(i for i, each in enumerate(found) if each is not None)
+            return replaced(found, first, gradient)
+
+        return with_gradients(op, change)
+
+    for number in (lambda least: np.nan, lambda least: np.inf, lambda least: -least, lambda least: 2 * least):
+        verdict = judged(spoilt(number), data, **inputs)
+        assert verdict.kind == "wrong", str(verdict)
+
+
 def test_a_default_that_is_an_array_is_an_input_too():
     def layer(x, w=W):
         return x @ w, lambda dy: (dy @ w.T, X.T @ dy)
@@ -177,6 +236,35 @@ def drawing(x):
     return x * keep, lambda dy: dy * keep
 
 
+def list_of_gradients(x):
+    return x * 2, lambda dy: [2 * dy]
+
+
+def half_precision(x):
+    return np.tanh(x).astype(np.float16), lambda dy: dy * (1 - np.tanh(x) ** 2)
+
+
+def not_a_number(x):
+    return x * np.nan, lambda dy: dy
+
+
+def infinite_where_it_has_a_kink(x):
+    away = x - X[1, 2]
+    with np.errstate(invalid="ignore"):
+        slope = away / abs(away)
+    return abs(away), lambda dy: dy * slope
+
+
+def outside_the_slopes_of_its_kink(x):
+    return np.maximum(x, X[1, 2]), lambda dy: dy * np.where(x == X[1, 2], 5, x > X[1, 2])
+
+
+def one_small_entry(x):
+    here = np.arange(12).reshape(3, 4) == 6
+    size = np.where(here, 1e-3, 1e6)
+    return size * abs(x) ** 2, lambda dy: 2 * size * x * dy * np.where(here, -1, 1)
+
+
 def no_return(x):
     x * 2
 
@@ -197,6 +285,12 @@ WRONG = {
     accumulating: "the second call of backward gives other numbers",
     shared_cache: "the second call of backward gives other numbers",
     drawing: "two calls give different values",
+    list_of_gradients: "expected a tuple of gradients, got a list",
+    half_precision: "y is computed in float16",
+    not_a_number: "y is nan at (0, 0)",
+    infinite_where_it_has_a_kink: "dx: analytic is nan at (1, 2)",
+    outside_the_slopes_of_its_kink: "at x[1, 2]: analytic",
+    one_small_entry: "at x[1, 2]: analytic",
     no_return: "is a `return` missing?",
     value_alone: "expected the pair (y, backward)",
     a_list: "expected the pair (y, backward)",
@@ -296,6 +390,43 @@ def test_inputs_of_any_size_are_judged_right(scale):
     assert judged(lambda x: (np.log(x), lambda dy: dy / x), x=x).kind == "right"
     assert judged(lambda x: (x * x, lambda dy: 2 * x * dy), x=x).kind == "right"
     assert judged(lambda x: (np.log(x), lambda dy: 1.001 * dy / x), x=x).kind == "wrong"
+
+
+SCALES = {
+    "steep": (lambda x: (np.sin(1e6 * x), lambda dy: 1e6 * dy * np.cos(1e6 * x)), X),
+    "beside a large number": (lambda x: (1e8 + np.sin(x), lambda dy: dy * np.cos(x)), X),
+    "of tiny inputs": (lambda x: (x * x, lambda dy: 2 * x * dy), 1e-150 * X),
+    "of huge inputs": (lambda x: (x * x, lambda dy: 2 * x * dy), 1e100 * X),
+    "of tiny values": (lambda x: (1e-200 * x * x, lambda dy: 2e-200 * x * dy), X),
+    "of huge values": (lambda x: (1e200 * x * x, lambda dy: 2e200 * x * dy), X),
+}
+
+
+@pytest.mark.parametrize("what", SCALES)
+def test_ops_of_any_scale_are_right_without_a_kink_and_a_wrong_one_is_told_its_factor(what):
+    op, x = SCALES[what]
+    assert str(judged(op, x=x)) == "right"
+    words = str(judged(with_gradients(op, lambda found: -found[0]), x=x))
+    assert "flipped sign" in words and "zero everywhere" not in words and "kink" not in words
+
+
+def test_a_gradient_of_zero_is_right():
+    for op in (lambda x: (ops.softmax(x)[0].sum(), lambda dy: ops.softmax(x)[1](dy * np.ones(x.shape))),
+               lambda x: (np.cos(x) ** 2 + np.sin(x) ** 2, lambda dy: 0 * dy)):  # fmt: skip
+        assert judged(op, x=X).kind == "right"
+        assert judged(with_gradients(op, lambda found: (found[0] + 1e-6,)), x=X).kind == "wrong"
+
+
+def test_a_jump_is_left_out_as_a_kink_is():
+    rounded = lambda x: (np.floor(x + 0.5), lambda dy: 0 * dy)
+    verdict = judged(rounded, x=np.array([0.5, 1.2, -0.7]))
+    assert verdict.ok and verdict.kinks == ("x[0]",), str(verdict)
+
+
+def test_inputs_without_names_are_refused_in_words():
+    for op in (lambda *xs: (xs[0], lambda dy: dy), lambda **xs: (xs["x"], lambda dy: dy)):
+        with pytest.raises(InputError, match="names each of its inputs"):
+            judged(op, x=X)
 
 
 def test_an_op_of_other_inputs_is_refused_in_words():

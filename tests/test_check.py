@@ -26,9 +26,10 @@ from dvae_np.check import (
     polynomial,
     suite,
 )
+from dvae_np.check.contract import BROKEN, contract
 from dvae_np.check.differences import compare_along, complex_step_along, taylor_order
 from dvae_np.check.identities import equal
-from dvae_np.estimators import exact, reinforce, reinforce_loo
+from dvae_np.estimators import TABLE, exact, reinforce, reinforce_loo
 from dvae_np.noise import draw
 
 RNG = np.random.default_rng(0)
@@ -398,3 +399,25 @@ def test_a_failed_assert_shows_the_whole_explanation():
     assert "3 of 4 checks failed" in short and words in short and len(short) < 240
     assert repr(Report(bad + [replace(bad[0], explanation=f"{i} {words}") for i in range(9)])).endswith("...>")
     assert "shapes: INVALID" in repr(Report([Result(0, "f", "shapes", "INVALID", False)]))
+
+
+def broken_once(row, what):
+    """The row, with one thing wrong of which other things would follow."""
+    calls = itertools.count()
+
+    def estimate(logits, f, *noise, **hyper):
+        found = row.estimate(logits, f, *noise, **hyper)
+        if what == "inputs changed":
+            (noise[0] if noise else logits)[...] *= 0
+        size = 1 + 1e-3 * next(calls) if what == "two calls differ" else 1
+        return found._replace(dlogits=np.full(1, size) * found.dlogits)  # float64, whatever came
+
+    return replace(row, estimate=estimate)
+
+
+@pytest.mark.parametrize("what", ["inputs changed", "two calls differ", "dtype"])
+@pytest.mark.parametrize("name", TABLE)
+def test_one_broken_condition_is_not_told_as_others_that_follow_from_it(name, what):
+    result = contract(broken_once(TABLE[name], what), np.random.default_rng(0), own=False)
+    told = {words for words in BROKEN if words in result.verdict}
+    assert told - {"dtype"} == {what} - {"dtype"}, result.verdict

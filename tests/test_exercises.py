@@ -5,9 +5,13 @@ The wrong kinds are made here from the right answer, for every exercise; special
 
 import importlib
 import importlib.util
+import itertools
 import pkgutil
 import re
-from functools import cache
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from dvae_np import exercises
 from dvae_np.exercises import judging
 from dvae_np.exercises.exercise import Made
 from dvae_np.exercises.judging import WrongAnswer
+from dvae_np.exercises.watching import changed as changed_names
 from dvae_np.lesson import check, check_op, judge
 
 ALL = [
@@ -107,11 +112,69 @@ def test_our_answer_passes_and_every_mistake_is_told_by_its_name(exercise, monke
         assert found is not None and words in found, f"{words}: {found}"
 
 
-def test_what_the_library_offers_is_refused(exercise):
+def renamed(function):
+    """A copy whose code has another name, file and line."""
+    code = function.__code__.replace(co_name="mine", co_filename="mine.py", co_firstlineno=7)
+    return types.FunctionType(code, function.__globals__, "mine", function.__defaults__, function.__closure__)
+
+
+def in_a_thread(function):
+    def answer(*arguments):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(function, *arguments).result()
+
+    return answer
+
+
+def unwatched(function):
+    def answer(*arguments):
+        before = sys.getprofile()
+        sys.setprofile(None)
+        try:
+            return function(*arguments)
+        finally:
+            sys.setprofile(before)
+
+    return answer
+
+
+WAYS = {"plainly": copied, "in part": partial, "in a thread": in_a_thread, "unwatched": unwatched, "renamed": renamed}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_library_offers_is_refused(exercise, way):
     """Whatever way it is called: the estimators, and what the exercise names."""
-    for function in (*exercise.library, exercise.answer, *exercise.mistakes.values()):
+    functions = (
+        (*exercise.library, exercise.answer)
+        if way == "renamed"
+        else (*exercise.library, exercise.answer, *exercise.mistakes.values())
+    )
+    for function in functions:
         with pytest.raises(WrongAnswer):
-            judging._verdict(exercise, lambda *arguments, function=function: function(*arguments))
+            judging._verdict(exercise, WAYS[way](function))
+
+
+def test_the_solution_calls_nothing_that_is_refused(exercise):
+    assert judging._verdict(exercise, right_answer(exercise))
+
+
+def test_our_numbers_are_in_no_frame_while_an_answer_runs(exercise):
+    """What an answer finds where it is called from."""
+    seen = []
+
+    def answer(*arguments):
+        frame = sys._getframe()
+        while frame:
+            seen.extend(vars_of(each) for each in frame.f_locals.values() if isinstance(each, judging._Trial))
+            frame = frame.f_back
+        return right_answer(exercise)(*arguments)
+
+    judging._verdict(exercise, answer)
+    assert seen and not any("expected" in names for names in seen)
+
+
+def vars_of(trial):
+    return {name for name in trial.__slots__ if hasattr(trial, name)}
 
 
 def changed(change):
@@ -167,6 +230,43 @@ def on_its_input(exercise, right):
     return wrong if any(isinstance(value, np.ndarray) for value in cases_of(exercise)[0].values()) else None
 
 
+def first_for_all(axis):
+    """A wrong kind: the noise, or the codes, of the first along an axis are everyone's."""
+
+    def kind(exercise, right):
+        names = list(cases_of(exercise)[0])
+        noise = [name for name in names if name in ("u", "v", "z", "e") and axis in exercise.shapes.get(name, "")]
+        if not noise or max(exercise.sizes(case)[axis] for case in cases_of(exercise)) == 1:
+            return None
+
+        def wrong(*arguments):
+            def first(name, value):
+                place = exercise.shapes[name].index(axis) - len(exercise.shapes[name])
+                return np.broadcast_to(np.take(value, [0], axis=place), value.shape).copy()
+
+            return right(*(first(name, value) if name in noise else value
+                           for name, value in zip(names, arguments, strict=True)))  # fmt: skip
+
+        return wrong
+
+    return kind
+
+
+def raising_at_complex_points(exercise, right):
+    """An op that raises where no number is compared: at another point, or under another cotangent."""
+    if not exercise.op:
+        return None
+    calls = itertools.count()
+
+    def wrong(*arguments):
+        y, backward = right(*arguments)
+        if next(calls) >= len(cases_of(exercise)):
+            raise IndexError("index 3 is out of bounds")
+        return y, backward
+
+    return wrong
+
+
 def one_value(exercise, right, memory={}):  # noqa: B006 (it is to remember)
     """The numbers of the first case, whatever is asked."""
 
@@ -176,6 +276,21 @@ def one_value(exercise, right, memory={}):  # noqa: B006 (it is to remember)
         return memory[exercise.name]
 
     return wrong
+
+
+def looked_up(exercise, right):
+    """The right numbers of the judge's own cases, looked up by their arguments; for other arguments, those of the first."""
+    known = {}
+    for dtype in (np.float64, np.float32):
+        for case in cases_of(exercise):
+            arguments = tuple(exercise.arguments(case, dtype).values())
+            known[key_of(arguments)] = arguments
+    first = next(iter(known.values()))
+    return lambda *arguments: right(*(arguments if key_of(arguments) in known else first))
+
+
+def key_of(arguments):
+    return str([each.tolist() if isinstance(each, np.ndarray) else each for each in arguments if not callable(each)])
 
 
 def no_return(exercise, right):
@@ -201,6 +316,8 @@ def other_arguments(exercise, right):
     return lambda: None
 
 
+six_digits = np.vectorize(lambda number: float(f"{number:.6g}"), otypes=[float])
+rounded = changed(lambda a: six_digits(a) if np.asarray(a).dtype.kind == "f" else a + 1)
 KINDS = {
     "the sign": changed(lambda a: -a if np.any(a) else a + 1),
     "twice": changed(lambda a: 2 * a if np.any(a) else a + 1),
@@ -223,6 +340,13 @@ KINDS = {
     "an exception": raising,
     "a gap left below": left_over,
     "other arguments": other_arguments,
+    "raising in the judge of ops": raising_at_complex_points,
+    "rounded": lambda exercise, right: None if exercise.within or exercise.accuracy > 100 else rounded(exercise, right),
+    "looked up": looked_up,
+    "half precision": changed(lambda a: np.asarray(a, np.float16) if np.asarray(a).dtype.kind == "f" else a + 1),
+    "the noise of the first sample": first_for_all("S"),
+    "the noise of the first example": first_for_all("B"),
+    "the noise of the first latent": first_for_all("N"),
 }
 
 
@@ -237,6 +361,8 @@ def test_a_wrong_answer_of_every_kind_is_refused_in_words_and_the_next_right_one
     found = judged(exercise, wrong, monkeypatch)
     assert found is not None, "it was accepted"
     assert found.startswith(exercise.name) and "Traceback" not in found and len(found) < 700, found
+    if kind in ("a little off", "off in one entry"):
+        assert "it equals" not in found and "zero everywhere" not in found, found
     if kind == "its input is changed":
         assert "changes its input" in found
     if kind == "no return":
@@ -244,6 +370,29 @@ def test_a_wrong_answer_of_every_kind_is_refused_in_words_and_the_next_right_one
     if kind == "a gap left below":
         assert "is left in your answer" in found
     assert judged(exercise, right, monkeypatch) is None
+
+
+SHIFTS = {
+    "none": lambda x: np.zeros_like(x[:1]), "the first": lambda x: x[:1], "the last": lambda x: x[-1:],
+    "the mean": lambda x: x.mean(0, keepdims=True), "the least": lambda x: x.min(0, keepdims=True),
+    "the largest of all": lambda x: np.full_like(x[:1], x.max()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+@pytest.mark.parametrize("name", ["04.3", "09.1", "09.4"])
+def test_a_sum_of_exponentials_needs_the_largest_exponent_as_its_shift(name, shift, monkeypatch):
+    def total(x):
+        top = SHIFTS[shift](x)
+        return top[0] + np.log(np.exp(x - top).sum(0))
+
+    wrong = {
+        "04.3": total,
+        "09.1": lambda logw: total(logw) - np.log(len(logw)),
+        "09.4": lambda logw: np.array([total(np.delete(logw, s, 0)) for s in range(len(logw))]) - np.log(len(logw) - 1),
+    }
+    (exercise,) = (each for each in ALL if each.name == name)
+    assert judged(exercise, wrong[name], monkeypatch) is not None
 
 
 def test_an_answer_in_float32_is_right_and_said_to_be_in_float32(exercise, monkeypatch):
@@ -317,6 +466,42 @@ def test_the_judges_cannot_be_replaced_nor_the_package_changed(monkeypatch):
     monkeypatch.setattr(dvae_np.ops, "softmax", lambda x: (x, None))
     with pytest.raises(WrongAnswer, match=r"the package was changed \(dvae_np.ops.softmax\)"):
         judge(ALL[0].name, right)
+
+
+def replacements():
+    """(what, a function of monkeypatch) for every name of every module of the package, and what is inside of some."""
+    for (module, name), (value, _) in judging.AS_IMPORTED.items():
+        yield f"{module}.{name}", lambda patch, m=module, n=name: patch.setattr(sys.modules[m], n, object())
+        if isinstance(value, dict) and value:
+            yield f"{module}.{name}[...]", lambda patch, v=value: patch.setitem(v, next(iter(v)), object())
+        if isinstance(value, types.FunctionType):
+            yield f"{module}.{name}.__defaults__", lambda patch, v=value: patch.setattr(v, "__defaults__", (7,))
+        if isinstance(value, type) and value.__module__.startswith("dvae_np"):
+            for method, each in vars(value).items():
+                if isinstance(each, types.FunctionType | property):
+                    yield f"{module}.{name}.{method}", lambda patch, v=value, k=method: patch.setattr(v, k, len)
+    for exercise in ALL:
+        for field in ("answer", "cases", "within", "mistakes"):
+            yield f"{exercise.name}.{field}", lambda patch, e=exercise, f=field: patch.setitem(vars(e), f, len)
+
+
+def test_no_name_constant_default_or_method_of_the_package_is_exchanged_unseen():
+    assert changed_names(judging.AS_IMPORTED) == []
+    unseen, every = [], list(replacements())
+    for what, replace in every[::7]:  # each seventh of some thousands
+        with pytest.MonkeyPatch.context() as patch:
+            replace(patch)
+            unseen += [] if changed_names(judging.AS_IMPORTED) else [what]
+    assert not unseen and changed_names(judging.AS_IMPORTED) == []
+
+
+def test_an_answer_that_changes_the_package_while_it_runs_is_refused(monkeypatch):
+    def wrong(*arguments):
+        monkeypatch.setattr(judging._Trial, "compare", lambda self, what: None)
+        return right_answer(ALL[0])(*arguments)
+
+    with pytest.raises(WrongAnswer, match="the package was changed"):
+        judge(ALL[0].name, wrong)
 
 
 def test_an_empty_gap_is_said_to_be_empty(capsys, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 backward      a forward and backward pair on trial: right; right, not analytic; wrong
 differences   numeric gradients (complex step, central differences, Taylor remainder) and comparisons
 hints         from a wrong gradient to the mistake that makes it
+slopes        the slope at one point where differences are hard: steep, tiny, or a kink
 enumeration   exact means and variances of estimators: every outcome of the noise, weighted
 verdicts      UNBIASED, NO BIAS FOUND, BIASED, INCONCLUSIVE, INVALID
 problems      objectives small enough to know everything about

@@ -17,9 +17,11 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.check import differences
 from dvae_np.check.differences import Comparison, real_array
+from dvae_np.check.slopes import best_slope
 
 STEP = 1e-20  # of the complex step
 LARGEST_NOISE = 1e-4  # of central differences, where the value's own rounding leaves no more digits
+ENTRY = 1e-3  # of a single entry, besides what differences may be off by
 SINGLE = 1e-5  # and of a gradient that is rounded to float32
 # For the dtype in which an op computes: the error to expect of central differences, and the share of a gradient's size by
 # which one-sided slopes must stay apart to meet at a kink.
@@ -63,8 +65,9 @@ def check_op(op, inputs, rng, data=()):
     data:   names of float arrays that have no gradient. One that comes all the same must be right.
 
     Inputs and cotangents are handed out as copies, and compared afterwards; `backward` is called again after the op has
-    been called elsewhere; both are called at complex points. Entries where the two one-sided slopes differ (a kink) are left
-    out, and named. Raises InputError for inputs that the op does not take; what the op itself raises, it raises.
+    been called elsewhere, with -2 dy, and for arrays that are not contiguous; both are called at complex points. Entries where
+    the two one-sided slopes differ (a kink) are left out, and named, if the gradient is finite and between the two. Raises
+    InputError for inputs that the op does not take; what the op itself raises, it raises.
     """
     trial = _Trial(op, _bound(op, inputs), tuple(data), rng)
     try:
@@ -101,6 +104,8 @@ def pair_of(op, inputs):
 def _bound(op, inputs):
     """The op's arguments by name, its defaults among them, in the order of its parameters; floats as float64."""
     signature = inspect.signature(op)
+    if any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in signature.parameters.values()):
+        raise InputError(f"check_op: expected an op that names each of its inputs, got {signature}")
     try:
         bound = signature.bind(**inputs)
     except TypeError as error:
@@ -120,20 +125,27 @@ def _is_floats(value):
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
+def strided(array):
+    """A copy that is contiguous in neither order, as a transposed slice is."""
+    made = np.empty((*array.shape[::-1], 2), array.dtype)[..., 0].T
+    made[...] = array
+    return made
+
+
 class _Trial:
     """One op at one point, and everything that is asked of it there."""
 
     def __init__(self, op, inputs, data, rng):
         self.op, self.inputs, self.data, self.rng = op, inputs, data, rng
 
-    def called(self, inputs):
+    def called(self, inputs, copied=np.copy):
         """(y, backward) at copies of these inputs, which must not change."""
-        given = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in inputs.items()}
+        given = {name: copied(value) if isinstance(value, np.ndarray) else value for name, value in inputs.items()}
         y, backward = pair_of(self.op, given)
 
         def pure(dy):
             kept = np.array(y)
-            found = backward(cotangent := dy.copy())
+            found = backward(cotangent := copied(dy))
             for name, before, now in (
                 *((f"its input {name}", inputs[name], given[name]) for name in given),
                 ("its output y", kept, y),
@@ -151,12 +163,23 @@ class _Trial:
     def gradients(self):
         """{name: gradient} of those inputs that have one; raises `WrongOpError` for a broken contract."""
         y, backward = self.called(self.inputs)
-        self.y = _real("y", y)
+        self.y = np.array(_real("y", y))
+        if self.y.dtype == np.float16:
+            raise WrongOpError("y is computed in float16, which has too few digits to be judged")
+        if not np.isfinite(self.y).all():
+            at = tuple(map(int, np.argwhere(~np.isfinite(self.y))[0]))
+            raise WrongOpError(
+                f"y is {self.y[at]} at {at}: there is nothing to compare with, judge it where y is finite"
+            )
         self.dtype = "float32" if self.y.dtype == np.float32 else "float64"
         self.h = float(np.cbrt(np.finfo(self.dtype).eps))  # where the two errors of central differences are equal
         self.dy = np.asarray(self.rng.standard_normal(self.y.shape))
         self.rounding = np.finfo(self.dtype).eps * np.abs(self.dy * self.y).sum()
         first = self.by_name(backward(self.dy))
+        for name, gradient in first.items():
+            if not np.isfinite(gradient).all():
+                at = tuple(map(int, np.argwhere(~np.isfinite(gradient))[0]))
+                raise WrongOpError(f"d{name}: analytic is {gradient[at]} at {at}")
         if not np.array_equal(self.called(self.inputs)[0], self.y, equal_nan=True):
             raise WrongOpError("two calls give different values: it draws or remembers something by itself")
         elsewhere = {name: 0.999 * self.inputs[name] for name in first if name not in self.data}
@@ -168,10 +191,32 @@ class _Trial:
                     f"d{name}: the second call of backward gives other numbers than the first: does it add up, or use what "
                     "a later call of the op left behind?"
                 )
+        for name, found in self.by_name(backward(-2 * self.dy)).items():
+            if self.differ(found, -2 * first[name]):
+                raise WrongOpError(
+                    f"d{name}: backward is not linear in its cotangent: at -2 dy it is not -2 times as large"
+                )
+        y, backward = self.called(self.inputs, strided)
+        others = {"y": (y, self.y)} | {
+            f"d{n}": (found, first[n]) for n, found in self.by_name(backward(self.dy)).items()
+        }
+        for what, (found, expected) in others.items():
+            if self.differ(found, expected):
+                raise WrongOpError(
+                    f"{what} is another for arrays that are not contiguous, as a transpose or a slice is"
+                )
         return first
+
+    def differ(self, found, expected):
+        """Are two answers that should be equal further apart than rounding?"""
+        return (
+            np.shape(found) != expected.shape or differences.relative_error(found, expected) > ACCURACY[self.dtype][0]
+        )
 
     def by_name(self, found):
         """What backward returned, checked in number and kind."""
+        if isinstance(found, list | dict):
+            raise WrongOpError(f"backward: expected a tuple of gradients, got a {type(found).__name__}")
         found = found if isinstance(found, tuple) else (found,)
         names = list(self.inputs)
         required = len(names)
@@ -189,11 +234,17 @@ class _Trial:
                 if _is_floats(value) and name not in self.data:
                     raise WrongOpError(f"d{name} is None, but {name} is an array of floats and has a gradient")
             elif _is_floats(value) or isinstance(value, float):
-                gradients[name] = np.array(_real(f"d{name}", gradient))
+                gradients[name] = self.without_noise(name, _real(f"d{name}", gradient))
             else:
                 what = "is no array" if not isinstance(value, np.ndarray) else f"holds {value.dtype} codes"
                 raise WrongOpError(f"d{name}: expected None, as {name} {what}, got a {type(gradient).__name__}")
         return gradients
+
+    def without_noise(self, name, gradient):
+        """A copy, and 0 where the gradient is 0 but for rounding."""
+        with np.errstate(invalid="ignore"):
+            change = np.abs(self.inputs[name]) * np.max(np.abs(gradient), initial=0)
+        return np.array(gradient) * (0 if np.max(change, initial=0) <= 100 * self.rounding else 1)
 
     def is_option(self, name):
         """No array, and with a default: its gradient, which is None, may be left out at the end."""
@@ -227,44 +278,57 @@ class _Trial:
             return [(how, wrong) for how in ("complex step", "central differences")], [], ("wrong", str(wrong))
         try:
             with np.errstate(all="ignore"):
-                central = differences.central(self.loss, {name: value}, self.h)[name]
+                central = self.central(name, value)
         except Exception as error:  # data that cannot be moved, or whatever an op may raise
             words = (
                 f"d{name} cannot be compared: with {name} moved a little the op raises {type(error).__name__}: {error}"
             )
             return [], [], ("wrong", words)
         analytic, central = analytic.copy(), central.copy()
-        exact = exact if isinstance(exact, str) else exact.copy()
-        kinks, unsure = [], 0.0
+        if not isinstance(exact, str):
+            exact = self.without_noise(name, exact)
+        kinks, off, unsure, largest = [], "", 0.0, np.max(np.abs(central), initial=0)
         for i in self.suspects(analytic, central, exact):
-            slope, error, kink = self.slope(name, value, i, np.max(np.abs(central), initial=0))
-            if kink:
-                kinks.append(f"{name}{list(map(int, i))}")
+            slope, error, sides = self.slope(name, value, i, largest)
+            at = f"{name}{list(map(int, i))}"
+            if sides and not isinstance(exact, str) and abs(slope - exact[i]) <= ENTRY * abs(exact[i]) + error:
+                sides = None  # steep, and no kink: the complex step sees the same
+            low, high = sides or (slope, slope)
+            allowed = ENTRY * max(abs(low), abs(high)) + 10 * error + 1e-12 * largest
+            if not low - allowed <= analytic[i] <= high + allowed and np.isfinite(allowed):
+                numeric = f"numeric between {low:.6g} and {high:.6g}, a kink" if sides else f"numeric {slope:.6g}"
+                off = off or f"d{name}: at {at}: analytic {analytic[i]:.6g}, {numeric}"
+            if sides:
+                kinks.append(at)
                 analytic[i] = central[i] = 0
                 if not isinstance(exact, str):
                     exact[i] = 0
             else:
                 central[i], unsure = slope, max(unsure, error)
         if kinks and len(kinks) == analytic.size:
-            nowhere = Comparison(
-                f"d{name}", np.inf, 0, f"every entry of {name} lies at a kink: there is nothing to compare"
-            )
-            return [("central differences", nowhere)], kinks, ("wrong", str(nowhere))
-        size = max(np.linalg.norm(central), 1e-300)
+            off = off or f"every entry of {name} lies at a kink: there is nothing to compare"
+            return [("central differences", Comparison(f"d{name}", np.inf, 0, off))], kinks, ("wrong", off)
+        size = max(np.max(np.abs(central), initial=0), 1e-300)
+        size *= np.linalg.norm(central / size)
         single = (
             analytic.dtype.kind == "f" and analytic.dtype.itemsize < 8
         )  # a gradient in float32 of a value in float64
         least = max(ACCURACY[self.dtype][0], SINGLE * single)
-        tolerance = max(least, min(max(self.rounding / self.h, 2 * unsure) / size, LARGEST_NOISE))
+        by_step = None if isinstance(exact, str) else differences.compare(f"d{name}", analytic, exact)
+        noise = 2 * unsure / max(size, 1e-300)
+        tolerance = max(least, noise if by_step and by_step.ok else min(noise, LARGEST_NOISE))
         by_central = differences.compare(f"d{name}", analytic, central, tolerance)
-        if isinstance(exact, str):
-            reason = ("wrong", str(by_central)) if not by_central.ok else ("not analytic", exact)
-            return [("central differences", by_central)], kinks, reason
-        by_step = differences.compare(f"d{name}", analytic, exact)
-        pair = [("complex step", by_step), ("central differences", by_central)]
+        pair = [("complex step", by_step)] * bool(by_step) + [("central differences", by_central)]
+        if LARGEST_NOISE < by_central.error <= noise and not by_central.ok:
+            words = f"d{name} cannot be compared: y is so large beside its change that differences have no digits"
+            return pair, kinks, ("wrong", words)
         if not by_central.ok:  # the complex step has more digits for the words, if it sees the same derivative
-            same = differences.relative_error(exact, central) <= tolerance
-            return pair, kinks, ("wrong", str(by_step if same and not by_step.ok else by_central))
+            same = by_step and not by_step.ok and differences.relative_error(exact, central) <= max(tolerance, noise)
+            return pair, kinks, ("wrong", str(by_step if same else by_central))
+        if off:
+            return pair, kinks, ("wrong", off)
+        if isinstance(exact, str):
+            return pair, kinks, ("not analytic", exact)
         if not by_step.ok:
             if single:
                 return pair, kinks, ("not analytic", f"d{name} is computed in {analytic.dtype}")
@@ -273,35 +337,30 @@ class _Trial:
             return pair, kinks, ("not analytic", words)
         return pair, kinks, ("right", "")
 
+    def moved(self, name, value, i, step):
+        """dy * y with one entry moved: differences are taken before the sum, so that what stays leaves no rounding."""
+        moved = value.copy()
+        moved[i] += step
+        return self.dy * self.op(**self.copies({name: moved}))[0]
+
+    def central(self, name, value):
+        """The gradient by central differences."""
+        h, at = self.h, lambda i, step: self.moved(name, value, i, step)
+        found = [(at(i, h) - at(i, -h)).sum() / (2 * h) for i in np.ndindex(value.shape)]
+        return np.reshape(np.array(found, np.float64), value.shape)
+
     def suspects(self, analytic, central, exact):
         """The entries where a method disagrees: a kink, a step too long, or a mistake."""
         apart = _apart(analytic, central, ACCURACY[self.dtype][0])
+        apart |= np.abs(analytic - central) > ENTRY * np.maximum(np.abs(analytic), np.abs(central))
         if not isinstance(exact, str):
             apart |= _apart(analytic, exact, differences.COMPLEX_STEP)
         return [tuple(i) for i in np.argwhere(apart)]
 
     def slope(self, name, value, i, size):
-        """The derivative in one entry by the best of several steps, how far it may be off, and whether there is a kink."""
-
-        def at(step):
-            moved = value.copy()
-            moved[i] += step
-            return self.loss({name: moved})
-
-        x = abs(value[i])
-        steps = max(1, x) / 8.0 ** np.arange(4 if self.dtype == "float64" else 2)
-        steps = self.h * np.append(steps, [8 * x, x, x / 8] if 0 < x < 1 else [])
-        found = []
-        with np.errstate(all="ignore"):
-            here = at(0.0)
-            for h in steps:
-                above, below, half = at(h), at(-h), (at(h / 2) - at(-h / 2)) / h
-                error = abs((above - below) / (2 * h) - half) + self.rounding / h
-                gap = abs(above + below - 2 * here) / h - 8 * self.rounding / h
-                found.append((error if np.isfinite(error) else np.inf, half, gap))
-        error, slope, gap = min(found)
-        kink = gap > ACCURACY[self.dtype][1] * max(size, abs(slope)) and not gap < found[0][2] / 2
-        return slope, error, kink or error == np.inf
+        """`best_slope` in one entry."""
+        at = lambda step: self.moved(name, value, i, step)
+        return best_slope(at, abs(value[i]), self.dtype, ACCURACY[self.dtype][1], size)
 
     def backward_not_analytic(self, names):
         """Words for a backward pass that is right, but whose own derivative the complex step cannot find; or an empty list.
@@ -354,7 +413,10 @@ class _Trial:
         found, real = (each if isinstance(each, tuple) else (each,) for each in (found, real))
         words = []
         for name, one, other in zip(self.inputs, found, real, strict=False):
-            if name in names and differences.relative_error(np.imag(one) / STEP, other) > 1e-9:
+            if name not in names:
+                continue
+            one, other = self.without_noise(name, np.imag(one) / STEP), self.without_noise(name, other)
+            if differences.relative_error(one, other) > 1e-9:
                 words.append(f"d{name}: backward drops or changes the imaginary part of a complex cotangent")
         return words
 

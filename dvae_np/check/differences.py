@@ -182,9 +182,10 @@ def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
         return Comparison(name, error, tolerance, "")
     worst = np.unravel_index(np.argmax(abs(analytic - numeric)), numeric.shape)
     ratio, cosine = ratio_and_cosine(analytic, numeric)
+    digits = 6 if f"{analytic[worst]:.6g}" != f"{numeric[worst]:.6g}" else 17
     what = (
-        f"relative error {error:.2g}; worst at {tuple(int(i) for i in worst)}: analytic {analytic[worst]:.6g}, "
-        f"numeric {numeric[worst]:.6g}; ratio {ratio:.4g}, cosine {cosine:.4f}"
+        f"relative error {error:.2g}; worst at {tuple(int(i) for i in worst)}: analytic {analytic[worst]:.{digits}g}, "
+        f"numeric {numeric[worst]:.{digits}g}; ratio {ratio:.4g}, cosine {cosine:.4f}"
     )
     return Comparison(name, error, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
 

@@ -20,7 +20,7 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
     for what, other in (instead or {}).items():
         if _close(analytic, other):
             return f"it equals {what}"
-    if np.linalg.norm(analytic) <= 1e-12 * np.linalg.norm(numeric):
+    if np.max(np.abs(analytic), initial=0) <= 1e-12 * np.max(np.abs(numeric), initial=0):
         return "it is zero everywhere: is a path cut? (Of an estimator: is the score not multiplied by f?)"
     if named := factors(analytic, numeric, sizes):
         return FACTOR + "; or ".join(named.values()) if "" not in named else named[""]
@@ -78,7 +78,7 @@ def factors_of(ratio, sizes=None, slack=CLOSE):
                 "1 - 1/S": (1 - 1 / size, f"1 - 1/S: {own}"),
                 "S/(S-1)": (size / (size - 1), "S/(S-1): S - 1 stands where S belongs"),
             } | named
-        mean = ": a mean where the gradient sums, or the reverse" if name.isupper() else ""
+        mean = ": a mean where a sum is due, or the reverse" if name.isupper() else ""
         named |= {
             name: (float(size), f"{name} = {size}{mean}"),
             f"1/{name}": (1 / size, f"1/{name} = 1/{size}{mean}"),
@@ -114,4 +114,5 @@ def in_common(explanations):
 
 
 def _close(a, b):
-    return a.shape == b.shape and np.linalg.norm(a - b) <= CLOSE * np.linalg.norm(b)
+    size = np.max(np.abs(b), initial=0) or 1.0  # taken out, so that no square overflows or underflows
+    return a.shape == b.shape and np.linalg.norm(a / size - b / size) <= CLOSE * np.linalg.norm(b / size)

@@ -22,7 +22,12 @@ from dvae_np.check.report import Report, Result
 from dvae_np.estimators import Estimate, Row
 
 ALONE, TOGETHER = ("z", "distinct", "coupled", "e"), {"z", "u", "v"}  # which noise goes with which
-UNJUDGEABLE = ("examples mixed", "two calls differ", "mean over the batch")  # after these no exact mean means anything
+UNJUDGEABLE = (
+    "inputs changed",
+    "two calls differ",
+    "examples mixed",
+    "mean over the batch",
+)  # after these no exact mean means anything
 MOST_OF_A_BOUND = 8  # samples: beyond, the sum over all tuples of states takes minutes
 
 

@@ -1,7 +1,9 @@
 """An answer on trial: the same numbers as ours, at two or more sizes, in float64 and float32; and if not, why not."""
 
+import importlib
 import inspect
 import os
+import pkgutil
 import textwrap
 import traceback
 import tracemalloc
@@ -18,7 +20,7 @@ from dvae_np.check.hints import factors, hint
 from dvae_np.estimators import TABLE
 from dvae_np.exercises import exercise as find
 from dvae_np.exercises.exercise import rounded
-from dvae_np.exercises.watching import changed, code_of, snapshot, watched
+from dvae_np.exercises.watching import changed, snapshot, watched
 
 SEED = 3
 FACTOR = "factor "  # begins the key of a hint that is a constant factor
@@ -43,25 +45,30 @@ def judge(name, answer):
     Prints a verdict. Raises `WrongAnswer`, an AssertionError, with what is wrong and, where the numbers tell, why. An answer
     that has not been written is said and is no error (under nbgrader it is one).
     """
-    if wrong := changed(AS_IMPORTED):
-        raise WrongAnswer(
-            f"{name}: the package was changed ({', '.join(wrong[:3])}): restart the kernel, and leave it as it is"
-        )
+    _expect_unchanged(name)
     exercise = find(name)
     try:
-        print(f"{name}: {_verdict(exercise, answer)}")
+        verdict = _verdict(exercise, answer)
+        _expect_unchanged(name)
+        print(f"{name}: {verdict}")
     except NotAttempted:
         if GRADED:
             raise WrongAnswer(f"{name}: not attempted") from None
         print(f"{name}: not attempted yet")
 
 
+def _expect_unchanged(name):
+    if wrong := changed(AS_IMPORTED):
+        raise WrongAnswer(
+            f"{name}: the package was changed ({', '.join(wrong[:3])}): restart the kernel, and leave it as it is"
+        )
+
+
 def _verdict(exercise, answer):
     """Words for a right answer; raises `WrongAnswer` for another."""
     if not callable(answer):
         raise WrongAnswer(f"{exercise.name}: expected a function, got a {type(answer).__name__}")
-    rng = np.random.default_rng(SEED)
-    cases = exercise.cases(rng)
+    cases = exercise.cases(np.random.default_rng(SEED))
     tried = [_Trial(exercise, answer, case, np.float64) for case in cases]
     _raise_if_wrong(exercise, tried)
     if exercise.op:
@@ -72,6 +79,8 @@ def _verdict(exercise, answer):
     _raise_if_wrong(exercise, single)
     if exercise.most_bytes:
         _expect_little_memory(exercise, answer, cases[-1])
+    fresh = exercise.cases(np.random.default_rng())  # numbers that nobody can have looked up
+    _raise_if_wrong(exercise, [_Trial(exercise, answer, case, np.float64) for case in fresh])
     worst, in_single = (max(trial.error for trial in trials) for trials in (tried, single))
     short = " (it computes in float32)" if any(trial.single for trial in tried) else ""
     return f"right, to {worst:.0e}{short}, with float32 arrays to {in_single:.0e}"
@@ -80,15 +89,17 @@ def _verdict(exercise, answer):
 class _Trial:
     """One answer on one case, in one dtype: what it gave, and what is wrong with it."""
 
+    __slots__ = ("case", "dtype", "error", "exercise", "expected", "found", "single", "sizes", "where", "wrong")
+
     def __init__(self, exercise, answer, case, dtype):
         self.exercise, self.case, self.dtype = exercise, case, dtype
         self.sizes = exercise.sizes(case)
         self.where = " at " + ", ".join(f"{name} = {size}" for name, size in self.sizes.items()) if self.sizes else ""
         self.where += " in float32" * (dtype == np.float32)
+        self.found = self.numbers(answer, dtype)  # before ours, so that there is nothing to be found in a frame
         self.expected = self.numbers(exercise.answer, np.float64, ours=True)
         if any(array.dtype.kind in "iu" for array in self.expected.values()):  # codes depend on how sums are rounded
             self.expected = self.numbers(exercise.answer, dtype, ours=True)
-        self.found = self.numbers(answer, dtype)
         self.single = False
         self.wrong, self.error = [], 0.0
         for what in self.expected:
@@ -109,7 +120,7 @@ class _Trial:
                 found = self.gradients(found)
         if calls:
             raise WrongAnswer(
-                f"{exercise.name}: write it yourself: your function calls {calls[0]}, which is the answer"
+                f"{exercise.name}: write it yourself: your function calls {calls[0]}, and is to do without"
             )
         for name, before in kept.items():
             if not _same(before, given[name]):
@@ -133,6 +144,9 @@ class _Trial:
         y = self.array("the value", pair[0])
         dy = np.asarray(np.random.default_rng(SEED).standard_normal(y.shape)).astype(self.dtype)
         found = called(exercise.name, pair[1], dy.copy(), where=self.where)
+        if found is None or isinstance(found, list | dict):
+            what = "None: is a `return` missing?" if found is None else f"a {type(found).__name__}"
+            raise WrongAnswer(f"{exercise.name}: backward must return an array or a tuple of arrays, got {what}")
         found = found if isinstance(found, tuple) else (found,)
         names = list(self.case)
         wanted = [name for name in names if f"d{name}" in exercise.returns]
@@ -140,23 +154,25 @@ class _Trial:
             found = tuple(each for name, each in zip(names, found, strict=True) if name in wanted)
         if len(found) != len(wanted):
             expected = ", ".join(f"d{name}" for name in wanted)
-            raise WrongAnswer(
-                f"{exercise.name}: backward must return {len(wanted)} gradients, ({expected}), got {len(found)}"
-            )
+            count = f"{len(wanted)} gradient{'s' * (len(wanted) > 1)}"
+            raise WrongAnswer(f"{exercise.name}: backward must return {count}, {expected}, got a tuple of {len(found)}")
         return (y, *found)
 
     def array(self, what, found):
         """One output as an array of real numbers."""
         if found is None:
-            raise WrongAnswer(f"{self.exercise.name}: {what} is None: is a `return` missing?")
+            raise WrongAnswer(f"{self.exercise.name}: {what} is None: expected an array of numbers")
         if not isinstance(found, np.ndarray | np.generic | float | int) or isinstance(found, bool):
             raise WrongAnswer(
                 f"{self.exercise.name}: {what}: expected an array of numbers, got a {type(found).__name__}"
             )
         try:
-            return real_array(what, found)
+            array = real_array(what, found)
         except InputError as error:
             raise WrongAnswer(f"{self.exercise.name}: {error}") from None
+        if array.dtype == np.float16:
+            raise WrongAnswer(f"{self.exercise.name}: {what}: expected float64 or float32, got float16")
+        return array
 
     def compare(self, what):
         """Judge one output: its shape, its kind, and each entry."""
@@ -172,6 +188,15 @@ class _Trial:
         if not comparison.ok:
             self.wrong.append((what, in_words(comparison)))
 
+    def near(self, other, found, limits):
+        """Is one output that of a mistake, up to rounding?"""
+        if other.shape != found.shape:
+            return False
+        finite = np.isfinite(other)
+        near = limits["absolute"] * 10 * np.max(np.abs(other[finite]), initial=0) + self.exercise.within
+        equal = np.array_equal(other[~finite], found[~finite], equal_nan=other.dtype.kind == "f")
+        return bool(equal and np.all(np.abs(other[finite] - found[finite]) <= near))
+
     def hints(self, what):
         """{a mistake: the words for it} that would give just this output."""
         expected, found = self.expected[what], self.found[what]
@@ -179,13 +204,13 @@ class _Trial:
         fitting = {}
         for words, wrong in self.exercise.mistakes.items():
             try:
-                other = self.numbers(wrong, np.float64, ours=True)[what]
+                others = self.numbers(wrong, np.float64, ours=True)
             except Exception:  # a mistake that cannot be made at this case
                 continue
-            if other.shape != found.shape or np.array_equal(other, expected):
-                continue
-            near = limits["absolute"] * 10 * np.max(np.abs(other), initial=0) + self.exercise.within
-            if np.array_equal(other, found, equal_nan=True) or np.all(np.abs(other - found) <= near):
+            same = [each for each in others if self.near(others[each], self.expected[each], limits)]
+            if what not in same and all(
+                self.near(others[each], self.found[each], limits) for each in others if each not in same
+            ):
                 fitting[words] = f"it equals {words}"
         if found.shape == expected.shape and np.isfinite(found).all() and np.isfinite(expected).all():
             named = factors(found, expected, self.sizes)
@@ -196,6 +221,8 @@ class _Trial:
             return fitting
         q = self.exercise.q(self.case) if self.exercise.q else None
         words = hint(found, expected, q=q) if expected.dtype.kind == "f" else ""
+        if not ("gradient" in what or f"d{what[1:]}" == what):  # then nothing is cut, and no score forgotten
+            words = words.split(": is a path cut?")[0]
         return {words: words} if words else {}
 
 
@@ -245,13 +272,10 @@ def _same(before, now):
 
 
 def _forbidden(exercise):
-    """{code: name} of what an answer may not call: the estimators, our own answers, and what the exercise names."""
-    own = {code_of(exercise.answer): "our answer"} | {
-        code_of(wrong): "our answer" for wrong in exercise.mistakes.values()
-    }
-    rows = {code_of(row.estimate): f"dvae_np.{row.name}" for row in TABLE.values()}
-    named = {code_of(each): f"{each.__module__}.{each.__qualname__}" for each in exercise.library}
-    return {code: name for code, name in (own | rows | named).items() if code is not None}
+    """{function: name} of what an answer may not call: the estimators, our own answers, and what the exercise names."""
+    own = dict.fromkeys((exercise.answer, *exercise.mistakes.values()), "our answer")
+    rows = {row.estimate: f"dvae_np.{row.name}" for row in TABLE.values()}
+    return own | rows | {each: f"{each.__module__}.{each.__qualname__}" for each in exercise.library}
 
 
 def called(name, function, *arguments, where=""):
@@ -313,7 +337,7 @@ def _expect_op(exercise, answer, case):
     named.__signature__ = inspect.Signature(
         [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in inputs]
     )
-    verdict = check_op(named, by_name, np.random.default_rng(SEED), exercise.data)
+    verdict = called(exercise.name, check_op, named, by_name, np.random.default_rng(SEED), exercise.data)
     if not verdict.ok or (exercise.analytic and verdict.kind != "right"):
         asked = "the text asks for code that complex numbers come through; yours is " if verdict.ok else ""
         raise WrongAnswer(f"{exercise.name}: {asked}{str(verdict).replace('analytic is', 'yours is')}")
@@ -337,4 +361,6 @@ def _expect_little_memory(exercise, answer, case):
         )
 
 
+for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+    importlib.import_module(f"dvae_np.exercises.{_module.name}") if _module.name.startswith("lesson_") else None
 AS_IMPORTED = snapshot()

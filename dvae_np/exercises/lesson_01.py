@@ -26,7 +26,8 @@ def equal_terms(value, third, eps):
 
 
 def sums(rng):
-    for value, third, eps in ((1.0, 1.0, 2.2e-16), (2.0, 5.0, 1.2e-7), (0.3, 0.1, 1e-10)):
+    any_loss = (1 + rng.random(), 1 + rng.random(), 1e-10 * (1 + rng.random()))
+    for value, third, eps in ((1.0, 1.0, 2.2e-16), (2.0, 5.0, 1.2e-7), (0.3, 0.1, 1e-10), any_loss):
         yield {"value": value, "third": third, "eps": eps}
 
 
@@ -103,6 +104,7 @@ def without_dvalue(y, target):
 
 
 def length(x):
+    """The root of the plain sum of squares, which complex numbers come through."""
     return np.sqrt((x * x).sum())
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np import codes, entropy, gumbel_max, log_softmax, score
+from dvae_np import codes, draw, entropy, gumbel, gumbel_max, log_softmax, score, softmax
 from dvae_np.check import central, complex_step
 from dvae_np.exercises.exercise import Exercise, Made
 from dvae_np.exercises.lesson_01 import by_complex_step
@@ -13,6 +13,7 @@ def softmax_of(x):
 
 
 def my_log_softmax(x):
+    """The value by its formula, the backward by the complex step."""
     return by_complex_step(lambda x: np.log(softmax_of(x)))(x)
 
 
@@ -34,17 +35,28 @@ def entry_by_entry(x):
 
 
 def mean_square_of_the_score(q):
+    """The definition: each category's squared score, weighted."""
     return sum(p * ((np.eye(len(q))[k] - q) ** 2).sum() for k, p in enumerate(q))
 
 
 def shares(sampler, logits, u):
-    """The share of each category among the codes, for each example and latent: (B, N, K)."""
+    """The share of each category among the codes, for each example and latent, (B, N, K), and which uniforms move them."""
     found = np.asarray(sampler(logits, u))
     if found.shape != u.shape[:-1]:
         raise ValueError(f"expected codes (S, B, N) = {u.shape[:-1]}, got {found.shape}")
     if found.dtype.kind not in "iu":
         raise ValueError(f"expected integer codes, got dtype {found.dtype}")
-    return (found[..., None] == np.arange(logits.shape[-1])).mean(0)
+    return (found[..., None] == np.arange(logits.shape[-1])).mean(0), moved_by(sampler, logits, u[:200], found[:200])
+
+
+def moved_by(sampler, logits, u, found):
+    """Whose codes move when the uniforms of one example and latent alone are turned round: (B N, B N), the identity."""
+    moved = []
+    for place in np.ndindex(u.shape[1:3]):
+        turned = u.copy()
+        turned[:, *place] = u[::-1, *place]
+        moved.append((np.asarray(sampler(logits, turned)) != found).any(0).ravel())
+    return np.array(moved).astype(int)
 
 
 def even(S, B, N, K):
@@ -58,6 +70,7 @@ def even(S, B, N, K):
 
 
 def my_sample(logits, u):
+    """Exponential clocks: the first to ring wins."""
     return np.argmin(-np.log(u) / softmax_of(logits), axis=-1)  # exponential clocks
 
 
@@ -78,11 +91,13 @@ def likeliest(logits, u):
 
 
 def entropy_gradient(x):
+    """By the complex step of the plain sum."""
     loss = lambda arrays: -(softmax_of(arrays["x"]) * np.log(softmax_of(arrays["x"]))).sum()
     return complex_step(loss, {"x": x})["x"]
 
 
 def invert(q, u):
+    """By counting, for each u, the ends at or before it; the last end is left out."""
     ends = np.cumsum(q)[:-1]
     return np.array([sum(1 for end in ends if end <= each) for each in u])
 
@@ -155,10 +170,10 @@ EXERCISES = (
             for S, B, N, K in ((6_000, 4, 2, 3), (8_000, 3, 5, 2))
         ],
         {"logits": "BNK", "u": "SBNK"},
-        returns=("the share of each category",),
+        returns=("the share of each category", "which uniforms move which codes"),
         outcome=shares,
         within=6e-3,  # some times the error of evenly spread uniforms
-        library=(gumbel_max, codes),
+        library=(gumbel, gumbel_max, codes, draw, softmax, log_softmax),
         mistakes={
             "what Exponential noise gives: one logarithm and a minus sign are missing": exponential_noise,
             "what probabilities with noise give: perturb the logits, not their softmax": perturbed_probabilities,

@@ -17,6 +17,7 @@ def kl_of_rows(q_logits, p_logits):
 
 
 def my_kl(q_logits, p_logits):
+    """The value by its formula, the backward by the complex step."""
     return by_complex_step(kl_of_rows)(q_logits, p_logits)
 
 
@@ -73,6 +74,7 @@ def encoders(rng):
 
 
 def kl_to_uniform(q):
+    """The sum over the categories, row by row."""
     return np.array([sum(p * np.log(p * len(row)) for p in row) for row in q])
 
 

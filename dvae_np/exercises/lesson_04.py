@@ -10,6 +10,7 @@ from dvae_np.likelihoods import bernoulli
 
 
 def my_exact(logits, fz):
+    """By the complex step of the plain sum."""
     return complex_step(lambda arrays: (softmax_of(arrays["x"]) * fz).sum(), {"x": logits})["x"]
 
 
@@ -60,13 +61,23 @@ def without_its_top(log_joint):
     return np.log(np.exp(log_joint - log_joint.max(0)).sum(0))
 
 
+def far_apart(rng, S, B):
+    """Logarithms (S, B) of very different sizes: in each column one is far below the others, in every second one far above."""
+    logarithms = 2 * rng.standard_normal((S, B)) + np.linspace(-30_000, 700, B)
+    logarithms[np.arange(B) % S, np.arange(B)] -= 9000
+    logarithms[(np.arange(0, B, 2) + 1) % S, np.arange(0, B, 2)] += 900
+    return logarithms
+
+
 def evidences(rng):
     large = np.array([[-1000.0, -1.0, 0.5, -30.0], [-1001.0, -1500.0, 1.0, -31.0], [-1002.5, -1.5, 0.0, 2.0]])
     yield {"log_joint": large}
+    yield {"log_joint": far_apart(rng, 4, 5)}
     yield {"log_joint": 900 + 3 * rng.standard_normal((5, 2))}
 
 
 def cotangent_of(fz, log_prior):
+    """By the complex step of -log p(x)."""
     loss = lambda arrays: -np.log((np.exp(log_prior)[:, None] * np.exp(-arrays["fz"])).sum(0)).sum()
     return complex_step(loss, {"fz": fz})["fz"]
 
@@ -81,6 +92,7 @@ def states(rng):
 
 
 def expectation_over_pairs(q1, q2, fz):
+    """Two loops, the last latent fastest."""
     K, total = len(q1), 0.0
     for first in range(K):
         for second in range(K):
@@ -188,7 +200,8 @@ EXERCISES = (
         "04.6",
         saving,
         lambda rng: [
-            {"B": B, "H": H, "D": D, "M": M} for B, H, D, M in ((256, 512, 784, 64), (10, 20, 30, 40), (3, 5, 6, 7))
+            {"B": B, "H": H, "D": D, "M": M}
+            for B, H, D, M in ((256, 512, 784, 64), (10, 20, 30, 40), (3, 5, 6, 7), map(int, rng.integers(2, 90, 4)))
         ],
         {},
         returns=("the ratio",),

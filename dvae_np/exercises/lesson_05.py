@@ -18,6 +18,7 @@ QUANTILES |= {0.1: 1.2815515655446, 0.5: 0.0}
 
 
 def draws_needed(s, bias, false_alarm, power):
+    """[Eq. 5.4], solved for R, with quantiles from a table."""
     c = QUANTILES[false_alarm / 2] + QUANTILES[round(1 - power, 9)]
     return (c * s / bias) ** 2
 
@@ -31,7 +32,8 @@ def one_sided(s, bias, false_alarm, power):
 
 
 def tests(rng):
-    for s, bias, false_alarm, power in ((2.0, 0.05, 1e-4, 0.99), (3.0, 0.1, 0.02, 0.8), (0.5, 0.2, 0.2, 0.5)):
+    any_bias = (1 + rng.random(), 0.05 + 0.1 * rng.random(), 1e-4, 0.99)
+    for s, bias, false_alarm, power in ((2.0, 0.05, 1e-4, 0.99), (3.0, 0.1, 0.02, 0.8), (0.5, 0.2, 0.2, 0.5), any_bias):
         yield {"s": s, "bias": bias, "false_alarm": false_alarm, "power": power}
 
 
@@ -67,6 +69,7 @@ def looked_up(gradients):
 
 
 def my_moments(estimator, p):
+    """All pairs in one array, weighted by p[z1] p[z2]."""
     every = np.array([[estimator(i, j) for j in range(len(p))] for i in range(len(p))])  # (K, K, K)
     mean, second = (np.einsum("i,j,ijk->k", p, p, every**power) for power in (1, 2))
     return np.stack([mean, second - mean**2])
@@ -94,6 +97,7 @@ def pairs(rng):
 
 
 def z_statistic(draws, exact_value):
+    """By the definition, in plain sums."""
     mean = sum(draws) / len(draws)
     variance = sum((draw - mean) ** 2 for draw in draws) / (len(draws) - 1)
     return (mean - exact_value) / (variance / len(draws)) ** 0.5

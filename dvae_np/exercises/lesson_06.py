@@ -62,6 +62,7 @@ def codes(rng, S, B, N, K):
 
 
 def moving_average(logits, f, z, b, decay):
+    """The average as it was is used, then moved."""
     fz, _ = f(z)
     return scored(logits, f, z, b)[0], decay * b + (1 - decay) * fz.mean()
 
@@ -72,8 +73,7 @@ def updated_first(logits, f, z, b, decay):
 
 
 def last_value_alone(logits, f, z, b, decay):
-    b = f(z)[0].mean()
-    return scored(logits, f, z, b)[0], b
+    return scored(logits, f, z, b)[0], f(z)[0].mean()
 
 
 def unchanged_average(logits, f, z, b, decay):

@@ -72,6 +72,7 @@ def rows(rng):
 
 
 def second_order(l, z, g):
+    """Twice the Jacobian at the middle, less half of that at q."""
     q = softmax_of(l)
     return 2 * jacobian((q + z) / 2) @ g - 0.5 * (jacobian(q) @ g)
 

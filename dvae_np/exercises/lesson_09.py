@@ -4,20 +4,18 @@ import numpy as np
 
 from dvae_np import log_prob, score, vimco
 from dvae_np.exercises.exercise import Exercise
+from dvae_np.exercises.lesson_04 import far_apart
 from dvae_np.exercises.lesson_05 import codes
 from dvae_np.ops import log_softmax
 
 
 def bound_of(logw):
+    """By np.logaddexp, one sample after the other."""
     return np.logaddexp.reduce(logw, axis=0) - np.log(len(logw))
 
 
-def weights(rng, S, B):
-    """Log-weights (S, B) whose size differs from example to example, from -1000 to 700 nats."""
-    return 2 * rng.standard_normal((S, B)) + np.linspace(-1000, 700, B)
-
-
 def my_vimco(logits, f, z):
+    """The library's."""
     return vimco(logits, f, z, mean="arithmetic").dlogits
 
 
@@ -49,6 +47,7 @@ def factor(r):
 
 
 def baselines(logw):
+    """The bound of the other samples, for each sample."""
     every = []
     for s in range(len(logw)):
         every.append(bound_of(np.array([row for t, row in enumerate(logw) if t != s])))
@@ -61,18 +60,11 @@ def by_subtraction(logw):
     return top + np.log(w.sum(0) - w) - np.log(len(logw) - 1)
 
 
-def dominated(rng, S, B):
-    """Log-weights one of which dominates all the others, in every example another one."""
-    logw = weights(rng, S, B)
-    logw[np.arange(B) % S, np.arange(B)] += 60
-    return logw
-
-
 EXERCISES = (
     Exercise(
         "09.1",
         bound_of,
-        lambda rng: [{"logw": weights(rng, S, B)} for S, B in ((3, 5), (4, 2), (7, 3))],
+        lambda rng: [{"logw": far_apart(rng, S, B)} for S, B in ((3, 5), (4, 2), (7, 3))],
         {"logw": "SB"},
         returns=("the bound",),
         mistakes={
@@ -111,7 +103,7 @@ EXERCISES = (
     Exercise(
         "09.4",
         baselines,
-        lambda rng: [{"logw": dominated(rng, S, B)} for S, B in ((3, 4), (5, 2), (2, 3))],
+        lambda rng: [{"logw": far_apart(rng, S, B)} for S, B in ((3, 4), (5, 2), (2, 3))],
         {"logw": "SB"},
         returns=("the baselines",),
         mistakes={

@@ -19,6 +19,7 @@ def on_a_parabola(offset, linear, square):
 
 
 def my_conditional(logits, z, v):
+    """The library's."""
     return conditional_gumbel(logits, z, v)[0]
 
 
@@ -60,6 +61,7 @@ def codes(rng, S, B, N, K):
 
 
 def my_rebar(logits, f, u, v, tau):
+    """The library's at eta = 1."""
     omega = {"eta": np.ones(()), "log_tau": np.log(tau) * np.ones(())}
     return rebar(logits, f, u, v, omega=omega).dlogits
 
@@ -100,7 +102,7 @@ EXERCISES = (
     Exercise(
         "10.1",
         best_eta,
-        lambda rng: [on_a_parabola(*each) for each in ((3, -2, 1.5), (2, 1, 4), (7, -5, 2))],
+        lambda rng: [on_a_parabola(*each) for each in ((3.1, -2.3, 1.7), (2.2, 1.9, 4.3), (7.3, -5.2, 2.1), 1 + rng.random(3))],
         {},
         returns=("the best weight",),
         mistakes={

@@ -67,7 +67,7 @@ def set_of_two(a, b):
 
 
 def sets(rng):
-    for a, b in ((0.5, 0.2), (0.1, 0.3), (0.05, 0.9)):
+    for a, b in ((0.5, 0.2), (0.1, 0.3), (0.05, 0.9), 0.1 + 0.3 * rng.random(2)):
         yield {"a": a, "b": b}
 
 
@@ -209,7 +209,7 @@ EXERCISES = (
     Exercise(
         "12.5",
         gained,
-        lambda rng: [{"p": p} for p in (0.5, 0.3, 0.9)],
+        lambda rng: [{"p": p} for p in (0.5, 0.3, 0.9, 0.1 + 0.3 * rng.random())],
         {},
         returns=("the difference",),
         mistakes={

@@ -480,7 +480,7 @@ def scale_and_shift(x, a, b):
     return a * x + b, lambda dy: (a * dy, x * dy, dy)
 
 
-# %% wrong 01.3: a mean where the gradient sums
+# %% wrong 01.3: a mean where a sum is due
 def scale_and_shift(x, a, b):
     return a * x + b, lambda dy: (a * dy, (x * dy).mean(0), dy.mean(0))
 
@@ -542,7 +542,7 @@ def mean_square(y, target):
     return value, lambda dvalue: dvalue * 2 * away
 
 
-# %% wrong 01.4: H = 3: a mean where the gradient sums
+# %% wrong 01.4: H = 3: a mean where a sum is due
 def mean_square(y, target):
     away = y - target
     value = (away**2).mean()

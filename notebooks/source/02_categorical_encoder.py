@@ -402,7 +402,8 @@ def mean_square_of_the_score(q):
 # ### 02.3 Implement: Gumbel-max
 #
 # Write `my_sample(logits, u)`: `logits` (B, N, K), uniforms `u` (S, B, N, K); return codes (S, B, N), integers, drawn from the softmax of the logits. Do not call
-# the library. About 2 lines. The judge runs it on evenly spread uniforms and compares the shares of the categories with $q$.
+# the library. About 2 lines. The judge runs it on evenly spread uniforms and compares the shares of the categories with $q$. It also
+# looks whether each example's latent moves with its own uniforms, and with no others.
 # For the logits $0.5$, $-1$ and $1.2$ they are {{target_shares[0]:.2f}}, {{target_shares[1]:.2f}} and {{target_shares[2]:.2f}}.
 
 # %% given 02.3
@@ -444,7 +445,8 @@ def my_sample(logits, u):
 
 # %% wrong 02.3: perturb the logits, not their softmax
 def my_sample(logits, u):
-    return np.argmax(softmax(logits)[0] - np.log(-np.log(u)), axis=-1)
+    q = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    return np.argmax(q - np.log(-np.log(u)), axis=-1)
 
 
 # %% wrong 02.3: its long tail belongs upwards

@@ -349,7 +349,7 @@ def my_exact(logits, fz):
     return softmax(logits)[0] * (fz - fz.mean(-1, keepdims=True))
 
 
-# %% wrong 04.1: a mean where the gradient sums
+# %% wrong 04.1: a mean where a sum is due
 def my_exact(logits, fz):
     q = softmax(logits)[0]
     return q * (fz - (q * fz).sum(-1, keepdims=True)) / len(fz)

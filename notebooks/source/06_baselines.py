@@ -298,7 +298,7 @@ def my_loo(logits, f, z):
     return ((fz.mean(0) - fz)[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1)
 
 
-# %% wrong 06.2: a mean where the gradient sums
+# %% wrong 06.2: a mean where a sum is due
 def my_loo(logits, f, z):
     fz, _ = f(z)
     return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1) / len(z)

@@ -321,7 +321,7 @@ def my_straight_through(logits, f, z):
     return softmax_backward(f(q[None])[1](np.ones((1, len(logits))))[0][0])
 
 
-# %% wrong 08.1: S = 3: a mean where the gradient sums
+# %% wrong 08.1: S = 3: a mean where a sum is due
 def my_straight_through(logits, f, z):
     fz, f_backward = f(one_hot(z, logits.shape[-1], float))
     return softmax(logits)[1](f_backward(np.ones_like(fz))[0].sum(0))

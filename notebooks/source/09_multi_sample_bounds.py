@@ -235,8 +235,8 @@ for function, bound in ((dvae_np.vimco, False), (dvae_np.vimco, True), (without_
 # %% [markdown] exercise 09.1
 # ### 09.1 Implement: the bound of one draw
 #
-# Write `bound_of(logw)`: log-weights `logw` (S, B), in nats; return $\log \frac{1}{S} \sum_s w_s$ for each example, (B,). It must work for log-weights of -1000. About
-# 2 lines. For log-weights 0 and $\log 3$ (S = 2, B = 1) you should get $\log 2 = 0.6931$.
+# Write `bound_of(logw)`: log-weights `logw` (S, B), in nats; return $\log \frac{1}{S} \sum_s w_s$ for each example, (B,). It must work for log-weights of -1000,
+# also beside others of 0. About 2 lines. For log-weights 0 and $\log 3$ (S = 2, B = 1) you should get $\log 2 = 0.6931$.
 
 
 # %% solution 09.1
@@ -265,7 +265,7 @@ def bound_of(logw):
 def bound_of(logw):
     each = []
     for column in logw.T:
-        shift = np.median(column)
+        shift = np.sort(column)[-1]
         each.append(shift + np.log(np.mean(np.exp(column - shift))))
     return np.array(each)
 
@@ -279,6 +279,12 @@ def bound_of(logw):
 # %% wrong 09.1: the mean of the logs, the ELBO's
 def bound_of(logw):
     return logw.mean(0)
+
+
+# %% wrong 09.1: yours is inf
+def bound_of(logw):
+    shift = np.median(logw, axis=0)
+    return shift + np.log(np.exp(logw - shift).mean(0))
 
 
 # %% wrong 09.1: yours is

@@ -392,7 +392,7 @@ def my_simple_muprop(logits, f, z):
     return dvae_np.muprop(logits, f, z).dlogits
 
 
-# %% wrong 10.3: a mean where the gradient sums
+# %% wrong 10.3: a mean where a sum is due
 def my_simple_muprop(logits, f, z):
     q = softmax(logits)[0]
     return ((f(z)[0] - f(q[None])[0])[..., None, None] * score(logits, z)).sum(0)

@@ -340,7 +340,7 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
     return (fb[..., None, None] * score_b + slope_z - slope_zt).mean(0)
 
 
-# %% wrong 11.2: a mean where the gradient sums
+# %% wrong 11.2: a mean where a sum is due
 def combined(fb, c_zt, score_b, slope_z, slope_zt):
     return ((fb - c_zt)[..., None, None] * score_b + slope_z - slope_zt).sum(0)
 

@@ -490,7 +490,7 @@ def my_local(logits, f, z):
     return (q * (F - F.mean(-1, keepdims=True))).mean(0)
 
 
-# %% wrong 12.1: a mean where the gradient sums
+# %% wrong 12.1: a mean where a sum is due
 def my_local(logits, f, z):
     q = softmax(logits)[0]
     F = np.zeros((len(z), *logits.shape))

@@ -519,6 +519,6 @@ def estimate_of_evidence(z, b, fz, log_prior, logq):
     return (log_prior[z, b] - fz[z, b] - logq[z, b]).mean()
 
 
-# %% wrong 13.4: a mean where the gradient sums
+# %% wrong 13.4: a mean where a sum is due
 def estimate_of_evidence(z, b, fz, log_prior, logq):
     return np.exp(log_prior[z, b] - fz[z, b] - logq[z, b]).sum()
