@@ -15,9 +15,9 @@ import numpy as np
 from dvae_np import exercises
 from dvae_np.arrays import InputError
 from dvae_np.check import judging
-from dvae_np.check.backward import WrongOpError, pair_of
 from dvae_np.check.backward import check_op as check_pair
 from dvae_np.check.differences import compare, compare_entries
+from dvae_np.check.trial import WrongOpError, pair_of
 from dvae_np.exercises.judging import NotAttempted, WrongAnswer, called, judge  # noqa: F401 (judge is the notebooks')
 
 SEED = 3

@@ -173,7 +173,9 @@ def executed(book, folder, fill=True):
 def typed_decimals(text):
     """Decimals and percentages in the prose of a text: what stands outside formulas, code, links, fields and references."""
     text = re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\{\{.*?\}\}", " ", text, flags=re.S)
-    text = re.sub(r"\$[^$]*\$|\]\([^)]*\)|https?://\S+|doi \S+|arXiv [\d.]+|\[Eq\. [^]]*\]|Eq\. [\d.]+|\b\d\d\.\d\b", " ", text)
+    text = re.sub(
+        r"\$[^$]*\$|\]\([^)]*\)|https?://\S+|doi \S+|arXiv [\d.]+|\[Eq\. [^]]*\]|Eq\. [\d.]+|\b\d\d\.\d\b", " ", text
+    )
     return re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+(?:e-?\d+)?(?: ?%)?|e-?\d+| ?%)(?!\w)", text)
 
 

@@ -1,6 +1,6 @@
 """Checks: what we derived, against what the numbers say, with the difference explained.
 
-backward      a forward and backward pair on trial: right; right, not analytic; wrong
+backward      a forward and backward pair on trial: right; right, not analytic; wrong (trial, slopes, analytic: its parts)
 differences   numeric gradients (complex step, central differences, Taylor remainder) and comparisons
 hints         from a wrong gradient to the mistake that makes it
 slopes        the slope at one point where differences are hard: steep, tiny, or a kink

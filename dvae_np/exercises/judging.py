@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.check.backward import WrongOpError, check_op
+from dvae_np.check.backward import check_op
 from dvae_np.check.differences import FLOAT32, FLOAT64, compare_entries, real_array
 from dvae_np.check.hints import FACTOR as OF_FACTOR
 from dvae_np.check.hints import factors, hint
+from dvae_np.check.trial import WrongOpError
 from dvae_np.estimators import TABLE
 from dvae_np.exercises import exercise as find
 from dvae_np.exercises.exercise import rounded
