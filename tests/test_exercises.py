@@ -491,7 +491,11 @@ def test_no_name_constant_default_or_method_of_the_package_is_exchanged_unseen()
     for what, replace in every[::7]:  # each seventh of some thousands
         with pytest.MonkeyPatch.context() as patch:
             replace(patch)
-            unseen += [] if changed_names(judging.AS_IMPORTED) else [what]
+            try:
+                seen = changed_names(judging.AS_IMPORTED)
+            except TypeError:  # what looks was exchanged itself
+                seen = ".watching." in what
+            unseen += [] if seen else [what]
     assert not unseen and changed_names(judging.AS_IMPORTED) == []
 
 

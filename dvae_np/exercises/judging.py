@@ -236,7 +236,8 @@ def _raise_if_wrong(exercise, trials):
     with np.errstate(all="ignore"):
         several = [trial.hints(what) for trial in wrong if what in [name for name, _ in trial.wrong]]
     fitting = {key: text for key, text in several[0].items() if all(key in others for others in several)}
-    text = f"{exercise.name}: {what} is wrong{wrong[0].where}: {words}"
+    several = what.startswith("the ") and (" and " in what or (what.endswith("s") and not what.endswith("as")))
+    text = f"{exercise.name}: {what} {'are' if several else 'is'} wrong{wrong[0].where}: {words}"
     mistakes = [text for key, text in fitting.items() if not key.startswith(FACTOR)]  # these say more
     hint = " or ".join(mistakes or fitting.values())
     raise WrongAnswer(f"{text}; {hint}" if hint else text)
