@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dvae_np import InputError, device, records
 from dvae_np.bench import measure
-from dvae_np.cli.parts import write_record
+from dvae_np.files import write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTIONS, RUNS = ("step", "exact"), 9
