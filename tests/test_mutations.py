@@ -1,4 +1,4 @@
-"""The list of mistakes fits the package as it is, and the table says of each what notices it (`mutations.py` makes the table)."""
+"""The list of mistakes fits the package, and the table says of each what notices it (`mutations.py` makes the table)."""
 
 import ast
 from pathlib import Path
