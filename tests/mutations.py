@@ -61,7 +61,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "train/mnist": "data",
     "train/checkpoint": "checkpoint files",
     "train/evaluation": "train conditional arguments",
-    "experiments/": "cli conditional reproduce readme",
+    "experiments/": "experiments reproduce readme cli conditional",
     "experiments/sweep": "sweep",
     "exercises/": "exercises",
     "bench/": "bench readme figures",
