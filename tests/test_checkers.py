@@ -231,6 +231,8 @@ def test_a_bent_gradient_fails_at_the_level_of_its_mean(name):
         assert not estimators.averaged(changed(row, bent), rng).ok
     if row.tunes == "variance":
         assert not estimators.variance_gradient(changed(row, bent), rng).ok
+    if row.tunes == "baseline":
+        assert not estimators.baseline_gradient(changed(row, bent), rng).ok
 
 
 @pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.unbiased and row.noise])
