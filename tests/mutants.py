@@ -27,7 +27,7 @@ class Mutation:
     def applied(self, text):
         """The text of the file with the mistake in it. Raises ValueError where `old` does not stand there once."""
         if text.count(self.old) != 1:
-            raise ValueError(f"{self.key}: {self.old!r} stands {text.count(self.old)} times in dvae_np/{self.file}")
+            raise ValueError(f"{self.old!r} stands {text.count(self.old)} times in dvae_np/{self.file}")
         return text.replace(self.old, self.new)
 
 

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 
 from mutants import MUTATIONS
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "tests" / "mutations.json"
 NOTICED = ("verify", "module tests", "all tests")
 LONGEST = dict(zip(NOTICED, (240, 600, 2400), strict=True))  # seconds; what takes longer counts as noticed
+LATE = "late"  # in place of an exit status
 VERIFY = """
 import sys
 from dvae_np.check.suite import results
@@ -54,7 +56,9 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "lesson": "exercises",
     "estimators/": "estimators arguments vae",
     "check/": "checkers check backward strangers estimators bugs",
-    "check/backward": "backward bugs",
+    "check/backward": "backward checkers bugs",
+    "check/judging": "strangers bugs",
+    "check/mistakes": "bugs strangers",
     "train/": "train loop data checkpoint",
     "train/settings": "train options arguments",
     "train/data": "data",
@@ -119,14 +123,14 @@ class Copy:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.communicate()
-            return -1, ""
+            return LATE, ""
 
     def verified(self):
         """What the verification says: ("", the modules that it loads), or (the first failure, "")."""
         status, output = self.run("verify", "-c", VERIFY)
         if status == 0:
             return "", output.split()
-        if status == -1:
+        if status == LATE:
             return f"it takes more than {LONGEST['verify']} seconds", ""
         last = output.strip().splitlines()[-1] if output.strip() else f"exit status {status}"
         return last if last.startswith("level ") else f"raises {last}"[:200], ""
@@ -137,9 +141,11 @@ class Copy:
         options += [f"--deselect={name}" for name in deselected]
         status, output = self.run(level, "-m", "pytest", *options, "--ignore=tests/test_mutations.py", *files)
         failed = re.findall(r"^(?:FAILED|ERROR) (tests/\S+(?:\[[^\n]*?\])?)(?: - .*)?$", output, re.M)
-        if status == -1:
+        if status == LATE:
             return f"more than {LONGEST[level]} seconds"
-        return failed[0] if failed else "" if status in (0, 5) else f"pytest ends with {status}"
+        if not failed and status not in (0, 5):
+            raise ValueError(f"pytest ends with status {status}: {output[-200:]}")
+        return failed[0] if failed else ""
 
     def noticed(self, mutation, loaded, levels):
         """(by what, by which) of these levels a mistake is noticed; ("nothing", "") where it is not."""
@@ -175,6 +181,14 @@ class Copy:
         return ""
 
 
+def in_turn():
+    """The first mistake of each file, then the second of each: a run that is stopped has looked everywhere."""
+    by_file = {}
+    for mutation in MUTATIONS:
+        by_file.setdefault(mutation.file, []).append(mutation)
+    return [each for several in zip_longest(*by_file.values()) for each in several if each]
+
+
 def go_through(part="", slow=True):
     """Try what the table has no answer for: all by the quick checks, then by all tests what these do not notice."""
     table, broken = read_table(), []
@@ -184,14 +198,14 @@ def go_through(part="", slow=True):
         if failure:
             raise SystemExit(f"the verification fails without any mistake: {failure}")
         for levels in (NOTICED[:2], NOTICED[2:])[: 1 + slow]:
-            for mutation in MUTATIONS:
+            for mutation in in_turn():
                 if part not in mutation.file or answered(mutation, table):
                     continue
                 started = time.perf_counter()
                 try:
                     by, which = copy.noticed(mutation, loaded, levels)
-                except ValueError as error:
-                    broken += [str(error)] * (str(error) not in broken)
+                except ValueError as error:  # it does not stand there once, or the tests were killed by something else
+                    broken += [f"{mutation.key}: {error}"]
                     continue
                 seconds = round(time.perf_counter() - started, 1)
                 table[mutation.key] = {"change": mutation.change, "by": by, "which": which, "seconds": seconds}
