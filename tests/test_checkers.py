@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dvae_np import categorical, concrete
+from dvae_np import categorical, concrete, lesson
 from dvae_np.check import (
     contract,
     differences,
@@ -403,3 +403,27 @@ def test_a_failure_is_one_whatever_it_says():
         assert Report([Result(0, "", "", "", False, error)]).failed
     assert joined(1, "", "", [right, right]).ok
     assert not joined(1, "", "", [right, compare("a", np.ones(3), 2 * np.ones(3)), right]).ok
+
+
+# What judges lessons and answers.
+
+
+def test_an_equation_is_confirmed_to_ten_digits_and_no_further_off():
+    right = np.random.default_rng(0).standard_normal(5)
+    lesson.confirm("1.1", right * (1 + 1e-10), right)
+    with pytest.raises(AssertionError, match=r"Eq\. 1\.1"):
+        lesson.confirm("1.1", right * (1 + 4e-10), right)
+    with pytest.raises(AssertionError, match=r"Eq\. 1\.1"):
+        lesson.confirm("1.1", np.full(3, 2e-13), np.zeros(3))
+
+
+@pytest.mark.parametrize(("dtype", "limits"), [(np.float64, differences.FLOAT64), (np.float32, differences.FLOAT32)])
+def test_an_answer_is_judged_entry_by_entry_to_what_its_dtype_holds(dtype, limits):
+    """An entry may be off by its share and by a share of the largest: half of each passes, three times does not."""
+    expected = np.array([1.0, -3.0, 1e-2])
+    allowed = limits["relative"] * abs(expected) + 3 * limits["absolute"]
+    assert 1e-10 < limits["relative"] < 1e-3 and limits["absolute"] < limits["relative"]
+    for i in range(3):
+        for times_, ok in ((0.5, True), (3, False)):
+            answer = (expected + times_ * allowed * (np.arange(3) == i)).astype(dtype)
+            assert differences.compare_entries("", answer, expected).ok == ok, (i, times_)
