@@ -70,7 +70,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "experiments/sweep": "sweep",
     "exercises/": "exercises",
     "bench/": "bench readme figures",
-    "figures/": "figures conditional",
+    "figures/": "pictures figures conditional",
     "cli/": "options cli",
 }
 
