@@ -67,33 +67,6 @@ def bent(dlogits, S):
     return dlogits * (1 + 1e-4 * S * np.cos(np.arange(dlogits.shape[-1]))).astype(dlogits.real.dtype)
 
 
-NOT_OF_THE_GRADIENT = {  # results on an estimator that do not look at its gradient, or at its size
-    "the closed form has the least variance",
-    "mean over codes: the exact gradient, all of theta",
-    "... and of the prior's gradient",
-    "the k most probable states count with their q",
-    "one other state counts with all the rest",
-    "constant f: its baseline leaves nothing",
-    "the order of the set does not matter",
-}
-
-
-def relation_results_of(name):
-    """Those on this estimator, by what they check."""
-    rng = np.random.default_rng(relations.SEED)
-    found = [*relations.relation_results(), *identities.sampled_objective(rng)]
-    return {each.check: each.ok for each in found if each.subject.removeprefix("objective (").rstrip(")") == name}
-
-
-@pytest.mark.parametrize("name", TABLE)
-def test_no_relation_looks_away_from_a_gradient_that_is_bent(name, monkeypatch):
-    """Every relation of this estimator fails when its gradient is off by a ten-thousandth, but for what must be biased."""
-    assert all(relation_results_of(name).values())
-    monkeypatch.setitem(TABLE, name, changed(TABLE[name], bent))
-    passed = {check for check, ok in relation_results_of(name).items() if ok} - NOT_OF_THE_GRADIENT
-    assert all(re.fullmatch(r"f of degree \d: relative bias", check) for check in passed), passed
-
-
 @pytest.mark.parametrize(("name", "degrees"), [("straight_through", (2, 3, 4)), ("reinmax", (3, 4))])
 def test_an_estimator_that_is_exact_where_it_must_be_biased_fails(name, degrees, monkeypatch):
     exact = lambda logits, f, z, **hyper: TABLE["exact"].estimate(logits, f)
@@ -203,43 +176,6 @@ def test_noise_that_is_shared_is_named():
     found = identities.independent_noise(shared)
     assert not found.ok and "same numbers" in found.explanation
     assert not identities.independent_noise(identities.draw).explanation
-
-
-# The levels of one estimator.
-
-
-def failed_levels(row, level):
-    """Whether a result of this level fails on the row."""
-    return any(not result.ok for result in estimators.estimator_results(row) if result.level == level)
-
-
-@pytest.mark.parametrize("name", TABLE)
-def test_a_bent_gradient_fails_at_the_level_of_its_mean(name):
-    """Whatever the table claims: a mean that is off by a ten-thousandth is not unbiased, and what is unbiased is not biased."""
-    row = TABLE[name]
-    rng = np.random.default_rng(means.SEED)
-    results = (
-        estimators.without_noise if not row.noise else gumbel.integrated if {"u", "v"} & set(row.noise)
-        else estimators.enumerated
-    )  # fmt: skip
-    about = lambda row: (each for each in results(row, rng) if "dlogits" in each.check)
-    assert next(about(row)).ok
-    assert not next(about(replace(changed(row, bent), unbiased=True))).ok
-    if row.noise:
-        assert not next(about(replace(row, unbiased=not row.unbiased))).ok
-    assert not estimators.zero_sum(changed(row, bent), rng).ok
-    if row.noise and row.averages and row.fewest_samples == 1:
-        assert not estimators.averaged(changed(row, bent), rng).ok
-    if row.tunes == "variance":
-        assert not estimators.variance_gradient(changed(row, bent), rng).ok
-    if row.tunes == "baseline":
-        assert not estimators.baseline_gradient(changed(row, bent), rng).ok
-
-
-@pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.unbiased and row.noise])
-def test_a_bias_of_ten_per_cent_is_seen_in_draws(name):
-    found = estimators.sampled(changed(TABLE[name], lambda dlogits, S: 1.1 * dlogits))
-    assert not found.ok and found.verdict.startswith("BIASED"), found
 
 
 MOVED = [
@@ -428,3 +364,65 @@ def test_an_answer_is_judged_entry_by_entry_to_what_its_dtype_holds(dtype, limit
         for times_, ok in ((0.5, True), (3, False)):
             answer = (expected + times_ * allowed * (np.arange(3) == i)).astype(dtype)
             assert differences.compare_entries("", answer, expected).ok == ok, (i, times_)
+
+
+# Every estimator: the relations, and the levels.
+
+NOT_OF_THE_GRADIENT = {  # results on an estimator that do not look at its gradient, or at its size
+    "the closed form has the least variance",
+    "mean over codes: the exact gradient, all of theta",
+    "... and of the prior's gradient",
+    "the k most probable states count with their q",
+    "one other state counts with all the rest",
+    "constant f: its baseline leaves nothing",
+    "the order of the set does not matter",
+}
+
+
+def results_of_relations():
+    """{estimator: {check: ok}}."""
+    rng, found = np.random.default_rng(relations.SEED), {}
+    for each in (*relations.relation_results(), *identities.sampled_objective(rng)):
+        found.setdefault(each.subject.removeprefix("objective (").rstrip(")"), {})[each.check] = each.ok
+    return found
+
+
+def test_the_relations_hold():
+    assert all(all(checks.values()) for checks in results_of_relations().values())
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_no_relation_looks_away_from_a_gradient_that_is_bent(name, monkeypatch):
+    """Every relation of this estimator fails when its gradient is off by a ten-thousandth, but for what must be biased."""
+    monkeypatch.setitem(TABLE, name, changed(TABLE[name], bent))
+    passed = {check for check, ok in results_of_relations().get(name, {}).items() if ok} - NOT_OF_THE_GRADIENT
+    assert all(re.fullmatch(r"f of degree \d: relative bias", check) for check in passed), passed
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_bent_gradient_fails_at_the_level_of_its_mean(name):
+    """Whatever the table claims: a mean that is off by a ten-thousandth is not unbiased, and what is unbiased is not biased."""
+    row = TABLE[name]
+    rng = np.random.default_rng(means.SEED)
+    results = (
+        estimators.without_noise if not row.noise else gumbel.integrated if {"u", "v"} & set(row.noise)
+        else estimators.enumerated
+    )  # fmt: skip
+    about = lambda row: (each for each in results(row, rng) if "dlogits" in each.check)
+    assert next(about(row)).ok
+    assert not next(about(replace(changed(row, bent), unbiased=True))).ok
+    if row.noise:
+        assert not next(about(replace(row, unbiased=not row.unbiased))).ok
+    assert not estimators.zero_sum(changed(row, bent), rng).ok
+    if row.noise and row.averages and row.fewest_samples == 1:
+        assert not estimators.averaged(changed(row, bent), rng).ok
+    if row.tunes == "variance":
+        assert not estimators.variance_gradient(changed(row, bent), rng).ok
+    if row.tunes == "baseline":
+        assert not estimators.baseline_gradient(changed(row, bent), rng).ok
+
+
+@pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.unbiased and row.noise])
+def test_a_bias_of_ten_per_cent_is_seen_in_draws(name):
+    found = estimators.sampled(changed(TABLE[name], lambda dlogits, S: 1.1 * dlogits))
+    assert not found.ok and found.verdict.startswith("BIASED"), found
