@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dvae_np import categorical, concrete, lesson
+from dvae_np import categorical, concrete, lesson, vae
 from dvae_np.check import (
     contract,
     differences,
@@ -16,6 +16,7 @@ from dvae_np.check import (
     gumbel,
     identities,
     means,
+    objectives,
     relations,
     suite,
     verdicts,
@@ -332,6 +333,21 @@ def test_an_op_that_is_right_but_not_analytic_fails_the_verification(monkeypatch
     real.__name__ = "real"
     monkeypatch.setattr(suite, "op_cases", lambda rng: [("real", real, {"x": rng.standard_normal((3, 4))})])
     assert not any(result.ok for result in suite.op_results())
+
+
+def test_no_objective_looks_away_from_gradients_that_are_bent(monkeypatch):
+    """All that is said of the whole objective fails, the order of the Taylor remainder too, when each gradient is one per cent off."""
+    right = vae.negative_elbo
+
+    def bent_gradients(*arguments, **options):
+        loss = right(*arguments, **options)
+        bent = lambda tree: {name: 1.01 * array for name, array in tree.items()}
+        return replace(loss, gradients={group: bent(tree) for group, tree in loss.gradients.items()})
+
+    monkeypatch.setattr(vae, "negative_elbo", bent_gradients)
+    results = list(objectives.objective_results())
+    assert results and not any(result.ok for result in results)
+    assert {result.check.split()[0] for result in results} == {"complex", "Taylor"}
 
 
 def test_a_failure_is_one_whatever_it_says():
