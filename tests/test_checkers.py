@@ -336,7 +336,7 @@ def test_an_op_that_is_right_but_not_analytic_fails_the_verification(monkeypatch
 
 
 def test_no_objective_looks_away_from_gradients_that_are_bent(monkeypatch):
-    """All that is said of the whole objective fails, the order of the Taylor remainder too, when each gradient is one per cent off."""
+    """All that is said of the whole objective fails, the order of the remainder too, when gradients are one per cent off."""
     right = vae.negative_elbo
 
     def bent_gradients(*arguments, **options):

@@ -7,6 +7,8 @@ from dvae_np import vae
 from dvae_np.likelihoods import mean_output
 from dvae_np.networks import INTERFACES, PRIORS, decoder_parameters, prior_parameters
 from dvae_np.ops import concatenation, embedding, linear, softmax
+from dvae_np.train import Settings, Training, load
+from dvae_np.train.settings import kl_weight
 
 N, K, H, D, C = 3, 11, 240, 60, 50
 E = H // N
@@ -63,3 +65,17 @@ def test_the_mean_output_of_levels_are_the_logs_of_shares_that_add_up_to_1(level
     logits = mean_output(x, "categorical", levels).reshape(7, levels)
     np.testing.assert_allclose(np.exp(logits).sum(-1), 1, rtol=1e-12)
     np.testing.assert_allclose(np.exp(logits), softmax(logits)[0], rtol=1e-12)
+
+
+def test_a_run_of_which_nothing_is_said_has_the_plain_objective_and_one_step_size():
+    settings = Settings(K=3, hidden=(8,), prior="learned")
+    training = Training(load("digits"), settings)
+    assert [optimiser.lr for optimiser in training.optimisers] == [settings.lr, settings.lr]
+    assert [kl_weight(settings, epochs) for epochs in (0, 0.5, 100)] == [1, 1, 1]
+    assert training.options == {"kl": "analytic", "free_bits": 0, "block": 1024}
+    fresh = vae.parameters(np.random.Generator(np.random.SFC64(0)), 64, 2, 3, (8,), np.float32, prior="learned")
+    for group, arrays in fresh.items():
+        for name, array in arrays.items():
+            assert (group, name) == ("theta", "b0") or (
+                training.params[group][name] == array
+            ).all()  # b0: the mean image
