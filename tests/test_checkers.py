@@ -1,5 +1,6 @@
 """The checks themselves: each must fail where something is off by little more than it allows, and none looks away."""
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -442,3 +443,9 @@ def test_a_bent_gradient_fails_at_the_level_of_its_mean(name):
 def test_a_bias_of_ten_per_cent_is_seen_in_draws(name):
     found = estimators.sampled(changed(TABLE[name], lambda dlogits, S: 1.1 * dlogits))
     assert not found.ok and found.verdict.startswith("BIASED"), found
+
+
+def test_what_is_enumerated_is_few_whatever_the_sizes():
+    for N, K, S in itertools.product(range(1, 8), range(1, 10), range(1, 9)):
+        fewer, less = means.fitting(N, K, S)
+        assert (less**fewer) ** S <= means.MOST_TUPLES and 1 <= fewer <= N and min(K, 2) <= less <= K

@@ -81,7 +81,7 @@ def sizes(row, N, K):
 
 def fitting(N, K, S):
     """The sizes N and K, or smaller ones, of which S samples have few enough outcomes to go through them all."""
-    while (K**N) ** S > MOST_TUPLES and K > 2:
+    while (K**N) ** S > MOST_TUPLES and (N > 1 or K > 2):
         N, K = (N - 1, K) if N > 1 else (N, K - 1)
     return N, K
 
