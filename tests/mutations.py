@@ -58,7 +58,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "check/": "checkers check backward strangers bugs",
     "check/backward": "backward checkers bugs",
     "check/hints": "check bugs",
-    "check/judging": "strangers bugs",
+    "check/judging": "checkers strangers bugs",
     "check/mistakes": "bugs strangers",
     "train/": "train loop data checkpoint",
     "train/optimisers": "loop train",

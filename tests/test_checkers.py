@@ -23,10 +23,12 @@ from dvae_np.check import (
     verdicts,
 )
 from dvae_np.check.differences import compare, relative_error
+from dvae_np.check.judging import judge
 from dvae_np.check.report import Report, Result, joined
 from dvae_np.check.verdicts import from_mean
 from dvae_np.estimators import TABLE
 from dvae_np.noise import draw
+from dvae_np.ops import softmax
 
 CONTRIBUTING = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 LEVELS = {line.split("|")[1].strip(): line for line in CONTRIBUTING.splitlines() if re.match(r"\| \d \|", line)}
@@ -449,3 +451,21 @@ def test_what_is_enumerated_is_few_whatever_the_sizes():
     for N, K, S in itertools.product(range(1, 8), range(1, 10), range(1, 9)):
         fewer, less = means.fitting(N, K, S)
         assert (less**fewer) ** S <= means.MOST_TUPLES and 1 <= fewer <= N and min(K, 2) <= less <= K
+
+
+def antithetic(logits, u, signal):
+    """A score-function estimate that jumps where the quadrature of Gumbel noise does not look: draws alone can judge it."""
+    z = np.concatenate([categorical.gumbel_max(logits, u), categorical.gumbel_max(logits, 1 - u)])
+    return (signal(z)[..., None, None] * categorical.score(logits, z)).mean(0)
+
+
+@pytest.mark.parametrize(("function", "words"), [
+    (lambda logits, f, u: antithetic(logits, u, lambda z: f(z)[0] - 1000), "INCONCLUSIVE"),  # as good as blind
+    (lambda logits, f, u: antithetic(logits, u, lambda z: f(z)[0])
+     + 0.3 * f(categorical.gumbel_max(logits, u))[0].mean(0)[:, None, None] * (softmax(logits)[0] - 1 / logits.shape[-1]),
+     "BIASED"),  # by a multiple of E[f], which may be zero
+])  # fmt: skip
+def test_what_draws_alone_can_judge_must_be_seen_by_them(function, words):
+    report = judge(function)
+    assert not report.ok and words in report.failed[0].verdict, report
+    assert any("cannot be integrated" in result.verdict for result in report.results)
