@@ -64,7 +64,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "train/optimisers": "loop train",
     "train/loop": "loop train conditional",
     "train/usage": "conditional",
-    "train/settings": "starts train arguments options",
+    "train/settings": "conditional loop starts train arguments options",
     "train/data": "data loop",
     "train/mnist": "data",
     "train/checkpoint": "checkpoint files",
