@@ -368,3 +368,9 @@ def test_a_category_counts_as_used_from_a_thousandth_of_the_images():
     measured = Usage(share, np.array([1.01, 1.0]), np.array([0.0, 0.5]), np.array([0.5, 0.5]), 2000)
     assert measured.used.tolist() == [2, 1]
     assert [words[:8] for words in measured.warnings] == ["latent 1"]  # little information, or little KL, is enough
+
+
+def test_a_fixed_prior_has_as_many_probabilities_as_categories():
+    assert Settings(N=3, K=2, prior="fixed", prior_probabilities=(0.7, 0.3)).K == 2
+    with pytest.raises(InputError, match="a fixed prior takes K = 2 numbers"):
+        Settings(N=3, K=2, prior="fixed", prior_probabilities=(0.5, 0.3, 0.2))
