@@ -469,3 +469,21 @@ def test_what_draws_alone_can_judge_must_be_seen_by_them(function, words):
     report = judge(function)
     assert not report.ok and words in report.failed[0].verdict, report
     assert any("cannot be integrated" in result.verdict for result in report.results)
+
+
+def loo(logits, f, z):
+    return TABLE["reinforce_loo"].estimate(logits, f, z).dlogits
+
+
+def in_the_probabilities(logits, f, z):
+    return (f(z)[0][..., None, None] * np.eye(logits.shape[-1], dtype=logits.dtype)[z] / softmax(logits)[0]).mean(0)
+
+
+@pytest.mark.parametrize(("function", "words"), [
+    (lambda logits, f, z: len(z) * loo(logits, f, z), "a gradient summed over the samples"),
+    (lambda logits, f, z: 0.9 * loo(logits, f, z), "the very f it is subtracted from (decay 0.9)"),
+    (lambda logits, f, z: 0.95 * loo(logits, f, z), "the very f it is subtracted from (decay 0.95)"),
+    (in_the_probabilities, "the gradient in the probabilities q"),
+])  # fmt: skip
+def test_a_mistake_whose_mean_is_known_is_called_by_its_name(function, words):
+    assert any(words in result.explanation for result in judge(function).failed)
