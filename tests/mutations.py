@@ -71,7 +71,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "train/evaluation": "conditional train arguments",
     "experiments/": "experiments reproduce readme figures conditional",
     "experiments/page": "readme figures",
-    "experiments/sweep": "sweep",
+    "experiments/sweep": "experiments sweep",
     "exercises/": "exercises",
     "bench/": "bench readme figures",
     "figures/": "pictures figures conditional",

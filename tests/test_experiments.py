@@ -1,14 +1,16 @@
 """The arithmetic of the experiments: what they count, what they average, and what their tables make of it."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dvae_np import records, vae
 from dvae_np.check import enumeration
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
-from dvae_np.experiments import collapse, compare, completion, reproduce, rule, tour
+from dvae_np.experiments import collapse, compare, completion, reproduce, rule, sweep, tour
 from dvae_np.networks import prior_parameters
 from dvae_np.noise import draw
 
@@ -175,3 +177,35 @@ def test_the_starts_of_collapse_differ_from_the_published_in_what_their_names_sa
     assert made["larger rows"] == replace(published, embedding_scale=1.0)
     assert made["mean image"] == replace(published, first_image="mean")
     assert made["train, random image"] == replace(own, first_image="random")
+
+
+def test_the_first_gradients_common_part_by_hand():
+    rng = np.random.default_rng(0)
+    params = vae.parameters(rng, 12, 2, 3, (5,), np.float64)
+    x = (rng.random((6, 12)) < 0.4).astype(float)
+    logits = vae.encoder(params["psi"], x)[0]
+    g = TABLE["exact"].estimate(logits, vae.reconstruction(params["theta"], x)).dlogits.reshape(6, -1)
+    share, norm = collapse.first_gradient(params, x)
+    assert norm == pytest.approx(np.linalg.norm(g.mean(0)), rel=1e-12)
+    assert share == pytest.approx(norm**2 / np.mean([each @ each for each in g]), rel=1e-12)
+
+
+RECORDED = sorted(path.stem for path in records.FOLDER.glob("reinmax-*.json"))
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_published_set_up_is_that_of_the_records(name):
+    kept = records.read(name)["settings"]
+    size, seed = f"{kept['K']}x{kept['N']}", kept["seed"]
+    made = asdict(reproduce.settings_of(size, kept["estimator"], seed, first_image=kept.get("first_image", "random")))
+    same = {key: list(value) if isinstance(value, tuple) else value for key, value in made.items() if key in kept}
+    assert same == {key: kept[key] for key in same} and {"lr", "hyper", "optimiser", "S"} <= set(same)
+
+
+def test_a_sweeps_table_shows_medians_and_ranges():
+    numbers = [(1.0, -9.0, 1.0), (7.0, -2.0, 2.0), (2.0, -3.0, 6.0)]  # negative ELBO, log p(x), seconds
+    runs = [SimpleNamespace(K=4, N=2, estimator="exact", record={
+        "test": {"negative_elbo": elbo, "log_likelihood": exact}, "seconds": seconds}) for elbo, exact, seconds in numbers
+    ]  # fmt: skip
+    row = sweep.sweep_table([*runs, SimpleNamespace(record=None)]).splitlines()[-1].split()
+    assert row == ["4x2", "exact", "3", "2.000", "1.000", "7.000", "-3.000", "2.0"]
