@@ -13,6 +13,7 @@ from dvae_np.estimators import TABLE
 from dvae_np.experiments import collapse, compare, completion, reproduce, rule, sweep, tour
 from dvae_np.networks import prior_parameters
 from dvae_np.noise import draw
+from dvae_np.train import load
 
 PROBLEM = compare.toy_problem(2, 3)
 BINARY = compare.toy_problem(3, 2)
@@ -209,3 +210,19 @@ def test_a_sweeps_table_shows_medians_and_ranges():
     ]  # fmt: skip
     row = sweep.sweep_table([*runs, SimpleNamespace(record=None)]).splitlines()[-1].split()
     assert row == ["4x2", "exact", "3", "2.000", "1.000", "7.000", "-3.000", "2.0"]
+
+
+def test_what_is_said_of_the_test_split_is_measured_on_it(monkeypatch, tmp_path):
+    seen = []
+    for module, epochs in ((tour, {"epochs": 1}), (completion, {"digits": completion.MODEL["digits"] | {"epochs": 1}})):
+        monkeypatch.setattr(module, "SEEDS", (0,))
+        monkeypatch.setattr(module, "MODEL", module.MODEL | epochs)
+        evaluate = lambda params, x, *c, right=module.evaluate: seen.append((x, *c)) or right(params, x, *c)
+        monkeypatch.setattr(module, "evaluate", evaluate)
+    monkeypatch.setattr(tour, "results", lambda: [])
+    tour.tour(tmp_path, say=lambda *_: None)
+    completion.completion()
+    images, halves = load("digits").test, load("digits", task="completion").test
+    assert len(seen) == len(tour.ESTIMATORS) + len(completion.VARIANTS)
+    for found, expected in zip(seen, [(images.x,)] * 4 + [(halves.x, halves.c)] * 3, strict=True):
+        assert all(map(np.array_equal, found, expected))
