@@ -226,3 +226,14 @@ def test_what_is_said_of_the_test_split_is_measured_on_it(monkeypatch, tmp_path)
     assert len(seen) == len(tour.ESTIMATORS) + len(completion.VARIANTS)
     for found, expected in zip(seen, [(images.x,)] * 4 + [(halves.x, halves.c)] * 3, strict=True):
         assert all(map(np.array_equal, found, expected))
+
+
+def test_the_paper_trains_on_all_training_images(monkeypatch):
+    digits = load("digits", "grey")
+    monkeypatch.setattr(reproduce, "load", lambda name, binarisation, data_dir: digits)
+    data, few = reproduce.grey_mnist(), reproduce.MONITORED
+    for name in ("x", "labels"):
+        whole = np.concatenate([getattr(digits.train, name), getattr(digits.validation, name)])
+        np.testing.assert_array_equal(getattr(data.train, name), whole)
+        np.testing.assert_array_equal(getattr(data.validation, name), getattr(digits.test, name)[:few])
+    assert data.test is digits.test
