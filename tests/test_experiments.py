@@ -237,3 +237,29 @@ def test_the_paper_trains_on_all_training_images(monkeypatch):
         np.testing.assert_array_equal(getattr(data.train, name), whole)
         np.testing.assert_array_equal(getattr(data.validation, name), getattr(digits.test, name)[:few])
     assert data.test is digits.test
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_a_sweep_has_as_many_processes_as_it_may(jobs, monkeypatch, tmp_path):
+    alive, most = [], []
+
+    class Process:
+        returncode, left = 1, 2
+
+        def poll(self):
+            self.left -= 1
+            if self.left:
+                return None
+            alive.remove(self)
+            return 1
+
+    def start(run, environment):
+        alive.append(process := Process())
+        most.append(len(alive))
+        return process
+
+    monkeypatch.setattr(sweep, "start", start)
+    monkeypatch.setattr(sweep, "last_line", lambda path: "")
+    monkeypatch.setattr(sweep.time, "sleep", lambda seconds: None)
+    runs = sweep.plan(tmp_path, ("exact",), range(5), ((2, 1),), 1, ())
+    assert len(sweep.carry_out(runs, jobs, lambda words: None)) == 5 and max(most) == jobs
