@@ -434,3 +434,9 @@ def test_an_op_of_other_inputs_is_refused_in_words():
         judged(ops.tanh, x=X, w=W)
     with pytest.raises(InputError, match="missing a required argument: 'w'"):
         judged(ops.linear, x=X)
+
+
+@pytest.mark.parametrize("constant", [1, 1e3, 1e6, 1e9])
+def test_a_large_value_excuses_no_wrong_gradient(constant):
+    """However many digits of the differences a constant takes away, a gradient that is 1 per cent too long is not right."""
+    assert not judged(lambda x: (constant + np.sin(x), lambda dy: 1.01 * dy * np.cos(x)), x=X).ok

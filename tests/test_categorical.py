@@ -9,6 +9,7 @@ import pytest
 from dvae_np import categorical, concrete, ops
 from dvae_np.arrays import InputError
 from dvae_np.check.identities import identity_results, sampler_results
+from dvae_np.coupling import count_orders, ends_orders
 from dvae_np.noise import draw
 
 RNG = np.random.default_rng(8)
@@ -226,3 +227,11 @@ def test_no_temperature_turns_float32_into_float64(kind):
     ):
         assert value.dtype == np.float32
         assert all(gradient is None or gradient.dtype == np.float32 for gradient in backward(np.ones_like(value)))
+
+
+@pytest.mark.parametrize("K", [1, 2, 3, 7])
+def test_every_pair_of_categories_is_first_and_last_in_one_order(K):
+    """And the others keep their places between: so every pair can meet, and none is favoured."""
+    orders = ends_orders(np.arange(count_orders(K)), K)
+    assert sorted(map(tuple, orders[:, [0, -1]])) == sorted(itertools.permutations(range(K), 2)) or K == 1
+    assert (np.sort(orders, 1) == np.arange(K)).all() and (np.diff(orders[:, 1:-1], axis=1) > 0).all()

@@ -54,7 +54,7 @@ def test_stopped_at_any_step_it_goes_on_bit_for_bit(case, tmp_path):
 TRAININGS = """
 import os, pathlib, sys
 import numpy as np
-from dvae_np.train import Checkpoints, Settings, fit, load
+from dvae_np.train import checkpoint, Checkpoints, Settings, fit, load
 
 folder, epochs = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 data, settings = load('digits', 'dynamic'), Settings('rebar', N=2, K=3, hidden=(6,), batch=64, epochs=epochs)
@@ -353,3 +353,16 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
         assert (
             cli.main(["train", "--resume", str(tmp_path / "run"), *refused]) == 2
         )  # the defaults, too, when they are given
+
+
+def test_a_checkpoint_is_due_when_so_many_seconds_have_gone_by(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    checkpoints = Checkpoints(tmp_path, seconds=30)
+    found = []
+    for now[0] in (100.0, 129.9, 130.0, 200.0):
+        found.append(checkpoints.due())
+    checkpoints.save(1, {}, {})
+    for now[0] in (229.9, 230.0):
+        found.append(checkpoints.due())
+    assert found == [False, False, True, True, False, True]

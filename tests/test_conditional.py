@@ -13,6 +13,7 @@ from dvae_np.estimators import TABLE
 from dvae_np.experiments import completion
 from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
+from dvae_np.train.usage import Usage
 
 B, D, C, N, K, S, H = 5, 11, 9, 2, 3, 4, 7
 
@@ -360,3 +361,16 @@ def test_the_joint_objective_is_a_probability(problem):
     assert evaluate(params, x, c).log_likelihood == pytest.approx(evidence.mean(), rel=1e-13)
     (z,) = draw(rng, np.zeros((B, N, K)), S, ("z",))
     np.testing.assert_allclose(joint(z)[0], f(z)[0] - log_prob(networks.prior(params["phi"], c)[0], z)[0], rtol=1e-13)
+
+
+def test_a_category_counts_as_used_from_a_thousandth_of_the_images():
+    share = np.array([[0.9985, 0.0015, 0.0], [0.9995, 0.0005, 0.0]])
+    measured = Usage(share, np.array([1.01, 1.0]), np.array([0.0, 0.5]), np.array([0.5, 0.5]), 2000)
+    assert measured.used.tolist() == [2, 1]
+    assert [words[:8] for words in measured.warnings] == ["latent 1"]  # little information, or little KL, is enough
+
+
+def test_a_fixed_prior_has_as_many_probabilities_as_categories():
+    assert Settings(N=3, K=2, prior="fixed", prior_probabilities=(0.7, 0.3)).K == 2
+    with pytest.raises(InputError, match="a fixed prior takes K = 2 numbers"):
+        Settings(N=3, K=2, prior="fixed", prior_probabilities=(0.5, 0.3, 0.2))

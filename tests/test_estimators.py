@@ -1,5 +1,7 @@
 """Estimators: everything their rows claim, closed forms, extremes, refusals."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -411,3 +413,14 @@ def test_carms_refuses_too_many_orders_and_computes_many_in_blocks():
         InputError, match=r"K: expected K \(K - 1\) orders .* at most .* got K = 150, B = 20, N = 8, S = 2"
     ):
         TABLE["carms"].estimate(many, polynomial(np.ones((1, 8, 150)), 2), codes)
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
+def test_the_tables_defaults_are_the_functions(row):
+    """And what a user may set is all that the function has besides its tunables and the most states that it visits."""
+    own = {
+        name: parameter.default
+        for name, parameter in inspect.signature(row.estimate).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in ("omega", "most_states")
+    }
+    assert row.hyper == own

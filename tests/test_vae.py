@@ -106,3 +106,43 @@ def test_no_number_of_the_objective_turns_float32_into_float64(kl, kind):
         )
         assert loss.value.dtype == np.float32
         assert all(array.dtype == np.float32 for part in loss.gradients.values() for array in part.values())
+
+
+@pytest.mark.parametrize("kl", ["relaxed", "plug_in"])
+def test_a_sampled_kl_is_reported_as_the_mean_over_its_samples(kl):
+    rng = np.random.default_rng(6)
+    params = vae.parameters(rng, D, N, K, (H,), np.float64)
+    x, u = (rng.random((B, D)) < 0.4).astype(float), rng.random((3, B, N, K))
+    loss = vae.negative_elbo(params, x, TABLE["gumbel_softmax"], lambda _: (u,), kl=kl, tau=0.7)
+    sampled, _ = vae.RELAXED_KL[kl](vae.encoder(params["psi"], x)[0], u, 0.7)
+    np.testing.assert_allclose(loss.kl, sampled.mean(0), rtol=1e-13)
+    assert loss.value == pytest.approx(
+        (loss.reconstruction + loss.kl).mean(), rel=1e-13
+    )  # beta is 1 where it is not given
+
+
+@pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.omega])
+def test_every_gradient_is_of_the_mean_over_the_batch(name):
+    """Three times the same images, with the same noise, have the same gradients: tunables' too."""
+    rng, row = np.random.default_rng(7), TABLE[name]
+    own = (3, 2) if row.binary else (N, K)
+    params = vae.parameters(rng, D, *own, (H,), np.float64) | {"omega": row.omega(rng, *own)}
+    x, S = (rng.random((B, D)) < 0.4).astype(float), row.fewest_samples
+    noise = draw(rng, vae.encoder(params["psi"], x)[0], S, row.noise)
+    one, three = (
+        vae.negative_elbo(
+            params, np.tile(x, (n, 1)), row, lambda _, n=n: tuple(np.concatenate(n * [a], 1) for a in noise)
+        )
+        for n in (1, 3)
+    )
+    for group in params:
+        for key in params[group]:
+            left, right = (np.asarray(loss.gradients[group][key]) for loss in (one, three))
+            np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-12, err_msg=f"{group}.{key}")
+
+
+def test_the_decoder_mirrors_the_encoder():
+    params = vae.parameters(np.random.default_rng(8), D, N, K, (8, 5), np.float64)
+    assert [params["psi"][name].shape for name in ("w0", "w1", "w2")] == [(D, 8), (8, 5), (5, N, K)]
+    assert params["theta"]["table"].shape == (N, K, 5)
+    assert [params["theta"][name].shape for name in ("w0", "w1")] == [(5, 8), (8, D)]

@@ -38,7 +38,8 @@ def contract(row, rng, own=True):
         noise, hyper = draw(rng, logits, S, row.noise), defaults(row, N, K, dtype)
         given = [array.copy() for array in (logits, *noise)]
         estimate = row.estimate(logits, vae.reconstruction(theta, x), *noise, **hyper)
-        again = row.estimate(logits, vae.reconstruction(theta, x), *noise, **hyper)
+        fresh = [array.copy() for array in given]  # or a second call may undo what the first did to its inputs
+        again = row.estimate(fresh[0], vae.reconstruction(theta, x), *fresh[1:], **hyper)
         alone = [
             row.estimate(logits[[b]], vae.reconstruction(theta, x[[b]]), *(array[:, [b]] for array in noise), **hyper)
             for b in range(B)

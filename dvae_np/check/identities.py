@@ -29,6 +29,12 @@ def identity_results():
     yield equal("... = KL to equal prior logits", kl, categorical.kl(logits, np.full((1, N, K), 3.0))[0])
     yield equal("codes = float one-hots in the decoder", f(z)[0], f(np.eye(K)[z])[0])
     yield equal("states shared by the batch = the same per example", f(states)[0], f(every)[0])
+    prior = np.zeros((1, N, K))
+    yield equal(
+        "-log p(x, z) without prior logits = with equal ones",
+        vae.joint(f, None, N, K)(z)[0],
+        vae.joint(f, prior, N, K)(z)[0],
+    )
 
     logq, log_prob_backward = categorical.log_prob(logits, states)  # (M, B)
     score = categorical.score(logits, every)  # (M, B, N, K)

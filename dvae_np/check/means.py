@@ -91,7 +91,7 @@ def fitting(row, N, K, S):
     def work(N, K):
         return math.perm(K**N, S) if distinct else (K**N) ** S * (S * S / 8 if coupled else 1)
 
-    while work(N, K) > MOST_TUPLES and (N, K) != (1, 2):
+    while work(N, K) > MOST_TUPLES and (N > 1 or K > 2):
         N, K = (N - 1, K) if N > 1 else (N, K - 1)
     return (1, S) if distinct and K**N < S else (N, K)
 

@@ -70,6 +70,14 @@ def among_codes(rng):
     by_hand = (signal[..., None, None] * categorical.score(logits, z)).sum(0)
     yield equal("arithmetic mean: the baseline is the bound of the others",
                 estimate("vimco", logits, f, z, mean="arithmetic"), by_hand, subject="vimco")  # fmt: skip
+    whole, baselines = np.log(np.exp(logw).mean(0)), []
+    for s in range(S):
+        replaced = logw.copy()
+        replaced[s] = np.delete(logw, s, 0).mean(0)
+        baselines.append(np.log(np.exp(replaced).mean(0)))
+    by_hand = ((share - whole + baselines)[..., None, None] * categorical.score(logits, z)).sum(0)
+    yield equal("geometric mean: its own weight replaced by the others'", estimate("vimco", logits, f, z), by_hand,
+                subject="vimco")  # fmt: skip
 
 
 def least_variance(rng):

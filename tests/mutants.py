@@ -1,0 +1,469 @@
+"""The mistakes of `mutations.py`: for each a file below dvae_np/, a text that stands once in it, what it becomes, and words.
+
+One that nothing can notice, as it is no mistake, has a fifth entry, which says why.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One line made wrong."""
+
+    file: str
+    old: str
+    new: str
+    words: str
+    why: str = ""  # it is no mistake
+
+    @property
+    def key(self):
+        return f"{self.file}: {self.words}"
+
+    @property
+    def change(self):
+        return f"{self.old}  ->  {self.new}"
+
+    def applied(self, text):
+        """The text of the file with the mistake in it. Raises ValueError where `old` does not stand there once."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.old!r} stands {text.count(self.old)} times in dvae_np/{self.file}")
+        return text.replace(self.old, self.new)
+
+
+# fmt: off
+# ruff: noqa: E501
+_BY_FILE = {
+    "ops.py": (
+        ("y = y + b.reshape(-1)", "y = y - b.reshape(-1)", "bias with the wrong sign"),
+        ("y += table[n][rows[:, n]]", "y += table[n][rows[:, 0]]", "the first latent's codes for every latent"),
+        ("dy * (1 - y * y)", "dy * (1 - y)", "tanh: y for y squared"),
+        ("dy * (x.real > 0)", "dy * (x.real > 1)", "relu: slope begins at 1"),
+        ("return positive(x) + np.log1p(t)", "return positive(x) + np.log(1 + t)", "log(1 + t) for log1p(t)"),
+        ("shifted = x - row_max(x.real)", "shifted = x", "log_softmax without its maximum taken off"),
+        (".T.copy().max(0)", ".T.copy().min(0)", "the least of a row for its largest"),
+        ("return q * (dy - row_sums(q * dy))", "return q * (dy - row_sums(dy))", "softmax: sum dy for <q, dy>"),
+        ("value = value + np.log(u[..., -1])", "value = value + np.log(u[..., 0])", "the wrong factor of an odd number of them"),
+        ("np.flatnonzero(counts > r)", "np.flatnonzero(counts > r + 1)", "the last row of each code left out"),
+    ),
+    "categorical.py": (
+        ("by_state[n][states[:, n]] for n in range(N)", "by_state[n][states[:, n]] for n in range(1, N)", "log_prob without the first latent"),
+        ("return one_hot(z, logits.shape[-1], logits.dtype) - q", "return one_hot(z, logits.shape[-1], logits.dtype) + q", "score with + q"),
+        ("q * (logq + each[..., None])", "q * (logq - each[..., None])", "entropy gradient: a flipped sign"),
+        ("logq = np.where(q.real > 0, logq, 0)", "logq = np.where(q.real > 0, logq, logq)", "entropy: 0 log 0 left as it is"),
+        ("logp = -math.log(K)", "logp = -math.log(N)", "KL to uniform: N for K"),
+        ("dvalue * q * (ratio - each[..., None])", "dvalue * q * ratio", "KL gradient without - KL"),
+        ("dvalue * (np.exp(logp) - q)", "dvalue * (q - np.exp(logp))", "KL gradient of the prior, flipped"),
+        ("(cumulated[:-1, None] <= target)", "(cumulated[:-1, None] < target)", "codes: < for <="),
+        ("highest * (1 - 2**-52)", "highest * (1 + 2**-52)", "codes: a uniform that rounds to 1 is let through"),
+        ("axis=-1, dtype=np.float64)", "axis=-1, dtype=q.dtype)", "codes: the sum in float32"),
+        ("np.log(-np.log(np.clip(u, limits.tiny, 1 - limits.eps / 2)))", "np.log(-np.log(np.clip(u, limits.tiny, 1)))", "Gumbel noise infinite at u = 1"),
+        ("moving = loser & (logq.real > -np.inf)", "moving = loser", "conditional Gumbel: a category ruled out moves"),
+        ("-(logq.T + gumbel(u))", "-(logq.T - gumbel(u))", "distinct: minus Gumbel noise"),
+        ("powers = K ** np.arange(N - 1, -1, -1, like=like)", "powers = K ** np.arange(N, like=like)", "joint states: the first latent fastest"),
+    ),
+    "concrete.py": (
+        ("(K - 1) * math.log(tau)", "K * math.log(tau)", "K log tau for (K - 1) log tau"),
+        ("math.lgamma(K)", "math.lgamma(K + 1)", "K! for (K - 1)!"),
+        ("constants[possible.sum(-1) - 1]", "constants[-1]", "the constant of all K where some are ruled out"),
+        ("path_backward(dxi + dxi_prior)", "path_backward(dxi)", "relaxed KL without the prior's path"),
+        ("prior_backward(-summed_to(", "prior_backward(summed_to(", "plug-in KL: the prior's gradient flipped"),
+    ),
+    "coupling.py": (
+        ("** (S - 1) if S > 1 else", "** S if S > 1 else", "the copula's power S for S - 1"),
+        ("(last >= first)", "(last > first)", "> for >= in the orders"),
+        ("mixed.transpose(1, 0, 2, 3)", "mixed", "the mixed corner not transposed"),
+        ("u * highest, highest * (1 - np.finfo(q.dtype).eps)", "u * highest, highest * (1 + np.finfo(q.dtype).eps)", "what has no mass may be drawn"),
+        ("return total / count", "return total / (count + 1)", "a mean over one order too many"),
+    ),
+    "likelihoods.py": (
+        ("da[:, 0] -= dvalue @ x", "da[:, 0] += dvalue @ x", "Bernoulli, shared states: + x"),
+        ("0.5 * D * math.log(2 * math.pi)", "0.5 * D * math.log(math.pi)", "Gaussian: log pi for log 2 pi"),
+        ("dvalue * (1 - away * away)", "dvalue * (1 + away * away)", "Gaussian: the scale's gradient"),
+        ("- 2 * (mean[:, 0] * scored)", "- (mean[:, 0] * scored)", "Gaussian, shared states: a factor 2"),
+        ("levels = np.rint(x * (V - 1)).astype(int)", "levels = np.rint(x * V).astype(int)", "levels: V for V - 1"),
+        ("(len(x) - on + 0.5)", "(len(x) - on + 1.5)", "mean image: 1.5 for 0.5"),
+        ("(len(x) + 0.5 * levels)", "(len(x) + 0.5)", "shares of levels that do not add up to 1"),
+        ("astype(a.dtype) / (V - 1))", "astype(a.dtype) / V)", "mean of the levels: V for V - 1"),
+        ("a + np.exp(theta[\"log_scale\"])", "a + np.exp(2 * theta[\"log_scale\"])", "drawn pixels: the variance for sigma"),
+        ("dtype=a.dtype) < sigmoid(a)[0])", "dtype=a.dtype) > sigmoid(a)[0])", "drawn pixels: black for white"),
+        ("(cumulated < rng.random(", "(cumulated > rng.random(", "drawn levels: > for <"),
+    ),
+    "networks.py": (
+        ("h = (1 + scale) * base + code", "h = scale * base + code", "film without the 1"),
+        ("theta = {\"table\": _symmetric(rng, (N, K, H), (3 / N) ** 0.5, dtype)}", "theta = {\"table\": _symmetric(rng, (N, K, H), (3 / K) ** 0.5, dtype)}", "embedding's initial scale: K for N"),
+        ("theta[\"scale\"] = _symmetric(rng, (N, K, H), (3 / N) ** 0.5, dtype)", "theta[\"scale\"] = _symmetric(rng, (N, K, H), (3 / K) ** 0.5, dtype)", "film's initial scale: K for N"),
+        ("(N, K, E), 3**0.5, dtype)", "(N, K, E), 3**-0.5, dtype)", "concatenation's initial scale inverted"),
+        ("(3 / (N * E)) ** 0.5", "(3 / E) ** 0.5", "the mix's initial scale without N"),
+        ("(N * K) ** -0.5", "(N + K) ** -0.5", "the first bias's initial scale"),
+        ("(C, H), C**-0.5, dtype)", "(C, H), H**-0.5, dtype)", "the context's initial scale: H for C"),
+        ("(fan_in, *out), fan_in**-0.5, dtype)", "(fan_in, *out), fan_in**-1.0, dtype)", "weights' initial scale without its root"),
+        ("rng, out, fan_in**-0.5, dtype)", "rng, out, fan_in**0.5, dtype)", "biases' initial scale inverted"),
+        ("(2 * rng.random(shape, dtype=dtype) - 1)", "rng.random(shape, dtype=dtype)", "initial weights that are all positive"),
+        ("f\"b{last}\": 0 * phi[f\"b{last}\"]", "f\"b{last}\": phi[f\"b{last}\"]", "a conditional prior that does not start as uniform"),
+        ("max(1, H // N)", "max(1, H // K)", "the rows of concatenation: K for N"),
+    ),
+    "vae.py": (
+        ("value, dlogits = beta * cost, beta * dlogits", "value, dlogits = cost, beta * dlogits", "the KL in the value without beta"),
+        ("expectation.dlogits / B + dlogits", "expectation.dlogits + dlogits", "logits' gradient without 1/B"),
+        ("return None if dz is None else B * dz, dtheta", "return dz, dtheta", "averaged: dz divided by B"),
+        ("return fz + N * math.log(K), f_backward", "return fz + K * math.log(N), f_backward", "joint: K log N for N log K"),
+        ("np.maximum(mean, least).sum(), lambda", "np.maximum(mean, 0).sum(), lambda", "free bits missing in the value"),
+        ("(mean.real >= least) / len(kl_per_latent)", "(mean.real >= 0) / len(kl_per_latent)", "free bits missing in the gradient"),
+        ("divergence, cost = sampled.mean(0), sampled.mean()", "divergence, cost = sampled.sum(0), sampled.mean()", "the sampled KL summed where it is reported"),
+        ("gradient / B for name, gradient in expectation.domega", "gradient for name, gradient in expectation.domega", "tunables' gradient without 1/B"),
+        ("noise, beta=1.0, *, c=None", "noise, beta=0.5, *, c=None", "beta is 0.5 where nothing is said"),
+        ("np.full(1, math.log(scale), dtype)", "np.full(1, scale, dtype)", "sigma for log sigma at the start"),
+        ("tuple(reversed(hidden))", "tuple(hidden)", "the decoder's layers in the encoder's order"),
+        ("a.shape[-1] == x.shape[-1] else categorical_pixels", "a.shape[-1] <= x.shape[-1] else categorical_pixels", "<= for == in the choice of the likelihood",
+         "a decoder has at least one output for each pixel, and fewer are refused either way"),
+    ),
+    "arrays.py": (
+        ("int(z.max()) >= K", "int(z.max()) > K", "code K let through"),
+        ("bool(value > least if above else value >= least)", "bool(value >= least)", "0 let through where a number must be above it"),
+        ("not least <= value <= most", "not least <= value < most", "the largest whole number refused"),
+        ("gradients[name] + more[name] for name in more", "more[name] for name in more", "of a sum of gradients the last one alone"),
+        ("return K**N if N * math.log(max(K, 1)) < 40", "return N**K if N * math.log(max(K, 1)) < 40", "N^K joint states for K^N"),
+    ),
+    "noise.py": (
+        ("np.finfo(dtype).eps / 4, 1)", "0, 1)", "uniforms that may be 0"),
+        ("(S + 1, B, N), logits.dtype)", "(S + 1, 1, N), logits.dtype).repeat(B, 1)", "coupled: one noise for the whole batch"),
+        ("uniform(rng, (B, K**N), logits.dtype))[:S]", "uniform(rng, (B, K**N), logits.dtype))[-S:]", "distinct: the last states for the first"),
+        ("\"e\": lambda: uniform(rng, (S, B, N), logits.dtype)", "\"e\": lambda: uniform(rng, (S, B, N), np.float64)", "e in float64 beside float32"),
+    ),
+    "device.py": (
+        ("return self.put_array(self.rng.random(size, dtype=dtype))", "return self.put_array(self.rng.random(size))", "noise for a device in float64"),
+    ),
+    "files.py": (
+        ("indent=1, allow_nan=False)", "indent=1)", "nan in a record"),
+        ("os.replace(part, path)", "os.rename(part, path.with_suffix(path.suffix + \"~\"))", "a file under another name"),
+    ),
+    "folders.py": (
+        ("return f\"{self.kind} {name}\" in self._lines()", "return bool(self._lines())", "every file of a folder its own"),
+    ),
+    "lesson.py": (
+        ("tolerance=1e-10):", "tolerance=1e-1):", "equations confirmed to 10 per cent"),
+    ),
+    "estimators/__init__.py": (
+        ("hyper={\"tau_forward\": 1.0, \"tau_backward\": 2.0}", "hyper={\"tau_forward\": 1.0, \"tau_backward\": 1.0}", "the table's default is not the function's"),
+        ("\"log_tau\": np.log(0.5)", "\"log_tau\": 0.5", "tau for log tau at the start"),
+        ("gradient_of_f=\"relaxed\", omega=_rebar_omega, tunes=\"variance\"", "gradient_of_f=\"relaxed\", omega=_rebar_omega, tunes=\"baseline\"", "REBAR's tunables not for the variance"),
+        ("evaluations=\"2 S\", lesson=12", "evaluations=\"S\", lesson=12", "ARM's evaluations of f"),
+    ),
+    "estimators/estimate.py": (
+        ("if kind in (\"f\", \"i\", \"u\")", "if kind in (\"i\", \"u\")", "float64 hyper-parameters beside float32"),
+        ("return z.astype(np.int64, copy=False)", "return z", "codes in a caller's small type"),
+    ),
+    "estimators/arm.py": (("[..., None] * (e - 0.5)", "[..., None] * e", "e for e - 1/2: unbiased, but of more variance"),),
+    "estimators/carms.py": (("/ (S * (S - 1))", "/ (S * S)", "S for S - 1"),),
+    "estimators/control_variate.py": (
+        ("2 * (through_zg[name] - through_zt[name])", "2 * (through_zg[name] + through_zt[name])", "domega: a flipped sign"),
+        ("score_backward((fz - c_zt) / S)[0]", "score_backward((fz - 2 * c_zt) / S)[0]", "the control variate twice"),
+        ("\"log_tau\": -(dz * z).sum()", "\"log_tau\": (dz * z).sum()", "log tau's gradient flipped"),
+    ),
+    "estimators/decoupled_straight_through.py": (("softmax(logits / tau_backward)", "softmax(logits / tau_forward)", "the other temperature"),),
+    "estimators/disarm.py": (("np.where(phi.real > 0, phi, -phi)", "phi", "sigmoid(phi) for sigmoid(|phi|)"),),
+    "estimators/double_cv.py": (
+        ("(slope[::-1] * (hard - q))", "(slope * (hard - q))", "its own slope for the other's"),
+        ("{\"alpha\": 2 * (dlogits", "{\"alpha\": (dlogits", "alpha's gradient without its factor 2"),
+    ),
+    "estimators/exact.py": (
+        ("by_code - q * value", "by_code", "without - q E[f]"),
+        ("min(start + block, M), like=logits", "min(start + block, M) - 1, like=logits", "the last state of each block left out"),
+    ),
+    "estimators/gapped_straight_through.py": (("np.maximum(logits + gap - top, 0)", "np.maximum(logits - gap - top, 0)", "the gap with the wrong sign"),),
+    "estimators/gumbel_rao.py": (("/ (tau * len(v))", "/ tau", "a sum over the inner draws"),),
+    "estimators/gumbel_softmax.py": (("(logits + gumbel(u)) / tau", "logits / tau + gumbel(u)", "the noise not divided by tau"),),
+    "estimators/local_expectation.py": (("q.transpose(1, 2, 0) / (S * N)", "q.transpose(1, 2, 0) / (S * K)", "K for N in the weights"),),
+    "estimators/muprop.py": (("(one_hot(z, q.shape[-1], q.dtype) - q)", "one_hot(z, q.shape[-1], q.dtype)", "the tangent without its point: unbiased"),),
+    "estimators/nvil.py": (
+        ("network_backward(-signal.mean(0)[:, None])", "network_backward(signal.mean(0)[:, None])", "the baseline learns away from f"),
+        ("(omega[\"variance\"] - signal**2)", "(omega[\"variance\"] + signal**2)", "the variance's gradient"),
+        ("np.maximum(omega[\"variance\"], 1)", "np.maximum(omega[\"variance\"], 0)", "divided by small deviations too"),
+        ("domega |= {\"centre\": -signal.mean(0).sum()", "domega |= {\"centre\": -signal.sum()", "the centre's step S times too long"),
+    ),
+    "estimators/rebar.py": (("relaxed(f, z, omega), u, v)", "relaxed(f, z, omega), v, u)", "u and v exchanged"),),
+    "estimators/relax.py": (("return value + r[..., 0], backward", "return value - r[..., 0], backward", "the surrogate with the wrong sign"),),
+    "estimators/reinforce.py": (("log_prob_backward((fz - baseline) / len(z))", "log_prob_backward((fz + baseline) / len(z))", "the baseline added: unbiased"),),
+    "estimators/reinforce_ema.py": (("(baseline - fz).mean(0).sum()", "(fz - baseline).mean(0).sum()", "the average moves away from f"),),
+    "estimators/reinforce_loo.py": (("np.full_like(fz, 1 / S)", "np.full_like(fz, 1 / (S - 1))", "dtheta: S - 1 for S"),),
+    "estimators/reinforce_optimal.py": (("(score(logits, z) ** 2)", "(score(logits, z) ** 4)", "another weight: unbiased"),),
+    "estimators/reinmax.py": (("middle = (softmax(logits / tau)[0] + hard) / 2", "middle = (softmax(logits)[0] + hard) / 2", "the temperature left out"),),
+    "estimators/straight_through.py": (("softmax_backward(dz.sum(0)) / tau", "softmax_backward(dz.sum(0))", "without 1/tau"),),
+    "estimators/straight_through_gumbel.py": (("np.argmax(perturbed, axis=-1)", "np.argmax(logits + 0 * perturbed, axis=-1)", "the likeliest code for the drawn one"),),
+    "estimators/sum_and_sample.py": (("weight[-1] = np.maximum(1 - weight[:-1].sum(0), 0)", "weight[-1] = 1 - weight.sum(0)", "its own mass taken off the rest"),),
+    "estimators/top_k.py": (("np.arange(N - 1, -1, -1, like=distinct)", "np.arange(N, like=distinct)", "states numbered the other way round"),),
+    "estimators/unordered_set.py": (("logq.astype(np.float64)), 1e-30)", "logq.astype(np.float64)), 1e-4)", "probabilities clipped at 1e-4"),),
+    "estimators/vimco.py": (
+        ("own = (logw.sum(0) - logw) / (S - 1)", "own = (logw.sum(0) - logw) / S", "geometric mean: S for S - 1, unbiased"),
+        ("_log_sum(without, axis=1) - math.log(S - 1)", "_log_sum(without, axis=1) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
+    ),
+    "check/differences.py": (
+        ("COMPLEX_STEP = 1e-12", "COMPLEX_STEP = 1e-2", "the complex step's tolerance"),
+        ("CENTRAL = 1e-8", "CENTRAL = 1e-2", "central differences' tolerance"),
+        ("FLOAT64 = {\"relative\": 1e-9, \"absolute\": 1e-12}", "FLOAT64 = {\"relative\": 1e-3, \"absolute\": 1e-3}", "answers' tolerance in float64"),
+        ("FLOAT32 = {\"relative\": 2e-4, \"absolute\": 2e-5}", "FLOAT32 = {\"relative\": 2e-1, \"absolute\": 2e-1}", "answers' tolerance in float32"),
+        ("return self.error <= self.tolerance", "return self.error <= self.tolerance or self.error < 1e-2", "every comparison to 1 per cent"),
+        ("(above - loss(arrays)) / (2 * h)", "(above - loss(arrays)) / h", "central differences without 1/2"),
+        ("(np.linalg.norm(analytic) + np.linalg.norm(numeric))", "(np.linalg.norm(analytic) * np.linalg.norm(numeric))", "relative error: a product for a sum"),
+        ("if max(remainders) < 1e-13 *", "if max(remainders) < 1e3 *", "every Taylor remainder taken for 0"),
+        ("<= tolerance:\n        return Comparison(name, relative_error(analytic, numeric)", "<= 1:\n        return Comparison(name, relative_error(analytic, numeric)", "directions never compared"),
+    ),
+    "check/hints.py": (
+        ("CLOSE = 1e-6", "CLOSE = 1e-1", "signatures that fit everything"),
+        ("(1 - 1 / size, f\"1 - 1/S: {own}\")", "(1 + 1 / size, f\"1 - 1/S: {own}\")", "the factor of a baseline with its own sample"),
+    ),
+    "check/verdicts.py": (
+        ("ENUMERATION = 1e-12", "ENUMERATION = 1e-2", "enumerated means to 1 per cent"),
+        ("FALSE_ALARM = 1e-4", "FALSE_ALARM = 1e-40", "z-tests that never alarm"),
+        ("beyond = deviation > margin", "beyond = deviation > 10 * margin", "z-tests ten times as wide"),
+        ("centred**2 / (R - 1)", "centred**2", "the deviation of one draw for that of the mean"),
+        ("_limit(false_alarm / (2 * m), R)", "_limit(false_alarm / 2, R)", "no Bonferroni"),
+        ("if seen > worth_seeing:", "if seen > 100 * worth_seeing:", "a blind test not called inconclusive"),
+        ("excess.sum(0) > limit", "excess.sum(0) > 1e9 * limit", "draws that lean on one another let through"),
+        ("times = 1 + float(", "times = float(", "how much sums vary, less 1"),
+        ("WORTH_SEEING = 0.05", "WORTH_SEEING = 0.5", "a bias of a half not worth seeing"),
+        ("FEWEST = 30", "FEWEST = 3", "verdicts on three draws"),
+    ),
+    "check/enumeration.py": (
+        ("np.tensordot(weights, (draws - mean) ** 2, 1)", "np.tensordot(weights, draws**2, 1)", "the second moment for the variance"),
+        ("np.log(np.exp(logw - top[:, None]).mean(1))", "np.log(np.exp(logw - top[:, None]).sum(1))", "the bound without 1/S"),
+        ("np.linspace(-27, 27, nodes", "np.linspace(-9, 9, nodes", "quadrature that ends too soon"),
+        ("def threshold_nodes(logits, points=2)", "def threshold_nodes(logits, points=1)", "one node in each piece"),
+        ("np.maximum(roots - (S - 1), 0)", "np.maximum(roots - (S - 2), 0)", "the copula's S - 1"),
+    ),
+    "check/means.py": (
+        ("QUADRATURE = 1e-8", "QUADRATURE = 1e-2", "quadrature to 1 per cent"),
+        ("ROUNDING = 20 ", "ROUNDING = 20e12 ", "rounding that explains everything"),
+        ("ok = verdict.ok if row.unbiased else", "ok = True if row.unbiased else", "biased estimators pass"),
+        ("else verdict.kind == \"BIASED\"", "else True", "an unbiased one may be called biased"),
+        ("value + 0.7 for name", "value for name", "the baseline not moved"),
+        ("value + 0.5 * rng", "value + 0 * rng", "the tunables not moved"),
+    ),
+    "check/contract.py": (
+        ("close = 1e-4 if", "close = 1e9 if", "single examples not compared in float32"),
+        ("np.array_equal(estimate.dlogits, again.dlogits)", "np.array_equal(again.dlogits, again.dlogits)", "two calls not compared"),
+        ("all(np.array_equal(*pair) for pair in", "any(np.array_equal(*pair) for pair in", "one input untouched is enough"),
+        ("all(array.dtype in answers for array in whole)", "any(array.dtype in answers for array in whole)", "one right dtype is enough"),
+    ),
+    "check/estimators.py": (
+        ("estimate.dlogits.sum(-1), np.zeros((B, N))", "0 * estimate.dlogits.sum(-1), np.zeros((B, N))", "the sums over K not looked at"),
+        ("together, np.mean(alone, 0), subject", "together, together, subject", "the mean of single samples not looked at"),
+        ("numeric = differences.complex_step(squared, hyper[\"omega\"])", "numeric = row.estimate(logits, f, *noise, **hyper).domega", "domega compared with itself"),
+        ("    60_000,", "    600,", "z-tests of few draws"),
+        ("weights = noise[:, weights > 0], weights[weights > 0]", "weights = noise[:, weights > 0.01], weights[weights > 0.01]", "rare outcomes left out"),
+    ),
+    "check/gumbel.py": (
+        ("error < coarser(base, 1e-9), error", "error < coarser(base, 1e9), error", "the structure always passes"),
+        ("NEGLIGIBLE = 1e-16", "NEGLIGIBLE = 1e-5", "nodes that weigh something left out"),
+        ("QUADRATURE ** (2 / 3))", "QUADRATURE ** (0 / 3))", "quadrature with fewer nodes always agrees"),
+        ("part * (len(moving) / 2", "part * (len(moving)", "the inner draws' variance twice"),
+    ),
+    "check/identities.py": (
+        ("IDENTITY = 1e-13", "IDENTITY = 1e-2", "identities to 1 per cent"),
+        ("error < 1 / cells\n", "error < 1\n", "the law on even uniforms always passes"),
+        ("why = \"\" if apart.any(0).all()", "why = \"\" if apart.any()", "equal arrays of noise not named"),
+        ("np.eye(K)[draw(rng, many, 1, (\"z\",))[0][0]], q)", "np.eye(K)[draw(rng, many, 1, (\"z\",))[0][0]], np.eye(K)[draw(rng, many, 1, (\"z\",))[0][0]].mean(0))", "codes compared with themselves"),
+    ),
+    "check/objectives.py": (
+        ("1.9 < order < 2.1", "0.9 < order", "a Taylor remainder of order 1 passes"),
+    ),
+    "check/problems.py": (
+        ("fz = sum(s**d / d for d in", "fz = sum(s**d for d in", "the polynomial without 1/d"),
+        ("return size * fz, lambda dfz: f_backward(size * dfz)", "return size * fz, lambda dfz: f_backward(dfz)", "a scaled f with the gradient of the plain one"),
+        ("np.bincount(numbers, dfz.ravel(), minlength=table.size)", "np.bincount(numbers, 2 * dfz.ravel(), minlength=table.size)", "the table's gradient twice"),
+    ),
+    "check/backward.py": (
+        ("LARGEST_NOISE = 1e-4", "LARGEST_NOISE = 1e1", "rounding that explains every difference"),
+        ("/ STEP, other) > 1e-9:", "/ STEP, other) > 1e9:", "complex cotangents not looked at"),
+    ),
+    "check/report.py": (
+        ("f\"error {worst.error:.0e}\", not wrong", "f\"error {worst.error:.0e}\", True", "several arrays always pass"),
+        ("if not result.ok]", "if not result.ok and result.error]", "a failure without an error is none"),
+    ),
+    "check/suite.py": (
+        ("ok = found.kind == \"right\"", "ok = found.kind != \"\"", "ops always pass"),
+        ("*(estimator_results(row) for row in TABLE.values())", "*(estimator_results(row) for row in list(TABLE.values())[1:])", "the first row not verified"),
+    ),
+    "check/judging.py": (
+        ("if any(exact) and tested.verdict.startswith(\"INCONCLUSIVE\")", "if tested.verdict.startswith(\"INCONCLUSIVE\")", "a blind test passes where no mean is known"),
+        ("sampled(row, offset=1.0, replicates", "sampled(row, offset=0.0, replicates", "an error proportional to E[f] hides"),
+    ),
+    "check/mistakes.py": (
+        ("due\": S * exact", "due\": exact / S", "a sum over the samples called by another name"),
+        ("(decay 0.95)\": 0.95 * exact", "(decay 0.95)\": 0.5 * exact", "a baseline updated first called by another name"),
+        ("exact / q + mean_f", "exact / q - mean_f", "the gradient in the probabilities"),
+    ),
+    "check/relations.py": (
+        ("ok = error < 1e-12 if degree <= highest else error > 1e-3", "ok = error < 1e3", "exactness up to a degree always passes"),
+        ("spread < 1e-8, spread", "spread < 1e8, spread", "the relaxed KL may depend on tau"),
+        ("ok = variances[1] < min(variances[0], variances[2])", "ok = variances[1] < max(variances[0], variances[2])", "the least variance may be another"),
+        ("error < 1e-9, error)", "error < 1e9, error)", "laws by quadrature always pass"),
+    ),
+    "train/settings.py": (
+        ("2 * (share % 1))", "(share % 1))", "cyclical: beta reached at the end of the cycle alone"),
+        ("share = epochs / settings.schedule_epochs", "share = epochs // settings.schedule_epochs", "the warm-up in one jump"),
+        ("row.noise and self.S < row.fewest_samples", "row.noise and self.S <= row.fewest_samples", "the fewest samples refused"),
+        ("prior_rate: float = 1.0", "prior_rate: float = 0.1", "the prior's step size where nothing is said"),
+        ("(given and len(given) != self.K)", "(given and len(given) != self.N)", "prior probabilities: N for K"),
+    ),
+    "train/data.py": (
+        ("for chosen in (rest > 1, rest == 1, rest == 0)", "for chosen in (rest > 0, rest == 1, rest == 0)", "validation images of the digits in training"),
+        ("(images[:-5000] / 255, labels[:-5000])", "(images[:-4000] / 255, labels[:-4000])", "validation images of MNIST in training"),
+        ("return grey >= 0.5", "return grey > 0.5", "threshold: > for >="),
+        ("np.rint(grey * (levels - 1)) / (levels - 1)", "np.floor(grey * (levels - 1)) / (levels - 1)", "levels rounded down"),
+        ("np.random.default_rng(seed).random(grey.shape) < grey", "np.random.default_rng(seed).random(grey.shape) > grey", "stochastic: black for white"),
+        ("(1 - FLIP) ** (side * side - flips)", "(1 - FLIP) ** (side * side)", "bars' likelihood"),
+        ("hashlib.sha256(self.binarisation.encode())", "hashlib.sha256()", "a fingerprint without what became of grey"),
+        ("archive[\"images\"] / 16", "archive[\"images\"] / 17", "digits that are never white"),
+        ("upper = height // 2 if", "upper = height // 2 + 1 if", "completion: not the half"),
+        ("return np.log(likelihood.mean(1))", "return np.log(likelihood.sum(1))", "bars' likelihood without the prior"),
+    ),
+    "train/mnist.py": (
+        ("sizes[i : i + 4], \"big\")", "sizes[i : i + 4], \"little\")", "sizes read backwards"),
+        ("body = file.read(items + 1)", "body = file.read(items)", "a file that is too long let through"),
+        ("SHA256[name]:\n            failures", "\"\":\n            failures", "no download is right"),
+    ),
+    "train/optimisers.py": (
+        ("self.params[name] -= self.lr * g", "self.params[name] += self.lr * g", "SGD upwards"),
+        ("total *= self.beta1", "total *= self.beta2", "the average decays as the squares do"),
+        ("(1 - self.beta1) / (1 - self.beta1**self.steps)", "(1 - self.beta1)", "no bias correction of the average"),
+        ("root = ((1 - self.beta2**self.steps) / (1 - self.beta2)) ** 0.5", "root = (1 / (1 - self.beta2)) ** 0.5", "no bias correction of the squares"),
+        ("* root, self.eps * root", "* root, self.eps", "epsilon beside the sum, not the average"),
+        ("if length <= 5:", "if length <= 4:", "RAdam: 4 for 5"),
+        ("(length - 4) * (length - 2)", "(length - 3) * (length - 2)", "RAdam's rectification"),
+        ("most - 2 * self.steps * decayed", "most - self.steps * decayed", "RAdam's rho without its 2"),
+        ("beta2=0.999, eps=1e-8", "beta2=0.99, eps=1e-8", "beta2 is 0.99 where nothing is said"),
+    ),
+    "train/loop.py": (
+        ("self.sums[0] + value * len(x)", "self.sums[0] + value", "the epoch's loss not weighted by the batch"),
+        ("beta = kl_weight(settings, self.steps / self.batches)", "beta = kl_weight(settings, self.epoch)", "beta constant within an epoch"),
+        ("self.batches = math.ceil(", "self.batches = math.floor(", "the last, smaller batch left out"),
+        ("settings.lr * settings.prior_rate", "settings.lr / settings.prior_rate", "the prior's step size inverted"),
+        ("uniform(self.noise, x.shape, x.dtype) < x", "uniform(self.noise, x.shape, x.dtype) > x", "dynamic: black for white"),
+        ("self.options = {\"kl\": settings.kl, \"free_bits\": settings.free_bits", "self.options = {\"kl\": settings.kl, \"free_bits\": 0", "free bits not handed on"),
+        ("{(\"theta\", \"log_scale\")} if settings.scale is not None", "{(\"theta\", \"log_scale\")} if settings.scale is None", "the given sigma learned, the learned one fixed"),
+        ("= mean_output(x, settings.likelihood, self.data.levels)", "= 1 - mean_output(x, settings.likelihood, self.data.levels)", "another first image"),
+        ("np.argsort(self.rng.random(len(self.data.train.x)))", "np.arange(len(self.data.train.x))", "no new order of the images"),
+        ("np.log(settings.prior_probabilities)", "settings.prior_probabilities", "the fixed prior's probabilities as logits"),
+        ("SCALE = 0.5 ", "SCALE = 5.0 ", "another sigma at the start"),
+        ("SGD(omega, rate) if kind == \"sgd\" else Adam(omega, rate)", "SGD(omega, rate) if kind != \"sgd\" else Adam(omega, rate)", "tunables by the other optimiser"),
+    ),
+    "train/checkpoint.py": (
+        ("own not in self.older][2:]", "own not in self.older][1:]", "one checkpoint kept for two"),
+        ("key=steps.get, reverse=True)", "key=steps.get)", "the oldest first"),
+        ("hashlib.sha256(content[:-32]).digest() != bytes(content[-32:])", "False", "the SHA-256 not compared"),
+        ("end = start + int.from_bytes(content[start - 8 : start], \"little\")", "end = start + int.from_bytes(content[start - 8 : start], \"big\")", "the header's length read backwards"),
+        ("time.monotonic() - self.saved >= self.seconds", "time.monotonic() - self.saved >= 0", "always due"),
+    ),
+    "train/evaluation.py": (
+        ("log_prior = -N * np.log(K) if", "log_prior = -K * np.log(N) if", "uniform prior: K log N for N log K"),
+        ("expected = expected + fz.sum(0) / S", "expected = expected + fz.mean(0)", "a sum of blocks' means"),
+        ("bound - np.log(S)", "bound", "the bound without 1/S"),
+        ("min(at_once, S - start)", "at_once", "more samples than S"),
+        ("_log_sum(-fz - log_prior - log_prob(logits, z)[0])", "_log_sum(-fz - log_prior + log_prob(logits, z)[0])", "weights times q for by q"),
+        ("return None if self.log_likelihood is None else self.negative_elbo + self.log_likelihood", "return None if self.log_likelihood is None else self.negative_elbo - self.log_likelihood", "posterior gap: a flipped sign"),
+        ("range(0, K**N, block)", "range(0, K**N - 1, block)", "the last state left out where it has a block of its own"),
+        ("return Evaluation(expected + divergence, expected, divergence, evidence", "return Evaluation(expected - divergence, expected, divergence, evidence", "negative ELBO with - KL"),
+    ),
+    "train/usage.py": (
+        ("aggregate, each = _entropy(share), _entropy(q).mean(0)", "aggregate, each = _entropy(share), _entropy(share)", "information that is always 0"),
+        ("return (self.share > USED).sum(-1)", "return (self.share > 0).sum(-1)", "categories that nearly no image has count"),
+        ("if min(self.information[n], self.kl[n]) < SILENT", "if max(self.information[n], self.kl[n]) < SILENT", "max for min in the warnings"),
+        ("kl_per_latent(logits, prior_logits)[0].mean(0)", "kl_per_latent(logits, None)[0].mean(0)", "KL to the uniform prior"),
+        ("Usage(share, np.exp(aggregate)", "Usage(share, 2**aggregate", "perplexity of bits"),
+    ),
+    "experiments/compare.py": (
+        ("(evaluations - (row.evaluations == \"S + 1\")) // each", "evaluations // each", "one evaluation too many for MuProp"),
+        ("\"3 S\": 3 * S,", "\"3 S\": 2 * S,", "evaluations of f that are not counted"),
+        ("- spread / parts.shape[1]", "+ spread / parts.shape[1]", "the noise of the mean added to the bias"),
+        ("spread.sum() / S], (GROUPS, 1))", "spread.sum()], (GROUPS, 1))", "enumerated variance of one sample"),
+        ("half = 1.96 * variance.std(ddof=1) / GROUPS**0.5", "half = 1.96 * variance.std(ddof=1)", "an interval without its root"),
+        ("error = (line[\"bias\"] ** 2 + line[\"variance\"]) ** 0.5", "error = line[\"bias\"] ** 2 + line[\"variance\"]", "the error squared"),
+        ("name: gradient / 64 for", "name: gradient for", "tunables learned in strides"),
+        ("max(bias.mean(), 0) ** 0.5", "max(bias.mean(), 0)", "the bias squared"),
+    ),
+    "experiments/rule.py": (
+        ("left = error**2 - line[\"bias\"] ** 2", "left = error**2 - line[\"bias\"]", "the bias not squared"),
+        ("max(1.0, line[\"variance\"] / left)", "line[\"variance\"] / left", "fewer samples than were measured"),
+        ("return min(reached, key=reached.get)", "return max(reached, key=reached.get)", "the dearest for the cheapest"),
+        ("if cheapest(model, error) == \"exact\")", "if cheapest(model, error) != \"exact\")", "where exact is not the cheapest"),
+    ),
+    "experiments/collapse.py": (
+        ("(g**2).sum((1, 2)).mean()", "(g**2).sum((1, 2)).sum()", "the common share without its mean"),
+        ("float(common**0.5)", "float(common)", "|mean g| squared"),
+        ("entropy(logits)[0].mean()) / settings.N", "entropy(logits)[0].mean())", "entropy of all latents for one"),
+        ("replace(published, embedding_scale=1.0)", "replace(published, embedding_scale=2.0)", "another start"),
+    ),
+    "experiments/completion.py": (
+        ("np.exp(entropy(logits.astype(np.float64))[0].mean())", "np.exp(entropy(logits.astype(np.float64))[0]).mean()", "the mean of perplexities"),
+        ("values - [run[\"log_likelihood\"] for run in by[\"unconditional prior p(z)\"]]", "[run[\"log_likelihood\"] for run in by[\"unconditional prior p(z)\"]] - values", "gains with the wrong sign"),
+        ("np.prod([latents(params)[1]] * latents(params)[0])", "np.prod([latents(params)[0]] * latents(params)[1])", "N^K codes for K^N"),
+        ("evaluate(run.params, data.test.x, data.test.c)", "evaluate(run.params, data.validation.x, data.validation.c)", "the wrong split"),
+    ),
+    "experiments/reproduce.py": (
+        ("embedding_scale=(3 * K) ** -0.5", "embedding_scale=(3 * N) ** -0.5", "the embedding's scale: N for K"),
+        ("\"8x4\": (5e-4, 1.3, \"adam\")", "\"8x4\": (5e-4, 1.5, \"adam\")", "another temperature than the paper's"),
+        ("for split in (data.train, data.validation)]) for name", "for split in (data.train, data.train)]) for name", "training images twice"),
+    ),
+    "experiments/sweep.py": (
+        ("max(S, row.fewest_samples), row.most_samples)) if row.noise", "max(S, row.fewest_samples), row.most_samples)) if not row.noise", "samples for what draws none"),
+        ("(np.median(elbos), min(elbos), max(elbos))", "(np.mean(elbos), min(elbos), max(elbos))", "a mean for a median"),
+        ("len(running) < jobs", "len(running) <= jobs", "one job too many"),
+    ),
+    "experiments/tour.py": (
+        ("{np.median(values):.2f} ({min(values):.2f}", "{np.mean(values):.2f} ({min(values):.2f}", "a mean for a median"),
+        ("evaluate(run.params, data.test.x)", "evaluate(run.params, data.validation.x)", "the wrong split"),
+    ),
+    "experiments/page.py": (
+        ("rule.exact_up_to(rules, 0.1)", "rule.exact_up_to(rules, 0.3)", "another error than the words say"),
+    ),
+    "experiments/page_models.py": (
+        ("{N * np.log(K):.2f}", "{K * np.log(N):.2f}", "K log N for N log K"),
+    ),
+    "exercises/judging.py": (
+        ("if not comparison.ok:\n            self.wrong", "if comparison.error > 1:\n            self.wrong", "answers never wrong"),
+        ("if peak > (most := exercise.most_bytes(case))", "if peak > 100 * (most := exercise.most_bytes(case))", "a hundred times the memory"),
+        ("if all(key in others for others in several)", "if any(key in others for others in several)", "a hint that fits one case is given"),
+        ("key.startswith(FACTOR)]", "key.startswith(\"-\")]", "factors said beside mistakes"),
+        ("forbidden = {} if ours else _forbidden(exercise)", "forbidden = {}", "answers may call ours"),
+        ("expected.dtype.kind in \"iu\" and found.dtype.kind not in \"iu\"", "expected.dtype.kind in \"iu\" and found.dtype.kind in \"b\"", "codes in floats let through"),
+        ("near = limits[\"absolute\"] * 10", "near = limits[\"absolute\"] / 10", "known mistakes recognised more strictly"),
+        ("if not verdict.ok or (exercise.analytic and", "if not verdict.ok or (not exercise.analytic and", "analytic where it is not asked for"),
+    ),
+    "exercises/exercise.py": (
+        ("astype(np.float32).astype(np.float64)", "astype(np.float16).astype(np.float64)", "cases rounded to half precision"),
+        ("shape = np.shape(case[name])", "shape = np.shape(case[name])[::-1]", "sizes read off the wrong way"),
+    ),
+    "exercises/watching.py": (
+        ("if now is not value or code_of(now) is not code", "if now is not value and code_of(now) is not code", "a changed function of the same name"),
+    ),
+    "exercises/lesson_01.py": (("return (low * high) ** 0.5", "return low", "our answer: the lower end"),),
+    "exercises/lesson_02.py": (("[sum(1 for end in ends if end <= each) for each in u]", "[sum(1 for end in ends if end < each) for each in u]", "our answer: < for <="),),
+    "exercises/lesson_03.py": (("return (q * np.log(q / p)).sum(-1)", "return (q * np.log(p / q)).sum(-1)", "our answer: minus KL"),),
+    "exercises/lesson_04.py": (("(every * decode + every * score) / (M * decode + every * score)", "(every * decode + every * score) / (M * decode + M * score)", "our answer: states scored once"),),
+    "exercises/lesson_06.py": (("(low - high) / 2 / (low + high - 2 * middle)", "(low - high) / (low + high - 2 * middle)", "our answer: the parabola's vertex"),),
+    "bench/measure.py": (
+        ("> AGREE[case.section] * abs(ours)", "> 1e9 * AGREE[case.section] * abs(ours)", "contestants that do other work"),
+        ("np.quantile(values, (0.25, 0.5, 0.75))", "np.quantile(values, (0.25, 0.75, 0.75))", "the upper quartile for the median"),
+    ),
+    "bench/report.py": (
+        ("*((f\"{ms / own[BARE]['ms'][1]:.2f}\",)", "*((f\"{own[BARE]['ms'][1] / ms:.2f}\",)", "the ratio to the bare products inverted"),
+        ("return choose(ratios) if ratios", "return min(ratios) if ratios", "targets: the best ratio for the worst"),
+    ),
+    "bench/problems.py": (
+        ("784, 1, K, (512, 512), C=784)", "784, K, 1, (512, 512), C=784)", "N and K exchanged"),
+    ),
+    "figures/models.py": (
+        ("return states[np.concatenate(fz).argmin(0)]", "return states[np.concatenate(fz).argmax(0)]", "the worst code for the best"),
+        ("mean = (share[own, None] * images[own]).sum(0)", "mean = images[own].sum(0)", "images not weighted by their share"),
+        ("lower = [np.full_like(x, 0.25), x]", "lower = [x, np.full_like(x, 0.25)]", "truth and gap exchanged"),
+    ),
+    "cli/options.py": (
+        ("share / sum(shares) for share", "share for share", "probabilities that do not add up to 1"),
+        ("MOST, MOST_SEED = 10**9, 2**63 - 1", "MOST, MOST_SEED = 10**9, 2**63", "a seed too large for 64 bits"),
+    ),
+}
+# fmt: on
+
+MUTATIONS = tuple(Mutation(file, *each) for file, changes in _BY_FILE.items() for each in changes)

@@ -1,0 +1,265 @@
+"""The arithmetic of the experiments: what they count, what they average, and what their tables make of it."""
+
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dvae_np import records, vae
+from dvae_np.check import enumeration
+from dvae_np.check.means import defaults
+from dvae_np.estimators import TABLE
+from dvae_np.experiments import collapse, compare, completion, reproduce, rule, sweep, tour
+from dvae_np.networks import prior_parameters
+from dvae_np.noise import draw
+from dvae_np.train import load
+
+PROBLEM = compare.toy_problem(2, 3)
+BINARY = compare.toy_problem(3, 2)
+
+
+def problem_of(row):
+    return BINARY if row.binary else PROBLEM
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("evaluations", [2, 6, 12, 40])
+def test_evaluations_are_those_that_f_sees(row, evaluations):
+    """For each example; and as many as were asked for, or the fewest that the row takes, but never one sample more."""
+    problem = problem_of(row)
+    (logits, f), *_ = problem.examples
+    B, seen = 4, []
+
+    def counting(z):
+        fz, f_backward = f(z)
+        if np.isrealobj(fz):  # those at complex points are of the tunables, and dual numbers of the same
+            seen.append(len(z) * z.shape[1] / B)
+        return fz, f_backward
+
+    S, calls = compare.samples_for(row, evaluations, problem.N, problem.K)
+    many, rng = np.repeat(logits, B, 0), np.random.default_rng(0)
+    for _ in range(calls):
+        row.estimate(many, counting, *draw(rng, many, S, row.noise), **defaults(row, problem.N, problem.K))
+    told = compare.evaluations_of(row, S, calls, problem.N, problem.K)
+    if not row.noise:
+        assert (calls, told) == (1, problem.K**problem.N)
+        return
+    assert sum(seen) == (told if row.evaluations != "S + 1" else S + 1)
+    if calls > 1:
+        assert told <= evaluations < told + 2
+        return
+    one_more = compare.evaluations_of(row, S + 1, 1, problem.N, problem.K)
+    limit = row.most_samples if "distinct" not in row.noise else min(row.most_samples, problem.K**problem.N)
+    assert told <= max(evaluations, compare.evaluations_of(row, row.fewest_samples, 1, problem.N, problem.K))
+    assert one_more > evaluations or limit == S
+
+
+def measured(row, evaluations, replicates=4000, seed=0):
+    problem = replace(problem_of(row), examples=problem_of(row).examples[:2])
+    hyper = defaults(row, problem.N, problem.K)
+    return compare.measure(row, problem, evaluations, hyper, np.random.default_rng(seed), replicates, timed=False)
+
+
+@pytest.mark.parametrize("name", ["reinforce", "reinmax", "muprop"])
+def test_an_enumerated_variance_is_that_of_s_samples(name):
+    """For S = 2 by all pairs of codes; the bias does not change with S."""
+    row, S = TABLE[name], 2
+    line = measured(row, 3 if row.evaluations == "S + 1" else 2)
+    off = variance = total = 0
+    for logits, f in PROBLEM.examples[:2]:
+        z, weights = enumeration.every_code(logits, S)
+        dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, z).dlogits
+        mean, spread = enumeration.moments(weights, dlogits)
+        exact = TABLE["exact"].estimate(logits, f).dlogits[0]
+        off, variance, total = off + ((mean - exact) ** 2).sum(), variance + spread.sum(), total + (exact**2).sum()
+    assert (line["samples"], line["variance_from"]) == (S, "exact")
+    assert line["variance"] == pytest.approx(variance / total, rel=1e-10)
+    assert line["bias"] == pytest.approx(0 if row.unbiased else (off / total) ** 0.5, rel=1e-10)
+
+
+def test_a_sampled_bias_has_the_noise_of_its_mean_taken_off():
+    """An unbiased estimator, told to be biased: its squared bias is 0 on average, not the variance of the mean."""
+    row = replace(TABLE["reinforce_loo"], unbiased=False)
+    lines = [measured(row, 4, 400, seed) for seed in range(6)]
+    noise = (np.mean([line["variance"] for line in lines]) / 20) ** 0.5  # of the mean of each of the 20 groups
+    assert np.mean([line["bias"] ** 2 for line in lines]) ** 0.5 < 0.5 * noise
+    biased = replace(
+        row, estimate=lambda *a, **h: (found := row.estimate(*a, **h))._replace(dlogits=1.5 * found.dlogits)
+    )
+    assert measured(biased, 60)["bias"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_intervals_hold_the_spread_of_repeated_measurements():
+    lines = [measured(TABLE["reinforce_loo"], 4, 200, seed) for seed in range(40)]
+    stated = np.mean([line["variance_half_width"] for line in lines])
+    assert 0.6 < 1.96 * np.std([line["variance"] for line in lines], ddof=1) / stated < 1.5
+
+
+def test_tables_show_the_error_of_bias_and_variance():
+    line = {"estimator": "reinmax", "samples": 3, "evaluations": 3, "bias": 0.6, "bias_half_width": 0.1, "variance": 0.64,
+            "bias_from": "enumerated", "variance_half_width": 0.0, "variance_from": "exact", "milliseconds": 2.0}  # fmt: skip
+    words = compare.comparison_table({"lines": [line]}).splitlines()[-1].split()
+    assert words == ["reinmax", "3", "3", "0.600", "enumerated", "0.64", "exact", "1.00", "2.0"]
+
+
+@pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.omega])
+def test_tunables_are_learned_by_the_mean_over_the_batch(name, monkeypatch):
+    """Twice the same images teach the same."""
+    monkeypatch.setattr(compare, "TUNING_STEPS", 1)
+    row = TABLE[name]
+    logits, f = problem_of(row).batch(10, np.float64)
+    monkeypatch.setattr(compare, "draw", lambda rng, logits, S, names: tuple(
+        np.concatenate([noise] * (len(logits) // 10), 1) for noise in draw(np.random.default_rng(0), logits[:10], S, names)
+    ))  # fmt: skip
+    learned = [
+        compare.tuned(row, replace(problem_of(row), batch=lambda size, dtype, n=n: (np.tile(logits, (n, 1, 1)), f)),
+                      max(1, row.fewest_samples), None)["omega"]
+        for n in (1, 3)
+    ]  # fmt: skip
+    for each in learned[0]:
+        np.testing.assert_allclose(*(omega[each] for omega in learned), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.2])
+def test_milliseconds_to_an_error_are_those_of_the_fewest_samples_that_reach_it(bias):
+    line = {"bias": bias, "variance": 0.5, "milliseconds": 3.0}
+    for error in (1.0, 0.3, 0.1):
+        times = rule.milliseconds_to_error(line, error)
+        if bias >= error:
+            assert times is None
+            continue
+        n = np.arange(1, 100_001) / 100  # as many times the samples that were measured
+        reached = n[(n >= 1) & ((bias**2 + 0.5 / n) ** 0.5 <= error * (1 + 1e-12))]
+        assert times == pytest.approx(3.0 * reached[0], rel=0.01)
+
+
+def test_the_rule_names_the_cheapest():
+    def model(states, exact, loo):
+        never = {name: {"milliseconds_to_error": {"0.3": None}} for name in rule.ESTIMATORS}
+        return {"states": states, "exact": exact, **never, "reinforce_loo": {"milliseconds_to_error": {"0.3": loo}}}
+
+    models = [model(16, 1.0, 5.0), model(64, 2.0, 5.0), model(256, 9.0, 5.0), model(1024, 40.0, 6.0)]
+    assert [rule.cheapest(each, 0.3) for each in models] == ["exact", "exact", "reinforce_loo", "reinforce_loo"]
+    assert rule.exact_up_to({"models": models}, 0.3) == 64
+
+
+def test_a_prior_leaves_as_many_codes_open_as_it_makes_equally_probable():
+    rng, c = np.random.default_rng(0), np.zeros((2, 3))
+    psi = {"b0": np.zeros((2, 5)), "w0": np.zeros((4, 2, 5))}
+    assert completion.prior_codes_in_use({"psi": psi}, c) == 25
+    learned = prior_parameters(rng, "learned", 2, 5, dtype=np.float64)
+    assert completion.prior_codes_in_use({"psi": psi, "phi": learned}, c) == pytest.approx(25)
+    certain = {"w0": np.zeros((3, 1, 5)), "b0": 50.0 * np.eye(5)[:1]}
+    assert completion.prior_codes_in_use({"psi": psi, "phi": certain}, c) == pytest.approx(1)
+    half = {"w0": 50.0 * np.eye(5)[None, :1].repeat(3, 0), "b0": np.zeros((1, 5))}  # one context open, one certain
+    found = completion.prior_codes_in_use({"psi": psi, "phi": half}, np.array([[0.0, 0, 0], [1, 1, 1]]))
+    assert found == pytest.approx(5**0.5)  # e to the mean entropy
+
+
+def test_gains_are_over_the_prior_that_sees_nothing():
+    values = {"deterministic": 1.0, "unconditional prior p(z)": 2.0, "conditional prior p(z|c)": 5.0}
+    runs = [{"variant": variant, "log_likelihood": value + seed / 10, "prior_codes": 2, "kl": 1, "seconds": 1}
+            for variant, value in values.items() for seed in (2, 0, 1)]  # fmt: skip
+    rows = completion.completion_table({"runs": runs}, markdown=True).splitlines()[2:]
+    assert [row.split(" | ")[2].split(" ")[0] for row in rows] == ["-1.00", "", "+3.00"]
+    assert rows[0].split(" | ")[1] == "1.10 (1.00 to 1.20)"
+
+
+def test_a_spread_is_the_median_and_the_range():
+    assert tour.spread([1.0, 9.0, 2.0]) == "2.00 (1.00 to 9.00)"
+
+
+def test_the_starts_of_collapse_differ_from_the_published_in_what_their_names_say():
+    published, own = reproduce.settings_of("8x4", "exact", 0), compare.Settings("exact", N=2, K=8)
+    made = {name: start(published, own) for name, start in collapse.STARTS.items()}
+    assert made["as published"] == published and made["train"] == own
+    assert published.embedding_scale == pytest.approx(1 / 24**0.5) and published.first_image == "random"
+    assert made["larger rows"] == replace(published, embedding_scale=1.0)
+    assert made["mean image"] == replace(published, first_image="mean")
+    assert made["train, random image"] == replace(own, first_image="random")
+
+
+def test_the_first_gradients_common_part_by_hand():
+    rng = np.random.default_rng(0)
+    params = vae.parameters(rng, 12, 2, 3, (5,), np.float64)
+    x = (rng.random((6, 12)) < 0.4).astype(float)
+    logits = vae.encoder(params["psi"], x)[0]
+    g = TABLE["exact"].estimate(logits, vae.reconstruction(params["theta"], x)).dlogits.reshape(6, -1)
+    share, norm = collapse.first_gradient(params, x)
+    assert norm == pytest.approx(np.linalg.norm(g.mean(0)), rel=1e-12)
+    assert share == pytest.approx(norm**2 / np.mean([each @ each for each in g]), rel=1e-12)
+
+
+RECORDED = sorted(path.stem for path in records.FOLDER.glob("reinmax-*.json"))
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_published_set_up_is_that_of_the_records(name):
+    kept = records.read(name)["settings"]
+    size, seed = f"{kept['K']}x{kept['N']}", kept["seed"]
+    made = asdict(reproduce.settings_of(size, kept["estimator"], seed, first_image=kept.get("first_image", "random")))
+    same = {key: list(value) if isinstance(value, tuple) else value for key, value in made.items() if key in kept}
+    assert same == {key: kept[key] for key in same} and {"lr", "hyper", "optimiser", "S"} <= set(same)
+
+
+def test_a_sweeps_table_shows_medians_and_ranges():
+    numbers = [(1.0, -9.0, 1.0), (7.0, -2.0, 2.0), (2.0, -3.0, 6.0)]  # negative ELBO, log p(x), seconds
+    runs = [SimpleNamespace(K=4, N=2, estimator="exact", record={
+        "test": {"negative_elbo": elbo, "log_likelihood": exact}, "seconds": seconds}) for elbo, exact, seconds in numbers
+    ]  # fmt: skip
+    row = sweep.sweep_table([*runs, SimpleNamespace(record=None)]).splitlines()[-1].split()
+    assert row == ["4x2", "exact", "3", "2.000", "1.000", "7.000", "-3.000", "2.0"]
+
+
+def test_what_is_said_of_the_test_split_is_measured_on_it(monkeypatch, tmp_path):
+    seen = []
+    for module, epochs in ((tour, {"epochs": 1}), (completion, {"digits": completion.MODEL["digits"] | {"epochs": 1}})):
+        monkeypatch.setattr(module, "SEEDS", (0,))
+        monkeypatch.setattr(module, "MODEL", module.MODEL | epochs)
+        evaluate = lambda params, x, *c, right=module.evaluate: seen.append((x, *c)) or right(params, x, *c)
+        monkeypatch.setattr(module, "evaluate", evaluate)
+    monkeypatch.setattr(tour, "results", lambda: [])
+    tour.tour(tmp_path, say=lambda *_: None)
+    completion.completion()
+    images, halves = load("digits").test, load("digits", task="completion").test
+    assert len(seen) == len(tour.ESTIMATORS) + len(completion.VARIANTS)
+    for found, expected in zip(seen, [(images.x,)] * 4 + [(halves.x, halves.c)] * 3, strict=True):
+        assert all(map(np.array_equal, found, expected))
+
+
+def test_the_paper_trains_on_all_training_images(monkeypatch):
+    digits = load("digits", "grey")
+    monkeypatch.setattr(reproduce, "load", lambda name, binarisation, data_dir: digits)
+    data, few = reproduce.grey_mnist(), reproduce.MONITORED
+    for name in ("x", "labels"):
+        whole = np.concatenate([getattr(digits.train, name), getattr(digits.validation, name)])
+        np.testing.assert_array_equal(getattr(data.train, name), whole)
+        np.testing.assert_array_equal(getattr(data.validation, name), getattr(digits.test, name)[:few])
+    assert data.test is digits.test
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_a_sweep_has_as_many_processes_as_it_may(jobs, monkeypatch, tmp_path):
+    alive, most = [], []
+
+    class Process:
+        returncode, left = 1, 2
+
+        def poll(self):
+            self.left -= 1
+            if self.left:
+                return None
+            alive.remove(self)
+            return 1
+
+    def start(run, environment):
+        alive.append(process := Process())
+        most.append(len(alive))
+        return process
+
+    monkeypatch.setattr(sweep, "start", start)
+    monkeypatch.setattr(sweep, "last_line", lambda path: "")
+    monkeypatch.setattr(sweep.time, "sleep", lambda seconds: None)
+    runs = sweep.plan(tmp_path, ("exact",), range(5), ((2, 1),), 1, ())
+    assert len(sweep.carry_out(runs, jobs, lambda words: None)) == 5 and max(most) == jobs
