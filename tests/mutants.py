@@ -115,28 +115,18 @@ _BY_FILE = {
         ("noise, beta=1.0, *, c=None", "noise, beta=0.5, *, c=None", "beta is 0.5 where nothing is said"),
         ("np.full(1, math.log(scale), dtype)", "np.full(1, scale, dtype)", "sigma for log sigma at the start"),
         ("tuple(reversed(hidden))", "tuple(hidden)", "the decoder's layers in the encoder's order"),
-        ("a.shape[-1] == x.shape[-1] else categorical_pixels", "a.shape[-1] <= x.shape[-1] else categorical_pixels", "<= for == in the choice of the likelihood",
-         "a decoder has at least one output for each pixel, and fewer are refused either way"),
     ),
     "arrays.py": (
         ("int(z.max()) >= K", "int(z.max()) > K", "code K let through"),
-        ("bool(value > least if above else value >= least)", "bool(value >= least)", "0 let through where a number must be above it"),
-        ("not least <= value <= most", "not least <= value < most", "the largest whole number refused"),
-        ("gradients[name] + more[name] for name in more", "more[name] for name in more", "of a sum of gradients the last one alone"),
-        ("return K**N if N * math.log(max(K, 1)) < 40", "return N**K if N * math.log(max(K, 1)) < 40", "N^K joint states for K^N"),
     ),
     "noise.py": (
         ("np.finfo(dtype).eps / 4, 1)", "0, 1)", "uniforms that may be 0"),
-        ("(S + 1, B, N), logits.dtype)", "(S + 1, 1, N), logits.dtype).repeat(B, 1)", "coupled: one noise for the whole batch"),
-        ("uniform(rng, (B, K**N), logits.dtype))[:S]", "uniform(rng, (B, K**N), logits.dtype))[-S:]", "distinct: the last states for the first"),
-        ("\"e\": lambda: uniform(rng, (S, B, N), logits.dtype)", "\"e\": lambda: uniform(rng, (S, B, N), np.float64)", "e in float64 beside float32"),
     ),
     "device.py": (
         ("return self.put_array(self.rng.random(size, dtype=dtype))", "return self.put_array(self.rng.random(size))", "noise for a device in float64"),
     ),
     "files.py": (
         ("indent=1, allow_nan=False)", "indent=1)", "nan in a record"),
-        ("os.replace(part, path)", "os.rename(part, path.with_suffix(path.suffix + \"~\"))", "a file under another name"),
     ),
     "folders.py": (
         ("return f\"{self.kind} {name}\" in self._lines()", "return bool(self._lines())", "every file of a folder its own"),
@@ -148,7 +138,6 @@ _BY_FILE = {
         ("hyper={\"tau_forward\": 1.0, \"tau_backward\": 2.0}", "hyper={\"tau_forward\": 1.0, \"tau_backward\": 1.0}", "the table's default is not the function's"),
         ("\"log_tau\": np.log(0.5)", "\"log_tau\": 0.5", "tau for log tau at the start"),
         ("gradient_of_f=\"relaxed\", omega=_rebar_omega, tunes=\"variance\"", "gradient_of_f=\"relaxed\", omega=_rebar_omega, tunes=\"baseline\"", "REBAR's tunables not for the variance"),
-        ("evaluations=\"2 S\", lesson=12", "evaluations=\"S\", lesson=12", "ARM's evaluations of f"),
     ),
     "estimators/estimate.py": (
         ("if kind in (\"f\", \"i\", \"u\")", "if kind in (\"i\", \"u\")", "float64 hyper-parameters beside float32"),
@@ -200,105 +189,45 @@ _BY_FILE = {
     ),
     "check/differences.py": (
         ("COMPLEX_STEP = 1e-12", "COMPLEX_STEP = 1e-2", "the complex step's tolerance"),
-        ("CENTRAL = 1e-8", "CENTRAL = 1e-2", "central differences' tolerance"),
-        ("FLOAT64 = {\"relative\": 1e-9, \"absolute\": 1e-12}", "FLOAT64 = {\"relative\": 1e-3, \"absolute\": 1e-3}", "answers' tolerance in float64"),
-        ("FLOAT32 = {\"relative\": 2e-4, \"absolute\": 2e-5}", "FLOAT32 = {\"relative\": 2e-1, \"absolute\": 2e-1}", "answers' tolerance in float32"),
-        ("return self.error <= self.tolerance", "return self.error <= self.tolerance or self.error < 1e-2", "every comparison to 1 per cent"),
-        ("(above - loss(arrays)) / (2 * h)", "(above - loss(arrays)) / h", "central differences without 1/2"),
-        ("(np.linalg.norm(analytic) + np.linalg.norm(numeric))", "(np.linalg.norm(analytic) * np.linalg.norm(numeric))", "relative error: a product for a sum"),
-        ("if max(remainders) < 1e-13 *", "if max(remainders) < 1e3 *", "every Taylor remainder taken for 0"),
-        ("<= tolerance:\n        return Comparison(name, relative_error(analytic, numeric)", "<= 1:\n        return Comparison(name, relative_error(analytic, numeric)", "directions never compared"),
     ),
     "check/hints.py": (
         ("CLOSE = 1e-6", "CLOSE = 1e-1", "signatures that fit everything"),
-        ("(1 - 1 / size, f\"1 - 1/S: {own}\")", "(1 + 1 / size, f\"1 - 1/S: {own}\")", "the factor of a baseline with its own sample"),
     ),
     "check/verdicts.py": (
         ("ENUMERATION = 1e-12", "ENUMERATION = 1e-2", "enumerated means to 1 per cent"),
-        ("FALSE_ALARM = 1e-4", "FALSE_ALARM = 1e-40", "z-tests that never alarm"),
-        ("beyond = deviation > margin", "beyond = deviation > 10 * margin", "z-tests ten times as wide"),
-        ("centred**2 / (R - 1)", "centred**2", "the deviation of one draw for that of the mean"),
-        ("_limit(false_alarm / (2 * m), R)", "_limit(false_alarm / 2, R)", "no Bonferroni"),
-        ("if seen > worth_seeing:", "if seen > 100 * worth_seeing:", "a blind test not called inconclusive"),
-        ("excess.sum(0) > limit", "excess.sum(0) > 1e9 * limit", "draws that lean on one another let through"),
-        ("times = 1 + float(", "times = float(", "how much sums vary, less 1"),
-        ("WORTH_SEEING = 0.05", "WORTH_SEEING = 0.5", "a bias of a half not worth seeing"),
-        ("FEWEST = 30", "FEWEST = 3", "verdicts on three draws"),
     ),
     "check/enumeration.py": (
         ("np.tensordot(weights, (draws - mean) ** 2, 1)", "np.tensordot(weights, draws**2, 1)", "the second moment for the variance"),
-        ("np.log(np.exp(logw - top[:, None]).mean(1))", "np.log(np.exp(logw - top[:, None]).sum(1))", "the bound without 1/S"),
-        ("np.linspace(-27, 27, nodes", "np.linspace(-9, 9, nodes", "quadrature that ends too soon"),
-        ("def threshold_nodes(logits, points=2)", "def threshold_nodes(logits, points=1)", "one node in each piece"),
-        ("np.maximum(roots - (S - 1), 0)", "np.maximum(roots - (S - 2), 0)", "the copula's S - 1"),
     ),
     "check/means.py": (
         ("QUADRATURE = 1e-8", "QUADRATURE = 1e-2", "quadrature to 1 per cent"),
-        ("ROUNDING = 20 ", "ROUNDING = 20e12 ", "rounding that explains everything"),
-        ("ok = verdict.ok if row.unbiased else", "ok = True if row.unbiased else", "biased estimators pass"),
-        ("else verdict.kind == \"BIASED\"", "else True", "an unbiased one may be called biased"),
-        ("value + 0.7 for name", "value for name", "the baseline not moved"),
-        ("value + 0.5 * rng", "value + 0 * rng", "the tunables not moved"),
     ),
     "check/contract.py": (
         ("close = 1e-4 if", "close = 1e9 if", "single examples not compared in float32"),
-        ("np.array_equal(estimate.dlogits, again.dlogits)", "np.array_equal(again.dlogits, again.dlogits)", "two calls not compared"),
-        ("all(np.array_equal(*pair) for pair in", "any(np.array_equal(*pair) for pair in", "one input untouched is enough"),
-        ("all(array.dtype in answers for array in whole)", "any(array.dtype in answers for array in whole)", "one right dtype is enough"),
     ),
     "check/estimators.py": (
         ("estimate.dlogits.sum(-1), np.zeros((B, N))", "0 * estimate.dlogits.sum(-1), np.zeros((B, N))", "the sums over K not looked at"),
-        ("together, np.mean(alone, 0), subject", "together, together, subject", "the mean of single samples not looked at"),
-        ("numeric = differences.complex_step(squared, hyper[\"omega\"])", "numeric = row.estimate(logits, f, *noise, **hyper).domega", "domega compared with itself"),
-        ("    60_000,", "    600,", "z-tests of few draws"),
-        ("weights = noise[:, weights > 0], weights[weights > 0]", "weights = noise[:, weights > 0.01], weights[weights > 0.01]", "rare outcomes left out"),
     ),
     "check/gumbel.py": (
         ("error < coarser(base, 1e-9), error", "error < coarser(base, 1e9), error", "the structure always passes"),
-        ("NEGLIGIBLE = 1e-16", "NEGLIGIBLE = 1e-5", "nodes that weigh something left out"),
-        ("QUADRATURE ** (2 / 3))", "QUADRATURE ** (0 / 3))", "quadrature with fewer nodes always agrees"),
-        ("part * (len(moving) / 2", "part * (len(moving)", "the inner draws' variance twice"),
     ),
     "check/identities.py": (
         ("IDENTITY = 1e-13", "IDENTITY = 1e-2", "identities to 1 per cent"),
-        ("error < 1 / cells\n", "error < 1\n", "the law on even uniforms always passes"),
-        ("why = \"\" if apart.any(0).all()", "why = \"\" if apart.any()", "equal arrays of noise not named"),
-        ("np.eye(K)[draw(rng, many, 1, (\"z\",))[0][0]], q)", "np.eye(K)[draw(rng, many, 1, (\"z\",))[0][0]], np.eye(K)[draw(rng, many, 1, (\"z\",))[0][0]].mean(0))", "codes compared with themselves"),
     ),
     "check/objectives.py": (
         ("1.9 < order < 2.1", "0.9 < order", "a Taylor remainder of order 1 passes"),
     ),
     "check/problems.py": (
         ("fz = sum(s**d / d for d in", "fz = sum(s**d for d in", "the polynomial without 1/d"),
-        ("return size * fz, lambda dfz: f_backward(size * dfz)", "return size * fz, lambda dfz: f_backward(dfz)", "a scaled f with the gradient of the plain one"),
-        ("np.bincount(numbers, dfz.ravel(), minlength=table.size)", "np.bincount(numbers, 2 * dfz.ravel(), minlength=table.size)", "the table's gradient twice"),
     ),
     "check/backward.py": (
         ("LARGEST_NOISE = 1e-4", "LARGEST_NOISE = 1e1", "rounding that explains every difference"),
-        ("/ STEP, other) > 1e-9:", "/ STEP, other) > 1e9:", "complex cotangents not looked at"),
     ),
     "check/report.py": (
         ("f\"error {worst.error:.0e}\", not wrong", "f\"error {worst.error:.0e}\", True", "several arrays always pass"),
-        ("if not result.ok]", "if not result.ok and result.error]", "a failure without an error is none"),
     ),
     "check/suite.py": (
         ("ok = found.kind == \"right\"", "ok = found.kind != \"\"", "ops always pass"),
-        ("*(estimator_results(row) for row in TABLE.values())", "*(estimator_results(row) for row in list(TABLE.values())[1:])", "the first row not verified"),
-    ),
-    "check/judging.py": (
-        ("if any(exact) and tested.verdict.startswith(\"INCONCLUSIVE\")", "if tested.verdict.startswith(\"INCONCLUSIVE\")", "a blind test passes where no mean is known"),
-        ("sampled(row, offset=1.0, replicates", "sampled(row, offset=0.0, replicates", "an error proportional to E[f] hides"),
-    ),
-    "check/mistakes.py": (
-        ("due\": S * exact", "due\": exact / S", "a sum over the samples called by another name"),
-        ("(decay 0.95)\": 0.95 * exact", "(decay 0.95)\": 0.5 * exact", "a baseline updated first called by another name"),
-        ("exact / q + mean_f", "exact / q - mean_f", "the gradient in the probabilities"),
-    ),
-    "check/relations.py": (
-        ("ok = error < 1e-12 if degree <= highest else error > 1e-3", "ok = error < 1e3", "exactness up to a degree always passes"),
-        ("spread < 1e-8, spread", "spread < 1e8, spread", "the relaxed KL may depend on tau"),
-        ("ok = variances[1] < min(variances[0], variances[2])", "ok = variances[1] < max(variances[0], variances[2])", "the least variance may be another"),
-        ("error < 1e-9, error)", "error < 1e9, error)", "laws by quadrature always pass"),
     ),
     "train/settings.py": (
         ("2 * (share % 1))", "(share % 1))", "cyclical: beta reached at the end of the cycle alone"),
@@ -354,7 +283,6 @@ _BY_FILE = {
         ("key=steps.get, reverse=True)", "key=steps.get)", "the oldest first"),
         ("hashlib.sha256(content[:-32]).digest() != bytes(content[-32:])", "False", "the SHA-256 not compared"),
         ("end = start + int.from_bytes(content[start - 8 : start], \"little\")", "end = start + int.from_bytes(content[start - 8 : start], \"big\")", "the header's length read backwards"),
-        ("time.monotonic() - self.saved >= self.seconds", "time.monotonic() - self.saved >= 0", "always due"),
     ),
     "train/evaluation.py": (
         ("log_prior = -N * np.log(K) if", "log_prior = -K * np.log(N) if", "uniform prior: K log N for N log K"),
@@ -380,7 +308,6 @@ _BY_FILE = {
         ("spread.sum() / S], (GROUPS, 1))", "spread.sum()], (GROUPS, 1))", "enumerated variance of one sample"),
         ("half = 1.96 * variance.std(ddof=1) / GROUPS**0.5", "half = 1.96 * variance.std(ddof=1)", "an interval without its root"),
         ("error = (line[\"bias\"] ** 2 + line[\"variance\"]) ** 0.5", "error = line[\"bias\"] ** 2 + line[\"variance\"]", "the error squared"),
-        ("name: gradient / 64 for", "name: gradient for", "tunables learned in strides"),
         ("max(bias.mean(), 0) ** 0.5", "max(bias.mean(), 0)", "the bias squared"),
     ),
     "experiments/rule.py": (
@@ -423,45 +350,14 @@ _BY_FILE = {
     ),
     "exercises/judging.py": (
         ("if not comparison.ok:\n            self.wrong", "if comparison.error > 1:\n            self.wrong", "answers never wrong"),
-        ("if peak > (most := exercise.most_bytes(case))", "if peak > 100 * (most := exercise.most_bytes(case))", "a hundred times the memory"),
-        ("if all(key in others for others in several)", "if any(key in others for others in several)", "a hint that fits one case is given"),
-        ("key.startswith(FACTOR)]", "key.startswith(\"-\")]", "factors said beside mistakes"),
-        ("forbidden = {} if ours else _forbidden(exercise)", "forbidden = {}", "answers may call ours"),
-        ("expected.dtype.kind in \"iu\" and found.dtype.kind not in \"iu\"", "expected.dtype.kind in \"iu\" and found.dtype.kind in \"b\"", "codes in floats let through"),
-        ("near = limits[\"absolute\"] * 10", "near = limits[\"absolute\"] / 10", "known mistakes recognised more strictly"),
-        ("if not verdict.ok or (exercise.analytic and", "if not verdict.ok or (not exercise.analytic and", "analytic where it is not asked for"),
     ),
     "exercises/exercise.py": (
         ("astype(np.float32).astype(np.float64)", "astype(np.float16).astype(np.float64)", "cases rounded to half precision"),
-        ("shape = np.shape(case[name])", "shape = np.shape(case[name])[::-1]", "sizes read off the wrong way"),
-    ),
-    "exercises/watching.py": (
-        ("if now is not value or code_of(now) is not code", "if now is not value and code_of(now) is not code", "a changed function of the same name"),
-    ),
-    "exercises/lesson_01.py": (("return (low * high) ** 0.5", "return low", "our answer: the lower end"),),
-    "exercises/lesson_02.py": (("[sum(1 for end in ends if end <= each) for each in u]", "[sum(1 for end in ends if end < each) for each in u]", "our answer: < for <="),),
-    "exercises/lesson_03.py": (("return (q * np.log(q / p)).sum(-1)", "return (q * np.log(p / q)).sum(-1)", "our answer: minus KL"),),
-    "exercises/lesson_04.py": (("(every * decode + every * score) / (M * decode + every * score)", "(every * decode + every * score) / (M * decode + M * score)", "our answer: states scored once"),),
-    "exercises/lesson_06.py": (("(low - high) / 2 / (low + high - 2 * middle)", "(low - high) / (low + high - 2 * middle)", "our answer: the parabola's vertex"),),
-    "bench/measure.py": (
-        ("> AGREE[case.section] * abs(ours)", "> 1e9 * AGREE[case.section] * abs(ours)", "contestants that do other work"),
-        ("np.quantile(values, (0.25, 0.5, 0.75))", "np.quantile(values, (0.25, 0.75, 0.75))", "the upper quartile for the median"),
-    ),
-    "bench/report.py": (
-        ("*((f\"{ms / own[BARE]['ms'][1]:.2f}\",)", "*((f\"{own[BARE]['ms'][1] / ms:.2f}\",)", "the ratio to the bare products inverted"),
-        ("return choose(ratios) if ratios", "return min(ratios) if ratios", "targets: the best ratio for the worst"),
-    ),
-    "bench/problems.py": (
-        ("784, 1, K, (512, 512), C=784)", "784, K, 1, (512, 512), C=784)", "N and K exchanged"),
     ),
     "figures/models.py": (
         ("return states[np.concatenate(fz).argmin(0)]", "return states[np.concatenate(fz).argmax(0)]", "the worst code for the best"),
         ("mean = (share[own, None] * images[own]).sum(0)", "mean = images[own].sum(0)", "images not weighted by their share"),
         ("lower = [np.full_like(x, 0.25), x]", "lower = [x, np.full_like(x, 0.25)]", "truth and gap exchanged"),
-    ),
-    "cli/options.py": (
-        ("share / sum(shares) for share", "share for share", "probabilities that do not add up to 1"),
-        ("MOST, MOST_SEED = 10**9, 2**63 - 1", "MOST, MOST_SEED = 10**9, 2**63", "a seed too large for 64 bits"),
     ),
 }
 # fmt: on

@@ -55,6 +55,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "folders": "folders files",
     "lesson": "checkers exercises",
     "estimators/": "estimators arguments vae",
+    "estimators/__init__": "experiments estimators",
     "check/": "checkers check backward strangers bugs",
     "check/backward": "backward checkers bugs",
     "check/hints": "check bugs",

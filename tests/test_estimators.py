@@ -424,3 +424,10 @@ def test_the_tables_defaults_are_the_functions(row):
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in ("omega", "most_states")
     }
     assert row.hyper == own
+
+
+@pytest.mark.parametrize("name", ["rebar", "relax"])
+def test_control_variates_start_as_f_at_a_temperature_of_one_half(name):
+    omega = TABLE[name].omega(np.random.default_rng(0), 2, 3)
+    assert omega["eta"] == 1 and np.exp(omega["log_tau"]) == pytest.approx(0.5)
+    assert not any(np.any(omega[each]) for each in ("w1", "b1") if each in omega)  # RELAX's network begins as nothing

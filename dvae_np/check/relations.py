@@ -52,6 +52,9 @@ def among_codes(rng):
                 estimate("nvil", logits, f, z, omega=still), plain, subject="nvil")  # fmt: skip
     yield equal("normalised: the same direction, divided by the deviation 1.2",
                 estimate("nvil", logits, f, z, omega=still, normalise=True), plain / 1.2, subject="nvil")  # fmt: skip
+    small = still | {"variance": np.array(0.25)}
+    yield equal("a deviation below 1 divides nothing", estimate("nvil", logits, f, z, omega=small, normalise=True), plain,
+                subject="nvil")  # fmt: skip
     weight = (categorical.score(logits, z) ** 2).sum((-1, -2))
     by_hand = np.stack([np.delete(weight * fz, s, 0).sum(0) / np.delete(weight, s, 0).sum(0) for s in range(S)])
     yield equal("the closed form over the others, by hand", estimate("reinforce_optimal", logits, f, z),
