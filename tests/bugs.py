@@ -398,6 +398,35 @@ IN_FLOAT32 = (in_float32, gumbels_in_float32, arm_in_float32, rebar_in_float32) 
 
 LOGITS = np.random.default_rng(22).standard_normal((B, N, K))
 
+
+def linear_alone(x, w, b):
+    """A linear layer whose backward pass forgets its weights."""
+    y, backward = ops.linear(x, w, b)
+    return y, lambda dy: (backward(dy)[0], None, None)
+
+
+def accumulating(x):
+    """An op that adds its gradients up, as objects with a .grad do."""
+    total = np.zeros_like(x)
+
+    def backward(dy):
+        total[...] += dy * (1 - np.tanh(x) ** 2)
+        return total.copy()
+
+    return np.tanh(x), backward
+
+
+def length_by_conjugate(x):
+    """|x|^2 by x times its conjugate: right for real numbers, blind to the complex step."""
+    return (x * x.conj()).real, lambda dy: 2 * dy * x
+
+
+def analytic(op, **inputs):
+    """Whether the package would take this op for its own."""
+    found = gradient_of(op, **inputs)
+    return replace(found, kind="right" if found.kind == "right" else "wrong")
+
+
 BANK = [
     Bug("KL gradient with flipped sign", "several categorical VAEs", 1,
         lambda: gradient_of(wrong_kl(sign=-1.0), q_logits=LOGITS), "flipped sign"),
@@ -439,6 +468,12 @@ BANK = [
     Bug("sampler with the wrong law and a matching backward", "a famous NumPy library", 5, moments_of_sampler, "BIASED",
         missed=lambda: gradient_of(normal_sample, ("noise",), mu=LOGITS, log_variance=LOGITS / 2, noise=LOGITS[::-1].copy())),
     Bug("loss is a mean where the gradient sums", "a famous ML library, open since 2017", 1, mean_for_sum, "n = 14"),
+    Bug("gradients left out", "what a check that zips gradients with inputs lets through", 1,
+        lambda: gradient_of(linear_alone, x=LOGITS, w=np.ones((K, 2)), b=np.ones(2)), "dw is None"),
+    Bug("gradients that add up", "class-based layers", 1, lambda: gradient_of(accumulating, x=LOGITS), "second call"),
+    Bug("a conjugate in the value", "a vector product that conjugates its first argument", 1,
+        lambda: analytic(length_by_conjugate, x=LOGITS), "imaginary part",
+        missed=lambda: gradient_of(length_by_conjugate, x=LOGITS)),
     *(Bug(estimate.__name__.replace("_", " "), "estimators that were shown to the judge", 2,
           lambda estimate=estimate: judged(estimate, S=2), words) for estimate, words in PECULIAR.items()),
     Bug("one per cent short, in float32", "JAX's default", 3, lambda: judged(short_rebar_in_float32), "a factor 0.99",
