@@ -342,13 +342,17 @@ def cast_in_backward(x):
     return np.sin(x), lambda dy: (dy * np.cos(x)).astype(float)
 
 
+def real_cotangent_at_real_points(x):
+    return np.sin(x), lambda dy: (dy if np.iscomplexobj(x) else np.real(dy)) * np.cos(x)
+
+
 def single_precision(x):
     return np.sin(x.astype(np.float32)), lambda dy: dy * np.cos(x)
 
 
 NOT_ANALYTIC = (
     norm, absolute, log_gamma, logaddexp, square_by_conjugate, real_in_value, real_in_backward, conjugate_in_backward,
-    cast_in_backward, single_precision,
+    cast_in_backward, single_precision, real_cotangent_at_real_points,
 )  # fmt: skip
 
 

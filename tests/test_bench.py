@@ -37,6 +37,10 @@ def test_all_that_are_installed_compute_the_same_numbers(contestants):
         assert facts["dvae_np"]["peak_mb"] > 0.5
 
 
+def test_times_are_told_by_their_quartiles():
+    assert measure.quantiles([5.0, 1.0, 100.0, 2.0, 3.0]) == [2.0, 3.0, 5.0, 5]
+
+
 def test_a_problems_decoder_has_the_latents_of_its_logits():
     for problem in (problems.exact(4, 2, B=3), problems.exact(5, 1, B=3), problems.conditional(6, B=3)):
         assert problem["theta"]["table"].shape[:2] == problem["logits"].shape[1:]
