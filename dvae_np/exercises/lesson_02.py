@@ -50,11 +50,11 @@ def shares(sampler, logits, u):
 
 
 def moved_by(sampler, logits, u, found):
-    """Whose codes move when the uniforms of one example and latent alone are turned round: (B N, B N), the identity."""
+    """Whose codes move when the uniforms of one example and latent alone are handed on: (B N, B N), the identity."""
     moved = []
     for place in np.ndindex(u.shape[1:3]):
         turned = u.copy()
-        turned[:, *place] = u[::-1, *place]
+        turned[:, *place] = np.roll(u[:, *place], 37, axis=0)
         moved.append((np.asarray(sampler(logits, turned)) != found).any(0).ravel())
     return np.array(moved).astype(int)
 
@@ -166,7 +166,7 @@ EXERCISES = (
         "02.3",
         my_sample,
         lambda rng: [
-            {"logits": rng.standard_normal((B, N, K)), "u": even(S, B, N, K)}
+            {"logits": rng.uniform(-1.2, 1.2, (B, N, K)), "u": even(S, B, N, K)}
             for S, B, N, K in ((6_000, 4, 2, 3), (8_000, 3, 5, 2))
         ],
         {"logits": "BNK", "u": "SBNK"},
