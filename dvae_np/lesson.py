@@ -18,7 +18,8 @@ from dvae_np.check import judging
 from dvae_np.check.backward import check_op as check_pair
 from dvae_np.check.differences import compare, compare_entries
 from dvae_np.check.trial import WrongOpError, pair_of
-from dvae_np.exercises.judging import NotAttempted, WrongAnswer, called, judge  # noqa: F401 (judge is the notebooks')
+from dvae_np.exercises.calling import NotAttempted, WrongAnswer, called
+from dvae_np.exercises.judging import judge  # noqa: F401 (judge is the notebooks')
 
 SEED = 3
 

@@ -1,6 +1,7 @@
 """What judges the exercises of the lessons: the cases an answer is tried on, our own answer, and the mistakes that have a name.
 
 exercise      what an `Exercise` is, and how its cases are made
+calling       an answer called: whatever it does becomes a sentence
 judging       an answer on trial: `judge`
 watching      which functions an answer calls, and whether the package is still what it was
 lesson_NN     the exercises of one lesson

@@ -4,10 +4,7 @@ import importlib
 import inspect
 import os
 import pkgutil
-import textwrap
-import traceback
 import tracemalloc
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +14,15 @@ from dvae_np.check.backward import check_op
 from dvae_np.check.differences import FLOAT32, FLOAT64, compare_entries, real_array
 from dvae_np.check.hints import FACTOR as OF_FACTOR
 from dvae_np.check.hints import factors, hint
-from dvae_np.check.trial import WrongOpError
 from dvae_np.estimators import TABLE
 from dvae_np.exercises import exercise as find
+from dvae_np.exercises.calling import NotAttempted, WrongAnswer, called, sound
 from dvae_np.exercises.exercise import rounded
 from dvae_np.exercises.watching import changed, snapshot, watched
 
 SEED = 3
 FACTOR = "factor "  # begins the key of a hint that is a constant factor
-PACKAGE = str(Path(__file__).parents[1])
 GRADED = "NBGRADER_EXECUTION" in os.environ  # read before any answer runs
-
-
-class WrongAnswer(AssertionError):
-    """What is wrong with an answer, in a few lines; a notebook shows these alone."""
-
-    def _render_traceback_(self):
-        return textwrap.wrap(str(self), 76)
-
-
-class NotAttempted(Exception):
-    """Internal: the answer's cell is as it was given."""
 
 
 def judge(name, answer):
@@ -113,8 +98,8 @@ class _Trial:
         forbidden = {} if ours else _forbidden(exercise)
         with watched(forbidden) as calls, np.errstate(all="ignore"):
             if exercise.outcome:
-                sound = answer if ours else _sound(exercise, answer)
-                found = called(exercise.name, exercise.outcome, sound, *given.values(), where=self.where)
+                own = answer if ours else sound(exercise.name, answer)
+                found = called(exercise.name, exercise.outcome, own, *given.values(), where=self.where)
             else:
                 found = called(exercise.name, answer, *given.values(), where=self.where)
             if exercise.op:
@@ -249,23 +234,6 @@ def in_words(comparison):
     return words.split("; it ")[0]
 
 
-def _sound(exercise, answer):
-    """The answer, for what is done with it: it must return numbers."""
-
-    def sound(*arguments):
-        found = answer(*arguments)
-        if found is None:
-            raise WrongAnswer(f"{exercise.name}: it returned None: is a `return` missing?")
-        if (
-            not isinstance(found, np.ndarray | np.generic | float | int | complex | tuple)
-            or np.asarray(found).dtype.kind in "OUSb"
-        ):
-            raise WrongAnswer(f"{exercise.name}: expected an array of numbers, got a {type(found).__name__}")
-        return found
-
-    return sound
-
-
 def _same(before, now):
     """Are two arguments equal? Of functions nothing is known."""
     if isinstance(before, dict):
@@ -278,37 +246,6 @@ def _forbidden(exercise):
     own = dict.fromkeys((exercise.answer, *exercise.mistakes.values()), "our answer")
     rows = {row.estimate: f"dvae_np.{row.name}" for row in TABLE.values()}
     return own | rows | {each: f"{each.__module__}.{each.__qualname__}" for each in exercise.library}
-
-
-def called(name, function, *arguments, where=""):
-    """What an answer's function returns; what it raises becomes a `WrongAnswer`, an empty gap `NotAttempted`."""
-    try:
-        return function(*arguments)
-    except NotImplementedError as error:
-        if any(_as_given(frame) for frame, _ in traceback.walk_tb(error.__traceback__)):
-            raise NotAttempted from None
-        raise WrongAnswer(f"{name}: a line `raise NotImplementedError()` is left in your answer: remove it") from None
-    except (WrongAnswer, WrongOpError):
-        raise
-    except (Exception, SystemExit) as error:  # anything that an answer may raise
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(PACKAGE)
-        ]
-        line = f", in the line `{frames[-1].line}`" if frames and frames[-1].line else ""
-        raise WrongAnswer(f"{name}: your function raised {type(error).__name__}: {error}{line}{where}") from None
-
-
-def _as_given(frame):
-    """Is this the gap as it was given? Where the source cannot be read, it is taken to be."""
-    try:
-        lines, _ = inspect.getsourcelines(frame.f_code)
-    except (OSError, TypeError):
-        return "dvae_np" not in frame.f_code.co_filename
-    lines = [line.strip() for line in lines if line.strip()]
-    return any(
-        first == "# YOUR CODE HERE" and second.startswith("raise NotImplementedError")
-        for first, second in pairwise(lines)
-    )
 
 
 def _not_a_pair(exercise, found):
