@@ -191,7 +191,7 @@ def figure(draw, *contents, size=(7, 3.6), **more):
 
 def _small_problem(estimate):
     """An f and noise of the shapes that this estimator's parameters ask for, to see whether it has been written at all."""
-    from dvae_np.check.problems import polynomial
+    from dvae_np.check.toys import polynomial
 
     shapes = {"u": (2, 1, 1, 2), "v": (2, 1, 1, 2), "e": (2, 1, 1)}
     names = [name for name, each in inspect.signature(estimate).parameters.items() if each.default is each.empty][2:]

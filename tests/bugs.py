@@ -15,8 +15,8 @@ from dvae_np import categorical, concrete, ops, vae
 from dvae_np.arrays import one_hot
 from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, judge, lookup_table, polynomial
 from dvae_np.check.backward import check_op
-from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import equal, independent_noise
+from dvae_np.check.levels import estimator_results
 from dvae_np.coupling import pair_probability
 from dvae_np.estimators import TABLE, Estimate
 from dvae_np.estimators.control_variate import relaxed

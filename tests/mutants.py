@@ -206,7 +206,7 @@ _BY_FILE = {
     "check/contract.py": (
         ("close = 1e-4 if", "close = 1e9 if", "single examples not compared in float32"),
     ),
-    "check/estimators.py": (
+    "check/levels.py": (
         ("estimate.dlogits.sum(-1), np.zeros((B, N))", "0 * estimate.dlogits.sum(-1), np.zeros((B, N))", "the sums over K not looked at"),
     ),
     "check/gumbel.py": (
@@ -218,7 +218,7 @@ _BY_FILE = {
     "check/objectives.py": (
         ("1.9 < order < 2.1", "0.9 < order", "a Taylor remainder of order 1 passes"),
     ),
-    "check/problems.py": (
+    "check/toys.py": (
         ("fz = sum(s**d / d for d in", "fz = sum(s**d for d in", "the polynomial without 1/d"),
     ),
     "check/backward.py": (
@@ -400,7 +400,7 @@ _BY_FILE = {
         ('> AGREE[case.section] * abs(ours)', '> 1e9 * AGREE[case.section] * abs(ours)', 'contestants that do other work'),
         ('np.quantile(values, (0.25, 0.5, 0.75))', 'np.quantile(values, (0.25, 0.75, 0.75))', 'the upper quartile for the median'),
     ),
-    "bench/report.py": (
+    "bench/summary.py": (
         ('*((f"{ms / own[BARE][\'ms\'][1]:.2f}",)', '*((f"{own[BARE][\'ms\'][1] / ms:.2f}",)', 'the ratio to the bare products inverted'),
         ('return choose(ratios) if ratios', 'return min(ratios) if ratios', 'targets: the best ratio for the worst'),
     ),

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from dvae_np import InputError, cli, records
-from dvae_np.bench import measure, problems, report, turns
+from dvae_np.bench import measure, problems, summary, turns
 from dvae_np.bench.turns import Contestant, take_turns
 
 RECORD = records.read("bench")
@@ -131,8 +131,8 @@ def test_contestants_import_nothing_of_each_other():
 
 
 def test_tables_hold_the_records_ratios():
-    found = report.tables(RECORD)
-    assert list(found) == list(report.SECTIONS)
+    found = summary.tables(RECORD)
+    assert list(found) == list(summary.SECTIONS)
     line = next(line for line in RECORD["cases"] if line["label"] == "K = 512")
     ours, bare = (line["contestants"][name]["ms"][1] for name in ("dvae_np", "bare products"))
     row = next(row for row in found["exact"][1].splitlines() if row.startswith("K = 512"))
@@ -140,12 +140,12 @@ def test_tables_hold_the_records_ratios():
 
 
 def test_a_target_that_is_missed_is_called_so():
-    rows = {row.split("  ")[0]: row for row in report.targets(RECORD).splitlines()}
+    rows = {row.split("  ")[0]: row for row in summary.targets(RECORD).splitlines()}
     assert rows["conditional decoder / bare products"].endswith(" met")
     slower = copy.deepcopy(RECORD)
     line = next(line for line in slower["cases"] if line["section"] == "conditional")
     line["contestants"]["dvae_np"]["ms"][1] *= 5
-    rows = {row.split("  ")[0]: row for row in report.targets(slower).splitlines()}
+    rows = {row.split("  ")[0]: row for row in summary.targets(slower).splitlines()}
     assert rows["conditional decoder / bare products"].endswith(" missed")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dvae_np import InputError, categorical, gumbel, softmax
 from dvae_np.check import judge, judge_samples
-from dvae_np.check.estimators import estimator_results
+from dvae_np.check.levels import estimator_results
 from dvae_np.estimators import TABLE
 
 

@@ -13,9 +13,9 @@ from dvae_np.check import (
     contract,
     differences,
     enumeration,
-    estimators,
     gumbel,
     identities,
+    levels,
     means,
     objectives,
     relations,
@@ -424,26 +424,26 @@ def test_a_bent_gradient_fails_at_the_level_of_its_mean(name):
     row = TABLE[name]
     rng = np.random.default_rng(means.SEED)
     results = (
-        estimators.without_noise if not row.noise else gumbel.integrated if {"u", "v"} & set(row.noise)
-        else estimators.enumerated
+        levels.without_noise if not row.noise else gumbel.integrated if {"u", "v"} & set(row.noise)
+        else levels.enumerated
     )  # fmt: skip
     about = lambda row: (each for each in results(row, rng) if "dlogits" in each.check)
     assert next(about(row)).ok
     assert not next(about(replace(changed(row, bent), unbiased=True))).ok
     if row.noise:
         assert not next(about(replace(row, unbiased=not row.unbiased))).ok
-    assert not estimators.zero_sum(changed(row, bent), rng).ok
+    assert not levels.zero_sum(changed(row, bent), rng).ok
     if row.noise and row.averages and row.fewest_samples == 1:
-        assert not estimators.averaged(changed(row, bent), rng).ok
+        assert not levels.averaged(changed(row, bent), rng).ok
     if row.tunes == "variance":
-        assert not estimators.variance_gradient(changed(row, bent), rng).ok
+        assert not levels.variance_gradient(changed(row, bent), rng).ok
     if row.tunes == "baseline":
-        assert not estimators.baseline_gradient(changed(row, bent), rng).ok
+        assert not levels.baseline_gradient(changed(row, bent), rng).ok
 
 
 @pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.unbiased and row.noise])
 def test_a_bias_of_ten_per_cent_is_seen_in_draws(name):
-    found = estimators.sampled(changed(TABLE[name], lambda dlogits, S: 1.1 * dlogits))
+    found = levels.sampled(changed(TABLE[name], lambda dlogits, S: 1.1 * dlogits))
     assert not found.ok and found.verdict.startswith("BIASED"), found
 
 

@@ -8,7 +8,7 @@ import pytest
 from dvae_np import coupling, vae
 from dvae_np.arrays import InputError
 from dvae_np.check import compare, complex_step, enumeration, from_mean, lookup_table, polynomial
-from dvae_np.check.estimators import estimator_results
+from dvae_np.check.levels import estimator_results
 from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.coupling import coupled_codes
 from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo

@@ -13,7 +13,7 @@ import pytest
 from dvae_np import cli
 from dvae_np.arrays import InputError
 from dvae_np.cli.run import PICTURES
-from dvae_np.cli.train import WRITTEN
+from dvae_np.cli.training import WRITTEN
 from dvae_np.experiments import compare, gallery, tour
 from dvae_np.folders import LOCK, MARK, Output, alone
 from dvae_np.train import Checkpoints, checkpoint

@@ -5,5 +5,5 @@ contestants/  one stand-alone script a library; none imports another's
 worker        the process that a contestant lives in
 turns         contestants and cases take turns, so that the machine's moods meet all of them
 measure       the run: times, first calls, peaks of memory, growth
-report        tables, targets and whether they are met
+summary       tables, targets and whether they are met
 """

@@ -15,7 +15,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.bench.problems import cases
-from dvae_np.bench.report import tables, targets
+from dvae_np.bench.summary import tables, targets
 from dvae_np.bench.turns import Contestant, command_of, installed, take_turns
 
 AGREE = {"step": 0.02, "replicates": 0.05, "exact": 1e-3, "joint": 1e-3, "conditional": 1e-3}  # the first two are drawn

@@ -6,7 +6,7 @@ hints         from a wrong gradient to the mistake that makes it
 slopes        the slope at one point where differences are hard: steep, tiny, or a kink
 enumeration   exact means and variances of estimators: every outcome of the noise, weighted
 verdicts      UNBIASED, NO BIAS FOUND, BIASED, INCONCLUSIVE, INVALID
-problems      objectives small enough to know everything about
+toys          objectives small enough to know everything about
 contract      what an estimator must keep whatever its mean is
 suite         the whole verification; identities, relations and estimators are its parts; report prints it
 """
@@ -15,8 +15,8 @@ from dvae_np.check.backward import OpVerdict, check_op
 from dvae_np.check.differences import Comparison, central, compare, complex_step, relative_error, taylor_order
 from dvae_np.check.enumeration import every_code, expectation, gumbel_nodes, moments, tiled
 from dvae_np.check.judging import judge, judge_samples
-from dvae_np.check.problems import lookup_table, polynomial
 from dvae_np.check.report import Report, Result
+from dvae_np.check.toys import lookup_table, polynomial
 from dvae_np.check.verdicts import Verdict, from_mean, from_samples
 
 __all__ = [

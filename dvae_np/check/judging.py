@@ -13,9 +13,9 @@ from dvae_np.arrays import InputError
 from dvae_np.check import verdicts
 from dvae_np.check.contract import contract
 from dvae_np.check.differences import real_array
-from dvae_np.check.estimators import REPLICATES, enumerated, sampled
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.hints import in_common
+from dvae_np.check.levels import REPLICATES, enumerated, sampled
 from dvae_np.check.means import SEED
 from dvae_np.check.mistakes import known_mistakes
 from dvae_np.check.report import Report, Result

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.categorical import joint_states
-from dvae_np.check import enumeration, problems, verdicts
+from dvae_np.check import enumeration, toys, verdicts
 from dvae_np.check.report import Result
 from dvae_np.ops import log_softmax
 
@@ -130,9 +130,9 @@ def objective_for(row, rng, N, K, size=1.0):
     """An f that the row can be tried on: theta, and f as a function of theta, which may hold one entry per outcome."""
     if row.gradient_of_f == "none":
         theta = {"table": 2 + rng.standard_normal((1, *(K,) * N))}
-        return theta, lambda theta: problems.scaled(problems.lookup_table(theta["table"]), size)
+        return theta, lambda theta: toys.scaled(toys.lookup_table(theta["table"]), size)
     w, theta = rng.standard_normal((2, N, K)), {"linear": rng.standard_normal((1, N, K))}
-    return theta, lambda theta: problems.scaled(problems.polynomial(w, 3, theta["linear"]), size)
+    return theta, lambda theta: toys.scaled(toys.polynomial(w, 3, theta["linear"]), size)
 
 
 def every_estimate(row, logits, theta, objective, noise, weights, hyper):

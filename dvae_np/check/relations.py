@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np import categorical, concrete, vae
-from dvae_np.check import differences, enumeration, problems
+from dvae_np.check import differences, enumeration, toys
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
@@ -35,7 +35,7 @@ def among_codes(rng):
     """REINFORCE's family, VIMCO, local expectation."""
     B, N, K, S = 5, 2, 3, 4
     logits, table = rng.standard_normal((B, N, K)), rng.standard_normal((B, K, K))
-    f = problems.lookup_table(table)
+    f = toys.lookup_table(table)
     (z,) = draw(rng, logits, S, ("z",))
     loo = estimate("reinforce_loo", logits, f, z)
     fz = f(z)[0]
@@ -62,7 +62,7 @@ def among_codes(rng):
     yield from least_variance(rng)
     yield from vimco_with_prior(rng)
     alone = rng.standard_normal((B, 1, K))
-    one = problems.lookup_table(rng.standard_normal((B, K)))
+    one = toys.lookup_table(rng.standard_normal((B, K)))
     yield equal("one latent: exact, whatever was drawn", estimate("local_expectation", alone, one, z[..., :1]),
                 estimate("exact", alone, one), subject="local_expectation")  # fmt: skip
 
@@ -85,7 +85,7 @@ def among_codes(rng):
 
 def least_variance(rng):
     """Of all constants, E[f |score|^2] / E[|score|^2] gives REINFORCE the least exact variance [Eq. 6.4]."""
-    logits, f = rng.standard_normal((1, 2, 3)), problems.lookup_table(rng.standard_normal((3, 3)))
+    logits, f = rng.standard_normal((1, 2, 3)), toys.lookup_table(rng.standard_normal((3, 3)))
     z, weights = enumeration.every_code(logits, 1)
     many = enumeration.tiled(logits, len(weights))
     squares = (categorical.score(many, z)[0] ** 2).sum((-1, -2))
@@ -100,7 +100,7 @@ def least_variance(rng):
 def vimco_with_prior(rng):
     """VIMCO's mean over all samples, with a prior that is not uniform."""
     logits, prior = rng.standard_normal((2, 1, 2, 3))
-    f = problems.lookup_table(rng.standard_normal((3, 3)))
+    f = toys.lookup_table(rng.standard_normal((3, 3)))
     z, weights = enumeration.every_code(logits, 2)
     many = enumeration.tiled(logits, len(weights))
     mean, _ = enumeration.moments(weights, estimate("vimco", many, vae.joint(f, prior, 2, 3), z))
@@ -120,7 +120,7 @@ def vimco_with_prior(rng):
 def among_sets(rng):
     """Without replacement: all states drawn leave nothing to chance; and what each weight averages to."""
     B, N, K = 4, 2, 2
-    logits, f = rng.standard_normal((B, N, K)), problems.lookup_table(rng.standard_normal((B, K, K)))
+    logits, f = rng.standard_normal((B, N, K)), toys.lookup_table(rng.standard_normal((B, K, K)))
     everything = draw(rng, logits, K**N, ("distinct",))[0]
     exact = estimate("exact", logits, f)
     for name in ("top_k", "sum_and_sample", "unordered_set"):
@@ -138,7 +138,7 @@ def among_sets(rng):
         1 - np.take_along_axis(q, order[:, :k], 1).sum(1),
         subject="top_k",
     )
-    constant = problems.lookup_table(np.full((K, K), 2.5))
+    constant = toys.lookup_table(np.full((K, K), 2.5))
     zero = estimate("unordered_set", logits, constant, everything[:3])
     yield equal("constant f: its baseline leaves nothing", zero, 0 * zero, scale=1, subject="unordered_set")
     shuffled = everything[rng.permutation(K**N)][:3]
@@ -149,7 +149,7 @@ def among_sets(rng):
 def among_binary(rng):
     """Antithetic pairs."""
     N = 3
-    logits, f = rng.standard_normal((1, N, 2)), problems.lookup_table(rng.standard_normal((2,) * N))
+    logits, f = rng.standard_normal((1, N, 2)), toys.lookup_table(rng.standard_normal((2,) * N))
     pairs, weights = enumeration.every_coupled(logits, 2)
     possible = weights > 1e-9
     pairs, many = pairs[:, possible], enumeration.tiled(logits, possible.sum())
@@ -165,7 +165,7 @@ def among_binary(rng):
                 np.stack([mine[k] for k in np.unique(number)]), subject="disarm")  # fmt: skip
     logits = rng.standard_normal((4, N, 2))
     (z,) = draw(rng, logits, 2, ("z",))
-    f = problems.polynomial(rng.standard_normal((2, N, 2)), 3)
+    f = toys.polynomial(rng.standard_normal((2, N, 2)), 3)
     yield equal("alpha = 0 is leave-one-out", estimate("double_cv", logits, f, z, omega={"alpha": np.zeros(())}),
                 estimate("reinforce_loo", logits, f, z), subject="double_cv")  # fmt: skip
 
@@ -174,7 +174,7 @@ def among_gumbels(rng):
     """Relaxations and control variates, at the same noise."""
     B, N, K, S = 5, 3, 4, 2
     logits, w = rng.standard_normal((B, N, K)), rng.standard_normal((2, N, K))
-    f, affine = problems.polynomial(w, 3), problems.polynomial(w, 1)
+    f, affine = toys.polynomial(w, 3), toys.polynomial(w, 1)
     u, v = draw(rng, logits, S, ("u", "v"))
     z = categorical.gumbel_max(logits, u)
     yield equal("eta = 0 is REINFORCE",
@@ -208,7 +208,7 @@ def among_gumbels(rng):
     yield Result(4, "conditional_gumbel", "argmax is the given code", f"{same:.0%} of draws", same == 1)
     one = rng.standard_normal((1, 1, 3))
     outcomes, weights, _ = enumeration.gumbel_nodes(one, 200)
-    many, g = enumeration.tiled(one, len(weights)), problems.polynomial(rng.standard_normal((2, 1, 3)), 3)
+    many, g = enumeration.tiled(one, len(weights)), toys.polynomial(rng.standard_normal((2, 1, 3)), 3)
     rao = estimate("gumbel_rao", many, g, outcomes["z"], outcomes["v"], tau=0.7)
     hard = estimate("straight_through_gumbel", many, g, outcomes["u"], tau=0.7)
     yield equal("the mean is straight-through Gumbel-Softmax's", enumeration.moments(weights, rao)[0],
@@ -236,7 +236,7 @@ def _marginal(weights, conditional, direct, t):
 def surrogates(rng, spread):
     """Each straight-through estimator is the gradient of a surrogate in which f's slope at the hard code is a constant."""
     B, N, K, S = 5, 3, 4, 2
-    logits, f = spread * rng.standard_normal((B, N, K)), problems.polynomial(rng.standard_normal((2, N, K)), 3)
+    logits, f = spread * rng.standard_normal((B, N, K)), toys.polynomial(rng.standard_normal((2, N, K)), 3)
     u, v, w = draw(rng, logits, S, ("u", "v", "v"))
     z = categorical.gumbel_max(logits, u)
     hard = np.eye(K)[z]
@@ -272,7 +272,7 @@ def exact_up_to_degree(rng):
     many = enumeration.tiled(logits, len(weights))
     for name, highest in (("straight_through", 1), ("reinmax", 2)):
         for degree in range(1, 5):
-            f = problems.polynomial(w, degree)
+            f = toys.polynomial(w, degree)
             mean, _ = enumeration.moments(weights, estimate(name, many, f, z))
             target = estimate("exact", logits, f)[0]
             error = float(np.linalg.norm(mean - target) / np.linalg.norm(target))

@@ -5,6 +5,8 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
+from dvae_np.text import columns
+
 LEVELS = {
     0: "shapes, dtype, purity, independent examples",
     1: "complex step, central differences, Taylor remainder",
@@ -33,20 +35,6 @@ def joined(level, subject, check, comparisons):
     worst = max(comparisons, key=lambda comparison: comparison.error)
     wrong = "; ".join(str(comparison) for comparison in comparisons if not comparison.ok)
     return Result(level, subject, check, f"error {worst.error:.0e}", not wrong, worst.error, wrong)
-
-
-def columns(rows):
-    """Rows of text, the first one the headings, aligned in columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
-
-
-def markdown_columns(rows):
-    """The same rows as a Markdown table."""
-    lines = (rows[0], ("---",) * len(rows[0]), *rows[1:])
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 class Report:

@@ -11,8 +11,8 @@ import numpy as np
 
 from dvae_np import categorical, concrete, likelihoods, ops
 from dvae_np.check.backward import check_op
-from dvae_np.check.estimators import estimator_results
 from dvae_np.check.identities import identity_results, sampler_results
+from dvae_np.check.levels import estimator_results
 from dvae_np.check.objectives import objective_results
 from dvae_np.check.relations import relation_results
 from dvae_np.check.report import Result

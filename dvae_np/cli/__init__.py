@@ -11,15 +11,15 @@ from pathlib import Path
 
 from dvae_np import starting
 from dvae_np.arrays import InputError
-from dvae_np.cli import experiments, package, run, tables, train
+from dvae_np.cli import package, run, studies, tables, training
 from dvae_np.cli.terminal import Patience
 
 COMMANDS = (
     *(package.add_tour, package.add_verify),
-    *(train.add_train, run.add_evaluate, run.add_show, run.add_sample),
-    *(experiments.add_compare, experiments.add_complete, experiments.add_collapse, package.add_figures),
+    *(training.add_train, run.add_evaluate, run.add_show, run.add_sample),
+    *(studies.add_compare, studies.add_complete, studies.add_collapse, package.add_figures),
     *(tables.add_reproduce, tables.add_sweep),
-    *(package.add_estimators, experiments.add_bench),
+    *(package.add_estimators, studies.add_bench),
 )
 
 TOO_LARGE = ("array is too big", "Maximum allowed")  # so NumPy's ValueErrors begin where a size is beyond all memory

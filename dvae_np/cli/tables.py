@@ -8,7 +8,7 @@ from dvae_np.arrays import InputError
 from dvae_np.cli.options import add_data_dir, add_device, add_out, add_seed, seed, size, whole
 from dvae_np.cli.parts import Interruption, fit_with_bar
 from dvae_np.cli.run import evaluation_text
-from dvae_np.cli.settings import settings_of_options
+from dvae_np.cli.train_options import settings_of_options
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import reproduce as published

@@ -12,10 +12,10 @@ import numpy as np
 
 from dvae_np import vae
 from dvae_np.categorical import entropy
-from dvae_np.check.report import columns, markdown_columns
 from dvae_np.estimators import exact
 from dvae_np.experiments.reproduce import settings_of
 from dvae_np.networks import encoder
+from dvae_np.text import columns, markdown_columns
 from dvae_np.train import Settings, Training, usage
 
 STARTS = {  # settings of a run, from those of the published set-up and of `train` with N=2, K=8

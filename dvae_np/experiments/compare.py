@@ -10,11 +10,11 @@ from dvae_np import vae
 from dvae_np.check import enumeration
 from dvae_np.check.gumbel import additive_variance
 from dvae_np.check.means import defaults, samples
-from dvae_np.check.problems import polynomial
-from dvae_np.check.report import columns
+from dvae_np.check.toys import polynomial
 from dvae_np.estimators import TABLE
 from dvae_np.networks import encoder
 from dvae_np.noise import draw
+from dvae_np.text import columns
 from dvae_np.train import SGD, Adam, Settings, fit, load
 
 EXAMPLES = 8  # whose gradients are measured, each on its own

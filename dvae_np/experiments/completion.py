@@ -10,9 +10,9 @@ context determines, for which it need not pay: z then says little that the conte
 import numpy as np
 
 from dvae_np.categorical import entropy
-from dvae_np.check.report import columns, markdown_columns
 from dvae_np.figures.models import completed
 from dvae_np.networks import latents, prior
+from dvae_np.text import columns, markdown_columns
 from dvae_np.train import Settings, evaluate, fit, load
 
 SEEDS = (0, 1, 2)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from dvae_np import records
-from dvae_np.bench import report
-from dvae_np.check.report import markdown_columns
+from dvae_np.bench import summary
 from dvae_np.experiments import completion, page_costs, page_models, rule
+from dvae_np.text import markdown_columns
 
 TITLE = "# Pictures and measured numbers"
 INTRODUCTION = """\
@@ -41,7 +41,7 @@ def headline():
     samples = tour["trained"]["reinforce_loo"][0]["settings"]["S"]
     gain = completion.completion_table(completed, markdown=True).splitlines()[-1].split(" | ")[2].split(" ")[0]
     step = next(
-        line.split(" | ")[2] for line in report.targets(bench, markdown=True).splitlines() if "PyTorch eager" in line
+        line.split(" | ")[2] for line in summary.targets(bench, markdown=True).splitlines() if "PyTorch eager" in line
     )
     measured = (  # what, how much, the record
         ("test loss on 8x8 digits, trained by the exact gradient", loss["exact"], tour),

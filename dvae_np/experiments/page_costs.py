@@ -1,7 +1,7 @@
 """The page's sections on gradients: what they cost, by which estimator, beside other frameworks, and in memory."""
 
 from dvae_np import records
-from dvae_np.bench import report
+from dvae_np.bench import summary
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import compare, rule
 
@@ -85,20 +85,20 @@ pixel of each state. OpenBLAS chooses its kernels by the processor; `OPENBLAS_CO
 
 
 def _tables(record):
-    found = report.tables(record, markdown=True).items()
+    found = summary.tables(record, markdown=True).items()
     return "\n\n".join(f"{heading}:\n\n{table}" for section, (heading, table) in found if section != "growth")
 
 
 def _targets(name):
     record = records.read(name)
-    table = report.targets(record, markdown=True)
+    table = summary.targets(record, markdown=True)
     missed = "; ".join(line.split(" | ")[0].strip("| ") for line in table.splitlines() if line.endswith("| missed |"))
     return f"{record['machine']} ([record](../dvae_np/records/{name}.json)). Missed: {missed or 'none'}.\n\n{table}"
 
 
 def growth():
     """How time and memory grow."""
-    heading, table = report.tables(records.read("bench"), markdown=True)["growth"]
+    heading, table = summary.tables(records.read("bench"), markdown=True)["growth"]
     return f"""\
 ## Growth, and memory
 

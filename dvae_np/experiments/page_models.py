@@ -3,8 +3,8 @@
 import numpy as np
 
 from dvae_np import records
-from dvae_np.check.report import markdown_columns
 from dvae_np.experiments import collapse, completion, reproduce, tour
+from dvae_np.text import markdown_columns
 
 MNIST512 = ("mnist512", "mnist512-s1", "mnist512-random", "mnist512-random-s1")
 RATES = ("mnist-rate-0.1", "mnist-rate-0.05", "mnist", "mnist-rate-0.01", "mnist-rate-0.005")

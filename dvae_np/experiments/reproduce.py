@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dvae_np.check.report import columns, markdown_columns
+from dvae_np.text import columns, markdown_columns
 from dvae_np.train.data import Split, load
 from dvae_np.train.settings import Settings
 

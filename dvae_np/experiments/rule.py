@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from dvae_np.check.report import columns, markdown_columns
 from dvae_np.estimators import TABLE
 from dvae_np.experiments.compare import measure, milliseconds, samples_for, trained_problem, tuned
+from dvae_np.text import columns, markdown_columns
 
 PROBLEMS = ((1, 16), (2, 8), (2, 16), (3, 10), (4, 8), (4, 10), (5, 8))
 ESTIMATORS = ("reinforce_loo", "local_expectation", "rebar", "gumbel_softmax", "straight_through_gumbel", "reinmax")

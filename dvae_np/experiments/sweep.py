@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.check.report import columns
 from dvae_np.estimators import TABLE
 from dvae_np.files import read_record
 from dvae_np.folders import Output
+from dvae_np.text import columns
 from dvae_np.train import Checkpoints
 
 TEST = ("negative_elbo", "reconstruction", "kl", "log_likelihood", "bound")  # of a run, in the table

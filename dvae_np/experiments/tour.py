@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from dvae_np.check.report import Report, columns
+from dvae_np.check.report import Report
 from dvae_np.check.suite import results
 from dvae_np.files import write_record
+from dvae_np.text import columns
 from dvae_np.train import Settings, evaluate, fit, load
 
 WRITTEN = ("data/tour.json", "tour.png", "reconstructions.png", "samples.png")

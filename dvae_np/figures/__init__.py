@@ -1,7 +1,7 @@
 """Figures: each a function that draws one thing into a Matplotlib figure; `save` makes the figure and writes the file.
 
 style      colours, markers and dashes of the estimators, and `save`
-bench      how cost and memory grow
+growth     how cost and memory grow
 measured   plots of numbers that commands have measured
 models     pictures of a trained model
 lesson_NN  the figure that carries lesson NN's idea, computed when it is drawn
@@ -9,7 +9,7 @@ lesson_NN  the figure that carries lesson NN's idea, computed when it is drawn
 
 from importlib import import_module
 
-from dvae_np.figures.bench import bench
+from dvae_np.figures.growth import growth
 from dvae_np.figures.measured import collapse, comparison, overview, practical_rule, sweep, training_curves
 from dvae_np.figures.style import STYLE, save
 
@@ -33,7 +33,7 @@ LESSONS = {  # file: (module, function, size in inches)
     "learning.png": ("lesson_15", "learning", (7.4, 3.6)),
 }
 
-BENCH = (11, 4.8), bench
+BENCH = (11, 4.8), growth
 
 __all__ = [
     "BENCH",

@@ -6,7 +6,7 @@ import numpy as np
 
 from dvae_np import records
 from dvae_np.estimators import exact
-from dvae_np.figures.bench import CONTESTANTS
+from dvae_np.figures.growth import CONTESTANTS
 from dvae_np.figures.style import open_axes
 
 

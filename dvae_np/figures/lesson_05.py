@@ -4,14 +4,14 @@ import numpy as np
 from scipy.stats import norm, t
 
 from dvae_np.categorical import codes
-from dvae_np.check import enumeration, problems, verdicts
+from dvae_np.check import enumeration, toys, verdicts
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 
 
 def deviation_along(name, logits, table):
     """The exact deviation of an estimator's gradient along the exact one, relative to its length, at S = 1."""
-    f = problems.lookup_table(table)
+    f = toys.lookup_table(table)
     exact = TABLE["exact"].estimate(logits, f).dlogits[0]
     z, weights = enumeration.every_code(logits, 1)
     dlogits = TABLE[name].estimate(enumeration.tiled(logits, len(weights)), f, z).dlogits
@@ -23,7 +23,7 @@ def score_function(figure, N=2, K=3, seed=0):
     """Left: f of single samples against a logit, and its mean. Right: the bias that z-tests see, against the draws."""
     rng = np.random.default_rng(seed)
     logits, table = rng.standard_normal((1, N, K)), 2 + rng.standard_normal((K, K))
-    f = problems.lookup_table(table)
+    f = toys.lookup_table(table)
     left, right = figure.subplots(1, 2)
 
     grid = np.linspace(-4, 4, 401)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.check import enumeration, problems
+from dvae_np.check import enumeration, toys
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 from dvae_np.ops import softmax
@@ -19,7 +19,7 @@ def baselines(figure, K=4, seed=0):
     """Left: exact variance against a constant baseline. Right: against the number of samples, for each baseline."""
     rng = np.random.default_rng(seed)
     logits, table = rng.standard_normal((1, 1, K)), 3 + rng.standard_normal(K)
-    f, q = problems.lookup_table(table), softmax(logits)[0][0, 0]
+    f, q = toys.lookup_table(table), softmax(logits)[0][0, 0]
     squares = 1 - 2 * q + (q**2).sum()  # of the score, ||onehot(k) - q||^2
     best = float((q * squares * table).sum() / (q * squares).sum())
     left, right = figure.subplots(1, 2)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.categorical import gumbel, joint_states, kl
-from dvae_np.check import enumeration, problems
+from dvae_np.check import enumeration, toys
 from dvae_np.concrete import plug_in_kl, relaxed_kl
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
@@ -13,7 +13,7 @@ from dvae_np.ops import log_softmax, softmax
 def small_problem(K=3, seed=0, nodes=100):
     """One latent's logits, a smooth f, and quadrature nodes over its Gumbel noise: logits, f, u, weights."""
     rng = np.random.default_rng(seed)
-    logits, f = rng.standard_normal((1, 1, K)), problems.polynomial(rng.standard_normal((2, 1, K)), 3)
+    logits, f = rng.standard_normal((1, 1, K)), toys.polynomial(rng.standard_normal((2, 1, K)), 3)
     noise, weights, _ = enumeration.gumbel_nodes(logits, nodes)
     return logits, f, noise["u"], weights
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.check import enumeration, problems
+from dvae_np.check import enumeration, toys
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 
@@ -25,14 +25,14 @@ def polynomial_degree(figure, K=3, seed=0, many=200):
     degrees = (1, 2, 3, 4, 5)
     for name in ("straight_through", "reinmax", "gapped_straight_through", "straight_through_gumbel"):
         law = ([nodes["u"]], node_weights) if TABLE[name].noise == ("u",) else ([codes], weights)
-        bias = [relative_bias(name, logits, problems.polynomial(w, degree), *law) for degree in degrees]
+        bias = [relative_bias(name, logits, toys.polynomial(w, degree), *law) for degree in degrees]
         left.plot(degrees, bias, **STYLE[name], markersize=5, label=name)
     open_axes(left, xlabel="degree of f", ylabel="bias / length of the gradient", xticks=degrees, ylim=(-0.03, 1.25))
     left.legend(frameon=False, fontsize=8, loc="upper left")
 
     pairs = []
     for _ in range(many):
-        logits, f = rng.standard_normal((1, 1, K)), problems.polynomial(rng.standard_normal((2, 1, K)), 3)
+        logits, f = rng.standard_normal((1, 1, K)), toys.polynomial(rng.standard_normal((2, 1, K)), 3)
         codes, weights = enumeration.every_code(logits, 1)
         pairs.append([relative_bias(name, logits, f, [codes], weights) for name in ("straight_through", "reinmax")])
     pairs = np.array(pairs)

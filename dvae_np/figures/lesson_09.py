@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.check import enumeration, problems
+from dvae_np.check import enumeration, toys
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 
@@ -12,7 +12,7 @@ def small_model(seed=2, K=4):
     """Logits (1, 1, K) of a q that is far from its posterior, and the joint -log p(x, z) of one x, as a lookup table."""
     rng = np.random.default_rng(seed)
     logits = 1.2 * rng.standard_normal((1, 1, K))
-    return logits, vae.joint(problems.lookup_table(2 + 1.5 * rng.standard_normal(K)), None, 1, K)
+    return logits, vae.joint(toys.lookup_table(2 + 1.5 * rng.standard_normal(K)), None, 1, K)
 
 
 def bound(figure):

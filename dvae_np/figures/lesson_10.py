@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np.check import enumeration, gumbel, problems
+from dvae_np.check import enumeration, gumbel, toys
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 
@@ -19,7 +19,7 @@ def rebar(figure, K=3, seed=1):
     """Exact variance of REBAR against eta for four temperatures, beside REINFORCE's, the best constant's and MuProp's."""
     rng = np.random.default_rng(seed)
     logits, w = rng.standard_normal((1, 1, K)), 0.5 * rng.standard_normal((2, 1, K)) + 0.6
-    f, axes = problems.polynomial(w, 3), figure.subplots()
+    f, axes = toys.polynomial(w, 3), figure.subplots()
     outcomes, weights, winner = enumeration.gumbel_nodes(logits, NODES)
     etas = np.linspace(0, 1.5, 31)
     shades = (("#56B4E9", "^"), (STYLE["rebar"]["color"], "D"), ("#003F66", "v"), ("#000000", "P"))

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from dvae_np.arrays import is_codes, one_hot
-from dvae_np.check import enumeration, problems
+from dvae_np.check import enumeration, toys
 from dvae_np.check.gumbel import NODES, additive_variance
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
@@ -33,7 +33,7 @@ def toy(z):
 def cubic():
     """(logits, f): one latent of three categories, and a cubic f whose variance no constant takes away."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal((1, 1, 3)), problems.polynomial(0.5 * rng.standard_normal((2, 1, 3)) + 0.6, 3)
+    return rng.standard_normal((1, 1, 3)), toys.polynomial(0.5 * rng.standard_normal((2, 1, 3)) + 0.6, 3)
 
 
 PROBLEMS = {

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from dvae_np.check import enumeration, problems
+from dvae_np.check import enumeration, toys
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 
@@ -35,7 +35,7 @@ def problem(scale=0.6):
     """(logits, f): three binary latents and a cubic f, its weights of this size about their mean."""
     rng = np.random.default_rng(1)
     logits, w = rng.standard_normal((1, 3, 2)), scale * rng.standard_normal((2, 3, 2)) + 0.2
-    return logits, problems.polynomial(w, 3)
+    return logits, toys.polynomial(w, 3)
 
 
 def exact_variance(name, logits, f, S, **hyper):

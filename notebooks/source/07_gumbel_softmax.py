@@ -179,7 +179,9 @@ for _ in range(20):
     equal_variance = (low + high) / 2
     more = mean_and_variance(dvae_np.gumbel_softmax, equal_variance)[1] > loo_variance
     low, high = (equal_variance, high) if more else (low, equal_variance)
-print(f"leave-one-out with S = 2: variance {loo_variance:.3f}; Gumbel-Softmax has as much at tau = {equal_variance:.3f}")
+print(
+    f"leave-one-out with S = 2: variance {loo_variance:.3f}; Gumbel-Softmax has as much at tau = {equal_variance:.3f}"
+)
 figure("temperature.png")
 
 # %% [markdown]
@@ -277,9 +279,13 @@ for temperature in (1.5, 2.0):
     print(f"plug-in at tau = {temperature}: {weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:+.4f} nats")
 
 # %%
-relaxed_at = {each: weights @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=each).value for each in np.arange(1, 6, 0.25)}
+relaxed_at = {
+    each: weights @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=each).value for each in np.arange(1, 6, 0.25)
+}
 lowest_at = min(relaxed_at, key=relaxed_at.get)
-print(f"least relaxed reconstruction + analytic KL: {relaxed_at[lowest_at] + discrete:.3f} nats at tau = {lowest_at:.2f}")
+print(
+    f"least relaxed reconstruction + analytic KL: {relaxed_at[lowest_at] + discrete:.3f} nats at tau = {lowest_at:.2f}"
+)
 figure("three_kls.png")
 
 # %% [markdown]
@@ -324,6 +330,7 @@ print(verdict)
 # Write `my_relaxed(logits, u, tau)`: `logits` (B, N, K), uniforms `u` (S, B, N, K), a number `tau`. Return `y, backward` with `y` (S, B, N, K) of [Eq. 7.1] and
 # `backward(dy)` returning `(dlogits, None, None)`, `dlogits` (B, N, K), summed over the samples [Eq. 7.2]. You may use `gumbel(u)`, `softmax` for the value, but not
 # its backward. About 5 lines.
+
 
 # %% solution 07.1
 def my_relaxed(logits, u, tau):

@@ -209,6 +209,7 @@ for degree in (1, 2, 3, 4, 5):
 # far from quadratic $f$ is. Take a quadratic plus $\varepsilon$ times a cubic: for $\varepsilon = 0.1$ ReinMax is closer in {{closer[0.1]:.0%}} of 400 random problems, for $\varepsilon = 1$ in
 # {{closer[1.0]:.0%}}, and for $\varepsilon = 10$ in {{closer[10.0]:.0%}}.
 
+
 # %%
 def relative_bias(name, degree):
     return np.linalg.norm(mean_and_variance(name, degree)[0] - exact[degree]) / np.linalg.norm(exact[degree])
@@ -237,7 +238,9 @@ def closer_share(epsilon, problems=400):
         one = some.standard_normal((1, 1, K))
         g = with_a_cubic_part(some.standard_normal((2, 1, K)), epsilon)
         z, weights = every_code(one, 1)
-        means = [moments(weights, e(tiled(one, K), g, z).dlogits)[0] for e in (dvae_np.reinmax, dvae_np.straight_through)]
+        means = [
+            moments(weights, e(tiled(one, K), g, z).dlogits)[0] for e in (dvae_np.reinmax, dvae_np.straight_through)
+        ]
         apart = [np.linalg.norm(mean - dvae_np.exact(one, g).dlogits[0]) for mean in means]
         wins += apart[0] < apart[1]
     return wins / problems
@@ -284,6 +287,7 @@ print(verdict.explanation)
 # Write `my_straight_through(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return the gradient (B, N, K) of [Eq. 8.1] at $\tau = 1$, averaged over the samples. `one_hot(z, logits.shape[-1], float)` makes codes
 # into floats (S, B, N, K); `f` of those returns `fz` (S, B) and a backward, and `backward(dfz)` returns `(dz, dtheta)`. `softmax(logits)` returns `q` and its backward. About 4 lines. For the affine
 # $f$ the estimate is the exact gradient, whatever $z$.
+
 
 # %% solution 08.1
 def my_straight_through(logits, f, z):

@@ -194,13 +194,17 @@ for tau in (0.1, 0.3, 1.0, 2.0, 4.0, 20.0):
 # MuProp, with {{muprop_variance:.2f}}, wins this small contest: mostly as it takes off $f(q)$ (that alone leaves {{mean_code:.2f}}, exercise 10.3), and then as the tangent
 # follows this cubic from corner to corner. But it has nothing to tune where the tangent is a poor stand-in. REBAR has two numbers, and lesson 11 gives it a whole network. (Another cubic gives other numbers.)
 
+
 # %%
 def variance_of(dlogits):
     """The total variance over the three codes, at S = 1."""
     return moments(chances, dlogits)[1].sum()
 
 
-codes_f, lengths = f(z)[0][0], (score(tiled(logits, 3), z)[0] ** 2).sum((-1, -2))  # f and the squared score of every code
+codes_f, lengths = (
+    f(z)[0][0],
+    (score(tiled(logits, 3), z)[0] ** 2).sum((-1, -2)),
+)  # f and the squared score of every code
 constant = (chances * codes_f * lengths).sum() / (chances * lengths).sum()  # Eq. 6.4
 best_constant = variance_of(dvae_np.reinforce(tiled(logits, 3), f, z, baseline=constant).dlogits)
 mean_code = variance_of(dvae_np.reinforce(tiled(logits, 3), f, z, baseline=float(f(q[None, None])[0][0, 0])).dlogits)

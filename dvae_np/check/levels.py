@@ -9,7 +9,7 @@ import numpy as np
 
 from dvae_np import vae
 from dvae_np.categorical import joint_states, log_prob, score
-from dvae_np.check import differences, enumeration, problems, verdicts
+from dvae_np.check import differences, enumeration, toys, verdicts
 from dvae_np.check.contract import contract
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.identities import equal
@@ -74,7 +74,7 @@ def averaged(row, rng):
     """Level 4: S independent samples give the mean of what each gives alone; none is left out, none counted twice."""
     B, S = 5, 4
     N, K = sizes(row, 2, 3)
-    logits, f = rng.standard_normal((B, N, K)), problems.polynomial(rng.standard_normal((2, N, K)), 3)
+    logits, f = rng.standard_normal((B, N, K)), toys.polynomial(rng.standard_normal((2, N, K)), 3)
     noise, hyper = draw(rng, logits, S, row.noise), defaults(row, N, K)
     together = row.estimate(logits, f, *noise, **hyper).dlogits
     alone = [row.estimate(logits, f, *(array[[s]] for array in noise), **hyper).dlogits for s in range(S)]
@@ -88,10 +88,10 @@ def without_noise(row, rng):
         N, K = point.N, point.K
         logits = np.concatenate([logits_at(point, rng, N, K) for _ in range(2)])
         table = point.size * rng.standard_normal((K,) * N)
-        estimate = row.estimate(logits, problems.lookup_table(table), block=7)
+        estimate = row.estimate(logits, toys.lookup_table(table), block=7)
 
         def value(arrays):
-            return enumeration.expectation(arrays["logits"], problems.lookup_table(arrays["table"]))
+            return enumeration.expectation(arrays["logits"], toys.lookup_table(arrays["table"]))
 
         numeric = differences.complex_step(lambda arrays: value(arrays).sum(), {"logits": logits, "table": table})
         verdict = worst_of(
@@ -159,7 +159,7 @@ def variance_gradient(row, rng):
     B, S = 4, samples(row, 3)
     N, K = sizes(row, 2, 3)
     logits, w = rng.standard_normal((B, N, K)), rng.standard_normal((2, N, K))
-    f, hyper = problems.polynomial(w, 3), shifted(defaults(row, N, K))
+    f, hyper = toys.polynomial(w, 3), shifted(defaults(row, N, K))
     noise = draw(rng, logits, S, row.noise)
 
     def squared(omega):
@@ -179,7 +179,7 @@ def baseline_gradient(row, rng):
     """
     B, S = 4, 3
     N, K = sizes(row, 2, 3)
-    logits, f = rng.standard_normal((B, N, K)), problems.polynomial(rng.standard_normal((2, N, K)), 3)
+    logits, f = rng.standard_normal((B, N, K)), toys.polynomial(rng.standard_normal((2, N, K)), 3)
     hyper, (z,) = shifted(defaults(row, N, K)), draw(rng, logits, S, row.noise)
     scores = score(logits, z)  # (S, B, N, K)
 
@@ -214,7 +214,7 @@ def sampled(row, offset=0.0, replicates=REPLICATES):
     q = np.exp(log_prob(logits, states := joint_states(N, K)[:, None])[0])
     values = f(states)[0]
     first, second = (q * values).sum(), (q * values**2).sum()
-    centred = problems.tabulated(f, N, K, first - offset * np.sqrt(second - first**2))
+    centred = toys.tabulated(f, N, K, first - offset * np.sqrt(second - first**2))
 
     exact = derivatives(row, logits, {}, lambda theta: centred, S)["dlogits"]
     hyper, many = defaults(row, N, K), enumeration.tiled(logits, AT_A_TIME)

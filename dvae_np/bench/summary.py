@@ -1,6 +1,6 @@
 """What the bench found: tables of ratios, and the targets with what was measured beside them."""
 
-from dvae_np.check.report import columns, markdown_columns
+from dvae_np.text import columns, markdown_columns
 
 SECTIONS = {
     "step": "Training step: encoder 784-512-256-N*K, decoder mirrored, batch 100, Adam",

@@ -18,7 +18,7 @@ WORDS = {
 }
 
 
-def bench(figure, record):
+def growth(figure, record):
     """Above milliseconds, below peak memory; each column one axis of growth, with others' times where they were measured."""
     axes = figure.subplots(2, 4, sharex="col", sharey="row", squeeze=False)
     for column, (axis, line) in enumerate(record["growth"].items()):

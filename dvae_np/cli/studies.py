@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.arrays import InputError, count_states
-from dvae_np.bench.report import SECTIONS
+from dvae_np.bench.summary import SECTIONS
 from dvae_np.cli.options import add_data_dir, add_out, number, sizes, whole
 from dvae_np.cli.parts import progress
 from dvae_np.files import read_record, write_record, written
@@ -158,7 +158,7 @@ def add_bench(verbs):
 def bench(options):
     """`bench`"""
     from dvae_np import figures
-    from dvae_np.bench import measure, report
+    from dvae_np.bench import measure, summary
 
     sections = options.section or list(SECTIONS)
     with alone(options.out, "figures", ["data/bench.json", "bench.png"]) as out:
@@ -170,8 +170,8 @@ def bench(options):
         if record["growth"]:
             written.append(figures.save(out / "bench.png", *figures.BENCH, record).name)
     print(f"{record['machine']}; {options.runs} rounds, medians\n")
-    for heading, table in report.tables(record).values():
+    for heading, table in summary.tables(record).values():
         print(f"{heading}\n\n{table}\n")
-    print(report.targets(record))
+    print(summary.targets(record))
     print(f"\nWritten to {options.out}: {', '.join(written)}")
     return 0
