@@ -31,9 +31,9 @@ def expect(name, array, shape, kind="f"):
     """
     if not hasattr(array, "dtype"):
         raise InputError(f"{name}: expected an array of shape {_written(shape)}, got a {type(array).__name__}")
-    fits = len(array.shape) == len(shape) and all(
-        isinstance(wanted, str) or wanted == size for wanted, size in zip(shape, array.shape, strict=True)
-    )
+    fits = len(array.shape) == len(shape)
+    for wanted, size in zip(shape, array.shape, strict=False):
+        fits = fits and (isinstance(wanted, str) or wanted == size)
     if not fits:
         raise InputError(f"{name}: expected shape {_written(shape)}, got {_written(array.shape)}")
     if array.dtype.kind not in {"f": "fc", "i": "iu"}[kind]:
@@ -45,6 +45,25 @@ def expect_codes(name, z, K):
     """Raise `InputError` unless every code of the integer array z lies in 0..K-1."""
     if z.size and (int(z.min()) < 0 or int(z.max()) >= K):
         raise InputError(f"{name}: expected codes from 0 to K-1 = {K - 1}, got {int(z.min())} to {int(z.max())}")
+
+
+def expect_pixels(name, a, x, outputs=1, unit=False):
+    """Raise `InputError` unless x (B, D) or (1, D) fits outputs a (S, B, D * outputs) or (S, 1, ...); `unit`: is in [0, 1]."""
+    expect("pixel logits", a, ("S", "B", "D"))
+    _, states, width = a.shape
+    if x.ndim != 2 or x.shape[1] * outputs != width or (1 not in (states, len(x)) and states != len(x)):
+        raise InputError(f"{name}: x {x.shape} does not fit pixel logits (S, B, D) = {a.shape} as (B, D)")
+    if x.size == 0:
+        raise InputError(f"{name}: expected at least one example, got x {x.shape}")
+    if unit and not (x.min() >= 0 and x.max() <= 1):
+        raise InputError(f"{name}: expected pixels x in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
+
+
+def evaluated(f, z):
+    """f's values (S, B) at codes z (S, B, N) or relaxed codes (S, B, N, K), and its backward. Raises InputError for others."""
+    fz, f_backward = f(z)
+    expect("fz", fz, z.shape[:2])
+    return fz, f_backward
 
 
 def expect_whole(name, value, least=0, most=math.inf):
@@ -85,6 +104,18 @@ def expect_choice(name, value, known):
 def count_states(N, K):
     """K**N, or infinity where that is beyond all use (and would take long to compute)."""
     return K**N if N * math.log(max(K, 1)) < 40 else math.inf
+
+
+def expect_few_states(name, N, K, B, most):
+    """Raise `InputError`, with the count, its cost and a way out, where K**N joint states are too many to visit."""
+    if (M := count_states(N, K)) > most:
+        count = f"{K}**{N}" + (f" = {M}" if M < math.inf else "")
+        numbers = f"{M * B:.3g}" if M < math.inf else "over 10^17"
+        raise InputError(
+            f"{name}: K**N = {count} joint states are more than {most}: f of all of them for {B} examples is {numbers} numbers "
+            "to compute, block by block, at every step; take fewer latents, or an estimator that samples, as reinforce_loo or "
+            "gumbel_softmax"
+        )
 
 
 def _written(shape):

@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_temperature, summed_to
-from dvae_np.categorical import gumbel
 from dvae_np.ops import log_softmax, softmax
+from dvae_np.perturbed import gumbel
 
 
 def concrete_log_prob(logits, xi, tau):

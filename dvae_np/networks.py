@@ -1,17 +1,17 @@
-"""Encoder, decoder and prior: multi-layer perceptrons, their parameters plain dicts of named arrays.
+"""Encoder, decoder and prior: multi-layer perceptrons, their parameters plain dicts of named arrays (`dvae_np.initial`).
 
-Layer i has weights ``w<i>`` and biases ``b<i>``; a network that ends in logits has a last w (H, N, K) and b (N, K). The
-parameters say what the model is: how z and a context c enter the decoder is told by the names in theta, and which prior it
-is by those in phi.
+Layer i has weights ``w<i>`` and biases ``b<i>``; a network that ends in logits has a last w (H, N, K) and b (N, K). How the
+code enters the decoder is one of `INTERFACES`, which prior it is one of `PRIORS`: a new one is a paragraph here and a row.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect_choice, summed_to
+from dvae_np.arrays import InputError, summed_to
+from dvae_np.laws import Independent
 from dvae_np.ops import concatenation, embedding, linear, relu
-
-INTERFACES = ("embedding", "concatenation", "film")
-PRIORS = ("uniform", "fixed", "learned", "conditional")
 
 
 def encoder(psi, x, c=None, activation=relu):
@@ -23,75 +23,142 @@ def encoder(psi, x, c=None, activation=relu):
     return logits, lambda dlogits: mlp_backward(dlogits)[1]
 
 
-def prior(phi, c=None, activation=relu):
-    """The logits of p(z) or p(z|c): None for uniform, (1, N, K) where the batch shares them, else (B, N, K) [Eq. 13.1].
-
-    phi: None: uniform. ``logits`` (N, K): one categorical for all, learned or fixed. Else a network of c.
-    `backward(dlogits)` returns dphi. Raises InputError for a network without a context.
-    """
-    if phi is None:
-        return None, lambda dlogits: {}
-    if "logits" in phi:
-        return phi["logits"][None], lambda dlogits: {"logits": dlogits[0]}
-    if c is None:
-        raise InputError("prior: a conditional prior p(z|c) needs a context c, got None")
-    logits, mlp_backward = mlp(phi, c, activation, data=True)
-    return logits, lambda dlogits: mlp_backward(dlogits)[1]
-
-
-def decoder(theta, z, c=None, activation=relu):
+def decoder(theta, z, c=None, activation=relu, interface="embedding"):
     """What p(x|z) or p(x|z,c) is parametrised by, from codes z (S, B, N) or relaxed codes (S, B, N, K): (S, B, D).
 
     The first layer is split: a part of the context, once for each example, and a part of the code, once for each state
     [Eq. 4.7]. So codes (S, 1, N) that the batch shares are decoded once, to (S, 1, D), or with a context to (S, B, D). The
-    code's part is, with e the sum of the embedded codes and u = c w + b the context's (b alone without one),
+    context's part u is c ``context`` + ``bias``, or the bias alone; the code's is looked up in ``table`` and joined with it as
+    the interface says, one of `INTERFACES`. Without hidden layers H is D.
 
-        embedding       u + e                        theta has ``table`` (N, K, H), ``bias`` (H,)      [Eq. 1.3]
-        concatenation   u + (e_1, ..., e_N) mix      table (N, K, E), and ``mix`` (N * E, H)           [Eq. 4.8]
-        film            (1 + scale(z)) u + e         table, and ``scale`` (N, K, H)                    [Eq. 4.9]
-
-    and ``context`` (C, H) where there is one. Without hidden layers H is D. `backward(da)` returns (dz, dtheta), dz None for
-    integer codes. Raises InputError where a context is missing or not expected.
+    `backward(da)` returns (dz, dtheta), dz None for integer codes. Raises InputError where a context is missing or not
+    expected, and where theta is that of another interface.
     """
     if (c is None) != ("context" not in theta):
         raise InputError(
             "decoder: a context c is " + ("missing" if c is None else "given, but this decoder takes none")
         )
+    row = INTERFACES.get(interface)
+    if row is None or JOINED & set(theta) != row.joined:
+        names = f"{', '.join(INTERFACES)}, each with its own arrays in theta"
+        raise InputError(f"interface: expected one of {names}; got {interface!r} with {', '.join(theta)}")
     if c is None:
-        base = theta["bias"]  # (H,)
+        u = theta["bias"]  # (H,)
     else:
-        base, context_backward = linear(c, theta["context"], theta["bias"], data=True)  # (B, H)
-    if "mix" in theta:
-        joined, table_backward = concatenation(z, theta["table"])
-        code, mix_backward = linear(joined, theta["mix"])
-    else:
-        code, table_backward = embedding(z, theta["table"])  # (S, B, H)
-    if "scale" in theta:
-        scale, scale_backward = embedding(z, theta["scale"])
-        h = (1 + scale) * base + code
-    else:
-        h = code + base
+        u, context_backward = linear(c, theta["context"], theta["bias"], data=True)  # (B, H)
+    code, table_backward = row.look_up(z, theta["table"])
+    h, join_backward = row.join(theta, z, code, u)  # (S, B, H)
     h, activation_backward = activation(h) if "w0" in theta else (h, lambda dh: dh)
     a, mlp_backward = mlp(theta, h, activation)
 
     def backward(da):
         dh, dtheta = mlp_backward(da)
-        dh = activation_backward(dh)  # (S, B, H)
-        dcode, dbase, dz = summed_to(code.shape, dh), dh, 0
-        if "scale" in theta:
-            dbase = (1 + scale) * dh
-            dz, dtheta["scale"] = scale_backward(summed_to(code.shape, base * dh))
-        if "mix" in theta:
-            dcode, dtheta["mix"], _ = mix_backward(dcode)
-        dz_table, dtheta["table"] = table_backward(dcode)
-        dbase = summed_to(base.shape, dbase)
+        dz_joined, dcode, du, djoined = join_backward(activation_backward(dh))
+        dz, dtheta["table"] = table_backward(dcode)
+        dtheta |= djoined
         if c is None:
-            dtheta["bias"] = dbase
+            dtheta["bias"] = du
         else:
-            _, dtheta["context"], dtheta["bias"] = context_backward(dbase)
-        return None if dz_table is None else dz_table + dz, dtheta
+            _, dtheta["context"], dtheta["bias"] = context_backward(du)
+        return None if dz is None else dz + dz_joined, dtheta
 
     return a, backward
+
+
+def added(theta, z, code, u):
+    """u + e, with e the sum of the embedded codes [Eq. 1.3]; backward gives (dz, dcode, du, dtheta), as those below."""
+    return code + u, lambda dh: (0, summed_to(code.shape, dh), summed_to(u.shape, dh), {})
+
+
+def mixed(theta, z, code, u):
+    """u + (e_1, ..., e_N) ``mix``, with mix (N * E, H) [Eq. 4.8]."""
+    mix, mix_backward = linear(code, theta["mix"])
+
+    def backward(dh):
+        dcode, dmix, _ = mix_backward(summed_to(mix.shape, dh))
+        return 0, dcode, summed_to(u.shape, dh), {"mix": dmix}
+
+    return mix + u, backward
+
+
+def scaled(theta, z, code, u):
+    """(1 + scale(z)) u + e, with ``scale`` embedded as the table is, (N, K, H) [Eq. 4.9]."""
+    scale, scale_backward = embedding(z, theta["scale"])
+
+    def backward(dh):
+        dz, dscale = scale_backward(summed_to(code.shape, u * dh))
+        return dz, summed_to(code.shape, dh), summed_to(u.shape, (1 + scale) * dh), {"scale": dscale}
+
+    return (1 + scale) * u + code, backward
+
+
+@dataclass(frozen=True)
+class Interface:
+    """How the code enters the decoder: an op of z and the table, and one that joins what it gives with the context's part."""
+
+    look_up: Callable
+    join: Callable
+    arrays: Callable  # (N, K, H) -> {its arrays: (shape, the largest entry at the start)}
+    joined: set = frozenset()  # the names of those that `join` takes
+
+
+def _rows(N, K, H):
+    return (N, K, H), (3 / N) ** 0.5  # the N rows of a code add up to numbers of variance 1
+
+
+def _narrow(N, K, H):
+    E = max(1, H // N)
+    return {"table": ((N, K, E), 3**0.5), "mix": ((N * E, H), (3 / (N * E)) ** 0.5)}
+
+
+INTERFACES = {
+    "embedding": Interface(embedding, added, lambda *sizes: {"table": _rows(*sizes)}),
+    "concatenation": Interface(concatenation, mixed, _narrow, {"mix"}),
+    "film": Interface(embedding, scaled, lambda *sizes: {"table": _rows(*sizes), "scale": _rows(*sizes)}, {"scale"}),
+}
+JOINED = {name for row in INTERFACES.values() for name in row.joined}
+
+
+def uniform(phi, c, activation=relu):
+    """p(z) with all codes alike: None, whose KL is known without a law [Eq. 3.6]. phi: None."""
+    if phi is not None:
+        raise InputError(f"prior: expected no parameters phi of a uniform prior, got {', '.join(phi)}")
+    return None, lambda dp: {}
+
+
+def shared(phi, c, activation=relu):
+    """p(z), one law for all examples [Eq. 13.1]. phi: ``logits`` (N, K). backward(dp) gives dphi."""
+    if phi is None or "logits" not in phi:
+        raise InputError("prior: expected the logits of a fixed or learned prior in phi, found none")
+    return Independent(phi["logits"][None]), lambda dp: {"logits": dp.logits[0]}
+
+
+def conditional(phi, c, activation=relu):
+    """p(z|c) [Eq. 13.1]: phi is a network of the context c (B, C). backward(dp) gives dphi."""
+    if c is None:
+        raise InputError("prior: a conditional prior p(z|c) needs a context c, got None")
+    if phi is None or "logits" in phi:
+        raise InputError("prior: expected a network of the context in phi, found none")
+    logits, mlp_backward = mlp(phi, c, activation, data=True)
+    return Independent(logits), lambda dp: mlp_backward(dp.logits)[1]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A prior: an op (phi, c, activation) -> p, a law, or None; whether it has arrays, they are trained, it needs a context."""
+
+    op: Callable
+    arrays: bool = True
+    trained: bool = True
+    context: bool = False
+
+
+PRIORS = {
+    "uniform": Prior(uniform, arrays=False, trained=False),
+    "fixed": Prior(shared, trained=False),
+    "learned": Prior(shared),
+    "conditional": Prior(conditional, context=True),
+}
 
 
 def mlp(params, h, activation, data=False):
@@ -100,7 +167,8 @@ def mlp(params, h, activation, data=False):
     `backward(dy)` returns (dh, dparams), dh None where h is data.
     """
     backwards = []
-    for i in range(layers(params)):
+    while f"w{len(backwards)}" in params:
+        i = len(backwards)
         h, activation_backward = (h, None) if i == 0 else activation(h)
         h, linear_backward = linear(h, params[f"w{i}"], params[f"b{i}"], data=data and i == 0)
         backwards.append((linear_backward, activation_backward))
@@ -129,66 +197,3 @@ def last_bias(params):
 def latents(params):
     """(N, K): the shape of the encoder's last bias."""
     return params["psi"][last_bias(params["psi"])].shape
-
-
-def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32):
-    """Fresh psi: D inputs (with a context D + C), hidden layers of the given sizes, N x K logits."""
-    return mlp_parameters(rng, (D, *hidden, (N, K)), dtype)
-
-
-def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="embedding"):
-    """Fresh theta: N x K codes and C context dimensions enter by the interface; hidden layers of the given sizes, D outputs.
-
-    The N rows that a code selects add up to numbers of variance 1, as layers of embeddings usually start. Far smaller rows
-    (1 / (3 K) of that variance, as a linear layer over one-hot codes would start) make all codes mean nearly the same, and
-    on MNIST the encoder then sends every image to one of them the sooner (`dvae_np.experiments.collapse`).
-    Raises InputError for another interface.
-    """
-    expect_choice("interface", interface, INTERFACES)
-    sizes = (*hidden, D)
-    H = sizes[0]
-    if interface == "concatenation":
-        E = max(1, H // N)
-        theta = {
-            "table": _symmetric(rng, (N, K, E), 3**0.5, dtype),
-            "mix": _symmetric(rng, (N * E, H), (3 / (N * E)) ** 0.5, dtype),
-        }
-    else:
-        theta = {"table": _symmetric(rng, (N, K, H), (3 / N) ** 0.5, dtype)}
-    if interface == "film":
-        theta["scale"] = _symmetric(rng, (N, K, H), (3 / N) ** 0.5, dtype)
-    theta["bias"] = _symmetric(rng, (H,), (N * K) ** -0.5, dtype)
-    if C:
-        theta["context"] = _symmetric(rng, (C, H), C**-0.5, dtype)
-    return theta | mlp_parameters(rng, sizes, dtype)
-
-
-def prior_parameters(rng, kind, N, K, hidden=(), C=0, dtype=np.float32):
-    """Fresh phi of a prior of this kind, or None for the uniform one; each starts as uniform, the network by a last layer of 0.
-
-    A conditional prior that starts anywhere else pulls q towards itself before z has come to mean anything.
-    """
-    expect_choice("prior", kind, PRIORS)
-    if kind == "conditional" and not C:
-        raise InputError("prior: a conditional prior p(z|c) needs a context, and these data have none")
-    if kind == "uniform":
-        return None
-    if kind != "conditional":
-        return {"logits": np.zeros((N, K), dtype)}
-    phi, last = mlp_parameters(rng, (C, *hidden, (N, K)), dtype), len(hidden)
-    return phi | {f"w{last}": 0 * phi[f"w{last}"], f"b{last}": 0 * phi[f"b{last}"]}
-
-
-def mlp_parameters(rng, sizes, dtype=np.float32):
-    """Fresh weights and biases of linear layers between these sizes; a size may be a tuple of axes."""
-    params = {}
-    for i in range(len(sizes) - 1):
-        fan_in, out = sizes[i], sizes[i + 1] if isinstance(sizes[i + 1], tuple) else (sizes[i + 1],)
-        params[f"w{i}"] = _symmetric(rng, (fan_in, *out), fan_in**-0.5, dtype)
-        params[f"b{i}"] = _symmetric(rng, out, fan_in**-0.5, dtype)
-    return params
-
-
-def _symmetric(rng, shape, scale, dtype):
-    """Uniform in (-scale, scale)."""
-    return (2 * rng.random(shape, dtype=dtype) - 1) * dtype(scale)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError, count_states, expect, expect_whole
-from dvae_np.categorical import codes, distinct
+from dvae_np.arrays import InputError, count_states, expect_whole
+from dvae_np.categorical import distinct
 from dvae_np.coupling import coupled_codes
+from dvae_np.laws import independent_logits, law
 
 MOST_PERTURBED = 2**16  # joint states up to which `draw` samples without replacement
 DRAWN = (np.float32, np.float64)  # what generators of NumPy and CuPy draw
@@ -19,43 +20,49 @@ def uniform(rng, shape, dtype):
     return np.clip(rng.random(shape, dtype=dtype), np.finfo(dtype).eps / 4, 1)
 
 
-def draw(rng, logits, S, names):
+def draw(rng, q, S, names):
     """The noise that an estimator asks for, S samples of it: a tuple of arrays in the order of `names`.
 
-    rng:    a generator of the library that owns the logits (`numpy.random.Generator`, `cupy.random.Generator`).
-    logits: (B, N, K); -inf rules a category out.
+    rng:    a generator of the library that owns the arrays of q (`numpy.random.Generator`, `cupy.random.Generator`).
+    q:      a law, or logits (B, N, K), where -inf rules a category out.
     names:  ``"z"``           codes drawn from q, (S, B, N) [Eq. 2.8];
             ``"u"``, ``"v"``  uniforms in the open interval (0, 1), (S, B, N, K);
             ``"e"``           the same, one for each latent, (S, B, N);
             ``"distinct"``    S different joint states in the order drawn without replacement, (S, B, N) [Eq. 12.2];
             ``"coupled"``     codes that avoid each other, each drawn from q, (S, B, N) [Eq. 12.9].
 
-    Raises InputError for S that is no whole number of at least 1, for logits of a type that generators do not draw, for a
+    Raises InputError for S that is no whole number of at least 1, for arrays of a type that generators do not draw, for a
     name that is none of these, for more distinct states than there are, and where all K**N joint states would have to be
     perturbed and are too many.
     """
-    expect("logits", logits, ("B", "N", "K"))
-    if names and logits.dtype not in DRAWN:
-        raise InputError(f"logits: expected float32 or float64 in this machine's byte order, got {logits.dtype!r}")
-    if names and not ((logits < np.inf).all() and (logits.max(-1) > -np.inf).all()):
+    q = law(q)
+    dtype = q[0].dtype
+    if names and dtype not in DRAWN:
+        raise InputError(f"logits: expected float32 or float64 in this machine's byte order, got {dtype!r}")
+    if names and not ((q[0] < np.inf).all() and (q[0].max(-1) > -np.inf).all()):
         raise InputError(
             "logits: expected finite numbers, or -inf for categories ruled out, but not for all; got nan or infinity"
         )
     expect_whole("S", S, 1)
-    B, N, K = logits.shape
-    if "distinct" in names and not S <= count_states(N, K) <= MOST_PERTURBED:
-        raise InputError(
-            f"S: expected S distinct states of K**N = {K}**{N}, at most {MOST_PERTURBED} so that all can be perturbed, got {S}"
-        )
-    makers = {
-        "z": lambda: codes(logits, uniform(rng, (S, B, N), logits.dtype)),
-        "u": lambda: uniform(rng, (S, B, N, K), logits.dtype),
-        "v": lambda: uniform(rng, (S, B, N, K), logits.dtype),
-        "e": lambda: uniform(rng, (S, B, N), logits.dtype),
-        "distinct": lambda: distinct(logits, uniform(rng, (B, K**N), logits.dtype))[:S],
-        "coupled": lambda: coupled_codes(logits, uniform(rng, (S + 1, B, N), logits.dtype)),
-    }
+    B, N, K = q.sizes
+    shapes = {"z": (S, B, N), "u": (S, B, N, K), "v": (S, B, N, K), "e": (S, B, N), "coupled": (S + 1, B, N)}
+    if "distinct" in names:
+        if not S <= count_states(N, K) <= MOST_PERTURBED:
+            raise InputError(
+                f"S: expected S distinct states of K**N = {K}**{N}, at most {MOST_PERTURBED} so that all can be perturbed, "
+                f"got {S}"
+            )
+        shapes["distinct"] = (B, K**N)
+    arrays = []
     for name in names:
-        if name not in makers:
-            raise InputError(f"noise: expected names among {', '.join(makers)}, got {name!r}")
-    return tuple(makers[name]() for name in names)
+        if name not in shapes:
+            raise InputError(f"noise: expected names among {', '.join((*shapes, 'distinct'))}, got {name!r}")
+        u = uniform(rng, shapes[name], dtype)
+        if name == "z":
+            u = q.codes(u)
+        elif name == "distinct":
+            u = distinct(q, u)[:S]
+        elif name == "coupled":
+            u = coupled_codes(independent_logits(q), u)
+        arrays.append(u)
+    return tuple(arrays)

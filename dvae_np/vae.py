@@ -1,126 +1,142 @@
 """The discrete VAE: its parameters, its objective, and one training step on one screen.
 
-    x (and c) --encoder psi--> logits --estimator--> z (and c) --decoder theta--> -log p(x|z,c)
+    x (and c) --encoder psi--> q(z|x,c) --estimator--> z (and c) --decoder theta--> -log p(x|z,c)
                                  |
          (c --prior phi-->)      +--> KL(q(z|x,c) || p(z|c)), analytic
 
 Parameters are a dict of dicts of arrays: ``psi`` (encoder), ``theta`` (decoder and observation model) and, where there are
-such, ``phi`` (prior) and ``omega`` (an estimator's own tunables). They say what the model is, so that nothing else has to be
-told to whoever evaluates or draws it.
+such, ``phi`` (prior) and ``omega`` (an estimator's own tunables). A `Model` says by which rows of the tables they are read.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from dvae_np import categorical
-from dvae_np.arrays import summed_to
+from dvae_np.arrays import InputError, expect_choice, summed_to
 from dvae_np.concrete import plug_in_kl, relaxed_kl
-from dvae_np.likelihoods import bernoulli, categorical_pixels, gaussian
-from dvae_np.networks import decoder, decoder_parameters, encoder, encoder_parameters, prior, prior_parameters
+from dvae_np.initial import decoder_parameters, encoder_parameters, prior_parameters
+from dvae_np.laws import Independent, each_array, law
+from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.networks import INTERFACES, PRIORS, decoder, encoder
 from dvae_np.noise import draw
 from dvae_np.ops import relu
 
-RELAXED_KL = {"relaxed": relaxed_kl, "plug_in": plug_in_kl}
+SAMPLED_KL = {"relaxed": relaxed_kl, "plug_in": plug_in_kl}
 
 
-def parameters(
-    rng, D, N, K, hidden=(128,), dtype=np.float32, *, C=0, interface="embedding", prior="uniform", levels=1, scale=None
-):
+@dataclass(frozen=True)
+class Model:
+    """What the parameters are those of: a row of each table, by its name. Raises InputError for a name that has none."""
+
+    likelihood: str = "bernoulli"  # of `dvae_np.likelihoods.LIKELIHOODS`
+    prior: str = "uniform"  # of `dvae_np.networks.PRIORS`
+    interface: str = "embedding"  # of `dvae_np.networks.INTERFACES`
+    activation: Callable = relu  # between the layers of all networks
+
+    def __post_init__(self):
+        for name, table in (("likelihood", LIKELIHOODS), ("prior", PRIORS), ("interface", INTERFACES)):
+            expect_choice(name, getattr(self, name), table)
+
+
+PLAIN = Model()
+
+
+def parameters(rng, D, N, K, hidden=(128,), dtype=np.float32, *, model=PLAIN, C=0, levels=1):
     """Fresh parameters for D pixels and N latents of K categories; the decoder's hidden layers mirror the encoder's.
 
-    C:         dimensions of the context, 0 for none.
-    interface: how z enters the decoder, one of `networks.INTERFACES`; prior: one of `networks.PRIORS`.
-    levels:    grey levels of a pixel, for the categorical observation model; 1 for the others.
-    scale:     where the Gaussian observation model's sigma starts; None for the others.
+    C: dimensions of the context, 0 for none. levels: grey levels of a pixel, for the categorical observation model.
     """
-    params = {
-        "psi": encoder_parameters(rng, D + C, hidden, N, K, dtype),
-        "theta": decoder_parameters(rng, N, K, tuple(reversed(hidden)), D * levels, dtype, C, interface),
-    }
-    if scale is not None:
-        params["theta"]["log_scale"] = np.full(1, math.log(scale), dtype)
-    phi = prior_parameters(rng, prior, N, K, hidden, C, dtype)
-    return params if phi is None else params | {"phi": phi}
+    observation = LIKELIHOODS[model.likelihood]
+    outputs, mirrored = D * observation.outputs(levels), tuple(reversed(hidden))
+    psi = encoder_parameters(rng, D + C, hidden, N, K, dtype)
+    theta = decoder_parameters(rng, N, K, mirrored, outputs, dtype, C, model.interface)
+    theta |= {name: np.full(1, number, dtype) for name, number in observation.own.items()}
+    phi = prior_parameters(rng, model.prior, N, K, hidden, C, dtype)
+    return {"psi": psi, "theta": theta} | ({} if phi is None else {"phi": phi})
 
 
-def reconstruction(theta, x, c=None, activation=relu):
+def reconstruction(theta, x, c=None, model=PLAIN):
     """The objective f(z) = -log p(x|z), or -log p(x|z,c) with a context c (B, C), in nats, for data x (B, D).
 
     f takes codes (S, B, N), relaxed codes (S, B, N, K) or states shared by the batch (S, 1, N), and returns fz (S, B)
-    with `backward(dfz)` returning (dz, dtheta). It never depends on the logits; the KL is an op of its own.
-
-    The observation model is Gaussian where theta has a ``log_scale``, categorical where the decoder has several outputs for
-    each pixel, else Bernoulli.
+    with `backward(dfz)` returning (dz, dtheta). It never depends on q; the KL is an op of its own.
     """
+    observation = LIKELIHOODS[model.likelihood]
+    own = [*map(theta.__getitem__, observation.own)]
 
     def f(z):
-        a, decoder_backward = decoder(theta, z, c, activation)
-        if "log_scale" in theta:
-            fz, likelihood_backward = gaussian(a, x, theta["log_scale"])
-        else:
-            fz, likelihood_backward = (bernoulli if a.shape[-1] == x.shape[-1] else categorical_pixels)(a, x)
+        a, decoder_backward = decoder(theta, z, c, model.activation, model.interface)
+        fz, likelihood_backward = observation.nll(a, x, *own)
 
         def backward(dfz):
-            da, _, *dlog_scale = likelihood_backward(dfz)
+            da, _, *down = likelihood_backward(dfz)
             dz, dtheta = decoder_backward(da)
-            return dz, dtheta | ({"log_scale": dlog_scale[0]} if dlog_scale else {})
+            return dz, dtheta | dict(zip(observation.own, down, strict=True))
 
         return fz, backward
 
     return f
 
 
-def joint(f, prior_logits, N, K):
+def posterior_and_prior(params, x, c=None, model=PLAIN):
+    """The laws q(z|x,c) and p(z|c), the latter None where it is uniform, for data x (B, D) and contexts c (B, C) or None."""
+    logits, _ = encoder(params["psi"], x, c, model.activation)
+    return Independent(logits), PRIORS[model.prior].op(params.get("phi"), c, model.activation)[0]
+
+
+def joint(f, p, N, K):
     """The objective -log p(x, z) = f(z) - log p(z), for codes (S, B, N): what a multi-sample bound weighs [Eq. 9.4].
 
-    prior_logits: (B, N, K), (1, N, K), or None for uniform. `backward(dfz)` returns (None, dtheta) with one entry more,
-    ``prior_logits``, where they are given.
+    p: the prior, a law or its logits, of a batch of 1 or B; or None for uniform. `backward(dfz)` returns (None, dtheta) with
+    the prior's gradients among them where there are such: ``prior_logits``.
     """
+    p = None if p is None else law(p)
 
     def joint_f(z):
         fz, f_backward = f(z)
-        if prior_logits is None:
+        if p is None:
             return fz + N * math.log(K), f_backward
-        batch = prior_logits if len(prior_logits) == z.shape[1] else np.repeat(prior_logits, z.shape[1], 0)
-        logp, logp_backward = categorical.log_prob(batch, z)
+        batch = p if len(p[0]) == z.shape[1] else each_array(lambda array: np.repeat(array, z.shape[1], 0), p)
+        logp, logp_backward = batch.log_prob(z)
 
         def backward(dfz):
-            dprior_logits, _ = logp_backward(-dfz)
-            return None, f_backward(dfz)[1] | {"prior_logits": summed_to(prior_logits.shape, dprior_logits)}
+            dp = each_array(lambda array, gradient: summed_to(array.shape, gradient), p, logp_backward(-dfz))
+            return None, f_backward(dfz)[1] | {f"prior_{name}": gradient for name, gradient in dp._asdict().items()}
 
         return fz - logp, backward
 
     return joint_f
 
 
-def floored(kl_per_latent, least):
+def floored(kl_parts, least):
     """sum_n max(least, mean over the batch of KL_n), in nats [Eq. 3.9]: below `least` a latent's KL costs nothing.
 
-    kl_per_latent: (B, N). `backward()` returns its gradient (B, N). ("Free bits", Kingma et al. 2016.)
+    kl_parts: (B, N). Returns the value and its gradient (B, N). ("Free bits", Kingma et al. 2016.)
     """
-    mean = kl_per_latent.mean(0)  # (N,)
-    costs = (mean.real >= least) / len(kl_per_latent)
-    return np.maximum(mean, least).sum(), lambda: (costs + 0 * kl_per_latent).astype(kl_per_latent.dtype)
+    mean = kl_parts.mean(0)  # (N,)
+    costs = (mean.real >= least) / len(kl_parts)
+    return np.maximum(mean, least).sum(), (costs + 0 * kl_parts).astype(kl_parts.dtype)
 
 
-def averaged(f, B):
-    """f, but its gradients in theta are of the mean over B examples; that in z stays each example's own.
+def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0):
+    """The rule of which KL, beta and free bits go with which row of the estimators' table. Raises InputError for the rest.
 
-    1/B enters through the cotangents, which are few numbers, and not through the gradients, which are many.
+    The analytic KL goes with all; one at relaxed samples with rows whose samples are relaxed, and without free bits, which need
+    the KL of each latent. A bound that contains the KL has it with weight 1.
     """
-
-    def averaged_f(z):
-        fz, f_backward = f(z)
-
-        def backward(dfz):
-            dz, dtheta = f_backward(dfz / B)
-            return None if dz is None else B * dz, dtheta
-
-        return fz, backward
-
-    return averaged_f
+    if row.owns_kl and (beta != 1 or free_bits):
+        raise InputError(
+            f"beta: {row.name}'s bound contains the KL with weight 1, got beta = {beta}, free bits {free_bits}"
+        )
+    if kl != "analytic" and (kl not in SAMPLED_KL or not row.relaxed):
+        raise InputError(
+            f"kl: expected analytic, or relaxed or plug_in for an estimator of relaxed samples, got {kl!r}"
+        )
+    if kl != "analytic" and free_bits:
+        raise InputError(f"free_bits: only for the analytic KL, which is known for each latent, got kl = {kl}")
 
 
 @dataclass(frozen=True)
@@ -133,62 +149,64 @@ class Loss:
     gradients: dict
 
 
-def negative_elbo(params, x, row, noise, beta=1.0, *, c=None, free_bits=0.0, activation=relu, kl="analytic", **hyper):
+def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_bits=0.0, kl="analytic", hyper=None):
     """The beta-weighted negative ELBO of a mini-batch, E_q[-log p(x|z)] + beta KL(q || p), and its gradients [Eq. 3.2].
 
     x:     (B, D). c: (B, C), a context on which encoder, decoder and a conditional prior depend, or None [Eq. 13.2].
     row:   an estimator's row of `dvae_np.TABLE`, which supplies the expectation and its gradients. Where it owns the KL (a
            multi-sample bound), what it gives is the whole objective, and the KL is only reported.
-    noise: the estimator's noise as a function of the logits, e.g. ``lambda logits: draw(rng, logits, S, row.noise)``.
+    noise: the estimator's noise as a function of q, e.g. ``lambda q: draw(rng, q, S, row.noise)``.
     free_bits: nats of KL that each latent has for nothing (`floored`); for the analytic KL.
-    kl:    "analytic"; or, for gumbel_softmax, "relaxed" or "plug_in", at the same relaxed samples (`dvae_np.concrete`).
-    hyper: the estimator's hyper-parameters; its tunables come from ``params["omega"]``.
+    kl:    "analytic"; or, for rows with relaxed samples, "relaxed" or "plug_in", at the same samples (`dvae_np.concrete`).
+    hyper: the estimator's hyper-parameters, where not the row's; its tunables come from ``params["omega"]``.
 
-    Every gradient is of the mean over the batch; the estimator's come summed, as each example's own.
+    Every gradient is of the mean over the batch; the estimator's come summed, as each example's own. Raises InputError where
+    the row cannot have such a KL, beta or free bits (`expect_objective`).
     """
-    beta, free_bits = float(beta), float(free_bits)  # NumPy's numbers would turn float32 into float64
-    B = len(x)
-    logits, encoder_backward = encoder(params["psi"], x, c, activation)  # (B, N, K)
-    prior_logits, prior_backward = prior(params.get("phi"), c, activation)
-    f = reconstruction(params["theta"], x, c, activation)
-    f = averaged(joint(f, prior_logits, *logits.shape[1:]) if row.owns_kl else f, B)
-    arrays = noise(logits)
+    expect_objective(row, kl, beta, free_bits)
+    beta = 0.0 if row.owns_kl else float(beta)  # NumPy's numbers would turn float32 into float64
+    B, hyper = len(x), row.hyper | (hyper or {})
+    logits, encoder_backward = encoder(params["psi"], x, c, model.activation)  # (B, N, K)
+    q = Independent(logits)
+    p, prior_backward = PRIORS[model.prior].op(params.get("phi"), c, model.activation)
+    f = reconstruction(params["theta"], x, c, model)
+    arrays = noise(q)
     tunables = {"omega": params["omega"]} if "omega" in params else {}
-    expectation = row.estimate(logits, f, *arrays, **hyper, **tunables)
+    expectation = row.estimate(q, joint(f, p, *q.sizes[1:]) if row.owns_kl else f, *arrays, **hyper, **tunables)
     dtheta = dict(expectation.dtheta)
 
     if kl == "analytic":
-        per_latent, kl_backward = categorical.kl_per_latent(logits, prior_logits)
-        divergence = per_latent.sum(-1)
-        cost, cost_backward = floored(per_latent, free_bits)
-        dlogits, dprior_logits = kl_backward(cost_backward())
+        parts, kl_backward = q.kl_parts(p)
+        divergence = parts.sum(-1)
+        cost, dparts = (
+            floored(parts, float(free_bits)) if free_bits else (parts.mean(0).sum(), np.full_like(parts, 1 / B))
+        )
+        dq_kl, dp = kl_backward(dparts)
     else:
-        sampled, kl_backward = RELAXED_KL[kl](logits, *arrays, hyper["tau"], prior_logits)  # (S, B)
+        sampled, kl_backward = SAMPLED_KL[kl](logits, *arrays, hyper["tau"], None if p is None else p.logits)  # (S, B)
         divergence, cost = sampled.mean(0), sampled.mean()
         dlogits, _, _, dprior_logits = kl_backward(np.full_like(sampled, 1 / sampled.size))
+        dq_kl, dp = Independent(dlogits), None if p is None else Independent(dprior_logits)
 
-    if row.owns_kl:
-        value, dlogits, dprior_logits = 0, 0, dtheta.pop("prior_logits", 0)
-    else:
-        value, dlogits = beta * cost, beta * dlogits
-        dprior_logits = None if dprior_logits is None else beta * dprior_logits
-    gradients = {
-        "psi": encoder_backward(expectation.dlogits / B + dlogits),
-        "theta": dtheta,
-    }
-    if prior_logits is not None:
-        gradients["phi"] = prior_backward(dprior_logits)
+    gradients = {}
+    if p is not None:
+        own = [dtheta.pop(f"prior_{name}") / B for name in p._fields] if row.owns_kl else [beta * array for array in dp]
+        gradients["phi"] = prior_backward(type(p)(*own))
     if tunables:
         gradients["omega"] = {name: gradient / B for name, gradient in expectation.domega.items()}
-    return Loss(expectation.value.mean() + value, expectation.value, divergence, gradients)
+    for gradient in dtheta.values():
+        gradient /= B
+    dq = [array / B + beta * more for array, more in zip(law(expectation.dq), dq_kl, strict=True)]
+    gradients |= {"psi": encoder_backward(*dq), "theta": dtheta}
+    return Loss(expectation.value.mean() + beta * cost, expectation.value, divergence, gradients)
 
 
 def training_step(params, x, row, rng, optimisers, S=1, **options):
     """Draw the noise that the estimator of this table `row` needs, take the gradients, let every optimiser step.
 
-    options: those of `negative_elbo` and the estimator's hyper-parameters.
+    options: those of `negative_elbo`.
     """
-    loss = negative_elbo(params, x, row, lambda logits: draw(rng, logits, S, row.noise), **options)
+    loss = negative_elbo(params, x, row, partial(draw, rng, S=S, names=row.noise), **options)
     for optimiser in optimisers:
         optimiser.step(loss.gradients)
     return loss

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from strangers import PECULIAR, arm_in_float32, gumbels_in_float32, in_float32, scored
 
-from dvae_np import categorical, concrete, ops, vae
+from dvae_np import categorical, concrete, ops, perturbed, vae
 from dvae_np.arrays import one_hot
 from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, judge, lookup_table, polynomial
 from dvae_np.check.backward import check_op
@@ -129,7 +129,7 @@ def debiased_state(feed_back, steps):
 
 
 def no_tau(logits, f, u, *, tau=0.6):
-    y, backward = ops.softmax((logits + categorical.gumbel(u)) / tau)
+    y, backward = ops.softmax((logits + perturbed.gumbel(u)) / tau)
     fz, f_backward = f(y)
     return Estimate(fz.mean(0), backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0), {})
 
@@ -144,15 +144,15 @@ def path_at_fixed_noise(estimate, tau=0.6):
 def gumbel_law(epsilon):
     """z-tests of the noise's mean and variance, with `epsilon` inside both logarithms."""
     u = rng().random(100_000)
-    noise = -np.log(-np.log(u + epsilon) + epsilon) if epsilon else categorical.gumbel(u)
+    noise = -np.log(-np.log(u + epsilon) + epsilon) if epsilon else perturbed.gumbel(u)
     draws = np.stack([noise, (noise - np.euler_gamma) ** 2], -1)
     return from_samples(draws, np.array([np.euler_gamma, np.pi**2 / 6]))
 
 
-def control_variate(logits, f, u, v, *, omega, through_zt=True, conditional=categorical.conditional_gumbel):
+def control_variate(logits, f, u, v, *, omega, through_zt=True, conditional=perturbed.conditional_gumbel):
     """REBAR, with the derivative through zt or the law of zt to be got wrong."""
     logq, logq_backward = ops.log_softmax(logits)
-    zg = logq + categorical.gumbel(u)
+    zg = logq + perturbed.gumbel(u)
     z = zg.argmax(-1)
     zt, zt_backward = conditional(logits, z, v)
     (fz, f_backward), share = f(z), 1 / len(u)
@@ -169,7 +169,7 @@ def unnormalised(logits, z, v):
     shift = np.log(np.exp(logits).sum(-1, keepdims=True))
     log_e, winner = np.log(-np.log(v)), one_hot(z, K, v.dtype)
     log_winner = (log_e * winner).sum(-1, keepdims=True)
-    _, backward = categorical.conditional_gumbel(logits, z, v)
+    _, backward = perturbed.conditional_gumbel(logits, z, v)
     gap = ops.softplus(log_e - ops.log_softmax(logits)[0] - shift - log_winner)[0]
     return -log_winner - gap * (1 - winner), backward
 
@@ -177,7 +177,7 @@ def unnormalised(logits, z, v):
 def unconditioned(logits, z, v):
     """Plain perturbed logits where the conditional ones belong."""
     logq, backward = ops.log_softmax(logits)
-    return logq + categorical.gumbel(v), lambda d: (backward(d.sum(0)), None, None)
+    return logq + perturbed.gumbel(v), lambda d: (backward(d.sum(0)), None, None)
 
 
 def rebar_mean(**wrong):
@@ -223,7 +223,7 @@ def independent_examples(shared):
 
 def relaxed_elsewhere(logits, z, v):
     """The conditional draw from a distribution at another place: its logits scaled."""
-    right, backward = categorical.conditional_gumbel(0.3 * logits, z, v)
+    right, backward = perturbed.conditional_gumbel(0.3 * logits, z, v)
     return right, lambda d: tuple(0.3 * g if g is not None else None for g in backward(d))
 
 

@@ -7,7 +7,7 @@ import bugs
 import numpy as np
 import pytest
 
-from dvae_np import InputError, categorical, gumbel, softmax
+from dvae_np import InputError, categorical, gumbel, perturbed, softmax
 from dvae_np.check import judge, judge_samples
 from dvae_np.check.levels import estimator_results
 from dvae_np.estimators import TABLE
@@ -27,8 +27,8 @@ def test_and_here_is_a_check_that_does_not_see_it(bug):
 
 
 def test_the_unnormalised_and_the_unconditioned_draw_are_wrong_where_the_right_one_is_right():
-    assert bugs.argmax_of_conditional(categorical.conditional_gumbel).ok
-    assert bugs.marginal_of_conditional(categorical.conditional_gumbel).kind == "NO BIAS FOUND"
+    assert bugs.argmax_of_conditional(perturbed.conditional_gumbel).ok
+    assert bugs.marginal_of_conditional(perturbed.conditional_gumbel).kind == "NO BIAS FOUND"
 
 
 # A learner's functions: the gradient alone, with the mistakes of the bank.
@@ -93,12 +93,12 @@ def straight(logits, f, z):
 
 
 def independent_baseline(logits, f, z, u):
-    (fz, _), (other, _) = f(z), f(categorical.gumbel_max(logits, u))
+    (fz, _), (other, _) = f(z), f(perturbed.gumbel_max(logits, u))
     return bugs.scored(logits, z, fz - other) / len(z)
 
 
 def loo_from_gumbels(logits, f, u):
-    z = categorical.gumbel_max(logits, u)
+    z = perturbed.gumbel_max(logits, u)
     fz, _ = f(z)
     return bugs.scored(logits, z, fz - fz.mean(0)) / (len(z) - 1)
 
@@ -192,18 +192,18 @@ def learned_baseline(logits, f, z, *, omega=TUNABLE):
 
 def two_of_gumbels(logits, f, u):
     assert len(u) == 2
-    return right(logits, f, categorical.gumbel_max(logits, u))
+    return right(logits, f, perturbed.gumbel_max(logits, u))
 
 
 def antithetic(logits, f, u):  # jumps where the quadrature of Gumbel noise does not look
-    z = np.concatenate([categorical.gumbel_max(logits, u), categorical.gumbel_max(logits, 1 - u)])
+    z = np.concatenate([perturbed.gumbel_max(logits, u), perturbed.gumbel_max(logits, 1 - u)])
     return scored(logits, z, f(z)[0])
 
 
 def textbook_rebar(logits, f, u, v, tau=0.5):
     """REBAR for two categories, with -log v as books have it: v must never be 1."""
     assert logits.shape[-1] == 2
-    z = categorical.gumbel_max(logits, u)
+    z = perturbed.gumbel_max(logits, u)
     q, softmax_backward = softmax(logits)
     top = -np.log(-np.log(np.take_along_axis(v, z[..., None], -1)))
     below = -np.log(-np.log(v) / q + np.exp(-top))

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from dvae_np import categorical, concrete, ops
+from dvae_np import categorical, concrete, ops, perturbed
 from dvae_np.arrays import InputError
 from dvae_np.check.identities import identity_results, sampler_results
 from dvae_np.coupling import count_orders, ends_orders
@@ -61,7 +61,7 @@ def test_extreme_logits(dtype):
 def test_uniforms_at_the_ends_of_their_range(dtype):
     eps = np.finfo(dtype).eps
     ends = np.array([0, np.finfo(dtype).tiny, eps / 4, 1 - eps / 2, 1], dtype)
-    noise = categorical.gumbel(ends)
+    noise = perturbed.gumbel(ends)
     assert np.isfinite(noise).all() and noise.dtype == dtype and (np.diff(noise) >= 0).all()
     logits = np.log(np.array([[[0.5, 0.5, 1e-45]]], np.float64)).astype(dtype)
     logits[..., 2] = -1e4  # probability zero
@@ -88,14 +88,14 @@ def test_draw_uses_the_open_interval_and_the_dtype_of_the_logits():
 def test_one_category_is_certain():
     logits = RNG.standard_normal((3, 2, 1))
     (z,) = draw(RNG, logits, 4, ("z",))
-    assert (z == 0).all() and (categorical.gumbel_max(logits, RNG.random((4, 3, 2, 1))) == 0).all()
+    assert (z == 0).all() and (perturbed.gumbel_max(logits, RNG.random((4, 3, 2, 1))) == 0).all()
     assert categorical.kl(logits)[0].tolist() == categorical.entropy(logits)[0].tolist() == [0, 0, 0]
 
 
 def test_gumbel_max_follows_the_perturbed_logits():
     logits, u = RNG.standard_normal((3, 2, 4)), RNG.random((5, 3, 2, 4))
     expected = (ops.log_softmax(logits)[0] - np.log(-np.log(u))).argmax(-1)
-    np.testing.assert_array_equal(categorical.gumbel_max(logits, u), expected)
+    np.testing.assert_array_equal(perturbed.gumbel_max(logits, u), expected)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_a_masked_category_is_not_there(dtype, masked, B):
         "kl": (categorical.kl(small, small_prior), categorical.kl(large, prior)),
         "kl_per_latent": (categorical.kl_per_latent(small, small_prior), categorical.kl_per_latent(large, prior)),
         "conditional_gumbel": (
-            categorical.conditional_gumbel(small, z, v),
-            categorical.conditional_gumbel(large, grow(z), wide(v)),
+            perturbed.conditional_gumbel(small, z, v),
+            perturbed.conditional_gumbel(large, grow(z), wide(v)),
         ),
         "relaxed_kl": (
             concrete.relaxed_kl(small, u, tau, small_prior),
@@ -191,7 +191,7 @@ def test_a_masked_category_is_not_there(dtype, masked, B):
                 np.testing.assert_allclose(
                     np.delete(other, masked, -1), one, rtol=100 * close, atol=100 * close, err_msg=name
                 )
-    np.testing.assert_array_equal(categorical.gumbel_max(large, wide(u)), grow(categorical.gumbel_max(small, u)))
+    np.testing.assert_array_equal(perturbed.gumbel_max(large, wide(u)), grow(perturbed.gumbel_max(small, u)))
     np.testing.assert_allclose(categorical.score(large, grow(z)), wide(categorical.score(small, z), 0), atol=close)
     e = RNG.random((S, B, N)).astype(dtype)
     np.testing.assert_array_equal(categorical.codes(large, e), grow(categorical.codes(small, e)))

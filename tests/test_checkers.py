@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dvae_np import categorical, concrete, lesson, vae
+from dvae_np import categorical, concrete, lesson, perturbed, vae
 from dvae_np.check import (
     contract,
     differences,
@@ -455,14 +455,14 @@ def test_what_is_enumerated_is_few_whatever_the_sizes():
 
 def antithetic(logits, u, signal):
     """A score-function estimate that jumps where the quadrature of Gumbel noise does not look: draws alone can judge it."""
-    z = np.concatenate([categorical.gumbel_max(logits, u), categorical.gumbel_max(logits, 1 - u)])
+    z = np.concatenate([perturbed.gumbel_max(logits, u), perturbed.gumbel_max(logits, 1 - u)])
     return (signal(z)[..., None, None] * categorical.score(logits, z)).mean(0)
 
 
 @pytest.mark.parametrize(("function", "words"), [
     (lambda logits, f, u: antithetic(logits, u, lambda z: f(z)[0] - 1000), "INCONCLUSIVE"),  # as good as blind
     (lambda logits, f, u: antithetic(logits, u, lambda z: f(z)[0])
-     + 0.3 * f(categorical.gumbel_max(logits, u))[0].mean(0)[:, None, None] * (softmax(logits)[0] - 1 / logits.shape[-1]),
+     + 0.3 * f(perturbed.gumbel_max(logits, u))[0].mean(0)[:, None, None] * (softmax(logits)[0] - 1 / logits.shape[-1]),
      "BIASED"),  # by a multiple of E[f], which may be zero
 ])  # fmt: skip
 def test_what_draws_alone_can_judge_must_be_seen_by_them(function, words):

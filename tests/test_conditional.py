@@ -8,9 +8,10 @@ import pytest
 
 from dvae_np import cli, networks, ops, records, vae
 from dvae_np.arrays import InputError
-from dvae_np.categorical import joint_states, kl, log_prob
+from dvae_np.categorical import kl, log_prob
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import completion
+from dvae_np.laws import joint_states
 from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
 from dvae_np.train.usage import Usage

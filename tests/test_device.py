@@ -14,7 +14,7 @@ import fake_cupy
 import numpy as np
 import pytest
 
-from dvae_np import InputError, categorical, cli, vae
+from dvae_np import InputError, categorical, cli, perturbed, vae
 from dvae_np.check.means import defaults, samples, sizes
 from dvae_np.device import Device, device
 from dvae_np.estimators import TABLE
@@ -197,5 +197,5 @@ def test_samplers_run_on_the_device(there):
         there.generator(np.random.default_rng(5)), logits, S, ("z", "u", "e", "distinct", "coupled")
     )
     assert z.shape == e.shape == distinct.shape == coupled.shape == (S, B, N) and u.shape == (S, B, N, K)
-    assert categorical.gumbel_max(logits, u).shape == (S, B, N)
+    assert perturbed.gumbel_max(logits, u).shape == (S, B, N)
     assert categorical.score(logits, z).shape == (S, B, N, K)

@@ -5,7 +5,7 @@ import pytest
 
 from dvae_np import vae
 from dvae_np.arrays import InputError
-from dvae_np.categorical import joint_states
+from dvae_np.laws import joint_states
 from dvae_np.likelihoods import bernoulli, categorical_pixels, draw_pixels, gaussian, mean_output, mean_pixels
 from dvae_np.ops import softmax, softplus
 

@@ -10,8 +10,9 @@ import pytest
 
 from dvae_np import vae
 from dvae_np.arrays import InputError
-from dvae_np.categorical import joint_states, kl
+from dvae_np.categorical import kl
 from dvae_np.estimators import TABLE
+from dvae_np.laws import joint_states
 from dvae_np.networks import encoder
 from dvae_np.train import (
     SGD,

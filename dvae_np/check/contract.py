@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np import vae
 from dvae_np.check import differences
-from dvae_np.check.means import defaults, samples, sizes
+from dvae_np.check.means import defaults, sizes
 from dvae_np.check.report import Result
 from dvae_np.noise import draw
 
@@ -28,7 +28,7 @@ def contract(row, rng, own=True):
     own: whether the row is the table's. A stranger's function may answer in float32 whatever it is given, and may overflow
     where float32 logits are large: that is said, and is no mistake in the mathematics.
     """
-    B, D, H, S = 5, 11, 7, samples(row, 4)
+    B, D, H, S = 5, 11, 7, row.samples(4)
     N, K = sizes(row, 2, 3)
     broken, remark = [], ""
     for dtype, spread in ((np.float32, 1), (np.float64, 1), (np.float32, 30)):

@@ -11,43 +11,52 @@ import math
 import numpy as np
 
 from dvae_np.arrays import InputError, count_states, expect
-from dvae_np.categorical import joint_states, log_prob
 from dvae_np.coupling import count_orders, ends_orders, intervals
+from dvae_np.laws import each_array, independent_logits, joint_states, law
 from dvae_np.ops import log_softmax
 
 MOST_OUTCOMES = 2**21
 BELOW_ONE = 1 - 2.0**-53  # the largest uniform of the open interval (0, 1)
 
 
-def tiled(logits, T):
-    """One example's logits (1, N, K) as a batch of T replicates (T, N, K)."""
-    return np.broadcast_to(logits, (T, *logits.shape[1:]))
+def tiled(q, T):
+    """One example's q, a law or its logits (1, N, K), as a batch of T replicates (T, N, K)."""
+    if not isinstance(q, tuple):
+        return np.broadcast_to(q, (T, *q.shape[1:]))
+    return each_array(lambda array: np.broadcast_to(array, (T, *array.shape[1:])), q)
 
 
-def every_code(logits, S):
+def one_example(q):
+    """q, or its logits, as a law of one example. Raises InputError for more."""
+    q = law(q)
+    expect("logits", q[0], (1, "N", "K"))
+    return q
+
+
+def every_code(q, S):
     """All outcomes of S codes drawn from q: z (S, T, N) and their probabilities (T,), T = (K**N)**S [Eq. 5.3].
 
-    logits: (1, N, K), one example. Raises InputError for more than 2 million outcomes.
+    q: a law of one example, or its logits (1, N, K). Raises InputError for more than 2 million outcomes.
     """
-    expect("logits", logits, (1, "N", "K"))
-    _, N, K = logits.shape
+    q = one_example(q)
+    _, N, K = q.sizes
     if count_states(N * S, K) > MOST_OUTCOMES:
         raise InputError(f"every_code: (K**N)**S = ({K}**{N})**{S} outcomes are more than {MOST_OUTCOMES}")
     M = K**N
     states = joint_states(N, K)
-    logq, _ = log_prob(logits, states[:, None])  # (M, 1)
+    logq, _ = q.log_prob(states[:, None])  # (M, 1)
     chosen = joint_states(S, M).T  # (S, T): which state each sample is in
     return states[chosen], np.exp(logq[chosen, 0].sum(0))
 
 
-def every_sequence(logits, S):
+def every_sequence(q, S):
     """All outcomes of S different joint states drawn without replacement, in order: codes (S, T, N), probabilities (T,).
 
-    logits: (1, N, K). A sequence's probability is the product of q / (the sum of q over what was not drawn before).
+    q: as in `every_code`. A sequence's probability is the product of q / (the sum of q over what was not drawn before).
     """
-    expect("logits", logits, (1, "N", "K"))
-    states = joint_states(*logits.shape[1:])
-    q = np.exp(log_prob(logits, states[:, None])[0][:, 0])  # (M,)
+    q = one_example(q)
+    states = joint_states(*q.sizes[1:])
+    q = np.exp(q.log_prob(states[:, None])[0][:, 0])  # (M,)
     order = np.array(list(itertools.permutations(range(len(states)), S))).T  # (S, T)
     never = np.ones((order.shape[1], len(q)))
     never[np.arange(order.shape[1]), order] = 0
@@ -63,7 +72,7 @@ def every_coupled(logits, S):
     logits: (1, N, K). The copula's mass on a box, P(all u_i <= a_i) = max(0, sum a_i^(1/(S-1)) - (S-1))^(S-1), summed with
     signs over the box's 2^S corners, averaged over the orders of the categories; latents are independent.
     """
-    expect("logits", logits, (1, "N", "K"))
+    logits = independent_logits(one_example(logits))
     _, N, K = logits.shape
     orders = ends_orders(np.arange(count_orders(K)), K)
     edges = np.stack(intervals(np.exp(log_softmax(logits)[0]), orders))[:, :, 0]  # (low and high, O, N, K)
@@ -83,6 +92,7 @@ def threshold_nodes(logits, points=2):
     logits: (1, N, 2). The pieces end at p and 1 - p, the probability of category 1, where antithetic codes jump. With more
     `points` in each it is exact for polynomials of degree 2 points - 1.
     """
+    logits = independent_logits(one_example(logits))
     expect("logits", logits, (1, "N", 2))
     at, weights = np.polynomial.legendre.leggauss(points)
     p = np.exp(log_softmax(logits)[0])[0, :, 1]
@@ -105,7 +115,7 @@ def gumbel_nodes(logits, nodes, scale=1.0):
     converges exponentially. "u" holds the noise that leads to the winner z, "v" noise for a second draw given z
     [Eq. 10.1], both at the same node; `scale` moves all E of a node, to test that only ratios matter.
     """
-    expect("logits", logits, (1, "N", "K"))
+    logits = independent_logits(one_example(logits))
     _, N, K = logits.shape
     T = (K * nodes ** (K - 1)) ** N
     if T > MOST_OUTCOMES:
@@ -142,22 +152,19 @@ def moments(weights, draws):
     return mean, np.tensordot(weights, (draws - mean) ** 2, 1)
 
 
-def expectation(logits, f):
+def expectation(q, f):
     """E_q[f] as the plain sum over all states, for one example or many: (B,). The oracle, kept as short as it can be."""
-    _, N, K = logits.shape
-    q = np.exp(log_softmax(logits)[0])
-    value = 0
-    for state in joint_states(N, K):
-        probability = q[:, np.arange(N), state].prod(-1)  # (B,)
-        value = value + probability * f(state[None, None])[0][0]
-    return value
+    q = law(q)
+    states = joint_states(*q.sizes[1:])[:, None]  # (M, 1, N)
+    probability = np.exp(q.log_prob(states)[0])  # (M, B)
+    return sum(each * f(state[None])[0][0] for each, state in zip(probability, states, strict=True))
 
 
-def multi_sample_bound(logits, f, S):
+def multi_sample_bound(q, f, S):
     """-E[log 1/S sum_s w_s], log w = -f - log q, as the plain sum over all S-tuples of states: (B,) [Eq. 9.1]."""
-    _, N, K = logits.shape
-    states = joint_states(N, K)[:, None]
-    logq = log_prob(logits, states)[0]  # (M, B)
+    q = law(q)
+    states = joint_states(*q.sizes[1:])[:, None]
+    logq = q.log_prob(states)[0]  # (M, B)
     chosen = joint_states(S, len(states))  # (T, S), T = M**S
     chance = np.exp(logq)[chosen].prod(1)  # (T, B)
     logw = (-f(states)[0] - np.where(logq.real > -np.inf, logq, 0))[

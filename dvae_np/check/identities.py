@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np import categorical, ops, vae
+from dvae_np import categorical, ops, perturbed, vae
 from dvae_np.check import differences, enumeration, verdicts
 from dvae_np.check.enumeration import tiled
 from dvae_np.check.report import Result
@@ -94,7 +94,7 @@ def sampler_results():
     yield independent_noise(draw)
     many = tiled(logits, R)
     u = draw(rng, many, 1, ("u",))[0]
-    noise = categorical.gumbel(u)[0, :, 0, 0]
+    noise = perturbed.gumbel(u)[0, :, 0, 0]
     mild = 0.5 * logits[:, :1, :3]  # one latent of three categories, none of them rare
     for name, outcomes in (("distinct", enumeration.every_sequence), ("coupled", enumeration.every_coupled)):
         every, weights = outcomes(mild, 2)  # (2, T, 1)
@@ -105,7 +105,7 @@ def sampler_results():
         yield Result(5, f"sampler {name}", check, str(verdict), verdict.ok, verdict.error)
     for name, draws, law in (
         ("sampler codes", np.eye(K)[draw(rng, many, 1, ("z",))[0][0]], q),
-        ("sampler gumbel_max", np.eye(K)[categorical.gumbel_max(many, u)[0]], q),
+        ("sampler gumbel_max", np.eye(K)[perturbed.gumbel_max(many, u)[0]], q),
         (
             "gumbel noise",
             np.stack([noise, (noise - np.euler_gamma) ** 2], -1),

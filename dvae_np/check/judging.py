@@ -20,6 +20,7 @@ from dvae_np.check.means import SEED
 from dvae_np.check.mistakes import known_mistakes
 from dvae_np.check.report import Report, Result
 from dvae_np.estimators import Estimate, Row
+from dvae_np.estimators.row import SCORE
 
 ALONE, TOGETHER = ("z", "distinct", "coupled", "e"), {"z", "u", "v"}  # which noise goes with which
 UNJUDGEABLE = (
@@ -86,7 +87,7 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False):
         estimate=complete,
         noise=noise,
         unbiased=True,
-        evaluations="S",
+        family=SCORE,
         lesson=1,
         paper="-",
         gradient_of_f="discrete",

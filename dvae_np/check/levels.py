@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.categorical import joint_states, log_prob, score
+from dvae_np.categorical import log_prob, score
 from dvae_np.check import differences, enumeration, toys, verdicts
 from dvae_np.check.contract import contract
 from dvae_np.check.gumbel import integrated
@@ -24,12 +24,12 @@ from dvae_np.check.means import (
     logits_at,
     means,
     objective_for,
-    samples,
     shifted,
     sizes,
     worst_of,
 )
 from dvae_np.check.report import Result, joined
+from dvae_np.laws import joint_states
 from dvae_np.noise import draw
 
 REPLICATES, AT_A_TIME = (
@@ -61,7 +61,7 @@ def estimator_results(row):
 
 def zero_sum(row, rng):
     """Level 4: softmax does not see a constant added to its logits, so every gradient sums to zero over K."""
-    B, D, S = 5, 11, samples(row, 4)
+    B, D, S = 5, 11, row.samples(4)
     N, K = sizes(row, 2, 3)
     logits = rng.standard_normal((B, N, K))
     f = vae.reconstruction(vae.parameters(rng, D, N, K, (7,), np.float64)["theta"], rng.random((B, D)))
@@ -124,7 +124,7 @@ def enumerated(row, rng, mistakes=None):
         if point.masked and row.binary:
             continue  # then nothing is left to choose
         few, many = (point.S or row.fewest_samples,) * 2 if point.S else (row.fewest_samples, 3)
-        for S in (1,) if row.noise == ("e",) else range(samples(row, few), samples(row, many) + 1):
+        for S in (1,) if row.noise == ("e",) else range(row.samples(few), row.samples(many) + 1):
             N, K = fitting(row, *sizes(row, point.N, point.K), S)
             N = min(N, 5) if row.noise == ("e",) else N  # of six nodes each
             S = min(S, (K - point.masked) ** N) if "distinct" in row.noise else S
@@ -156,7 +156,7 @@ def piecewise_cubic(row, logits, f, hyper):
 
 def variance_gradient(row, rng):
     """Level 1: domega is the gradient of the squared estimate, at fixed noise; the complex step finds it."""
-    B, S = 4, samples(row, 3)
+    B, S = 4, row.samples(3)
     N, K = sizes(row, 2, 3)
     logits, w = rng.standard_normal((B, N, K)), rng.standard_normal((2, N, K))
     f, hyper = toys.polynomial(w, 3), shifted(defaults(row, N, K))
@@ -206,7 +206,7 @@ def sampled(row, offset=0.0, replicates=REPLICATES):
     adds no noise, and the test sees more.
     """
     rng = np.random.default_rng(SEED)  # the same problem for all rows
-    D, S = 6, samples(row, 2 if row.owns_kl or {"u", "v"} & set(row.noise) else 4)  # 2 where a sample is dear
+    D, S = 6, row.samples(2 if row.owns_kl or {"u", "v"} & set(row.noise) else 4)  # 2 where a sample is dear
     N, K = sizes(row, 3, 4)
     N, K = fitting(row, N, K, S) if row.owns_kl else (N, K)
     f = vae.reconstruction(vae.parameters(rng, D, N, K, (6,), np.float64)["theta"], 1.0 * (rng.random((1, D)) < 0.4))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.categorical import joint_states
 from dvae_np.check import enumeration, toys, verdicts
 from dvae_np.check.report import Result
+from dvae_np.laws import joint_states
 from dvae_np.ops import log_softmax
 
 SEED = 13
@@ -96,11 +96,6 @@ def fitting(row, N, K, S):
     return (1, S) if distinct and K**N < S else (N, K)
 
 
-def samples(row, S):
-    """The number of samples nearest to S that the row takes."""
-    return int(min(max(S, row.fewest_samples), row.most_samples))
-
-
 def target(row, logits, f, S):
     """What the row's gradient is the gradient of, as a plain sum over states: (B,)."""
     return enumeration.multi_sample_bound(logits, f, S) if row.owns_kl else enumeration.expectation(logits, f)
@@ -186,7 +181,7 @@ def means(row, level, logits, theta, objective, S, weights, estimate, what="", v
         return
     stated = "" if variance is None else f"; variance {variance:.3g}"
     yield _as_claimed(level, row, f"dlogits: mean, {where}{stated}", verdict)
-    if estimate.value is None or (row.gradient_of_f == "relaxed" and not row.unbiased):
+    if estimate.value is None or (row.relaxed):
         return  # it gives the gradient alone, or its value is that of another, relaxed objective
     verdict = worst_of(
         verdicts.from_mean(enumeration.moments(weights, estimate.value)[0], expected["value"][0], how, tolerance, rounding),

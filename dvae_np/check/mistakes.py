@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from dvae_np.categorical import conditional_gumbel, entropy, log_prob
+from dvae_np.categorical import entropy, log_prob
 from dvae_np.check import differences, enumeration
 from dvae_np.check.means import derivatives
 from dvae_np.estimators import TABLE
 from dvae_np.ops import log_softmax, softmax
+from dvae_np.perturbed import conditional_gumbel
 
 
 def known_mistakes(row, logits, f, exact, S):

@@ -6,12 +6,14 @@ import numpy as np
 from dvae_np import ops, vae
 from dvae_np.categorical import kl_per_latent
 from dvae_np.check import differences
+from dvae_np.check.observations import LEVELS, example
 from dvae_np.check.report import Result, joined
 from dvae_np.estimators import TABLE
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.networks import INTERFACES
 
 SEED = 7
-B, D, C, N, K, S, HIDDEN, LEVELS = 4, 5, 9, 2, 3, 6, (8, 7), 10
+B, D, C, N, K, S, HIDDEN = 4, 5, 9, 2, 3, 6, (8, 7)
 
 
 def objective_results():
@@ -42,8 +44,7 @@ def flattened(params, groups):
 def objective_cases(rng):
     """(name, parameters, the objective as a function of them, the groups whose gradients are derivatives of its value)."""
     u, c = rng.random((S, B, N, K)), rng.standard_normal((B, C))
-    binary, real = 1.0 * (rng.random((B, D)) < 0.4), rng.standard_normal((B, D))
-    levels = rng.integers(0, LEVELS, (B, D)) / (LEVELS - 1)
+    binary = 1.0 * (rng.random((B, D)) < 0.4)
     codes = rng.integers(0, K, (S, B, N))
     noise = {"exact": (), "gumbel_softmax": (u,), "vimco": (codes,)}
 
@@ -59,10 +60,11 @@ def objective_cases(rng):
         binding=False,
         **kind,
     ):
-        params = vae.parameters(rng, D, N, K, HIDDEN, np.float64, C=0 if c is None else C, **kind)
+        model = vae.Model(**kind, activation=activation)
+        params = vae.parameters(rng, D, N, K, HIDDEN, np.float64, model=model, C=0 if c is None else C, levels=LEVELS)
         if "phi" in params and "logits" in params["phi"]:
             params["phi"]["logits"] = rng.standard_normal((N, K))
-        options = {"beta": beta, "activation": activation, "kl": kl, "c": c, **TABLE[row].hyper}
+        options = {"beta": beta, "model": model, "kl": kl, "c": c}
         if binding:  # between the KLs of the two latents
             options["free_bits"] = kl_per_latent(vae.encoder(params["psi"], x, c, activation)[0])[0].mean()
 
@@ -84,13 +86,11 @@ def objective_cases(rng):
         yield case(f"{interface}, context", interface=interface, c=c, prior="conditional")
         yield case(interface, row="gumbel_softmax", interface=interface)
         yield case(f"{interface}, context", row="gumbel_softmax", interface=interface, c=c, prior="conditional")
-    for model, kind in (
-        ("Gaussian", {"x": real, "scale": 0.8}),
-        ("categorical pixels", {"x": levels, "levels": LEVELS}),
-    ):
-        yield case(model, **kind)
-        yield case(f"{model}, context", **kind, c=c)
-        yield case(f"{model}, relaxed", row="gumbel_softmax", **kind)
+    for likelihood, row in LIKELIHOODS.items():
+        kind = {"x": example(row, rng, B=B, D=D)["x"], "likelihood": likelihood}
+        yield case(likelihood, **kind)
+        yield case(f"{likelihood}, context", **kind, c=c)
+        yield case(f"{likelihood}, relaxed", row="gumbel_softmax", **kind)
     yield case("free bits that bind one latent", binding=True)
     for prior in ("learned", "conditional"):
         fixed = {"row": "vimco", "beta": 1.0, "groups": ("theta", "phi"), "prior": prior}

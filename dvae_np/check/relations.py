@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np import categorical, concrete, vae
+from dvae_np import categorical, concrete, perturbed, vae
 from dvae_np.check import differences, enumeration, toys
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result
@@ -176,7 +176,7 @@ def among_gumbels(rng):
     logits, w = rng.standard_normal((B, N, K)), rng.standard_normal((2, N, K))
     f, affine = toys.polynomial(w, 3), toys.polynomial(w, 1)
     u, v = draw(rng, logits, S, ("u", "v"))
-    z = categorical.gumbel_max(logits, u)
+    z = perturbed.gumbel_max(logits, u)
     yield equal("eta = 0 is REINFORCE",
                 estimate("rebar", logits, f, u, v, omega={"eta": np.zeros(()), "log_tau": np.zeros(())}),
                 estimate("reinforce", logits, f, z), subject="rebar")  # fmt: skip
@@ -198,12 +198,12 @@ def among_gumbels(rng):
                 estimate("decoupled_straight_through", logits, f, u, tau_forward=1.0, tau_backward=1.7),
                 estimate("straight_through", logits, f, z, tau=1.7), subject="decoupled_straight_through")  # fmt: skip
 
-    cold = categorical.gumbel_max(logits / 0.7, u)
+    cold = perturbed.gumbel_max(logits / 0.7, u)
     yield equal("codes drawn at the forward temperature",
                 estimate("decoupled_straight_through", logits, f, u, tau_forward=0.7, tau_backward=1.7),
                 estimate("straight_through", logits, f, cold, tau=1.7), subject="decoupled_straight_through")  # fmt: skip
 
-    zt, _ = categorical.conditional_gumbel(logits, z, v)
+    zt, _ = perturbed.conditional_gumbel(logits, z, v)
     same = float((zt.argmax(-1) == z).mean())
     yield Result(4, "conditional_gumbel", "argmax is the given code", f"{same:.0%} of draws", same == 1)
     one = rng.standard_normal((1, 1, 3))
@@ -213,7 +213,7 @@ def among_gumbels(rng):
     hard = estimate("straight_through_gumbel", many, g, outcomes["u"], tau=0.7)
     yield equal("the mean is straight-through Gumbel-Softmax's", enumeration.moments(weights, rao)[0],
                 enumeration.moments(weights, hard)[0], subject="gumbel_rao")  # fmt: skip
-    zt, _ = categorical.conditional_gumbel(many, outcomes["z"], outcomes["v"])
+    zt, _ = perturbed.conditional_gumbel(many, outcomes["z"], outcomes["v"])
     t = np.linspace(-2, 3, 7)
     q = softmax(one)[0][0, 0]
     noise = np.log(-np.log(np.clip(outcomes["u"], 1e-300, 1 - 2**-53)))[0, :, 0]  # of u: a law known to be right
@@ -238,7 +238,7 @@ def surrogates(rng, spread):
     B, N, K, S = 5, 3, 4, 2
     logits, f = spread * rng.standard_normal((B, N, K)), toys.polynomial(rng.standard_normal((2, N, K)), 3)
     u, v, w = draw(rng, logits, S, ("u", "v", "v"))
-    z = categorical.gumbel_max(logits, u)
+    z = perturbed.gumbel_max(logits, u)
     hard = np.eye(K)[z]
     slope = f(hard)[1](np.full((S, B), 1 / S))[0]  # f' at the codes, (S, B, N, K)
     shifts = (
@@ -246,9 +246,9 @@ def surrogates(rng, spread):
         - logits
     )
     middle = np.log((softmax(logits / 1.3)[0] + hard) / 2) - logits
-    given = [categorical.conditional_gumbel(logits, z, noise)[0] - logits for noise in (v, w)]
+    given = [perturbed.conditional_gumbel(logits, z, noise)[0] - logits for noise in (v, w)]
     cases = {
-        "straight_through_gumbel": ((u,), {"tau": 0.6}, lambda a: softmax((a + categorical.gumbel(u)) / 0.6)[0]),
+        "straight_through_gumbel": ((u,), {"tau": 0.6}, lambda a: softmax((a + perturbed.gumbel(u)) / 0.6)[0]),
         "straight_through": ((z,), {"tau": 1.3}, lambda a: softmax(a / 1.3)[0]),
         "gapped_straight_through": ((z,), {"tau": 0.6, "gap": 0.4}, lambda a: softmax((a + shifts) / 0.6)[0]),
         "gumbel_rao": ((z, v, w), {"tau": 0.6}, lambda a: sum(softmax((a + shift) / 0.6)[0] / 2 for shift in given)),

@@ -9,11 +9,12 @@ from itertools import chain
 
 import numpy as np
 
-from dvae_np import categorical, concrete, likelihoods, ops
+from dvae_np import categorical, concrete, ops, perturbed
 from dvae_np.check.backward import check_op
 from dvae_np.check.identities import identity_results, sampler_results
 from dvae_np.check.levels import estimator_results
 from dvae_np.check.objectives import objective_results
+from dvae_np.check.observations import observation_cases, observation_results
 from dvae_np.check.relations import relation_results
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
@@ -27,6 +28,7 @@ def results():
         op_results(),
         identity_results(),
         objective_results(),
+        observation_results(),
         sampler_results(),
         relation_results(),
         *(estimator_results(row) for row in TABLE.values()),
@@ -64,7 +66,7 @@ def op_cases(rng):
     yield "kl (shared prior)", categorical.kl, {"q_logits": logits, "p_logits": normal((1, N, K))}
     yield "kl (uniform prior)", categorical.kl, {"q_logits": logits, "p_logits": None}
     u = rng.random((S, B, N, K))
-    yield "conditional_gumbel", categorical.conditional_gumbel, {"logits": logits, "z": hard, "v": u}, "v"
+    yield "conditional_gumbel", perturbed.conditional_gumbel, {"logits": logits, "z": hard, "v": u}, "v"
     xi = ops.log_softmax(normal((S, B, N, K)))[0]
     yield "concrete_log_prob", concrete.concrete_log_prob, {"logits": logits, "xi": xi, "tau": 0.7}
     for op in (concrete.relaxed_kl, concrete.plug_in_kl):
@@ -75,20 +77,7 @@ def op_cases(rng):
                 {"logits": logits, "u": u, "tau": 0.7, "prior_logits": given},
                 "u",
             )
-    V = 8
-    levels = rng.integers(0, V, (B, D)) / (V - 1)
-    for states, shared_z in ((B, ""), (1, ", shared z")):
-        a = 2 * normal((S, states, D))
-        yield "bernoulli" + shared_z, likelihoods.bernoulli, {"a": a, "x": pixels}, "x"
-        for scales, shape in (("one scale", (1,)), ("a scale for each pixel", (D,))):
-            arrays = {"a": a, "x": normal((B, D)), "log_scale": normal(shape)}
-            yield f"gaussian ({scales}{shared_z})", likelihoods.gaussian, arrays, "x"
-        yield (
-            "categorical_pixels" + shared_z,
-            likelihoods.categorical_pixels,
-            {"a": normal((S, states, D * V)), "x": levels},
-            "x",
-        )
+    yield from observation_cases(rng)
 
 
 def op_results():

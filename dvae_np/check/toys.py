@@ -6,7 +6,7 @@ Each is an f of the package's kind, ``fz, backward = f(z)`` with ``backward(dfz)
 import numpy as np
 
 from dvae_np.arrays import InputError, expect_codes, is_codes, one_hot
-from dvae_np.categorical import joint_states
+from dvae_np.laws import joint_states
 
 
 def lookup_table(table):

@@ -9,6 +9,7 @@ from dvae_np.cli.options import add_data_dir, add_device, add_seed, path, whole
 from dvae_np.device import device
 from dvae_np.files import write_record, written
 from dvae_np.folders import alone
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.train import Checkpoints, Settings, Training, evaluate_on, load, usage
 from dvae_np.train.evaluation import MOST_SAMPLES
 
@@ -52,8 +53,9 @@ def evaluate(options):
         path, data, settings, _, arrays = opened
         params, split = parameters_of(arrays), getattr(data, options.split)
         x, c = split.x[: options.examples], None if split.c is None else split.c[: options.examples]
-        found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample)
-        measured = usage(params, x, c)
+        found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample,
+                            model=settings.model)  # fmt: skip
+        measured = usage(params, x, c, settings.model)
         of_codes = {name: np.asarray(value).tolist() for name, value in vars(measured).items()}
         record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found), "usage": of_codes}
         write_record(out / "evaluation.json", record)
@@ -95,19 +97,19 @@ def sample(options):
     """`sample`"""
     from dvae_np import figures
     from dvae_np.figures import models
-    from dvae_np.likelihoods import draw_pixels
     from dvae_np.networks import decoder
 
-    with the_run(options, ["samples.npz", "samples.png"]) as (out, (path, data, _, _, arrays)):
-        params, rng = parameters_of(arrays), np.random.default_rng(options.seed)
+    with the_run(options, ["samples.npz", "samples.png"]) as (out, (path, data, settings, _, arrays)):
+        params, rng, model = parameters_of(arrays), np.random.default_rng(options.seed), settings.model
         contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(options.count) % len(data.test.c)]}
-        z = models.prior_codes(params, rng, options.count, contexts.get("c"))
-        mean = models.mean_images(params, z, data, contexts.get("c"))
-        a, _ = decoder(params["theta"], z[None], contexts.get("c"))
-        x = draw_pixels(rng, params["theta"], a, mean.shape[1])[0]
+        z = models.prior_codes(params, rng, options.count, contexts.get("c"), model)
+        mean = models.mean_images(params, z, data, contexts.get("c"), model)
+        a, _ = decoder(params["theta"], z[None], contexts.get("c"), model.activation, model.interface)
+        observation = LIKELIHOODS[model.likelihood]
+        x = observation.draw(rng, a, mean.shape[1], **observation.parameters(params["theta"]))[0]
         with written(out / "samples.npz") as file:
             np.savez(file, z=z, mean=mean, x=x, **contexts)
-        figures.save(out / "samples.png", (8.8, 1.8), models.pictures, mean, data.shape)
+        figures.save(out / "samples.png", (8.8, 1.8), models.pictures, mean / data.white, data.shape)
     print(f"{path}\nwritten to {options.run_folder}: samples.npz (codes z, means of p(x|z), images x drawn from it), "
           "samples.png (the first of those means)")  # fmt: skip
     return 0
@@ -166,7 +168,7 @@ def evaluation_text(evaluation, split, data, settings):
     """Every number with its quantity, its unit, and how it was got."""
     kind = (
         "a density"
-        if settings.likelihood == "gaussian"
+        if LIKELIHOODS[settings.likelihood].density
         else "cross-entropy"
         if data.source.get("binarisation") == "grey"
         else ""
@@ -192,17 +194,21 @@ def draw_figures(out, data, settings, params, history):
     rng = np.random.default_rng(settings.seed)
     rows = min(settings.N, 12)
     drawings = {
-        "reconstructions.png": ((8.8, 2.0), models.reconstructions, params, data),
-        "samples.png": ((8.8, 1.8), models.samples, params, data, rng),
-        "effects.png": ((8.8, 0.65 * rows + 0.3), models.effects, params, data),
-        "usage.png": ((8.8, 1.1 * rows + 0.6), models.usage, usage(params, data.test.x, data.test.c)),
+        "reconstructions.png": ((8.8, 2.0), models.reconstructions, params, data, settings.model),
+        "samples.png": ((8.8, 1.8), models.samples, params, data, rng, settings.model),
+        "effects.png": ((8.8, 0.65 * rows + 0.3), models.effects, params, data, settings.model),
+        "usage.png": ((8.8, 1.1 * rows + 0.6), models.usage, usage(params, data.test.x, data.test.c, settings.model)),
     }
     if history["validation"]:
         drawings["training.png"] = ((7, 4.2), figures.training_curves, {settings.estimator: [history]})
     if data.context_shape:
-        drawings["completions.png"] = ((8.8, 5.4), models.completions, models.completed(params, data, rng))
+        drawings["completions.png"] = (
+            (8.8, 5.4),
+            models.completions,
+            models.completed(params, data, rng, settings.model),
+        )
     elif settings.K**settings.N <= models.MOST_STATES:
-        drawings["codes.png"] = (models.codes_size(params), models.codes, params, data)
+        drawings["codes.png"] = (models.codes_size(params), models.codes, params, data, settings.model)
     for name, drawing in drawings.items():
         figures.save(out / name, *drawing)
     return list(drawings)

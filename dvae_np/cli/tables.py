@@ -64,7 +64,9 @@ def reproduce(options):
         run = fit_with_bar(words, data, settings, checkpoints, start, where, go_on)
         if run is None:
             return 130
-        test = evaluate_on(where, run.params, data.test.x, None, np.random.default_rng(options.seed))
+        test = evaluate_on(
+            where, run.params, data.test.x, None, np.random.default_rng(options.seed), model=settings.model
+        )
         record = {
             "command": command,
             "data": str(data),

@@ -7,11 +7,12 @@ from dataclasses import fields
 from dvae_np.arrays import InputError
 from dvae_np.cli.options import add_data_dir, finite, number, probabilities, seed, sizes, whole
 from dvae_np.estimators import TABLE
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.networks import INTERFACES, PRIORS
 from dvae_np.train import Settings, load
 from dvae_np.train.data import BINARISATIONS, TASKS
-from dvae_np.train.settings import FIRST_IMAGES, LIKELIHOODS, OPTIMISERS, SCHEDULES
-from dvae_np.vae import RELAXED_KL
+from dvae_np.train.settings import FIRST_IMAGES, OPTIMISERS, SCHEDULES
+from dvae_np.vae import SAMPLED_KL
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
 CHOSEN = tuple(name for name in DEFAULTS if name not in ("hyper", "S"))  # what an option of the same name says
@@ -42,7 +43,12 @@ def add_model(group):
     add_choice(
         group, "interface", INTERFACES, "how z enters the decoder: rows added up, rows side by side, or scale and shift"
     )
-    add_choice(group, "likelihood", LIKELIHOODS, "p(x|z) of a pixel: categorical is for --binarisation levels")
+    add_choice(
+        group,
+        "likelihood",
+        LIKELIHOODS,
+        "p(x|z) of a pixel; categorical: --binarisation levels, poisson: counts",
+    )
     words = "of the embedding's first rows; (3 K)^-0.5 starts as a linear layer would"
     add_number(group, "embedding-scale", number("a factor", above=True), words)
     add_choice(
@@ -65,7 +71,7 @@ def add_objective(group):
     add("--tau", type=number("a temperature", above=True), help="temperature, for estimators that have one")
     words = "a hyper-parameter of the estimator, as mean=arithmetic; may be repeated"
     add("--set", action="append", default=[], metavar="NAME=VALUE", help=words)
-    add_choice(group, "kl", ("analytic", *RELAXED_KL), "for gumbel_softmax: which of the three KLs")
+    add_choice(group, "kl", ("analytic", *SAMPLED_KL), "for gumbel_softmax: which of the three KLs")
     add(
         "--S",
         type=whole(),
@@ -126,7 +132,8 @@ def chosen(options):
 
 def binarisation(options):
     """What the pixels become: what the option says, else what the likelihood needs."""
-    return options.binarisation or ("levels" if options.likelihood == "categorical" else "threshold")
+    pixels = LIKELIHOODS[options.likelihood].pixels
+    return options.binarisation or ("threshold" if pixels == "unit" else pixels)
 
 
 def expect_effect(options):

@@ -86,10 +86,10 @@ def train(options):
         run = fit_with_bar(settings.estimator, data, settings, checkpoints, start, where, go_on)
         if run is None:
             return 130
-        evaluation = evaluate_on(where, run.params, data.test.x, data.test.c)
+        evaluation = evaluate_on(where, run.params, data.test.x, data.test.c, model=settings.model)
         print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
         print(evaluation_text(evaluation, "test", data, settings))
-        for warning in usage(run.params, data.test.x, data.test.c).warnings:
+        for warning in usage(run.params, data.test.x, data.test.c, settings.model).warnings:
             print(f"warning: {warning}")
         write_run(out, data, run, evaluation)
     return 0

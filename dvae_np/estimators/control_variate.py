@@ -2,16 +2,17 @@
 
 import numpy as np
 
-from dvae_np.arrays import expect, one_hot
-from dvae_np.categorical import conditional_gumbel, gumbel, log_prob
-from dvae_np.estimators.estimate import Estimate, expect_uniforms, in_dtype
+from dvae_np.arrays import evaluated, one_hot
+from dvae_np.estimators.estimate import Estimate, in_dtype
+from dvae_np.laws import Independent, independent_logits
 from dvae_np.ops import log_softmax, softmax
+from dvae_np.perturbed import conditional_gumbel, gumbel
 
 STEP = 1e-20  # of the complex step
 LOWEST = -1e30  # stands for a logit of -inf, of which complex numbers would make NaN: as impossible, but finite
 
 
-def controlled(logits, f, c, u, v):
+def controlled(q, f, c, u, v):
     """(f(z) - c(zt)) score + d c(zg)/dlogits - d c(zt)/dlogits, averaged over S samples [Eq. 10.4], and its domega.
 
     c: ``value, backward = c(perturbed)`` for perturbed logits (S, B, N, K), with backward(dvalue) returning (dperturbed,
@@ -21,9 +22,7 @@ def controlled(logits, f, c, u, v):
     2 <g, dg/domega>, and <g, dc/dlogits> is the derivative of c along the direction g of the logits: the imaginary part
     of c at logits + i h g. So the second derivatives come, exactly, from the same backward pass at a complex point.
     """
-    expect_uniforms(logits, u)
-    expect_uniforms(logits, v)
-    logits = np.maximum(logits, LOWEST)
+    logits = np.maximum(independent_logits(q, u, v), LOWEST)
     S = len(u)
 
     def perturbed(logits):
@@ -34,13 +33,12 @@ def controlled(logits, f, c, u, v):
         return z, zg, zt, lambda dzg: logq_backward(dzg.sum(0)), lambda dzt: zt_backward(dzt)[0]
 
     z, zg, zt, zg_backward, zt_backward = perturbed(logits)
-    fz, f_backward = f(z)  # (S, B)
-    expect("fz", fz, z.shape[:2])
+    fz, f_backward = evaluated(f, z)  # (S, B)
     _, c_zg_backward = c(zg)
     c_zt, c_zt_backward = c(zt)
-    _, score_backward = log_prob(logits, z)
+    _, score_backward = Independent(logits).log_prob(z)
     share = np.full_like(fz, 1 / S)
-    dlogits = score_backward((fz - c_zt) / S)[0]
+    dlogits = score_backward((fz - c_zt) / S).logits
     dlogits = dlogits + zg_backward(c_zg_backward(share)[0]) - zt_backward(c_zt_backward(share)[0])
     _, dtheta = f_backward(share)  # Monte Carlo [Eq. 5.1]
 
@@ -50,7 +48,7 @@ def controlled(logits, f, c, u, v):
     through_zg = c(zg)[1](share)[1]
     through_zt = c(zt)[1](share * (1 + 1j * STEP * along))[1]
     domega = {name: 2 * (through_zg[name] - through_zt[name]).imag / STEP for name in through_zg}
-    return Estimate(fz.mean(0), dlogits, dtheta, domega)
+    return Estimate(fz.mean(0), Independent(dlogits), dtheta, domega)
 
 
 def relaxed(f, z, omega):

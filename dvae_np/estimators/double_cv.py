@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, one_hot
-from dvae_np.estimators.estimate import Estimate, expect_binary, expect_codes_drawn, in_dtype
+from dvae_np.arrays import InputError, evaluated, one_hot
+from dvae_np.estimators.estimate import Estimate, expect_binary, in_dtype
+from dvae_np.laws import Independent, logits_and_codes
 from dvae_np.ops import softmax
 
 
-def double_cv(logits, f, z, *, omega):
+def double_cv(q, f, z, *, omega):
     """Half the difference of two values, each corrected by the other's slope, times the codes' difference [Eq. 12.12].
 
     Approximates: the gradient of E_q[f] in the logits of binary latents.
@@ -15,17 +16,17 @@ def double_cv(logits, f, z, *, omega):
     Unbiased?     Yes, for any alpha: the slopes' part has the expectation alpha J(q) (f'(z_1) + f'(z_2)) / 2, which is
                   subtracted.
 
-    logits: (B, N, 2). z: codes drawn from q, (2, B, N). omega: {"alpha": ()}; alpha = 0 is reinforce_loo. domega is the
-    gradient of the squared estimate. (Titsias & Shi 2022.) Raises InputError for K other than 2 and S other than 2.
+    q: independent latents, or logits (B, N, 2). z: codes drawn from q, (2, B, N). omega: {"alpha": ()}; alpha = 0 is
+    reinforce_loo. domega is the gradient of the squared estimate. (Titsias & Shi 2022.) Raises InputError for K other than
+    2 and S other than 2.
     """
-    z = expect_codes_drawn(logits, z)
+    logits, z = logits_and_codes(q, z)
     expect_binary("double_cv", logits)
     if len(z) != 2:
         raise InputError(f"S: double_cv takes two samples, S = 2, got {len(z)}")
     q, softmax_backward = softmax(logits)
     hard = one_hot(z, 2, q.dtype)  # (2, B, N, 2)
-    fz, f_backward = f(hard)  # (2, B)
-    expect("fz", fz, hard.shape[:2])
+    fz, f_backward = evaluated(f, hard)  # (2, B)
     dz, dtheta = f_backward(np.full_like(fz, 0.5))
     slope = 2 * dz  # f'(z_s)
     others = (slope[::-1] * (hard - q)).sum((-1, -2))  # <f'(other), z - q>, (2, B)
@@ -37,4 +38,4 @@ def double_cv(logits, f, z, *, omega):
 
     dlogits = estimate(fz, others, slope, in_dtype(omega["alpha"], fz.dtype))
     per_alpha = estimate(0 * fz, others, slope, 1)
-    return Estimate(fz.mean(0), dlogits, dtheta, {"alpha": 2 * (dlogits * per_alpha).sum()})
+    return Estimate(fz.mean(0), Independent(dlogits), dtheta, {"alpha": 2 * (dlogits * per_alpha).sum()})

@@ -3,7 +3,7 @@
 from dvae_np.estimators.control_variate import controlled, relaxed
 
 
-def rebar(logits, f, u, v, *, omega):
+def rebar(q, f, u, v, *, omega):
     """(f(z) - c(zt)) score + d c(zg) - d c(zt), with c(.) = eta f(softmax(. / tau)) [Eq. 10.4].
 
     Approximates: the gradient of E_q[f] in the logits.
@@ -11,8 +11,8 @@ def rebar(logits, f, u, v, *, omega):
     Unbiased?     Yes, for every eta and tau: on average over z, zt has the law of zg, so that what c takes away through zt
                   comes back through zg. The gradient *through* zt belongs to it.
 
-    logits: (B, N, K). u, v: uniforms (S, B, N, K): u makes zg = log q + Gumbel noise and z = argmax zg, v makes zt, drawn
-    given z [Eq. 10.1]. omega: {"eta": (), "log_tau": ()}; domega is the gradient of the squared estimate, and on average
-    that of the variance [Eq. 11.2]. (Tucker et al. 2017.)
+    q: independent latents, or logits (B, N, K). u, v: uniforms (S, B, N, K): u makes zg = log q + Gumbel noise and z =
+    argmax zg, v makes zt, drawn given z [Eq. 10.1]. omega: {"eta": (), "log_tau": ()}; domega is the gradient of the
+    squared estimate, and on average that of the variance [Eq. 11.2]. (Tucker et al. 2017.)
     """
-    return controlled(logits, f, lambda z: relaxed(f, z, omega), u, v)
+    return controlled(q, f, lambda z: relaxed(f, z, omega), u, v)

@@ -6,18 +6,18 @@ from dvae_np.networks import mlp
 from dvae_np.ops import softmax, tanh
 
 
-def relax(logits, f, u, v, *, omega):
+def relax(q, f, u, v, *, omega):
     """(f(z) - c(zt)) score + d c(zg) - d c(zt), with c(.) = eta f(softmax(. / tau)) + r(softmax(.)) [Eq. 11.1].
 
     Approximates: the gradient of E_q[f] in the logits.
     With:         3 S evaluations of f, 2 S of its gradient, at relaxed codes (and 2 S more of each for domega).
     Unbiased?     Yes, for every omega, as REBAR: c may be any function.
 
-    logits: (B, N, K). u, v: uniforms (S, B, N, K), as in `rebar`. omega: eta, log_tau, and w0, b0, w1, b1 of the surrogate r,
-    a network with one hidden layer on the N K numbers of softmax(.). domega is the gradient of the squared estimate [Eq.
-    11.2]. (Grathwohl et al. 2018.) With w1 = b1 = 0 it is REBAR.
+    q: independent latents, or logits (B, N, K). u, v: uniforms (S, B, N, K), as in `rebar`. omega: eta, log_tau, and w0,
+    b0, w1, b1 of the surrogate r, a network with one hidden layer on the N K numbers of softmax(.). domega is the gradient
+    of the squared estimate [Eq. 11.2]. (Grathwohl et al. 2018.) With w1 = b1 = 0 it is REBAR.
     """
-    network = {name: in_dtype(omega[name], logits.dtype) for name in ("w0", "b0", "w1", "b1")}
+    network = {name: in_dtype(omega[name], u.dtype) for name in ("w0", "b0", "w1", "b1")}
 
     def c(z):
         value, relaxed_backward = relaxed(f, z, omega)
@@ -31,4 +31,4 @@ def relax(logits, f, u, v, *, omega):
 
         return value + r[..., 0], backward
 
-    return controlled(logits, f, c, u, v)
+    return controlled(q, f, c, u, v)

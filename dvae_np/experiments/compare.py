@@ -9,7 +9,7 @@ import numpy as np
 from dvae_np import vae
 from dvae_np.check import enumeration
 from dvae_np.check.gumbel import additive_variance
-from dvae_np.check.means import defaults, samples
+from dvae_np.check.means import defaults
 from dvae_np.check.toys import polynomial
 from dvae_np.estimators import TABLE
 from dvae_np.networks import encoder
@@ -65,23 +65,6 @@ def toy_problem(N, K):
 PROBLEMS = {"vae": trained_problem, "toy": toy_problem}
 
 
-def samples_for(row, evaluations, N, K):
-    """(S, calls): S samples in each of so many averaged calls use about this many evaluations of f."""
-    each = {"K^N": 1, "S": 1, "S + 1": 1, "2": 1, "2 S": 2, "3 S": 3, "S N K": N * K}[row.evaluations]
-    S = samples(row, max(1, (evaluations - (row.evaluations == "S + 1")) // each))
-    if "distinct" in row.noise:
-        S = min(S, K**N)
-    return S, max(1, evaluations // S) if row.most_samples == 2 else 1
-
-
-def evaluations_of(row, S, calls, N, K):
-    """How many evaluations of f an example takes."""
-    return (
-        calls
-        * {"K^N": K**N, "S": S, "S + 1": S + 1, "2": 2, "2 S": 2 * S, "3 S": 3 * S, "S N K": S * N * K}[row.evaluations]
-    )
-
-
 def tuned(row, problem, S, rng):
     """The row's hyper-parameters, with its tunables learned on a batch for a few hundred steps, the model fixed."""
     hyper = defaults(row, problem.N, problem.K)
@@ -103,7 +86,8 @@ def measure(row, problem, evaluations, hyper, rng, replicates=REPLICATES, timed=
     of independent samples of codes both are enumerated; the others come from `replicates` draws.
     """
     N, K = problem.N, problem.K
-    S, calls = samples_for(row, evaluations, N, K)
+    S = row.samples_for(evaluations, N, K)
+    calls = max(1, evaluations // S) if row.most_samples == 2 else 1
     enumerable = row.noise == ("z",) and row.fewest_samples == 1 and K**N <= 4096
     bias, variance, total = [], [], 0
     for logits, f in problem.examples:
@@ -132,7 +116,7 @@ def measure(row, problem, evaluations, hyper, rng, replicates=REPLICATES, timed=
     return {
         "estimator": row.name,
         "samples": S,
-        "evaluations": evaluations_of(row, S, calls, N, K),
+        "evaluations": calls * row.evaluations.count(S, N, K),
         "bias": 0.0 if row.unbiased else float(max(bias.mean(), 0) ** 0.5),
         "bias_half_width": float(1.96 * bias.std(ddof=1) / GROUPS**0.5 / (2 * max(bias.mean(), 1e-9) ** 0.5)),
         "bias_from": "own bound"
@@ -173,7 +157,7 @@ def compare(problem="vae", evaluations=12, N=2, K=5, progress=lambda rows: rows,
     for row in progress(list(TABLE.values())):
         rng = np.random.Generator(np.random.SFC64(3))
         own = problems[row.binary]
-        hyper = tuned(row, own, samples_for(row, evaluations, own.N, own.K)[0], rng)
+        hyper = tuned(row, own, row.samples_for(evaluations, own.N, own.K), rng)
         lines.append(measure(row, own, evaluations, hyper, rng))
         if not row.owns_kl and row.noise and not row.binary:
             points = [measure(row, own, each, hyper, rng, SWEEP_REPLICATES, timed=False) for each in sweep]
@@ -205,7 +189,7 @@ def learned_variances(steps=1500):
         rng = np.random.default_rng(5)
         N, K = (2, 2) if row.binary else (1, 3)
         logits, f = rng.standard_normal((1, N, K)), polynomial(rng.standard_normal((2, N, K)), 3)
-        hyper, many, S = defaults(row, N, K), enumeration.tiled(logits, 64), samples(row, 1)
+        hyper, many, S = defaults(row, N, K), enumeration.tiled(logits, 64), row.samples(1)
         variances = [exact_variance(row, logits, f, hyper)]
         optimiser = Adam({"omega": hyper["omega"]}, 0.01)
         for _ in range(steps):
@@ -220,7 +204,7 @@ def exact_variance(row, logits, f, hyper):
     if "u" in row.noise:
         nodes, weights, winner = enumeration.gumbel_nodes(logits, 140)
         return additive_variance(row, logits, f, tuple(nodes[name] for name in row.noise), weights, winner, hyper)
-    z, weights = enumeration.every_code(logits, samples(row, 1))
+    z, weights = enumeration.every_code(logits, row.samples(1))
     dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, z, **hyper).dlogits
     return float(enumeration.moments(weights, dlogits)[1].sum())
 

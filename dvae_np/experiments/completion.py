@@ -9,9 +9,9 @@ context determines, for which it need not pay: z then says little that the conte
 
 import numpy as np
 
-from dvae_np.categorical import entropy
 from dvae_np.figures.models import completed
-from dvae_np.networks import latents, prior
+from dvae_np.laws import each_array
+from dvae_np.networks import PRIORS, latents
 from dvae_np.text import columns, markdown_columns
 from dvae_np.train import Settings, evaluate, fit, load
 
@@ -41,23 +41,25 @@ def completion(name="digits", data_dir=None, changed=None, progress=lambda runs:
     if "prior_rate" in changed:
         command += f" --prior-rate {changed['prior_rate']}"
     record = {"command": command, "data": str(data), "model": model, "runs": []}
-    params = {}
+    runs = {}
     for variant, seed in progress(jobs):
         run = fit(data, Settings(**model | VARIANTS[variant], seed=seed))
-        params[variant, seed] = run.params
-        test = evaluate(run.params, data.test.x, data.test.c)
-        effective = prior_codes_in_use(run.params, data.test.c)
+        runs[variant, seed] = run
+        test = evaluate(run.params, data.test.x, data.test.c, model=run.settings.model)
+        effective = prior_codes_in_use(run, data.test.c)
         facts = {"variant": variant, "seed": seed, "seconds": round(run.seconds, 1), "prior_codes": effective}
         record["runs"].append(facts | vars(test))
-    return record, completed(params[jobs[-len(SEEDS)]], data, np.random.default_rng(0))
+    first = runs[jobs[-len(SEEDS)]]
+    return record, completed(first.params, data, np.random.default_rng(0), first.settings.model)
 
 
-def prior_codes_in_use(params, c):
+def prior_codes_in_use(run, c):
     """e^(mean entropy of p(z|c)): how many codes, equally probable, the prior leaves open for one context."""
-    logits, _ = prior(params.get("phi"), c)
-    if logits is None:
-        return float(np.prod([latents(params)[1]] * latents(params)[0]))
-    return float(np.exp(entropy(logits.astype(np.float64))[0].mean()))
+    p, _ = PRIORS[run.settings.prior].op(run.params.get("phi"), c)
+    if p is None:
+        N, K = latents(run.params)
+        return float(K**N)
+    return float(np.exp(each_array(lambda array: array.astype(np.float64), p).entropy()[0].mean()))
 
 
 def completion_table(record, markdown=False):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np import categorical
+from dvae_np import perturbed
 from dvae_np.figures.style import open_axes
 from dvae_np.ops import log_softmax, softmax
 
@@ -34,7 +34,7 @@ def gumbel_max(figure):
     many = np.stack([first, np.full_like(first, LOGITS[1]), np.full_like(first, LOGITS[2])], -1)[:, None]  # (B, 1, K)
     uniforms = np.array([[0.5, 0.5, 0.4], [0.3, 0.97, 0.2], [0.1, 0.3, 0.8]])
     for i, ((color, dashes), u) in enumerate(zip(LINES, uniforms, strict=True)):
-        z = categorical.gumbel_max(many, np.broadcast_to(u, (1, *many.shape)))[0, :, 0]
+        z = perturbed.gumbel_max(many, np.broadcast_to(u, (1, *many.shape)))[0, :, 0]
         right.plot(first, TABLE[z] + 0.05 * (i - 1), color=color, linestyle=dashes, label=f"noise {i + 1}")
     right.plot(first, softmax(many)[0][:, 0] @ TABLE, color="black", linewidth=2, label="mean over all noises")
     open_axes(right, xlabel="logit of category 1 (nats)", ylabel="f of the code drawn (nats)", ylim=(-0.2, 4.3))

@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from dvae_np.categorical import gumbel, joint_states, kl
+from dvae_np.categorical import kl
 from dvae_np.check import enumeration, toys
 from dvae_np.concrete import plug_in_kl, relaxed_kl
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
+from dvae_np.laws import joint_states
 from dvae_np.ops import log_softmax, softmax
+from dvae_np.perturbed import gumbel
 
 
 def small_problem(K=3, seed=0, nodes=100):

@@ -6,41 +6,42 @@ Each draws into a Matplotlib figure, as all of `dvae_np.figures` do. Images show
 import numpy as np
 
 from dvae_np.arrays import count_states
-from dvae_np.categorical import joint_states, log_prob
-from dvae_np.likelihoods import mean_pixels
-from dvae_np.networks import decoder, encoder, latents, prior
+from dvae_np.laws import Independent, each_array, joint_states
+from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.networks import PRIORS, decoder, latents
 from dvae_np.noise import draw
-from dvae_np.vae import reconstruction
+from dvae_np.vae import PLAIN, posterior_and_prior, reconstruction
 
 MOST_CODES = 64
 MOST_STATES = 2**14  # joint states up to which the best code of an image is searched
 
 
-def reconstructions(figure, params, data, columns=16):
+def reconstructions(figure, params, data, model=PLAIN, columns=16):
     """Test images above what the model makes of them: the mean image of each one's most probable codes (q), and, where all
     joint states can be tried, of the codes under which the image is most probable (best)."""
     x, c = _examples(data.test, columns)
-    logits, _ = encoder(params["psi"], x, c)
-    rows = {"x": x, "q": mean_images(params, logits.argmax(-1), data, c)}
+    q, _ = posterior_and_prior(params, x, c, model)
+    rows = {"x": x, "q": mean_images(params, q.mode(), data, c, model)}
     if count_states(*latents(params)) <= MOST_STATES:
-        rows["best"] = mean_images(params, best_codes(params, x, c), data, c)
-    grid(figure, np.stack(list(rows.values())), data.shape, labels=list(rows))
+        rows["best"] = mean_images(params, best_codes(params, x, c, model), data, c, model)
+    grid(figure, np.stack(list(rows.values())) / data.white, data.shape, labels=list(rows))
 
 
-def best_codes(params, x, c=None):
+def best_codes(params, x, c=None, model=PLAIN):
     """The joint state z with the highest p(x|z), for each example: (B, N)."""
     states = joint_states(*latents(params))
     fz = [
-        reconstruction(params["theta"], x, c)(part[:, None])[0]
+        reconstruction(params["theta"], x, c, model)(part[:, None])[0]
         for part in np.array_split(states, -(-len(states) // 512))
     ]
     return states[np.concatenate(fz).argmin(0)]
 
 
-def samples(figure, params, data, rng):
+def samples(figure, params, data, rng, model=PLAIN):
     """Mean images of codes drawn from the prior; with a context, for test images' contexts."""
     _, c = _examples(data.test, 48)
-    pictures(figure, mean_images(params, prior_codes(params, rng, 48, c), data, c), data.shape)
+    images = mean_images(params, prior_codes(params, rng, 48, c, model), data, c, model)
+    pictures(figure, images / data.white, data.shape)
 
 
 def pictures(figure, images, shape, columns=16, rows=3):
@@ -50,25 +51,25 @@ def pictures(figure, images, shape, columns=16, rows=3):
     grid(figure, whole.reshape(rows, columns, -1), shape)
 
 
-def prior_codes(params, rng, count, c=None):
+def prior_codes(params, rng, count, c=None, model=PLAIN):
     """Codes drawn from the prior: (count, N); from p(z|c_i), where the prior depends on a context c (count, C)."""
-    N, K = latents(params)
-    logits, _ = prior(params.get("phi"), c)
-    logits = np.zeros((1, N, K), params["theta"]["table"].dtype) if logits is None else logits
-    return draw(rng, np.broadcast_to(logits, (count, N, K)), 1, ("z",))[0][0]
+    p, _ = PRIORS[model.prior].op(params.get("phi"), c, model.activation)
+    p = Independent(np.zeros((1, *latents(params)), params["theta"]["table"].dtype)) if p is None else p
+    p = each_array(lambda array: np.broadcast_to(array, (count, *array.shape[1:])), p)
+    return draw(rng, p, 1, ("z",))[0][0]
 
 
-def codes(figure, params, data, columns=16):
+def codes(figure, params, data, model=PLAIN, columns=16):
     """What each code means: for latent n and category k the mean image over the validation images' codes with z_n = k.
 
     Above each picture the share of images that use the code, and the most frequent label among them where there is one.
     Of more than 64 categories the 64 most used are drawn, in falling order. For models without a context.
     """
     N, K = latents(params)
-    logits, _ = encoder(params["psi"], data.validation.x)
+    law, _ = posterior_and_prior(params, data.validation.x, model=model)
     states = joint_states(N, K)
-    q = np.exp(log_prob(logits, states[:, None])[0])  # (M, B)
-    share, images = q.mean(1), mean_images(params, states, data)
+    q = np.exp(law.log_prob(states[:, None])[0])  # (M, B)
+    share, images = q.mean(1), mean_images(params, states, data, model=model) / data.white
     labels = data.validation.labels
     drawn, columns = min(K, MOST_CODES), min(K, columns)
     lines = -(-drawn // columns)  # that each latent takes
@@ -91,23 +92,23 @@ def codes_size(params, columns=16):
     return 0.75 * min(K, columns), 1.05 * N * -(-min(K, MOST_CODES) // columns)
 
 
-def effects(figure, params, data, columns=16, rows=12):
+def effects(figure, params, data, model=PLAIN, columns=16, rows=12):
     """Each latent's effect: the codes of one test image, its category of latent n replaced by every other one.
 
     The first picture of a row is the image with its own codes; at most 12 latents and 16 categories are drawn.
     """
     N, K = latents(params)
     x, c = _examples(data.test, 1)
-    own = encoder(params["psi"], x, c)[0].argmax(-1)[0]  # (N,)
+    own = posterior_and_prior(params, x, c, model)[0].mode()[0]  # (N,)
     rows, shown = min(N, rows), min(K, columns)
     images = []
     for n in range(rows):
         z = np.repeat(own[None], shown + 1, 0)
         z[1:, n] = np.arange(shown)
-        images.append(mean_images(params, z, data, None if c is None else np.repeat(c, len(z), 0)))
+        images.append(mean_images(params, z, data, None if c is None else np.repeat(c, len(z), 0), model))
     titles = np.full((rows, shown + 1), "", object)
     titles[0] = ["own", *map(str, range(shown))]
-    grid(figure, np.stack(images), data.shape, [f"z{n + 1}" for n in range(rows)], titles)
+    grid(figure, np.stack(images) / data.white, data.shape, [f"z{n + 1}" for n in range(rows)], titles)
 
 
 def completions(figure, images):
@@ -116,13 +117,13 @@ def completions(figure, images):
     grid(figure, images, images.shape[2:], titles)
 
 
-def completed(params, data, rng, columns=12, draws=5):
+def completed(params, data, rng, model=PLAIN, columns=12, draws=5):
     """Test images: the upper halves, the truth, means for codes drawn from the prior: (draws + 2, columns, height, width)."""
     x, c = _examples(data.test, columns)
-    lower = [np.full_like(x, 0.25), x]
-    lower += [mean_images(params, prior_codes(params, rng, columns, c), data, c) for _ in range(draws)]
+    lower = [np.full_like(x, 0.25 * data.white), x]
+    lower += [mean_images(params, prior_codes(params, rng, columns, c, model), data, c, model) for _ in range(draws)]
     upper = c.reshape(columns, *data.context_shape)
-    return np.stack([np.concatenate([upper, images.reshape(columns, *data.shape)], 1) for images in lower])
+    return np.stack([np.concatenate([upper, images.reshape(columns, *data.shape) / data.white], 1) for images in lower])
 
 
 def usage(figure, measured):
@@ -139,11 +140,12 @@ def usage(figure, measured):
     panels[-1].set_xlabel("category")
 
 
-def mean_images(params, z, data, c=None):
+def mean_images(params, z, data, c=None, model=PLAIN):
     """The mean of p(x|z), for codes z (M, N) and, where there are contexts, c (M, C) or (1, C): (M, D)."""
     z = z[:, None] if c is None else z[None]
-    a, _ = decoder(params["theta"], z, c)
-    mean = mean_pixels(params["theta"], a, int(np.prod(data.shape)))
+    a, _ = decoder(params["theta"], z, c, model.activation, model.interface)
+    observation = LIKELIHOODS[model.likelihood]
+    mean = observation.mean(a, int(np.prod(data.shape)), **observation.parameters(params["theta"]))
     return mean[:, 0] if c is None else mean[0]
 
 

@@ -1,28 +1,27 @@
 """One visual language: each estimator has the same colour, marker and dashes wherever it appears.
 
-Colours are Okabe and Ito's, which colour-blind readers tell apart; estimators of one family share a colour, and have
-markers and dashes of their own, which print in grey keeps.
+Estimators of one family share its colour (`dvae_np.estimators.row`), and have markers and dashes of their own, which print in
+grey keeps.
 """
 
 from matplotlib.figure import Figure
 
+from dvae_np.estimators import TABLE
 from dvae_np.files import written
 
-FAMILIES = {  # colour, and the members, each with its own marker and dashes
-    "#000000": ("exact",),
-    "#D55E00": ("reinforce_loo", "reinforce", "reinforce_ema", "reinforce_optimal", "nvil", "vimco"),
-    "#0072B2": ("gumbel_softmax", "muprop", "rebar", "relax"),
-    "#009E73": ("straight_through_gumbel", "straight_through", "decoupled_straight_through", "gumbel_rao",
-                "gapped_straight_through", "reinmax"),
-    "#CC79A7": ("local_expectation", "top_k", "sum_and_sample", "unordered_set"),
-    "#E69F00": ("carms", "arm", "disarm", "double_cv"),
-}  # fmt: skip
-MARKERS, DASHES = "osD^vP", ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
-STYLE = {
-    name: {"color": color, "marker": MARKERS[i], "linestyle": DASHES[(family + i) % len(DASHES)]}
-    for family, (color, names) in enumerate(FAMILIES.items())
-    for i, name in enumerate(names)
-}
+MARKERS, DASHES = "osD^vPX*<>", ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
+
+
+def _styles():
+    members, styles = {}, {}
+    for name, row in TABLE.items():
+        i = members[row.family] = members.get(row.family, -1) + 1  # its number in its family
+        dashes = DASHES[(list(members).index(row.family) + i) % len(DASHES)]
+        styles[name] = {"color": row.family.colour, "marker": MARKERS[i % len(MARKERS)], "linestyle": dashes}
+    return styles
+
+
+STYLE = _styles()
 
 
 def save(path, size, draw, *contents):

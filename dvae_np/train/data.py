@@ -1,7 +1,7 @@
 """Data sets: `digits` (shipped with the package), `bars` (generated), `mnist` (read from files or downloaded).
 
-Images are rows (n, D) in [0, 1]. How grey pixels became the targets is part of the data set, as it changes likelihoods by
-nats. The task is to model whole images, or the lower half of each given its upper half.
+Images are rows (n, D), in [0, 1] or counts. How grey pixels became the targets is part of the data set, as it changes
+likelihoods by nats. The task is to model whole images, or the lower half of each given its upper half.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ BINARISATIONS = {
     "dynamic": "pixels drawn with their grey value as probability, in training anew for each batch",
     "grey": "grey pixels in [0, 1] as targets",
     "levels": "pixels of {levels} grey levels",
+    "counts": "grey pixels as counts",
 }
 NAMES, TASKS = ("digits", "bars", "mnist"), ("images", "completion")
 FLIP = 0.05  # the probability that a pixel of `bars` is flipped
@@ -26,7 +27,7 @@ FLIP = 0.05  # the probability that a pixel of `bars` is flipped
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, D) in [0, 1], and what they show: (n,) classes, or (n, N) latents where those are known."""
+    """Images (n, D), and what they show: (n,) classes, or (n, N) latents where those are known."""
 
     x: np.ndarray
     labels: np.ndarray
@@ -43,7 +44,9 @@ class Data:
     train: Split
     validation: Split
     test: Split
-    levels: int = 1  # grey levels of a pixel, for the categorical observation model
+    pixels: str = "unit"  # in [0, 1]; or "levels" v / (levels - 1), or "counts": the observation models that fit say so
+    levels: int = 1  # grey levels of a pixel, of "levels"
+    white: int = 1  # the largest value of a pixel, of "counts"
     dynamic: bool = False  # are the training images grey, to be drawn anew for each batch?
     context_shape: tuple | None = None
     source: dict = field(default_factory=dict)  # the arguments of `load` that give the same again
@@ -83,13 +86,13 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, tas
         return bars(dtype=dtype)
     if name == "digits":
         with np.load(files("dvae_np") / "train" / "digits.npz") as archive:
-            grey, labels = archive["images"] / 16, archive["labels"]
+            grey, labels, white = archive["images"] / 16, archive["labels"], 16
         # Every seventh image is for testing, the next one for validation: neighbours are by the same writer, and 7
         # has no factor in common with the file's cycle of ten digits.
         rest = np.arange(len(grey)) % 7
         parts = [(grey[chosen], labels[chosen]) for chosen in (rest > 1, rest == 1, rest == 0)]
     else:
-        (images, labels), test = read_mnist(data_dir)
+        ((images, labels), test), white = read_mnist(data_dir), 255
         parts = [
             (images[:-5000] / 255, labels[:-5000]),
             (images[-5000:] / 255, labels[-5000:]),
@@ -101,23 +104,27 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, tas
     upper = height // 2 if task == "completion" else 0
     splits = []
     for i, (grey, labels) in enumerate(parts):
-        kept = grey if binarisation == "dynamic" and i == 0 else _targets(grey, binarisation, levels, i)
+        kept = grey if binarisation == "dynamic" and i == 0 else _targets(grey, binarisation, levels, white, i)
         c = grey[:, :upper].reshape(len(grey), -1).astype(dtype) if upper else None
         splits.append(Split(kept[:, upper:].reshape(len(grey), -1).astype(dtype), labels, c))
     return Data(
         name, (height - upper, width), BINARISATIONS[binarisation].format(levels=levels), *splits,
-        levels=levels if binarisation == "levels" else 1, dynamic=binarisation == "dynamic",
+        pixels=binarisation if binarisation in ("levels", "counts") else "unit",
+        levels=levels if binarisation == "levels" else 1, white=white if binarisation == "counts" else 1,
+        dynamic=binarisation == "dynamic",
         context_shape=(upper, width) if upper else None,
         source={"name": name, "binarisation": binarisation, "task": task, "levels": levels},
     )  # fmt: skip
 
 
-def _targets(grey, binarisation, levels, seed):
-    """Grey images as targets, in [0, 1]; what is drawn here is drawn once, the same whenever the data are loaded."""
+def _targets(grey, binarisation, levels, white, seed):
+    """Grey images as targets; what is drawn here is drawn once, the same whenever the data are loaded."""
     if binarisation == "threshold":
         return grey >= 0.5
     if binarisation == "levels":
         return np.rint(grey * (levels - 1)) / (levels - 1)
+    if binarisation == "counts":
+        return np.rint(grey * white)
     return grey if binarisation == "grey" else np.random.default_rng(seed).random(grey.shape) < grey
 
 

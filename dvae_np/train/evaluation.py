@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.arrays import InputError, count_states, expect_whole
-from dvae_np.categorical import joint_states, kl, log_prob
-from dvae_np.networks import encoder, latents, prior
+from dvae_np.laws import joint_states
+from dvae_np.networks import latents
 from dvae_np.noise import draw
-from dvae_np.vae import joint, reconstruction
+from dvae_np.vae import PLAIN, joint, posterior_and_prior, reconstruction
 
 MOST_STATES = 2**16  # joint states up to which an evaluation is exact
 MOST_SAMPLES = 5000  # of the multi-sample bound
@@ -33,13 +33,13 @@ class Evaluation:
         return None if self.log_likelihood is None else self.negative_elbo + self.log_likelihood
 
 
-def evaluate_on(device, params, x, c=None, rng=None, *more):
+def evaluate_on(device, params, x, c=None, rng=None, *more, model=PLAIN):
     """`evaluate` on a device, for arrays and a generator of NumPy."""
     rng = device.generator(np.random.default_rng(0) if rng is None else rng)
-    return evaluate(device.put(params), device.put(x), device.put(c), rng, *more)
+    return evaluate(device.put(params), device.put(x), device.put(c), rng, *more, model=model)
 
 
-def evaluate(params, x, c=None, rng=None, S=100, sample=False):
+def evaluate(params, x, c=None, rng=None, S=100, sample=False, model=PLAIN):
     """The discrete negative ELBO (beta = 1) over the rows of x, given contexts c, and what is known of log p(x).
 
     Exact up to 65,536 joint states: with log p(x). Beyond, or where told to `sample`: averages over S codes drawn with `rng`
@@ -53,11 +53,11 @@ def evaluate(params, x, c=None, rng=None, S=100, sample=False):
     chunks = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
     pieces = [(x[chunk], None if c is None else c[chunk]) for chunk in chunks]
     if count_states(N, K) <= MOST_STATES and not sample:
-        parts, method = [_visited(params, *piece) for piece in pieces], f"exact, {K**N} states"
+        parts, method = [_visited(params, model, *piece) for piece in pieces], f"exact, {K**N} states"
         expected, divergence, evidence = _means(parts)
         return Evaluation(expected + divergence, expected, divergence, evidence, None, method)
     rng = np.random.default_rng(0) if rng is None else rng
-    expected, divergence, bound = _means([_sampled(params, *piece, rng, S) for piece in pieces])
+    expected, divergence, bound = _means([_sampled(params, model, *piece, rng, S) for piece in pieces])
     return Evaluation(expected + divergence, expected, divergence, None, bound, f"sampled, S={S}")
 
 
@@ -66,40 +66,33 @@ def _means(parts):
     return [float(np.concatenate(part).mean(dtype=np.float64)) for part in zip(*parts, strict=True)]
 
 
-def _visited(params, x, c):
+def _visited(params, model, x, c):
     """E_q[-log p(x|z)], KL and log p(x) = log sum_z p(z) p(x|z) [Eq. 4.1, 4.4], each (B,), every state decoded once."""
-    N, K = latents(params)
-    logits, prior_logits, f = _model(params, x, c)
+    (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
+    _, N, K = q.sizes
     expected, evidence = 0.0, -np.inf
     block = BLOCK if c is None else max(1, PAIRS // len(x))
     for start in range(0, K**N, block):
         z = joint_states(N, K, start, min(start + block, K**N), like=x)[:, None]  # (m, 1, N)
         fz, _ = f(z)  # (m, B)
-        log_prior = -N * np.log(K) if prior_logits is None else log_prob(prior_logits, z)[0]
-        expected = expected + (np.exp(log_prob(logits, z)[0]) * fz).sum(0)
+        log_prior = -N * np.log(K) if p is None else p.log_prob(z)[0]
+        expected = expected + (np.exp(q.log_prob(z)[0]) * fz).sum(0)
         evidence = np.logaddexp(evidence, _log_sum((log_prior - fz).astype(fz.dtype)))
-    return expected, kl(logits, prior_logits)[0], evidence
+    return expected, q.kl(p)[0], evidence
 
 
-def _sampled(params, x, c, rng, S):
+def _sampled(params, model, x, c, rng, S):
     """E_q[-log p(x|z)], KL and the bound E log 1/S sum_s w_s, each (B,), over S codes drawn for each example."""
-    logits, prior_logits, f = _model(params, x, c)
+    (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
     expected, bound = 0.0, -np.inf
     at_once = max(1, PAIRS // len(x))
     for start in range(0, S, at_once):
-        (z,) = draw(rng, logits, min(at_once, S - start), ("z",))
+        (z,) = draw(rng, q, min(at_once, S - start), ("z",))
         fz, _ = f(z)  # (s, B)
-        log_prior = joint(lambda z: (0 * z[..., 0], None), prior_logits, *logits.shape[1:])(z)[0]  # -log p(z)
+        log_prior = joint(lambda z: (0 * z[..., 0], None), p, *q.sizes[1:])(z)[0]  # -log p(z)
         expected = expected + fz.sum(0) / S
-        bound = np.logaddexp(bound, _log_sum(-fz - log_prior - log_prob(logits, z)[0]))
-    return expected, kl(logits, prior_logits)[0], bound - np.log(S)
-
-
-def _model(params, x, c):
-    """Logits of q and of the prior (or None), and f."""
-    logits, _ = encoder(params["psi"], x, c)
-    prior_logits, _ = prior(params.get("phi"), c)
-    return logits, prior_logits, reconstruction(params["theta"], x, c)
+        bound = np.logaddexp(bound, _log_sum(-fz - log_prior - q.log_prob(z)[0]))
+    return expected, q.kl(p)[0], bound - np.log(S)
 
 
 def _log_sum(a):

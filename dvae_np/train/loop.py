@@ -16,14 +16,12 @@ from dvae_np import vae
 from dvae_np.arrays import InputError, expect_number, expect_whole
 from dvae_np.device import CPU
 from dvae_np.estimators import TABLE
-from dvae_np.likelihoods import mean_output
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.networks import last_bias
 from dvae_np.noise import uniform
 from dvae_np.train.evaluation import PAIRS, evaluate
 from dvae_np.train.optimisers import SGD, Adam, RAdam
 from dvae_np.train.settings import Settings, kl_weight
-
-SCALE = 0.5  # where a learned sigma of the Gaussian starts
 
 
 class Interrupted(Exception):
@@ -60,11 +58,13 @@ class Training:
         self.rng = np.random.Generator(np.random.SFC64(settings.seed))
         self.noise = device.generator(self.rng)
         x = data.train.x
-        if not (x.min() >= 0 and x.max() <= 1):
+        if data.pixels != "counts" and not (x.min() >= 0 and x.max() <= 1):
             raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
-        if (settings.likelihood == "categorical") != (data.levels > 1):
-            raise InputError("likelihood: categorical and pixels of a few grey levels belong together, got "
-                             f"{settings.likelihood} for {data.binarisation}")  # fmt: skip
+        if LIKELIHOODS[settings.likelihood].pixels != data.pixels:
+            fitting = ", ".join(name for name, each in LIKELIHOODS.items() if each.pixels == data.pixels)
+            raise InputError(
+                f"likelihood: expected one of {fitting} for {data.binarisation}, got {settings.likelihood}"
+            )
         self.params = device.put(self._initial(x))
         self.on_device = {part: device.put({"x": split.x, "c": split.c})
                           for part, split in (("train", data.train), ("validation", data.validation))}  # fmt: skip
@@ -82,22 +82,24 @@ class Training:
             self.optimisers.append(SGD(omega, rate) if kind == "sgd" else Adam(omega, rate))
             self.params |= omega
 
-        self.options = {"kl": settings.kl, "free_bits": settings.free_bits, **self.row.hyper, **settings.hyper}
+        hyper = dict(settings.hyper)
         if settings.estimator == "exact" and "block" not in settings.hyper and data.train.c is not None:
-            self.options["block"] = max(1, PAIRS // settings.batch)  # every pair of example and state is decoded
+            hyper["block"] = max(1, PAIRS // settings.batch)  # every pair of example and state is decoded
+        self.options = {"model": settings.model, "kl": settings.kl, "free_bits": settings.free_bits, "hyper": hyper}
         self.epoch, self.batch, self.order, self.sums, self.seconds = 0, 0, None, [0.0, 0.0], 0.0
         self.history = {"loss": [], "kl": [], "beta": [], "validation": []}
         self.batches = math.ceil(len(x) / settings.batch)
 
     def _initial(self, x):
         settings, c = self.settings, self.data.train.c
-        scale = None if settings.likelihood != "gaussian" else SCALE if settings.scale is None else settings.scale
         params = vae.parameters(
             self.rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type, C=0 if c is None else c.shape[1],
-            interface=settings.interface, prior=settings.prior, levels=self.data.levels, scale=scale)  # fmt: skip
+            model=settings.model, levels=self.data.levels)  # fmt: skip
+        if settings.scale is not None:
+            params["theta"]["log_scale"][:] = math.log(settings.scale)
         params["theta"]["table"] *= params["theta"]["table"].dtype.type(settings.embedding_scale)
         if settings.first_image == "mean":
-            params["theta"][last_bias(params["theta"])][:] = mean_output(x, settings.likelihood, self.data.levels)
+            params["theta"][last_bias(params["theta"])][:] = LIKELIHOODS[settings.likelihood].start(x, self.data.levels)
         if settings.prior == "fixed":
             params["phi"]["logits"][:] = np.log(settings.prior_probabilities)
         return params
@@ -144,7 +146,9 @@ class Training:
         with np.errstate(all="ignore"):
             try:
                 rng = self.device.generator(np.random.default_rng(0))
-                validation = evaluate(self.params, **self.on_device["validation"], rng=rng).negative_elbo
+                validation = evaluate(
+                    self.params, **self.on_device["validation"], rng=rng, model=self.settings.model
+                ).negative_elbo
             except InputError:
                 validation = math.nan
         if not math.isfinite(validation):

@@ -1,18 +1,16 @@
 """What decides a run: its settings, and the weight of the KL as training goes on."""
 
-import math
 from dataclasses import dataclass, field
 
 from dvae_np.arrays import InputError, expect_choice, expect_number, expect_whole
 from dvae_np.estimators import TABLE
-from dvae_np.estimators.estimate import expect_few_states
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.networks import INTERFACES, PRIORS
 from dvae_np.train.evaluation import MOST_STATES
-from dvae_np.vae import RELAXED_KL
+from dvae_np.vae import Model, expect_objective
 
 SCHEDULES = ("constant", "warm_up", "cyclical")
 OPTIMISERS = ("adam", "radam", "sgd")
-LIKELIHOODS = ("bernoulli", "gaussian", "categorical")
 FIRST_IMAGES = ("mean", "random")
 
 
@@ -33,7 +31,7 @@ class Settings:
     prior_probabilities: tuple = ()  # K numbers, for the fixed prior
     prior_rate: float = 1.0  # the prior's step size, as a multiple of lr
     interface: str = "embedding"  # how z enters the decoder; or "concatenation", "film"
-    likelihood: str = "bernoulli"  # or "gaussian", "categorical"
+    likelihood: str = "bernoulli"  # or another of `dvae_np.likelihoods.LIKELIHOODS`
     scale: float | None = None  # sigma of the Gaussian; None: learned
     embedding_scale: float = 1.0  # of the embedding's first rows, beside those that add up to unit variance
     first_image: str = "mean"  # what the fresh decoder draws, the mean training image; or "random"
@@ -71,33 +69,16 @@ class Settings:
             )
         for share in given:
             expect_number("prior_probabilities", share, "a number", above=True)
-        self._expect_what_the_estimator_can()
-
-    def _expect_what_the_estimator_can(self):
         row = TABLE[self.estimator]
-        if row.noise and self.S < row.fewest_samples:
-            raise InputError(f"S: {self.estimator} needs at least {row.fewest_samples} samples, got {self.S}")
-        if self.S > row.most_samples:
-            raise InputError(f"S: {self.estimator} takes at most {row.most_samples} samples, got {self.S}")
-        if row.binary and self.K != 2:
-            raise InputError(f"K: {self.estimator} is for binary latents, K = 2, got {self.K}")
-        if row.owns_kl and (self.beta, self.schedule, self.free_bits) != (1, "constant", 0):
-            raise InputError(f"beta: {self.estimator}'s bound contains the KL with weight 1, got beta = {self.beta}, "
-                             f"schedule {self.schedule}, free bits {self.free_bits}")  # fmt: skip
-        if not row.noise:
-            expect_few_states(self.estimator, self.N, self.K, self.batch, MOST_STATES)
-            if self.S != 1:
-                raise InputError(f"S: {self.estimator} visits every state and takes no samples, got S = {self.S}")
-        if self.kl != "analytic" and (self.kl not in RELAXED_KL or self.estimator != "gumbel_softmax"):
-            raise InputError(f"kl: expected analytic, or relaxed or plug_in for gumbel_softmax, got {self.kl!r}")
-        if self.kl != "analytic" and self.free_bits:
-            raise InputError(f"free_bits: only for the analytic KL, which is known for each latent, got kl = {self.kl}")
-        for name in self.hyper:
-            if name not in row.hyper:
-                known = ", ".join(row.hyper) or "none"
-                raise InputError(f"{name}: not a hyper-parameter of {self.estimator}, which has {known}")
-            if not isinstance(row.hyper[name], str | bool):
-                expect_number(name, self.hyper[name], least=-math.inf)
+        row.expect_sizes(self.S, self.N, self.K, self.batch, MOST_STATES)
+        for beta in (kl_weight(self, 0.0), self.beta):
+            expect_objective(row, self.kl, beta, self.free_bits)
+        row.expect_hyper(self.hyper)
+
+    @property
+    def model(self):
+        """What the parameters of such a run are those of."""
+        return Model(self.likelihood, self.prior, self.interface)
 
 
 def kl_weight(settings, epochs):

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.categorical import kl_per_latent
-from dvae_np.networks import encoder, prior
-from dvae_np.ops import softmax
+from dvae_np.laws import each_array
+from dvae_np.vae import PLAIN, posterior_and_prior
 
 SILENT = 0.01  # nats of information below which a latent says nothing
 ONE_CODE = 1.5  # perplexity below which one category has nearly all images
@@ -43,14 +42,13 @@ class Usage:
         ]
 
 
-def usage(params, x, c=None):
+def usage(params, x, c=None, model=PLAIN):
     """`Usage` of the model's latents over the rows of x, given contexts c [Eq. 15.2]."""
-    logits, _ = encoder(params["psi"], x, c)
-    prior_logits, _ = prior(params.get("phi"), c)
-    q = softmax(logits.astype(np.float64))[0]  # (B, N, K)
-    share = q.mean(0)
-    aggregate, each = _entropy(share), _entropy(q).mean(0)
-    divergence = kl_per_latent(logits, prior_logits)[0].mean(0)
+    q, p = posterior_and_prior(params, x, c, model)
+    marginals, _ = each_array(lambda array: array.astype(np.float64), q).marginals()  # (B, N, K)
+    share = marginals.mean(0)
+    aggregate, each = _entropy(share), _entropy(marginals).mean(0)
+    divergence = q.kl_parts(p)[0].mean(0)
     return Usage(share, np.exp(aggregate), np.maximum(aggregate - each, 0), divergence, len(x))
 
 

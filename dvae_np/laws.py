@@ -1,0 +1,225 @@
+"""The law of the latents as a value: what estimators, the objective, evaluation and figures ask of q(z|x), and of a prior.
+
+A law is a tuple of named arrays; the first one, (B, N, K), is of the single latents. It can
+
+    log_prob(z)     log q(z) of codes, in nats: (S, B); its gradient is the score
+    probability()   q(z) of joint states: an op of its own, for sums over all of them
+    score(z)        the gradient of log q(z), of each sample on its own
+    codes(u)        draw codes (S, B, N) by uniforms
+    marginals()     q(z_n = k): (B, N, K)
+    entropy()       in nats: (B,)
+    kl(p)           KL(q || p) in nats: (B,); kl_parts(p) the parts that add up to it, (B, parts)
+    mode()          the most probable codes: (B, N)
+
+Where there is something to differentiate these are ops, ``value, backward``, and ``backward`` answers with a value of the law's
+own type: in the place of each array the gradient in it. A law that cannot do one of them lacks it; an estimator's row says
+what it asks for. Plain logits are welcome wherever a law is (`law`).
+
+A logit of -inf rules its category out: all is as if the category were not there, with 0 log 0 = 0, and its gradient is 0.
+"""
+
+import math
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+
+from dvae_np.arrays import InputError, expect, expect_codes, one_hot, summed_to
+from dvae_np.ops import log_softmax, row_sums, rows_by_code, softmax
+
+
+class Independent(NamedTuple):
+    """q(z) = prod_n softmax(logits_n)[z_n]; -inf rules a category out."""
+
+    logits: np.ndarray  # (B, N, K)
+
+    @property
+    def sizes(self):
+        """(B, N, K)."""
+        return self.logits.shape
+
+    def log_prob(self, z):
+        """log q(z) = sum_n log softmax(logits_n)[z_n], in nats: (S, B) [Eq. 2.3]; the score is its gradient.
+
+        z: codes (S, B, N), or (S, 1, N) for states shared by the whole batch. Raises InputError for wrong shapes and codes.
+        """
+        B, N, K = self.sizes
+        expect("z", z, ("S", 1 if z.shape[1:2] == (1,) else B, N), "i")
+        expect_codes("z", z, K)
+        logq, log_softmax_backward = log_softmax(self.logits)
+
+        if z.shape[1] == 1:
+            states, by_state = z[:, 0], logq.transpose(1, 2, 0).copy()  # (S, N), (N, K, B)
+            value = sum(
+                by_state[n][states[:, n]] for n in range(N)
+            )  # looked up: a product would make NaN of 0 times -inf
+            return value, lambda dvalue: Independent(
+                log_softmax_backward(rows_by_code(states, dvalue, K).transpose(2, 0, 1))
+            )
+
+        value = logq[np.arange(B, like=z)[:, None], np.arange(N, like=z), z].sum(-1)  # (S, B, N) summed to (S, B)
+
+        def backward(dvalue):
+            dlogq = (dvalue[..., None, None] * one_hot(z, K, dvalue.dtype)).sum(0)  # (B, N, K)
+            return Independent(log_softmax_backward(dlogq))
+
+        return value, backward
+
+    def probability(self):
+        """The op states (m, N) -> q(z) (m, B) [Eq. 4.1]; its gradient is q(z) (one_hot(z) - q) [Eq. 4.2].
+
+        What does not depend on the states is computed once, so that they can be visited block by block.
+        """
+        q = _transposed(softmax(self.logits)[0])  # (N, K, B)
+        _, N, K = self.sizes
+
+        def op(states):
+            value = reduce(np.multiply, (q[n][states[:, n]] for n in range(N)))  # a product over the latents
+
+            def backward(dvalue):
+                weighted = value * dvalue
+                by_code = rows_by_code(states, weighted, K)  # (N, K, B): summed over the states with z_n = k
+                return Independent((by_code - q * weighted.sum(0)).transpose(2, 0, 1))
+
+            return value, backward
+
+        return op
+
+    def score(self, z):
+        """The gradient of log q(z) in the logits, one_hot(z) - q, of each sample: (S, B, N, K) [Eq. 2.4]."""
+        expect("z", z, ("S", *self.sizes[:2]), "i")
+        expect_codes("z", z, self.sizes[-1])
+        q, _ = softmax(self.logits)
+        return Independent(one_hot(z, self.sizes[-1], self.logits.dtype) - q)
+
+    def codes(self, u):
+        """Codes drawn from q by inverting its distribution function at uniforms u (S, B, N): (S, B, N) [Eq. 2.8].
+
+        z is the number of categories whose cumulated probability does not exceed u. One uniform a code, where Gumbel-max
+        takes K; a category of probability zero is never drawn. The sum runs in float64, so that K in the thousands is safe.
+        """
+        expect("u", u, ("S", *self.sizes[:2]))
+        q, _ = softmax(self.logits)
+        cumulated = np.cumsum(q, axis=-1, dtype=np.float64)
+        cumulated = np.moveaxis(cumulated, -1, 0).copy()  # (K, B, N): many short rows are compared as a few long ones
+        highest = cumulated[-1]
+        target = np.minimum(u * highest, highest * (1 - 2**-52))  # strictly below the top, whatever u rounds to
+        return (cumulated[:-1, None] <= target).sum(0)
+
+    def marginals(self):
+        """softmax(logits): (B, N, K) [Eq. 2.2]."""
+        value, backward = softmax(self.logits)
+        return value, lambda dvalue: Independent(backward(dvalue))
+
+    def entropy(self):
+        """-sum q log q, over the N latents, in nats: (B,) [Eq. 2.5]; gradient -q (log q + entropy of that latent)."""
+        logq, _ = log_softmax(self.logits)
+        q = np.exp(logq)
+        logq = np.where(q.real > 0, logq, 0)  # 0 log 0 = 0
+        each = -(q * logq).sum(-1)  # (B, N)
+        return each.sum(-1), lambda dvalue: Independent(-dvalue[:, None, None] * q * (logq + each[..., None]))
+
+    def kl(self, p=None):
+        """KL(q || p), added up over the N latents, in nats: (B,) [Eq. 3.3]; p and gradients as in `kl_parts`."""
+        parts, parts_backward = self.kl_parts(p)
+        return parts.sum(-1), lambda dvalue: parts_backward(np.broadcast_to(dvalue[:, None], parts.shape))
+
+    def kl_parts(self, p=None):
+        """KL(q_n || p_n) = sum_k q_k log(q_k / p_k) of each latent, in nats: (B, N) [Eq. 3.3].
+
+        p: a law of independent latents too, of a batch of B, or of 1 that the batch shares, or None for the uniform one, for
+        which the KL is log K - entropy [Eq. 3.6].
+
+        `backward(dvalue)` returns (dq, dp): q (log(q/p) - KL) [Eq. 3.4] and p - q [Eq. 3.5], the latter summed over the batch
+        where the prior is shared, None where it is uniform. A category whose q is 0 adds 0; the KL is infinite where p rules
+        out what q does not. Raises InputError for shapes that do not fit.
+        """
+        B, N, K = self.sizes
+        logq, _ = log_softmax(self.logits)
+        q = np.exp(logq)
+        if p is None:
+            logp = -math.log(K)
+        else:
+            expect("p_logits", p.logits, (1 if len(p.logits) == 1 else B, N, K))
+            logp, _ = log_softmax(p.logits)
+        possible = q.real > 0  # elsewhere 0 log 0 = 0
+        ratio = np.where(possible, logq, 0) - (logp if p is None else np.where(possible, logp, 0))
+        parts = row_sums(q * ratio)[..., 0]  # (B, N)
+
+        def backward(dvalue):
+            dvalue = dvalue[..., None]
+            dq = Independent(dvalue * q * (ratio - parts[..., None]))
+            if p is None:
+                return dq, None
+            return dq, Independent(summed_to(p.logits.shape, dvalue * (np.exp(logp) - q)))
+
+        return parts, backward
+
+    def mode(self):
+        """The most probable category of each latent: (B, N)."""
+        return self.logits.argmax(-1)
+
+
+def law(q):
+    """q as a law: plain logits (B, N, K) are `Independent`. Raises InputError for what is neither."""
+    q = q if isinstance(q, tuple) else Independent(q)
+    expect("logits", q[0], ("B", "N", "K"))
+    return q
+
+
+def each_array(function, *laws):
+    """One law whose arrays are what `function` makes of theirs: ``each_array(np.add, dq, dkl)``."""
+    return type(laws[0])(*map(function, *laws))
+
+
+def independent_logits(q, *uniforms):
+    """The logits (B, N, K) of independent latents. Raises InputError for another law, and for uniforms not (S, B, N, K)."""
+    q = law(q)
+    if not isinstance(q, Independent):
+        raise InputError(f"q: expected independent latents, their logits (B, N, K), got a {type(q).__name__}")
+    for u in uniforms:
+        expect("uniforms", u, ("S", *q.sizes))
+        if len(u) < 1:
+            raise InputError(f"S: expected at least 1 sample, got {len(u)}")
+    return q.logits
+
+
+def law_and_codes(q, z, fewest=1):
+    """q as a law, and the codes z (S, B, N) as int64: in a small or unsigned type, differences and places would wrap.
+
+    Raises InputError unless they are codes from 0 to K-1 of q's sizes, with S >= fewest.
+    """
+    q = law(q)
+    B, N, K = q.sizes
+    expect("z", z, ("S", B, N), "i")
+    if len(z) < fewest:
+        raise InputError(f"S: expected at least {fewest} samples, got {len(z)}")
+    expect_codes("z", z, K)
+    return q, z.astype(np.int64, copy=False)
+
+
+def logits_and_codes(q, z, fewest=1):
+    """The logits of independent latents, and the codes z as int64; errors as `law_and_codes` and `independent_logits`."""
+    q, z = law_and_codes(q, z, fewest)
+    return independent_logits(q), z
+
+
+def joint_states(N, K, start=0, stop=None, like=None):
+    """The joint states of N latents with numbers start..stop-1 of all K**N, the last latent fastest: (M, N) codes.
+
+    The state with number m is m written in base K [Eq. 4.5]. `like` is an array on the device where they are wanted.
+    """
+    like = np.empty(0) if like is None else like
+    numbers = np.arange(start, K**N if stop is None else stop, like=like)
+    powers = K ** np.arange(N - 1, -1, -1, like=like)
+    return numbers[:, None] // powers % K
+
+
+def _transposed(q):
+    """q (B, N, K) as (N, K, B): few examples at a time, as the rows that are read in turn fit into a cache; more if short."""
+    B, N, K = q.shape
+    few = max(16, 2**13 // (N * K))
+    transposed = np.empty((N, K, B), q.dtype, like=q)
+    for start in range(0, B, few):
+        transposed[..., start : start + few] = q[start : start + few].transpose(1, 2, 0)
+    return transposed
