@@ -351,8 +351,15 @@ _BY_FILE = {
     "experiments/page_models.py": (
         ("{N * np.log(K):.2f}", "{K * np.log(N):.2f}", "K log N for N log K"),
     ),
-    "exercises/judging.py": (
+    "exercises/attempt.py": (
         ("if not comparison.ok:\n            self.wrong", "if comparison.error > 1:\n            self.wrong", "answers never wrong"),
+    ),
+    "exercises/feedback.py": (
+        ("if all(key in other for other in others)", "if True", "a hint that fits one size alone"),
+        ("near = rounding * 10 *", "near = 1e9 * rounding *", "whatever is wrong equals a known mistake"),
+    ),
+    "exercises/marking.py": (
+        ("if peak > (most :=", "if peak > 100 * (most :=", "memory not looked at"),
     ),
     "exercises/calling.py": (
         ("if any(_as_given(frame)", "if not any(_as_given(frame)", "a gap left below an answer taken for an empty one"),
