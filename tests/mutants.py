@@ -305,12 +305,21 @@ _BY_FILE = {
         ("Usage(share, np.exp(aggregate)", "Usage(share, 2**aggregate", "perplexity of bits"),
     ),
     "experiments/compare.py": (
+        ("error = (line[\"bias\"] ** 2 + line[\"variance\"]) ** 0.5", "error = line[\"bias\"] ** 2 + line[\"variance\"]", "the error squared"),
+    ),
+    "experiments/gradient_problems.py": (
+        ("polynomial(w.astype(dtype), 3))", "polynomial(w.astype(dtype), 2))", "batches of another f than the examples'"),
+    ),
+    "experiments/tuning.py": (
+        ("gradient / len(logits) for", "gradient / 64 for", "a sum over the batch but for one size"),
+        ("Adam({\"omega\": hyper[\"omega\"]}, 0.01)", "Adam({\"omega\": hyper[\"omega\"]}, 0.0)", "tunables that stay as they are"),
+    ),
+    "experiments/measurement.py": (
         ("(evaluations - (row.evaluations == \"S + 1\")) // each", "evaluations // each", "one evaluation too many for MuProp"),
         ("\"3 S\": 3 * S,", "\"3 S\": 2 * S,", "evaluations of f that are not counted"),
         ("- spread / parts.shape[1]", "+ spread / parts.shape[1]", "the noise of the mean added to the bias"),
         ("spread.sum() / S], (GROUPS, 1))", "spread.sum()], (GROUPS, 1))", "enumerated variance of one sample"),
         ("half = 1.96 * variance.std(ddof=1) / GROUPS**0.5", "half = 1.96 * variance.std(ddof=1)", "an interval without its root"),
-        ("error = (line[\"bias\"] ** 2 + line[\"variance\"]) ** 0.5", "error = line[\"bias\"] ** 2 + line[\"variance\"]", "the error squared"),
         ("max(bias.mean(), 0) ** 0.5", "max(bias.mean(), 0)", "the bias squared"),
     ),
     "experiments/rule.py": (
