@@ -19,7 +19,7 @@ from dvae_np.check.backward import check_op as check_pair
 from dvae_np.check.differences import compare, compare_entries
 from dvae_np.check.trial import WrongOpError, pair_of
 from dvae_np.exercises.calling import NotAttempted, WrongAnswer, called
-from dvae_np.exercises.judging import judge  # noqa: F401 (judge is the notebooks')
+from dvae_np.exercises.marking import judge  # noqa: F401 (judge is the notebooks')
 
 SEED = 3
 
@@ -143,7 +143,7 @@ def check_op(exercise, op, expected=None, *, data=(), analytic=False, **inputs):
 
 def not_attempted(exercise):
     """Say so; under nbgrader it is an error."""
-    if exercises.judging.GRADED:
+    if exercises.marking.GRADED:
         raise WrongAnswer(f"{exercise}: not attempted")
     print(f"{exercise}: not attempted yet")
 

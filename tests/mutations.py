@@ -76,6 +76,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "experiments/": "experiments reproduce readme figures conditional",
     "experiments/page": "readme figures",
     "experiments/sweep": "experiments sweep",
+    "experiments/tuning": "experiments cli",
     "exercises/": "exercises",
     "bench/": "bench readme figures",
     "figures/": "pictures figures conditional",

@@ -12,13 +12,15 @@ from dvae_np import categorical, concrete, lesson, perturbed, vae
 from dvae_np.check import (
     contract,
     differences,
+    divergences,
     enumeration,
     gumbel,
     identities,
     levels,
     means,
     objectives,
-    relations,
+    relaxations,
+    score_functions,
     suite,
     verdicts,
 )
@@ -76,7 +78,7 @@ def test_an_estimator_that_is_exact_where_it_must_be_biased_fails(name, degrees,
     exact = lambda logits, f, z, **hyper: TABLE["exact"].estimate(logits, f)
     monkeypatch.setitem(TABLE, name, replace(TABLE[name], estimate=exact))
     found = {
-        each.check: each.ok for each in relations.exact_up_to_degree(np.random.default_rng(0)) if each.subject == name
+        each.check: each.ok for each in relaxations.exact_up_to_degree(np.random.default_rng(0)) if each.subject == name
     }
     assert [degree for degree in range(1, 5) if not found[f"f of degree {degree}: relative bias"]] == list(degrees)
 
@@ -86,7 +88,7 @@ def test_a_constant_of_not_the_least_variance_fails(step, monkeypatch):
     row = TABLE["reinforce"]
     moved = lambda logits, f, z, baseline=0.0: row.estimate(logits, f, z, baseline=baseline + step)
     monkeypatch.setitem(TABLE, "reinforce", replace(row, estimate=moved))
-    (result,) = relations.least_variance(np.random.default_rng(0))
+    (result,) = score_functions.least_variance(np.random.default_rng(0))
     assert not result.ok
 
 
@@ -110,7 +112,7 @@ def plus(function, summand):
     return changed
 
 
-LAWS = {  # what a check of `relations` says, and a function that it must not pass
+LAWS = {  # what a law's check says, and a function that it must not pass
     "does not depend on a shared temperature": (concrete, "relaxed_kl", times, lambda logits, u, tau, *_: 1 + 1e-6 * tau),
     "is above the discrete KL": (concrete, "relaxed_kl", plus, lambda *_: -9.0),
     "is not a KL: it can be negative": (concrete, "plug_in_kl", plus, lambda *_: 9.0),
@@ -126,15 +128,17 @@ LAWS = {  # what a check of `relations` says, and a function that it must not pa
 def test_no_law_looks_away_from_a_function_that_breaks_it(law, monkeypatch):
     module, name, how, amount = LAWS[law]
     monkeypatch.setattr(module, name, how(getattr(module, name), amount))
-    rng = np.random.default_rng(relations.SEED)
-    found = {each.check: each.ok for results in (relations.among_gumbels, relations.three_kls) for each in results(rng)}
+    rng = np.random.default_rng(suite.SEED_OF_RELATIONS)
+    found = {
+        each.check: each.ok for results in (relaxations.among_gumbels, divergences.three_kls) for each in results(rng)
+    }
     assert not found[law]
 
 
 def test_every_law_has_a_function_that_breaks_it():
     """Results that compare no two arrays have a threshold of their own."""
-    rng = np.random.default_rng(relations.SEED)
-    found = [each for results in (relations.among_gumbels, relations.three_kls) for each in results(rng)]
+    rng = np.random.default_rng(suite.SEED_OF_RELATIONS)
+    found = [each for results in (relaxations.among_gumbels, divergences.three_kls) for each in results(rng)]
     own = {each.check for each in found if each.subject not in TABLE}
     assert own == set(LAWS)
 
@@ -400,8 +404,8 @@ NOT_OF_THE_GRADIENT = {  # results on an estimator that do not look at its gradi
 
 def results_of_relations():
     """{estimator: {check: ok}}."""
-    rng, found = np.random.default_rng(relations.SEED), {}
-    for each in (*relations.relation_results(), *identities.sampled_objective(rng)):
+    rng, found = np.random.default_rng(suite.SEED_OF_RELATIONS), {}
+    for each in (*suite.relation_results(), *identities.sampled_objective(rng)):
         found.setdefault(each.subject.removeprefix("objective (").rstrip(")"), {})[each.check] = each.ok
     return found
 

@@ -11,7 +11,7 @@ from dvae_np import cli
 from dvae_np.check import Result, suite
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
-from dvae_np.experiments import compare, rule, tour
+from dvae_np.experiments import compare, gradient_problems, measurement, rule, tour, tuning
 
 QUICK = ["--epochs", "3", "--K", "4", "--hidden", "16"]
 
@@ -242,8 +242,10 @@ def test_a_tour_whose_verification_fails_says_so_and_exits_with_1(tmp_path, monk
 @pytest.mark.parametrize("problem", ["vae", "toy"])
 def test_compare_measures_every_row(tmp_path, monkeypatch, capsys, problem):
     """With few replicates and steps; unbiased rows say so, biased ones have a bias, exact has neither error nor variance."""
-    for name, value in (("REPLICATES", 40), ("SWEEP_REPLICATES", 40), ("TUNING_STEPS", 2), ("EXAMPLES", 2)):
-        monkeypatch.setattr(compare, name, value)
+    for name in ("REPLICATES", "SWEEP_REPLICATES"):
+        monkeypatch.setattr(compare, name, 40)
+    monkeypatch.setattr(tuning, "TUNING_STEPS", 2)
+    monkeypatch.setattr(gradient_problems, "EXAMPLES", 2)
     assert run("compare", "--problem", problem, "--N", "1", "--K", "4", "--evaluations", "6", "--out", tmp_path) == 0
     printed = capsys.readouterr().out
     lines = {line["estimator"]: line for line in json.loads((tmp_path / "data" / "compare.json").read_text())["lines"]}
@@ -256,8 +258,8 @@ def test_compare_measures_every_row(tmp_path, monkeypatch, capsys, problem):
 
 
 def test_the_practical_rule_is_measured(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "TUNING_STEPS", 2)
-    monkeypatch.setattr(compare, "EXAMPLES", 2)
+    monkeypatch.setattr(tuning, "TUNING_STEPS", 2)
+    monkeypatch.setattr(gradient_problems, "EXAMPLES", 2)
     whole = rule.practical_rule
     monkeypatch.setattr(rule, "practical_rule", lambda progress: whole(progress, problems=((1, 4), (2, 3))))
     assert run("compare", "--rule", "--out", tmp_path) == 0
@@ -271,13 +273,13 @@ def test_the_practical_rule_is_measured(tmp_path, monkeypatch, capsys):
 
 def test_learned_tunables_lower_the_variance_and_equal_evaluations_are_equal():
     """On a toy every variance is exact; on a small VAE, the model fixed, the moving average's is."""
-    for name, (before, after) in compare.learned_variances().items():
+    for name, (before, after) in tuning.learned_variances().items():
         assert after < 0.95 * before, (name, before, after)
-    problem = compare.trained_problem(1, 4, epochs=10)
+    problem = gradient_problems.trained_problem(1, 4, epochs=10)
     for name, least in (("reinforce_ema", 0.5), ("nvil", 0.5)):
         row, variances = TABLE[name], []
-        for hyper in (defaults(row, 1, 4), compare.tuned(row, problem, 4, np.random.default_rng(0))):
-            line = compare.measure(row, problem, 12, hyper, np.random.default_rng(1), timed=False)
+        for hyper in (defaults(row, 1, 4), tuning.tuned(row, problem, 4, np.random.default_rng(0))):
+            line = measurement.measure(row, problem, 12, hyper, np.random.default_rng(1), 0, timed=False)
             variances.append(line["variance"])
         assert variances[1] < least * variances[0], (name, variances)
 

@@ -19,9 +19,9 @@ import pytest
 
 import dvae_np.lesson
 from dvae_np import exercises
-from dvae_np.exercises import judging
+from dvae_np.exercises import attempt, marking
+from dvae_np.exercises.calling import WrongAnswer
 from dvae_np.exercises.exercise import Made
-from dvae_np.exercises.judging import WrongAnswer
 from dvae_np.exercises.watching import changed as changed_names
 from dvae_np.lesson import check, check_op, judge
 
@@ -79,15 +79,15 @@ def exercise(request):
 
 def judged(exercise, answer, monkeypatch):
     """None where the answer passes, else what is said of it; an empty gap says so."""
-    monkeypatch.setattr(judging, "_forbidden", lambda exercise: {})
+    monkeypatch.setattr(attempt, "_forbidden", lambda exercise: {})
     try:
-        return None if judging._verdict(exercise, answer) else "no verdict"
+        return None if marking._verdict(exercise, answer) else "no verdict"
     except WrongAnswer as error:
         return str(error)
 
 
 def cases_of(exercise):
-    return exercise.cases(np.random.default_rng(judging.SEED))
+    return exercise.cases(np.random.default_rng(marking.SEED))
 
 
 def test_every_exercise_has_cases_of_different_sizes(exercise):
@@ -110,6 +110,29 @@ def test_our_answer_passes_and_every_mistake_is_told_by_its_name(exercise, monke
     for words, wrong in exercise.mistakes.items():
         found = judged(exercise, copied(wrong), monkeypatch)
         assert found is not None and words in found, f"{words}: {found}"
+
+
+def test_what_a_wrong_answer_equals_in_one_case_alone_is_not_said(exercise, monkeypatch):
+    """It is one mistake where it is called first, and from then on another, of the same output.
+
+    Shares of draws, which are right within more than rounding, may not tell two mistakes apart.
+    """
+    said = {words: judged(exercise, copied(wrong), monkeypatch) for words, wrong in exercise.mistakes.items()}
+    for words, other in itertools.permutations(said, 2):
+        turns = itertools.chain([words], itertools.repeat(other))
+        same_output = said[words].split(" wrong")[0] == said[other].split(" wrong")[0]
+        if same_output and words not in said[other] and not exercise.within:
+            mixed = lambda *arguments, turns=turns: exercise.mistakes[next(turns)](*arguments)
+            assert words not in judged(exercise, mixed, monkeypatch)
+
+
+@pytest.mark.parametrize("exercise", [each for each in ALL if each.most_bytes], ids=lambda each: each.name)
+def test_a_right_answer_that_takes_too_much_memory_is_refused(exercise, monkeypatch):
+    def wasteful(*arguments):
+        np.empty(3 * int(exercise.most_bytes(cases_of(exercise)[-1])), np.uint8)
+        return right_answer(exercise)(*arguments)
+
+    assert "MB where" in judged(exercise, wasteful, monkeypatch)
 
 
 def renamed(function):
@@ -151,11 +174,11 @@ def test_what_the_library_offers_is_refused(exercise, way):
     )
     for function in functions:
         with pytest.raises(WrongAnswer):
-            judging._verdict(exercise, WAYS[way](function))
+            marking._verdict(exercise, WAYS[way](function))
 
 
 def test_the_solution_calls_nothing_that_is_refused(exercise):
-    assert judging._verdict(exercise, right_answer(exercise))
+    assert marking._verdict(exercise, right_answer(exercise))
 
 
 def test_our_numbers_are_in_no_frame_while_an_answer_runs(exercise):
@@ -165,16 +188,16 @@ def test_our_numbers_are_in_no_frame_while_an_answer_runs(exercise):
     def answer(*arguments):
         frame = sys._getframe()
         while frame:
-            seen.extend(vars_of(each) for each in frame.f_locals.values() if isinstance(each, judging._Trial))
+            seen.extend(vars_of(each) for each in frame.f_locals.values() if isinstance(each, attempt.Attempt))
             frame = frame.f_back
         return right_answer(exercise)(*arguments)
 
-    judging._verdict(exercise, answer)
+    marking._verdict(exercise, answer)
     assert seen and not any("expected" in names for names in seen)
 
 
-def vars_of(trial):
-    return {name for name in trial.__slots__ if hasattr(trial, name)}
+def vars_of(one):
+    return {name for name in one.__slots__ if hasattr(one, name)}
 
 
 def changed(change):
@@ -396,7 +419,7 @@ def test_a_sum_of_exponentials_needs_the_largest_exponent_as_its_shift(name, shi
 
 
 def test_an_answer_in_float32_is_right_and_said_to_be_in_float32(exercise, monkeypatch):
-    monkeypatch.setattr(judging, "_forbidden", lambda exercise: {})
+    monkeypatch.setattr(attempt, "_forbidden", lambda exercise: {})
     single = changed(lambda a: np.asarray(a, np.float32) if np.asarray(a).dtype.kind == "f" else a)
     found = judged(exercise, single(exercise, right_answer(exercise)), monkeypatch)
     if exercise.analytic:  # whose text forbids casts
@@ -473,7 +496,7 @@ def replacements():
 
     The key is that of the snapshot's entry in which the change must be seen.
     """
-    for key, (value, _) in judging.AS_IMPORTED.items():
+    for key, (value, _) in marking.AS_IMPORTED.items():
         module, name = key
         yield key, f"{module}.{name}", lambda patch, m=module, n=name: patch.setattr(sys.modules[m], n, object())
         if isinstance(value, dict) and value:
@@ -491,22 +514,22 @@ def replacements():
 
 
 def test_no_name_constant_default_or_method_of_the_package_is_exchanged_unseen():
-    assert changed_names(judging.AS_IMPORTED) == []
+    assert changed_names(marking.AS_IMPORTED) == []
     unseen = []
     for key, what, replace in replacements():
         with pytest.MonkeyPatch.context() as patch:
             replace(patch)
             try:
-                seen = changed_names({key: judging.AS_IMPORTED[key]})
+                seen = changed_names({key: marking.AS_IMPORTED[key]})
             except TypeError:  # what looks was exchanged itself
                 seen = ".watching." in what
             unseen += [] if seen else [what]
-    assert not unseen and changed_names(judging.AS_IMPORTED) == []
+    assert not unseen and changed_names(marking.AS_IMPORTED) == []
 
 
 def test_an_answer_that_changes_the_package_while_it_runs_is_refused(monkeypatch):
     def wrong(*arguments):
-        monkeypatch.setattr(judging._Trial, "compare", lambda self, what: None)
+        monkeypatch.setattr(attempt.Attempt, "compare", lambda self, what: None)
         return right_answer(ALL[0])(*arguments)
 
     with pytest.raises(WrongAnswer, match="the package was changed"):
@@ -527,6 +550,6 @@ def test_an_empty_gap_is_said_to_be_empty(capsys, monkeypatch, tmp_path):
     check("01.2", lambda: space["silu"](1.0), 2.0)
     check_op("01.2", space["silu"], x=np.ones(3))
     assert capsys.readouterr().out.splitlines() == [f"{name}: not attempted yet" for name in ("06.2", "01.2", "01.2")]
-    monkeypatch.setattr(judging, "GRADED", True)
+    monkeypatch.setattr(marking, "GRADED", True)
     with pytest.raises(WrongAnswer, match="not attempted"):
         check_op("01.2", space["silu"], x=np.ones(3))

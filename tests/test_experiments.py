@@ -7,16 +7,28 @@ import numpy as np
 import pytest
 
 from dvae_np import records, vae
+from dvae_np.categorical import joint_states
 from dvae_np.check import enumeration
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
-from dvae_np.experiments import collapse, compare, completion, reproduce, rule, sweep, tour
+from dvae_np.experiments import (
+    collapse,
+    compare,
+    completion,
+    gradient_problems,
+    measurement,
+    reproduce,
+    rule,
+    sweep,
+    tour,
+    tuning,
+)
 from dvae_np.networks import prior_parameters
 from dvae_np.noise import draw
-from dvae_np.train import load
+from dvae_np.train import Settings, load
 
-PROBLEM = compare.toy_problem(2, 3)
-BINARY = compare.toy_problem(3, 2)
+PROBLEM = gradient_problems.toy_problem(2, 3)
+BINARY = gradient_problems.toy_problem(3, 2)
 
 
 def problem_of(row):
@@ -37,11 +49,11 @@ def test_evaluations_are_those_that_f_sees(row, evaluations):
             seen.append(len(z) * z.shape[1] / B)
         return fz, f_backward
 
-    S, calls = compare.samples_for(row, evaluations, problem.N, problem.K)
+    S, calls = measurement.samples_for(row, evaluations, problem.N, problem.K)
     many, rng = np.repeat(logits, B, 0), np.random.default_rng(0)
     for _ in range(calls):
         row.estimate(many, counting, *draw(rng, many, S, row.noise), **defaults(row, problem.N, problem.K))
-    told = compare.evaluations_of(row, S, calls, problem.N, problem.K)
+    told = measurement.evaluations_of(row, S, calls, problem.N, problem.K)
     if not row.noise:
         assert (calls, told) == (1, problem.K**problem.N)
         return
@@ -49,16 +61,24 @@ def test_evaluations_are_those_that_f_sees(row, evaluations):
     if calls > 1:
         assert told <= evaluations < told + 2
         return
-    one_more = compare.evaluations_of(row, S + 1, 1, problem.N, problem.K)
+    one_more = measurement.evaluations_of(row, S + 1, 1, problem.N, problem.K)
     limit = row.most_samples if "distinct" not in row.noise else min(row.most_samples, problem.K**problem.N)
-    assert told <= max(evaluations, compare.evaluations_of(row, row.fewest_samples, 1, problem.N, problem.K))
+    assert told <= max(evaluations, measurement.evaluations_of(row, row.fewest_samples, 1, problem.N, problem.K))
     assert one_more > evaluations or limit == S
+
+
+def test_the_examples_of_a_toy_are_the_first_of_its_batches():
+    logits, f = PROBLEM.batch(len(PROBLEM.examples), np.float64)
+    codes = joint_states(PROBLEM.N, PROBLEM.K)[:, None]
+    for batched, (one, own) in zip(logits, PROBLEM.examples, strict=True):
+        np.testing.assert_array_equal(one[0], batched)
+        np.testing.assert_array_equal(own(codes)[0], f(codes)[0])
 
 
 def measured(row, evaluations, replicates=4000, seed=0):
     problem = replace(problem_of(row), examples=problem_of(row).examples[:2])
     hyper = defaults(row, problem.N, problem.K)
-    return compare.measure(row, problem, evaluations, hyper, np.random.default_rng(seed), replicates, timed=False)
+    return measurement.measure(row, problem, evaluations, hyper, np.random.default_rng(seed), replicates, timed=False)
 
 
 @pytest.mark.parametrize("name", ["reinforce", "reinmax", "muprop"])
@@ -106,14 +126,14 @@ def test_tables_show_the_error_of_bias_and_variance():
 @pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.omega])
 def test_tunables_are_learned_by_the_mean_over_the_batch(name, monkeypatch):
     """Twice the same images teach the same."""
-    monkeypatch.setattr(compare, "TUNING_STEPS", 1)
+    monkeypatch.setattr(tuning, "TUNING_STEPS", 1)
     row = TABLE[name]
     logits, f = problem_of(row).batch(10, np.float64)
-    monkeypatch.setattr(compare, "draw", lambda rng, logits, S, names: tuple(
+    monkeypatch.setattr(tuning, "draw", lambda rng, logits, S, names: tuple(
         np.concatenate([noise] * (len(logits) // 10), 1) for noise in draw(np.random.default_rng(0), logits[:10], S, names)
     ))  # fmt: skip
     learned = [
-        compare.tuned(row, replace(problem_of(row), batch=lambda size, dtype, n=n: (np.tile(logits, (n, 1, 1)), f)),
+        tuning.tuned(row, replace(problem_of(row), batch=lambda size, dtype, n=n: (np.tile(logits, (n, 1, 1)), f)),
                       max(1, row.fewest_samples), None)["omega"]
         for n in (1, 3)
     ]  # fmt: skip
@@ -171,7 +191,7 @@ def test_a_spread_is_the_median_and_the_range():
 
 
 def test_the_starts_of_collapse_differ_from_the_published_in_what_their_names_say():
-    published, own = reproduce.settings_of("8x4", "exact", 0), compare.Settings("exact", N=2, K=8)
+    published, own = reproduce.settings_of("8x4", "exact", 0), Settings("exact", N=2, K=8)
     made = {name: start(published, own) for name, start in collapse.STARTS.items()}
     assert made["as published"] == published and made["train"] == own
     assert published.embedding_scale == pytest.approx(1 / 24**0.5) and published.first_image == "random"

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 import dvae_np
-from dvae_np.exercises import judging
+from dvae_np.exercises import marking
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
@@ -168,8 +168,8 @@ def test_answers_are_accepted_and_missing_ones_are_said_to_be_missing(stem, name
 
 
 def test_under_nbgrader_a_missing_answer_is_an_error(monkeypatch):
-    monkeypatch.setattr(judging, "GRADED", True)
-    monkeypatch.setattr(judging, "AS_IMPORTED", {})  # which would see that
+    monkeypatch.setattr(marking, "GRADED", True)
+    monkeypatch.setattr(marking, "AS_IMPORTED", {})  # which would see that
     stem = next(stem for stem in SOURCES if stem.startswith("06"))
     solution = next(cell.text for cell in CELLS[stem] if cell.kind == "solution" and cell.name == "06.2")
     assert answered(stem, "06.2", build.stripped(solution)) == "06.2: not attempted"

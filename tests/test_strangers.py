@@ -11,7 +11,7 @@ import strangers
 from dvae_np import InputError
 from dvae_np.check import judge
 from dvae_np.check.levels import estimator_results
-from dvae_np.check.relations import relation_results
+from dvae_np.check.suite import relation_results
 from dvae_np.estimators import TABLE
 
 

@@ -8,7 +8,8 @@ enumeration   exact means and variances of estimators: every outcome of the nois
 verdicts      UNBIASED, NO BIAS FOUND, BIASED, INCONCLUSIVE, INVALID
 toys          objectives small enough to know everything about
 contract      what an estimator must keep whatever its mean is
-suite         the whole verification; identities, relations and estimators are its parts; report prints it
+suite         the whole verification; report prints it
+identities    what must hold exactly; between estimators of one kind: score_functions, relaxations; between KLs: divergences
 """
 
 from dvae_np.check.backward import OpVerdict, check_op

@@ -137,3 +137,8 @@ def equal(identity, left, right, scale=None, subject="identity"):
     comparison = differences.compare(identity, left, right, IDENTITY)
     error = float(abs(left - right).max() / scale) if scale else comparison.error
     return Result(4, subject, identity, f"error {error:.0e}", error <= IDENTITY, error, comparison.explanation)
+
+
+def estimate(name, *arguments, **hyper):
+    """The gradient in the logits by the estimator of that name."""
+    return TABLE[name].estimate(*arguments, **hyper).dlogits

@@ -3,7 +3,6 @@
 In the files of this folder each command's options stand above what it does; heavy imports stand in the command that needs them.
 """
 
-import argparse
 import signal
 import sys
 import traceback
@@ -12,6 +11,7 @@ from pathlib import Path
 from dvae_np import starting
 from dvae_np.arrays import InputError
 from dvae_np.cli import package, run, studies, tables, training
+from dvae_np.cli.options import Parser
 from dvae_np.cli.terminal import Patience
 
 COMMANDS = (
@@ -23,25 +23,6 @@ COMMANDS = (
 )
 
 TOO_LARGE = ("array is too big", "Maximum allowed")  # so NumPy's ValueErrors begin where a size is beyond all memory
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, and whose options have one name."""
-
-    def __init__(self, **how):
-        super().__init__(**how, allow_abbrev=False)
-
-    def parse_known_args(self, args=None, namespace=None):
-        """The same, but ``--option=--`` is refused, whose value argparse loses before Python 3.13."""
-        for word in sys.argv[1:] if args is None else args:
-            if word.startswith("--") and word.endswith("=--"):
-                self.error(f"{word.removesuffix('=--')}: expected a value, got '--'")
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message):
-        """Print it and exit with status 2."""
-        words = " ".join(message.removeprefix("argument ").split())
-        self.exit(2, f"dvae_np: {words} (--help explains)\n")
 
 
 def main(arguments=None):

@@ -1,7 +1,9 @@
-"""Options: a type for each kind of argument, which refuses at the door what no command can use; those of several commands."""
+"""Options: their parser; a type for each kind of argument, which refuses at the door what no command can use; and those that
+several commands have."""
 
 import argparse
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +11,25 @@ from dvae_np.arrays import InputError, expect_number, expect_whole
 from dvae_np.device import DEVICES
 
 MOST, MOST_SEED = 10**9, 2**63 - 1  # of any number here
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, and whose options have one name."""
+
+    def __init__(self, **how):
+        super().__init__(**how, allow_abbrev=False)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """The same, but ``--option=--`` is refused, whose value argparse loses before Python 3.13."""
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"{word.removesuffix('=--')}: expected a value, got '--'")
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message):
+        """Print it and exit with status 2."""
+        words = " ".join(message.removeprefix("argument ").split())
+        self.exit(2, f"dvae_np: {words} (--help explains)\n")
 
 
 def read_as(kind, expect):

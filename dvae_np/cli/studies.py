@@ -33,7 +33,7 @@ def add_compare(verbs):
 def compare(options):
     """`compare`"""
     from dvae_np import figures
-    from dvae_np.experiments import compare, rule
+    from dvae_np.experiments import compare, rule, tuning
 
     E, N, K = options.evaluations, options.N, options.K
     if count_states(N, K) > 4096:
@@ -63,7 +63,7 @@ def compare(options):
         print(
             "\nExact variance on a toy (cubic f, N=1, K=3; binary rows N=2), before and after learning the tunables:\n"
         )
-        print(compare.learned_table(record))
+        print(tuning.learned_table(record))
     print(f"\nWritten to {options.out}: {', '.join(pictures)}, data/{name}.json")
     return 0
 

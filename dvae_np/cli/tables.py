@@ -5,10 +5,11 @@ import os
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.options import add_data_dir, add_device, add_out, add_seed, seed, size, whole
+from dvae_np.cli.options import Parser, add_data_dir, add_device, add_out, add_seed, seed, size, whole
 from dvae_np.cli.parts import Interruption, fit_with_bar
 from dvae_np.cli.run import evaluation_text
 from dvae_np.cli.train_options import settings_of_options
+from dvae_np.cli.training import add_train
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import reproduce as published
@@ -108,7 +109,6 @@ def sweep(options):
     """`sweep`"""
     from tqdm import tqdm
 
-    from dvae_np.cli import parser
     from dvae_np.experiments import sweep
 
     unknown = [name for name in options.estimators if name not in TABLE]
@@ -116,8 +116,10 @@ def sweep(options):
         raise InputError(f"--estimators: expected names among {', '.join(TABLE)}, got {unknown[0]!r}")
     with alone(options.out, "sweep", ["options.json", "sweep.csv"]) as out:
         runs = sweep.plan(options.out, options.estimators, options.seeds, options.sizes, options.S, options.train)
+        train = Parser(prog="python -m dvae_np")
+        add_train(train.add_subparsers())
         for run in runs:
-            settings_of_options(parser().parse_args(run.command))  # what `train` would refuse is refused before any run
+            settings_of_options(train.parse_args(run.command))  # what `train` would refuse is refused before any run
             Output(run.folder, "run", ["log.txt"])
         write_record(out / "options.json", {"options": options.train, "S": options.S})
         finished = sum(run.record is not None for run in runs)

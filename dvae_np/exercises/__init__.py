@@ -2,7 +2,9 @@
 
 exercise      what an `Exercise` is, and how its cases are made
 calling       an answer called: whatever it does becomes a sentence
-judging       an answer on trial: `judge`
+attempt       an answer tried on one case: what it gives, beside ours
+feedback      what is said of a wrong one
+marking       an answer marked: `judge`
 watching      which functions an answer calls, and whether the package is still what it was
 lesson_NN     the exercises of one lesson
 """

@@ -3,7 +3,7 @@
 from dvae_np import records
 from dvae_np.bench import summary
 from dvae_np.estimators import TABLE
-from dvae_np.experiments import compare, rule
+from dvae_np.experiments import compare, rule, tuning
 
 BENCHES = {"bench": "", "bench-haswell": "The same machine, its products held to kernels for AVX2: ",
            "bench-avx2": "Another machine, and an earlier version of the code: "}  # fmt: skip
@@ -53,7 +53,7 @@ The exact variance before and after an estimator's tunables are learned (a cubic
 rows two latents):
 
 ```text
-{compare.learned_table(record)}
+{tuning.learned_table(record)}
 ```"""
 
 

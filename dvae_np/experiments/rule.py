@@ -3,7 +3,9 @@
 import numpy as np
 
 from dvae_np.estimators import TABLE
-from dvae_np.experiments.compare import measure, milliseconds, samples_for, trained_problem, tuned
+from dvae_np.experiments.gradient_problems import trained_problem
+from dvae_np.experiments.measurement import measure, milliseconds, samples_for
+from dvae_np.experiments.tuning import tuned
 from dvae_np.text import columns, markdown_columns
 
 PROBLEMS = ((1, 16), (2, 8), (2, 16), (3, 10), (4, 8), (4, 10), (5, 8))

@@ -18,7 +18,7 @@ import numpy as np
 import dvae_np
 from dvae_np import TABLE, records
 from dvae_np.check import every_code, gumbel_nodes, moments, polynomial, tiled
-from dvae_np.experiments import compare, rule
+from dvae_np.experiments import gradient_problems, measurement, rule
 from dvae_np.figures import comparison, practical_rule, sweep
 from dvae_np.lesson import confirm, figure, show
 
@@ -191,11 +191,11 @@ for name in ("gumbel_softmax", "straight_through_gumbel"):
 # The functions of the comparison take any problem: examples with their objectives, and a batch to time. Here a cubic toy in place of your model:
 
 # %%
-problem = compare.toy_problem(2, 3)
+problem = gradient_problems.toy_problem(2, 3)
 rng = np.random.Generator(np.random.SFC64(0))
 for name in ("reinforce_loo", "local_expectation", "reinmax"):
     row = dvae_np.TABLE[name]
-    line = compare.measure(row, problem, 12, dict(row.hyper), rng, replicates=200, timed=False)
+    line = measurement.measure(row, problem, 12, dict(row.hyper), rng, replicates=200, timed=False)
     print(
         f"{name:20} S = {line['samples']:2}: bias {line['bias']:.3f}, standard deviation {line['variance'] ** 0.5:.3f}"
     )

@@ -1,0 +1,65 @@
+"""Tunables learned with the model fixed, and what that does to an estimator's exact variance."""
+
+import numpy as np
+
+from dvae_np.check import enumeration
+from dvae_np.check.gumbel import additive_variance
+from dvae_np.check.means import defaults
+from dvae_np.check.toys import polynomial
+from dvae_np.estimators import TABLE
+from dvae_np.noise import draw
+from dvae_np.text import columns
+from dvae_np.train import SGD, Adam
+
+TUNING_STEPS = 200
+
+
+def tuned(row, problem, S, rng):
+    """The row's hyper-parameters, with its tunables learned on a batch for a few hundred steps, the model fixed."""
+    hyper = defaults(row, problem.N, problem.K)
+    if row.omega is None:
+        return hyper
+    kind, rate = row.omega_step
+    optimiser = (SGD if kind == "sgd" else Adam)({"omega": hyper["omega"]}, rate)
+    logits, f = problem.batch(64, np.float64)
+    for _ in range(TUNING_STEPS):
+        estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **hyper)
+        optimiser.step({"omega": {name: gradient / len(logits) for name, gradient in estimate.domega.items()}})
+    return hyper
+
+
+def learned_variances(steps=1500):
+    """Exact variances before and after learning the tunables, on a toy: cubic f, one latent of three categories (binary
+    rows: two of two), every variance by enumeration or quadrature. Returns {estimator: (before, after)}."""
+    found = {}
+    for row in TABLE.values():
+        if row.omega is None:
+            continue
+        rng = np.random.default_rng(5)
+        N, K = (2, 2) if row.binary else (1, 3)
+        logits, f = rng.standard_normal((1, N, K)), polynomial(rng.standard_normal((2, N, K)), 3)
+        hyper, many, S = defaults(row, N, K), enumeration.tiled(logits, 64), row.samples(1)
+        variances = [exact_variance(row, logits, f, hyper)]
+        optimiser = Adam({"omega": hyper["omega"]}, 0.01)
+        for _ in range(steps):
+            estimate = row.estimate(many, f, *draw(rng, many, S, row.noise), **hyper)
+            optimiser.step({"omega": {name: gradient / 64 for name, gradient in estimate.domega.items()}})
+        found[row.name] = (*variances, exact_variance(row, logits, f, hyper))
+    return found
+
+
+def exact_variance(row, logits, f, hyper):
+    """The total variance of one gradient, by enumeration of codes or by quadrature over Gumbel noise."""
+    if "u" in row.noise:
+        nodes, weights, winner = enumeration.gumbel_nodes(logits, 140)
+        return additive_variance(row, logits, f, tuple(nodes[name] for name in row.noise), weights, winner, hyper)
+    z, weights = enumeration.every_code(logits, row.samples(1))
+    dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, z, **hyper).dlogits
+    return float(enumeration.moments(weights, dlogits)[1].sum())
+
+
+def learned_table(record):
+    """What learning its tunables does to each estimator's exact variance, as text."""
+    rows = [("estimator", "variance at first", "after learning")]
+    rows += [(name, f"{before:.3f}", f"{after:.3f}") for name, (before, after) in record["learned"].items()]
+    return columns(rows)
