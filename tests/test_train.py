@@ -244,7 +244,9 @@ def test_a_step_does_not_pay_for_its_memory_again(S):
 import resource
 import numpy as np
 from dvae_np import TABLE, vae
+from dvae_np.memory import keep_freed_memory
 from dvae_np.train import Adam
+keep_freed_memory()
 rng = np.random.default_rng(0)
 x, params = rng.random((100, 784), dtype=np.float32), vae.parameters(rng, 784, 4, 8, (512, 256))
 optimisers = [Adam(params)]
@@ -258,3 +260,35 @@ print(faults(20))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert float(found) < 250
+
+
+IMPORTS = """
+import ctypes, importlib, pkgutil, sys
+import numpy, scipy, matplotlib.pyplot
+told, find = [], ctypes.CDLL
+class Library:
+    def mallopt(self, *numbers):
+        told.append(numbers)
+ctypes.CDLL = lambda name, *more, **options: find(name, *more, **options) if name else Library()
+sys.platform = "linux"
+import dvae_np
+for module in pkgutil.walk_packages(dvae_np.__path__, "dvae_np."):
+    if not module.name.endswith("__main__") and ".contestants" not in module.name:
+        importlib.import_module(module.name)
+assert "dvae_np.train.loop" in sys.modules and not told, told
+from dvae_np import cli
+from dvae_np.train import Settings, fit, load
+fit(load("digits"), Settings(N=1, K=2, hidden=(), epochs=1))
+print(told)
+told.clear()
+cli.main(["--help"])
+assert not told
+cli.main(["estimators"])
+print(told)
+"""
+
+
+def test_no_import_changes_the_process_but_training_and_commands_keep_freed_memory():
+    found = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True).stdout
+    lines = found.splitlines()
+    assert lines[0] == lines[-1] == str([(-3, 2**25), (-1, 2**30)])

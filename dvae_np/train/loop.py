@@ -14,6 +14,7 @@ from dvae_np import vae
 from dvae_np.arrays import InputError
 from dvae_np.device import CPU
 from dvae_np.estimators import TABLE
+from dvae_np.memory import keep_freed_memory
 from dvae_np.noise import uniform
 from dvae_np.train.beginning import fresh_parameters, optimisers, step_options
 from dvae_np.train.evaluation import evaluate
@@ -145,6 +146,7 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
     ``beta`` the KL's weight, ``validation`` the discrete negative ELBO on the validation split, all in nats.
     Raises InputError for settings that cannot be used, and where training diverges, naming step, array and last checkpoint.
     """
+    keep_freed_memory()
     training = Training(data, settings, device)
     if start:
         restore(training, *start)

@@ -24,6 +24,7 @@ from dvae_np.categorical import entropy
 from dvae_np.experiments.collapse import collapse_table, first_gradient
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.likelihoods import bernoulli, mean_output
+from dvae_np.memory import keep_freed_memory
 from dvae_np.networks import encoder
 from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, Training, evaluate, fit, load, usage
 from dvae_np.train.optimisers import adam_step, rectification
@@ -72,6 +73,7 @@ for t in range(1, 5):
 confirm("15.1", params["psi"]["w"], w)
 
 # %%
+keep_freed_memory()  # as `fit` does: otherwise every step pays for new memory
 model = dvae_np.parameters(rng, 784, 8, 4, (512, 256))  # the size of an MNIST model
 x = (rng.random((100, 784)) < 0.2).astype(np.float32)  # a batch of noise, as the time does not depend on what is seen
 adam, estimator, seconds = Adam(model, lr=1e-3), dvae_np.TABLE["straight_through_gumbel"], []
