@@ -41,6 +41,8 @@ _BY_FILE = {
         ("dy * (x.real > 0)", "dy * (x.real > 1)", "relu: slope begins at 1"),
         ("return positive(x) + np.log1p(t)", "return positive(x) + np.log(1 + t)", "log(1 + t) for log1p(t)"),
         ("shifted = x - row_max(x.real)", "shifted = x", "log_softmax without its maximum taken off"),
+        ("a.real.max(axis, keepdims=True)", "0 * a.real.max(axis, keepdims=True)", "log_sum_exp without its largest taken out"),
+        ("np.where(np.isfinite(top), top, 0)", "top + 0", "log_sum_exp: nan for rows of -inf"),
         (".T.copy().max(0)", ".T.copy().min(0)", "the least of a row for its largest"),
         ("return q * (dy - row_sums(q * dy))", "return q * (dy - row_sums(dy))", "softmax: sum dy for <q, dy>"),
         ("value = value + np.log(u[..., -1])", "value = value + np.log(u[..., 0])", "the wrong factor of an odd number of them"),
@@ -186,7 +188,7 @@ _BY_FILE = {
     "estimators/unordered_set.py": (("logq.astype(np.float64)), 1e-30)", "logq.astype(np.float64)), 1e-4)", "probabilities clipped at 1e-4"),),
     "estimators/vimco.py": (
         ("own = (logw.sum(0) - logw) / (S - 1)", "own = (logw.sum(0) - logw) / S", "geometric mean: S for S - 1, unbiased"),
-        ("_log_sum(without, axis=1) - math.log(S - 1)", "_log_sum(without, axis=1) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
+        ("log_sum_exp(without, 1) - math.log(S - 1)", "log_sum_exp(without, 1) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
     ),
     "check/differences.py": (
         ("COMPLEX_STEP = 1e-12", "COMPLEX_STEP = 1e-2", "the complex step's tolerance"),
@@ -309,7 +311,7 @@ _BY_FILE = {
         ("expected = expected + fz.sum(0) / S", "expected = expected + fz.mean(0)", "a sum of blocks' means"),
         ("bound - np.log(S)", "bound", "the bound without 1/S"),
         ("min(at_once, S - start)", "at_once", "more samples than S"),
-        ("_log_sum(-fz - log_prior - log_prob(logits, z)[0])", "_log_sum(-fz - log_prior + log_prob(logits, z)[0])", "weights times q for by q"),
+        ("log_sum_exp(-fz - log_prior - log_prob(logits, z)[0], 0)", "log_sum_exp(-fz - log_prior + log_prob(logits, z)[0], 0)", "weights times q for by q"),
         ("return None if self.log_likelihood is None else self.negative_elbo + self.log_likelihood", "return None if self.log_likelihood is None else self.negative_elbo - self.log_likelihood", "posterior gap: a flipped sign"),
         ("range(0, K**N, block)", "range(0, K**N - 1, block)", "the last state left out where it has a block of its own"),
         ("return Evaluation(expected + divergence, expected, divergence, evidence", "return Evaluation(expected - divergence, expected, divergence, evidence", "negative ELBO with - KL"),

@@ -7,7 +7,7 @@ import numpy as np
 from dvae_np.arrays import InputError, expect
 from dvae_np.categorical import log_prob
 from dvae_np.estimators.estimate import Estimate, expect_codes_drawn
-from dvae_np.ops import log_softmax
+from dvae_np.ops import log_softmax, log_sum_exp
 
 
 def vimco(logits, f, z, *, mean="geometric"):
@@ -40,15 +40,9 @@ def vimco(logits, f, z, *, mean="geometric"):
     if mean == "geometric":
         own = (logw.sum(0) - logw) / (S - 1)
     else:
-        own = _log_sum(without, axis=1) - math.log(S - 1)
-    baseline = _log_sum(np.where(itself, own[:, None], without), axis=1) - math.log(S)
+        own = log_sum_exp(without, 1) - math.log(S - 1)
+    baseline = log_sum_exp(np.where(itself, own[:, None], without), 1) - math.log(S)
 
     dlogits, _ = logq_backward(np.exp(log_share) - (bound - baseline))
     _, dtheta = f_backward(np.exp(log_share))
     return Estimate(-bound, dlogits, dtheta)
-
-
-def _log_sum(a, axis):
-    """log sum e^a; never by subtracting one term from the whole, which one dominant weight turns into log 0."""
-    top = a.real.max(axis, keepdims=True)
-    return (top + np.log(np.exp(a - top).sum(axis, keepdims=True))).squeeze(axis)

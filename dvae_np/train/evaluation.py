@@ -8,6 +8,7 @@ from dvae_np.arrays import InputError, count_states, expect_whole
 from dvae_np.categorical import joint_states, kl, log_prob
 from dvae_np.networks import encoder, latents, prior
 from dvae_np.noise import draw
+from dvae_np.ops import log_sum_exp
 from dvae_np.vae import joint, reconstruction
 
 MOST_STATES = 2**16  # joint states up to which an evaluation is exact
@@ -77,7 +78,7 @@ def _visited(params, x, c):
         fz, _ = f(z)  # (m, B)
         log_prior = -N * np.log(K) if prior_logits is None else log_prob(prior_logits, z)[0]
         expected = expected + (np.exp(log_prob(logits, z)[0]) * fz).sum(0)
-        evidence = np.logaddexp(evidence, _log_sum((log_prior - fz).astype(fz.dtype)))
+        evidence = np.logaddexp(evidence, log_sum_exp((log_prior - fz).astype(fz.dtype), 0))
     return expected, kl(logits, prior_logits)[0], evidence
 
 
@@ -91,7 +92,7 @@ def _sampled(params, x, c, rng, S):
         fz, _ = f(z)  # (s, B)
         log_prior = joint(lambda z: (0 * z[..., 0], None), prior_logits, *logits.shape[1:])(z)[0]  # -log p(z)
         expected = expected + fz.sum(0) / S
-        bound = np.logaddexp(bound, _log_sum(-fz - log_prior - log_prob(logits, z)[0]))
+        bound = np.logaddexp(bound, log_sum_exp(-fz - log_prior - log_prob(logits, z)[0], 0))
     return expected, kl(logits, prior_logits)[0], bound - np.log(S)
 
 
@@ -100,9 +101,3 @@ def _model(params, x, c):
     logits, _ = encoder(params["psi"], x, c)
     prior_logits, _ = prior(params.get("phi"), c)
     return logits, prior_logits, reconstruction(params["theta"], x, c)
-
-
-def _log_sum(a):
-    """log sum e^a over the first axis."""
-    top = a.max(0)
-    return top + np.log(np.exp(a - top).sum(0))
