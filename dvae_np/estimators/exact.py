@@ -46,7 +46,7 @@ def by_state(q):
     """q (B, N, K) as (N, K, B): few examples at a time, as the rows that are read in turn fit into a cache; more if short."""
     B, N, K = q.shape
     few = max(16, 2**13 // (N * K))
-    turned = np.empty((N, K, B), q.dtype, like=q)
+    transposed = np.empty((N, K, B), q.dtype, like=q)
     for start in range(0, B, few):
-        turned[..., start : start + few] = q[start : start + few].transpose(1, 2, 0)
-    return turned
+        transposed[..., start : start + few] = q[start : start + few].transpose(1, 2, 0)
+    return transposed

@@ -187,7 +187,7 @@ class _Trial:
         """{a mistake: the words for it} that would give just this output."""
         expected, found = self.expected[what], self.found[what]
         limits = FLOAT32 if self.dtype == np.float32 or self.single else FLOAT64
-        fitting = {}
+        matching = {}
         for words, wrong in self.exercise.mistakes.items():
             try:
                 others = self.numbers(wrong, np.float64, ours=True)
@@ -197,14 +197,14 @@ class _Trial:
             if what not in same and all(
                 self.near(others[each], self.found[each], limits) for each in others if each not in same
             ):
-                fitting[words] = f"it equals {words}"
+                matching[words] = f"it equals {words}"
         if found.shape == expected.shape and np.isfinite(found).all() and np.isfinite(expected).all():
             named = factors(found, expected, self.sizes)
             if named:
                 named = {key: OF_FACTOR * bool(key) + words for key, words in named.items()}
-                return fitting | {FACTOR + key: words for key, words in named.items()}
-        if fitting:
-            return fitting
+                return matching | {FACTOR + key: words for key, words in named.items()}
+        if matching:
+            return matching
         q = self.exercise.q(self.case) if self.exercise.q else None
         words = hint(found, expected, q=q) if expected.dtype.kind == "f" else ""
         if not ("gradient" in what or f"d{what[1:]}" == what):  # then nothing is cut, and no score forgotten
@@ -220,11 +220,11 @@ def _raise_if_wrong(exercise, trials):
     what, words = wrong[0].wrong[0]
     with np.errstate(all="ignore"):
         several = [trial.hints(what) for trial in wrong if what in [name for name, _ in trial.wrong]]
-    fitting = {key: text for key, text in several[0].items() if all(key in others for others in several)}
+    matching = {key: text for key, text in several[0].items() if all(key in others for others in several)}
     several = what.startswith("the ") and (" and " in what or (what.endswith("s") and not what.endswith("as")))
     text = f"{exercise.name}: {what} {'are' if several else 'is'} wrong{wrong[0].where}: {words}"
-    mistakes = [text for key, text in fitting.items() if not key.startswith(FACTOR)]  # these say more
-    hint = " or ".join(mistakes or fitting.values())
+    mistakes = [text for key, text in matching.items() if not key.startswith(FACTOR)]  # these say more
+    hint = " or ".join(mistakes or matching.values())
     raise WrongAnswer(f"{text}; {hint}" if hint else text)
 
 

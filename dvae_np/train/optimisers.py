@@ -17,7 +17,7 @@ class SGD:
 
     def step(self, gradients):
         """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
-        for name, g in fitting(gradients, self.params):
+        for name, g in matched(gradients, self.params):
             self.params[name] -= self.lr * g
 
     def state(self):
@@ -64,7 +64,7 @@ class Adam:
         """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
         self.steps += 1
         rate, eps = self.rates()
-        for name, g in fitting(gradients, self.params):
+        for name, g in matched(gradients, self.params):
             total, squares = self.sum[name], self.squares[name]
             total *= self.beta1
             total += g
@@ -132,7 +132,7 @@ def parameters(tree):
     return named(tree)
 
 
-def fitting(gradients, params):
+def matched(gradients, params):
     """(name, gradient) for all the `params`. Raises `InputError` where a gradient's shape is not that of its array."""
     gradients = named(gradients)
     for name, array in params.items():
