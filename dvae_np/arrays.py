@@ -4,19 +4,10 @@ The whole package calls plain ``np.`` functions. NumPy hands them on to the libr
 CuPy array runs on the GPU), and new arrays are made ``like=`` an old one, so the same source serves both.
 """
 
-import ctypes
 import math
 import numbers
-import sys
 
 import numpy as np
-
-# glibc gives freed arrays back to the kernel, and new ones are then paid for page by page, a third of a training step. It is
-# told here to keep them: arrays of up to 32 MB, the most that it takes, and up to a gigabyte in all.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # their numbers in malloc.h
-if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-    libc.mallopt(M_MMAP_THRESHOLD, 2**25)
-    libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 
 class InputError(ValueError):

@@ -70,7 +70,7 @@ class Independent(NamedTuple):
 
         What does not depend on the states is computed once, so that they can be visited block by block.
         """
-        q = _transposed(softmax(self.logits)[0])  # (N, K, B)
+        q = latents_first(softmax(self.logits)[0])  # (N, K, B)
         _, N, K = self.sizes
 
         def op(states):
@@ -215,7 +215,7 @@ def joint_states(N, K, start=0, stop=None, like=None):
     return numbers[:, None] // powers % K
 
 
-def _transposed(q):
+def latents_first(q):
     """q (B, N, K) as (N, K, B): few examples at a time, as the rows that are read in turn fit into a cache; more if short."""
     B, N, K = q.shape
     few = max(16, 2**13 // (N * K))

@@ -183,6 +183,17 @@ def row_sums(x):
     return sums.reshape(*x.shape[:-1], 1)
 
 
+def log_sum_exp(a, axis):
+    """log sum e^a over one axis, which goes: the largest term is taken out, so that nothing overflows; -inf where all are.
+
+    No term is ever taken off a whole: where one is nearly all of it, that would leave log 0.
+    """
+    top = a.real.max(axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):  # log 0 is meant
+        return top.squeeze(axis) + np.log(np.exp(a - top).sum(axis))
+
+
 def log_of_product(u):
     """The log of the product of u (..., D) over the last axis, for u in [1, 2]: (...). One log serves 16 factors."""
     value = 0

@@ -163,15 +163,15 @@ def test_growth_is_what_theory_says():
         assert len(times) >= 4 and all(later / earlier < most for earlier, later in pairwise(times)), axis
 
 
-def test_sections_are_renewed_one_by_one():
+def test_sections_are_merged_one_by_one():
     again = RECORD | {
         "cases": [case | {"label": "again"} for case in RECORD["cases"] if case["section"] == "conditional"],
         "growth": {},
     }
-    record = measure.renewed(RECORD, again, ["conditional"])
+    record = measure.merged(RECORD, again, ["conditional"])
     assert len(record["cases"]) == len(RECORD["cases"]) and record["growth"] == RECORD["growth"]
     assert [case["label"] for case in record["cases"] if case["section"] == "conditional"] == ["again"]
-    assert measure.renewed(None, again, ["conditional"]) == again
+    assert measure.merged(None, again, ["conditional"]) == again
 
 
 @pytest.mark.parametrize(("record", "words"), [
@@ -180,7 +180,7 @@ def test_sections_are_renewed_one_by_one():
     ([], "expected a record, a JSON object, got a list"),
     ("{", "expected a record in JSON, but it cannot be read"),
 ])  # fmt: skip
-def test_a_record_that_cannot_be_renewed_is_refused_before_anything_is_measured(
+def test_a_record_that_cannot_be_merged_is_refused_before_anything_is_measured(
     tmp_path, capsys, monkeypatch, record, words
 ):
     monkeypatch.setattr(measure, "measure", lambda *arguments: pytest.fail("it was measured"))

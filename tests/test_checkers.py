@@ -453,7 +453,7 @@ def test_a_bias_of_ten_per_cent_is_seen_in_draws(name):
 
 def test_what_is_enumerated_is_few_whatever_the_sizes():
     for N, K, S in itertools.product(range(1, 8), range(1, 10), range(1, 9)):
-        fewer, less = means.fitting(TABLE["reinforce"], N, K, S)
+        fewer, less = means.feasible_sizes(TABLE["reinforce"], N, K, S)
         assert (less**fewer) ** S <= means.MOST_TUPLES and 1 <= fewer <= N and min(K, 2) <= less <= K
 
 

@@ -21,6 +21,7 @@ from dvae_np import cli, files
 from dvae_np.arrays import InputError
 from dvae_np.train import Checkpoints, Interrupted, Settings, Training, checkpoint, fit, load, mnist
 from dvae_np.train.mnist import read_idx
+from dvae_np.train.resuming import restore, state
 
 KILLS = 50
 MUTATIONS = 1000  # of checkpoints, and as many of IDX files
@@ -133,7 +134,7 @@ def mutated(content, random_):
 
 
 def test_a_thousand_broken_checkpoints_are_refused_in_words_and_little_memory(good, tmp_path):
-    """Half of them with a checksum that fits. What can be read is read as written, or refused by `Training.restore`."""
+    """Half of them with a checksum that fits. What can be read is read as written, or refused by `restore`."""
     random_, path, refused = random.Random(1), tmp_path / "checkpoint-000000001.dvae", 0
     data, settings = load("digits"), replace(CASES["rebar"], epochs=2)
     training = Training(data, settings)
@@ -145,7 +146,7 @@ def test_a_thousand_broken_checkpoints_are_refused_in_words_and_little_memory(go
         try:
             facts, arrays = checkpoint.read(path)
             assert i % 2 or content == good
-            training.restore(facts, arrays)
+            restore(training, facts, arrays)
         except InputError as error:
             refused += 1
             assert "\n" not in str(error) and len(str(error)) < 400
@@ -318,6 +319,35 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, change):
         fit(data, replace(CASES["rebar"], **change), start=start)
     with pytest.raises(InputError, match="data are not those"):
         fit(load("digits", "stochastic"), CASES["rebar"], start=start)
+
+
+def test_a_checkpoint_with_any_one_thing_of_another_run_is_refused():
+    """Each setting but the number of epochs, each fact and array, positions that the data do not have."""
+    training = Training(load("digits"), CASES["rebar"])
+    for _ in range(training.batches + 3):
+        training.step()
+    facts, arrays = state(training)
+    batch, epoch = facts["batch"], facts["epoch"]
+    others = [({"settings": facts["settings"] | {name: "other"}}, {}) for name in facts["settings"] if name != "epochs"]
+    others += [({name: "other"}, {}) for name in facts if name != "data"]
+    others += [({"batch": other}, {}) for other in (-1, 0, batch + 0.5, training.batches, training.batches + 1)]
+    others += [({"epoch": other}, {}) for other in (-1, 0, epoch + 1)]
+    others += [({"sums": other}, {}) for other in ([], [1.0], [1.0, float("nan")], [1.0, "2"], [1.0, 2.0, 3.0])]
+    others += [({"history": facts["history"] | {name: [float("inf")]}}, {}) for name in facts["history"]]
+    others += [({"seconds": -1.0}, {}), ({"fingerprint": facts["fingerprint"] | {"train": "other"}}, {})]
+    others += [({}, {name: other}) for name, array in arrays.items() for other in (array[..., None], array * np.nan)]
+    order = arrays["order"]
+    others += [({}, {"order": other}) for other in (order[1:], np.maximum(order, 1), order + 0.0)]
+    for other_facts, other_arrays in others:
+        with pytest.raises(InputError, match=r"^resume: "):
+            restore(training, facts | other_facts, arrays | other_arrays)
+            pytest.fail(f"{other_facts} {list(other_arrays)} was taken")
+    for whole in (facts, arrays):
+        for name in whole:
+            part = {other: whole[other] for other in whole if other != name}
+            with pytest.raises(InputError, match=r"^resume: "):
+                restore(training, *((part, arrays) if whole is facts else (facts, part)))
+    restore(training, facts | {"settings": facts["settings"] | {"epochs": 99}}, arrays)
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):

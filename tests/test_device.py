@@ -23,6 +23,7 @@ from dvae_np.networks import INTERFACES
 from dvae_np.noise import draw
 from dvae_np.train import SGD, Adam, Settings, Training, evaluate, fit, load, usage
 from dvae_np.train.data import Split
+from dvae_np.train.resuming import state
 
 B, D, H = 5, 11, 7
 STAND_IN = Device("stand-in", fake_cupy.put, fake_cupy.get)
@@ -132,7 +133,7 @@ def test_a_whole_training_is_the_same_on_the_device(estimator, task, there):
     stopped = Training(data, settings, there)
     for _ in range(5):
         stopped.step()
-    facts, arrays = stopped.state()
+    facts, arrays = state(stopped)
     assert all(type(array) is np.ndarray for array in arrays.values())
     for group, arrays_of_group in fit(data, settings, start=(json.loads(json.dumps(facts)), arrays)).params.items():
         for name, array in arrays_of_group.items():

@@ -45,12 +45,12 @@ def test_exact_does_not_depend_on_the_blocks(block):
 
 
 @pytest.mark.parametrize("B, N, K", [(40, 1, 1000), (40, 3, 200), (5, 2, 4)])
-def test_q_is_turned_whatever_the_batch(B, N, K):
-    """A batch that is no multiple of the examples turned at a time, with many categories and with few."""
+def test_q_is_transposed_whatever_the_batch(B, N, K):
+    """A batch that is no multiple of the examples transposed at a time, with many categories and with few."""
     q = np.random.default_rng(0).random((B, N, K))
-    turned = by_state(q)
-    np.testing.assert_array_equal(turned, q.transpose(1, 2, 0))
-    assert turned.flags.c_contiguous
+    transposed = by_state(q)
+    np.testing.assert_array_equal(transposed, q.transpose(1, 2, 0))
+    assert transposed.flags.c_contiguous
 
 
 def test_exact_refuses_too_many_states_and_names_count_memory_and_alternative():

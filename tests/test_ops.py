@@ -6,6 +6,7 @@ from types import FunctionType
 
 import numpy as np
 import pytest
+from scipy import special
 
 from dvae_np import categorical, concrete, likelihoods, ops
 from dvae_np.arrays import InputError
@@ -15,7 +16,7 @@ CASES = {name: (op, inputs) for name, op, inputs, *_ in op_cases(np.random.defau
 
 
 HELPERS = {  # parts of ops, tested below and in every op that calls them
-    "rows_by_code", "softmax_jacobian", "positive", "row_sums", "row_max", "log_of_product"
+    "rows_by_code", "softmax_jacobian", "positive", "row_sums", "row_max", "log_of_product", "log_sum_exp"
 }  # fmt: skip
 
 
@@ -136,3 +137,21 @@ def test_the_positive_part_is_the_maximum_with_zero(x):
 def test_bad_input_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_the_log_of_a_sum_of_exponentials_is_scipys_at_any_size(axis, dtype):
+    """Rows of -inf, of one term that is all of the sum, of +inf; the axis goes, the type stays, and nothing warns."""
+    for shift in (0, 1e4, -1e4):
+        a = (10 * np.random.default_rng(9).standard_normal((3, 4, 5)) + shift).astype(dtype)
+        a[0, 0, 0], a[1], a[:, 2], a[..., 3] = shift + 1000, -np.inf, -np.inf, -np.inf
+        a = a + 1e-20j if dtype is np.complex128 else a
+        found, expected = ops.log_sum_exp(a, axis), special.logsumexp(a.real.astype(float), axis=axis)
+        assert found.dtype == dtype
+        close = 1e-6 if dtype is np.float32 else 1e-14
+        np.testing.assert_allclose(found.real, expected, rtol=close, atol=close)
+        if dtype is np.complex128:  # all entries move by the same: so does the value
+            np.testing.assert_allclose(found.imag[np.isfinite(expected)], 1e-20, rtol=1e-14)
+    a[2, 3, 4] = np.inf
+    assert (ops.log_sum_exp(a.real, axis) == np.inf).any()

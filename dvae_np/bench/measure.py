@@ -61,7 +61,7 @@ def measure(sections, runs, progress=iter):
     return record
 
 
-def renewed(old, record, sections):
+def merged(old, record, sections):
     """The record with those sections of an `old` one (or None) that were not measured again."""
     if old is None:
         return record
@@ -69,7 +69,7 @@ def renewed(old, record, sections):
     return record | {"cases": cases, **{name: record[name] or old[name] for name in ("growth", "start")}}
 
 
-def expect_renewable(old):
+def expect_mergeable(old):
     """Raise `InputError` for an old record that cannot be read as one, or whose other sections are of another machine."""
     if old is None:
         return

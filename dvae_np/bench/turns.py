@@ -151,8 +151,8 @@ def take_turns(contestants, cases, runs, progress=iter):
             if key == 0 and lap > 1 and (lap - 1) % ROUNDS == 0 and contestant.name in AFRESH:
                 contestant.start_afresh()
             own = facts[key].get(contestant.name)
-            if own and (lap - 1) % apart(own["ms"], runs) == 0:
-                calls = in_a_turn(own["ms"])
+            if own and (lap - 1) % rounds_per_turn(own["ms"], runs) == 0:
+                calls = calls_per_turn(own["ms"])
                 own["ms"] += [1e3 * seconds for seconds in contestant.ask("call", key, calls)[calls > 1 :]]
     for contestant in contestants:
         for key, own in enumerate(facts):
@@ -163,7 +163,7 @@ def take_turns(contestants, cases, runs, progress=iter):
     return facts
 
 
-def in_a_turn(ms):
+def calls_per_turn(ms):
     """How many calls a contestant makes in a turn, whose calls took so long.
 
     The first of several is not counted: it wakes threads and caches.
@@ -171,6 +171,6 @@ def in_a_turn(ms):
     return 1 + max(IN_A_ROW, int(QUICK * 1e3 / min(ms))) if ms and min(ms) < QUICK * 1e3 else 1
 
 
-def apart(ms, runs):
+def rounds_per_turn(ms, runs):
     """Every how many rounds it has a turn: the slow have few, but from the first round to the last."""
-    return math.ceil(runs * in_a_turn(ms) * min(ms) / (SECONDS * 1e3)) if ms else 1
+    return math.ceil(runs * calls_per_turn(ms) * min(ms) / (SECONDS * 1e3)) if ms else 1

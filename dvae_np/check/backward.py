@@ -165,11 +165,11 @@ def _compare(trial, name, analytic, exact):
 
 def _suspects(trial, analytic, central, exact):
     """The entries where a method disagrees: a kink, a step too long, or a mistake."""
-    apart = _apart(analytic, central, ACCURACY[trial.dtype])
-    apart |= np.abs(analytic - central) > ENTRY * np.maximum(np.abs(analytic), np.abs(central))
+    differing = _differing(analytic, central, ACCURACY[trial.dtype])
+    differing |= np.abs(analytic - central) > ENTRY * np.maximum(np.abs(analytic), np.abs(central))
     if not isinstance(exact, str):
-        apart |= _apart(analytic, exact, differences.COMPLEX_STEP)
-    return [tuple(i) for i in np.argwhere(apart)]
+        differing |= _differing(analytic, exact, differences.COMPLEX_STEP)
+    return [tuple(i) for i in np.argwhere(differing)]
 
 
 def _slope(trial, name, value, i, size):
@@ -178,5 +178,5 @@ def _slope(trial, name, value, i, size):
     return best_slope(at, abs(value[i]), trial.dtype, KINK[trial.dtype], size)
 
 
-def _apart(a, n, tolerance):
+def _differing(a, n, tolerance):
     return ~(np.abs(a - n) <= tolerance * max(np.max(np.abs(n), initial=0), np.max(np.abs(a), initial=0)))

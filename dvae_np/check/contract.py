@@ -46,11 +46,11 @@ def contract(row, rng, own=True):
         ]
         answers = (dtype,) if own else (dtype, np.float32)
         close = 1e-4 if np.float32 in (dtype, estimate.dlogits.dtype) else 1e-12
-        apart = np.concatenate([one.dlogits for one in alone])
+        separate = np.concatenate([one.dlogits for one in alone])
         mixed = (
-            spread == 1 and differences.relative_error(estimate.dlogits, apart) >= close
+            spread == 1 and differences.relative_error(estimate.dlogits, separate) >= close
         )  # else rounding is all there is
-        divided = mixed and differences.relative_error(B * estimate.dlogits, apart) < close
+        divided = mixed and differences.relative_error(B * estimate.dlogits, separate) < close
         whole = [estimate.dlogits]
         if estimate.value is not None:
             whole += [estimate.value, *estimate.dtheta.values(), *dict(estimate.domega).values()]

@@ -13,7 +13,7 @@ import numpy as np
 from dvae_np.arrays import InputError, count_states, expect
 from dvae_np.coupling import count_orders, ends_orders, intervals
 from dvae_np.laws import each_array, independent_logits, joint_states, law
-from dvae_np.ops import log_softmax
+from dvae_np.ops import log_softmax, log_sum_exp
 
 MOST_OUTCOMES = 2**21
 BELOW_ONE = 1 - 2.0**-53  # the largest uniform of the open interval (0, 1)
@@ -170,5 +170,4 @@ def multi_sample_bound(q, f, S):
     logw = (-f(states)[0] - np.where(logq.real > -np.inf, logq, 0))[
         chosen
     ]  # (T, S, B); what cannot be drawn has no chance
-    top = logw.real.max(1)
-    return -(chance * (top + np.log(np.exp(logw - top[:, None]).mean(1)))).sum(0)
+    return -(chance * (log_sum_exp(logw, 1) - math.log(S))).sum(0)

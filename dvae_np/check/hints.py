@@ -90,8 +90,8 @@ def factors_of(ratio, sizes=None, slack=CLOSE):
 
 def named_factor(ratio, sizes=None, slack=CLOSE):
     """The same in one sentence; "" where none fits."""
-    fitting = factors_of(ratio, sizes, slack)
-    return FACTOR + "; or ".join(fitting.values()) if fitting else ""
+    factors = factors_of(ratio, sizes, slack)
+    return FACTOR + "; or ".join(factors.values()) if factors else ""
 
 
 def in_common(explanations):

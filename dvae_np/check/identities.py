@@ -125,9 +125,9 @@ def independent_noise(draw):
         [array.reshape(len(array), 4000, -1).transpose(1, 0, 2).reshape(4000, -1) for array in arrays], -1
     )
     one, other = np.triu_indices(numbers.shape[1], 1)
-    apart = numbers[:, one] - numbers[:, other]
-    verdict = verdicts.from_samples(apart**2, np.full(len(one), 1 / 6))
-    why = "" if apart.any(0).all() else "two of the arrays hold the same numbers"
+    difference = numbers[:, one] - numbers[:, other]
+    verdict = verdicts.from_samples(difference**2, np.full(len(one), 1 / 6))
+    why = "" if difference.any(0).all() else "two of the arrays hold the same numbers"
     check = f"z-tests of {len(one)} pairs of uniforms"
     return Result(5, "noise", check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, why)
 

@@ -20,7 +20,7 @@ from dvae_np.check.means import (
     defaults,
     derivatives,
     every_estimate,
-    fitting,
+    feasible_sizes,
     logits_at,
     means,
     objective_for,
@@ -125,7 +125,7 @@ def enumerated(row, rng, mistakes=None):
             continue  # then nothing is left to choose
         few, many = (point.S or row.fewest_samples,) * 2 if point.S else (row.fewest_samples, 3)
         for S in (1,) if row.noise == ("e",) else range(row.samples(few), row.samples(many) + 1):
-            N, K = fitting(row, *sizes(row, point.N, point.K), S)
+            N, K = feasible_sizes(row, *sizes(row, point.N, point.K), S)
             N = min(N, 5) if row.noise == ("e",) else N  # of six nodes each
             S = min(S, (K - point.masked) ** N) if "distinct" in row.noise else S
             if S < row.fewest_samples:
@@ -208,7 +208,7 @@ def sampled(row, offset=0.0, replicates=REPLICATES):
     rng = np.random.default_rng(SEED)  # the same problem for all rows
     D, S = 6, row.samples(2 if row.owns_kl or {"u", "v"} & set(row.noise) else 4)  # 2 where a sample is dear
     N, K = sizes(row, 3, 4)
-    N, K = fitting(row, N, K, S) if row.owns_kl else (N, K)
+    N, K = feasible_sizes(row, N, K, S) if row.owns_kl else (N, K)
     f = vae.reconstruction(vae.parameters(rng, D, N, K, (6,), np.float64)["theta"], 1.0 * (rng.random((1, D)) < 0.4))
     logits = rng.standard_normal((1, N, K))
     q = np.exp(log_prob(logits, states := joint_states(N, K)[:, None])[0])

@@ -84,7 +84,7 @@ def sizes(row, N, K):
     return (1, K) if many else (N, K)
 
 
-def fitting(row, N, K, S):
+def feasible_sizes(row, N, K, S):
     """The sizes N and K, or smaller ones, of which S samples have few enough outcomes to go through them all."""
     distinct, coupled = "distinct" in row.noise, "coupled" in row.noise
 

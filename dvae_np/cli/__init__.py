@@ -13,6 +13,7 @@ from dvae_np.arrays import InputError
 from dvae_np.cli import package, run, studies, tables, training
 from dvae_np.cli.options import Parser
 from dvae_np.cli.terminal import Patience
+from dvae_np.memory import keep_freed_memory
 
 COMMANDS = (
     *(package.add_tour, package.add_verify),
@@ -50,6 +51,7 @@ def run_command(arguments):
     """The exit status of the command that the arguments ask for."""
     try:
         options = parser().parse_args(arguments)
+        keep_freed_memory()
         return options.run(options)
     except SystemExit as error:  # the parser's, after --help or for what it cannot take
         return error.code

@@ -12,6 +12,7 @@ from dvae_np.folders import alone
 from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.train import Checkpoints, Settings, Training, evaluate_on, load, usage
 from dvae_np.train.evaluation import MOST_SAMPLES
+from dvae_np.train.resuming import expect
 
 PICTURES = (
     "reconstructions.png",
@@ -138,7 +139,7 @@ def open_run(checkpoints, data_dir=None):
             raise InputError(f"its arrays are of N, K, hidden = {shape}, its settings are not")
         data = load(**source, **({"data_dir": data_dir} if source.get("name") == "mnist" else {}))
         training = Training(data, settings)
-        training.expect(facts, arrays)
+        expect(training, facts, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         words = str(error) if isinstance(error, InputError) else f"not a checkpoint of a run ({error!r})"
         raise InputError(f"{path}: {words}") from error

@@ -163,8 +163,8 @@ def bench(options):
     sections = options.section or list(SECTIONS)
     with alone(options.out, "figures", ["data/bench.json", "bench.png"]) as out:
         old = None if set(sections) == set(SECTIONS) else read_record(options.out / "data/bench.json")
-        measure.expect_renewable(old)
-        record = measure.renewed(old, measure.measure(sections, options.runs, progress("turn")), sections)
+        measure.expect_mergeable(old)
+        record = measure.merged(old, measure.measure(sections, options.runs, progress("turn")), sections)
         write_record(out / "data/bench.json", record)
         written = ["data/bench.json"]
         if record["growth"]:

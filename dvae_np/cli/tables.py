@@ -16,6 +16,7 @@ from dvae_np.experiments import reproduce as published
 from dvae_np.files import write_record, write_table
 from dvae_np.folders import Output, alone
 from dvae_np.train import Checkpoints, Training, evaluate_on
+from dvae_np.train.resuming import expect
 from dvae_np.train.settings import FIRST_IMAGES
 
 
@@ -59,7 +60,7 @@ def reproduce(options):
         data, checkpoints, start = published.grey_mnist(options.data_dir), Checkpoints(options.out / name, 60.0), None
         if checkpoints.paths():
             path, *start, complaints = checkpoints.newest()
-            Training(data, settings).expect(*start)
+            expect(Training(data, settings), *start)
             print("\n".join([*complaints, f"going on from {path}: {start[0]['epoch']} epochs done"]))
         words, go_on = f"{options.size} {options.estimator}", "the same command goes on from there"
         run = fit_with_bar(words, data, settings, checkpoints, start, where, go_on)

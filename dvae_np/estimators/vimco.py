@@ -7,7 +7,7 @@ import numpy as np
 from dvae_np.arrays import InputError, evaluated
 from dvae_np.estimators.estimate import Estimate
 from dvae_np.laws import law_and_codes
-from dvae_np.ops import log_softmax
+from dvae_np.ops import log_softmax, log_sum_exp
 
 
 def vimco(q, f, z, *, mean="geometric"):
@@ -39,15 +39,9 @@ def vimco(q, f, z, *, mean="geometric"):
     if mean == "geometric":
         own = (logw.sum(0) - logw) / (S - 1)
     else:
-        own = _log_sum(without, axis=1) - math.log(S - 1)
-    baseline = _log_sum(np.where(itself, own[:, None], without), axis=1) - math.log(S)
+        own = log_sum_exp(without, 1) - math.log(S - 1)
+    baseline = log_sum_exp(np.where(itself, own[:, None], without), 1) - math.log(S)
 
     dq = logq_backward(np.exp(log_share) - (bound - baseline))
     _, dtheta = f_backward(np.exp(log_share))
     return Estimate(-bound, dq, dtheta)
-
-
-def _log_sum(a, axis):
-    """log sum e^a; never by subtracting one term from the whole, which one dominant weight turns into log 0."""
-    top = a.real.max(axis, keepdims=True)
-    return (top + np.log(np.exp(a - top).sum(axis, keepdims=True))).squeeze(axis)

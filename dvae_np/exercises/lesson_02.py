@@ -53,9 +53,9 @@ def moved_by(sampler, logits, u, found):
     """Whose codes move when the uniforms of one example and latent alone are handed on: (B N, B N), the identity."""
     moved = []
     for place in np.ndindex(u.shape[1:3]):
-        turned = u.copy()
-        turned[:, *place] = np.roll(u[:, *place], 37, axis=0)
-        moved.append((np.asarray(sampler(logits, turned)) != found).any(0).ravel())
+        rolled = u.copy()
+        rolled[:, *place] = np.roll(u[:, *place], 37, axis=0)
+        moved.append((np.asarray(sampler(logits, rolled)) != found).any(0).ravel())
     return np.array(moved).astype(int)
 
 

@@ -109,7 +109,7 @@ def growth():
 One call of `exact` goes through the joint states in blocks of {TABLE["exact"].hyper["block"]:,}. It holds a few arrays of
 block x D pixel logits and of block x B weights, and a few of the table of q, N x K x B; never B x K x D. So memory stays flat
 as N grows; `block=` trades memory for speed. The rest of a training step grows with S x B x (the widest layer). With glibc,
-importing the package tells the allocator to keep freed memory, up to a gigabyte, as new pages at every step cost time.
+`fit` and the commands tell the allocator to keep freed memory, up to a gigabyte, as new pages at every step cost time.
 
 ![What exact marginalisation costs as measured, and how soon there are too many states](exact_cost.png)"""
 

@@ -8,6 +8,7 @@ from dvae_np.arrays import InputError, count_states, expect_whole
 from dvae_np.laws import joint_states
 from dvae_np.networks import latents
 from dvae_np.noise import draw
+from dvae_np.ops import log_sum_exp
 from dvae_np.vae import PLAIN, joint, posterior_and_prior, reconstruction
 
 MOST_STATES = 2**16  # joint states up to which an evaluation is exact
@@ -77,7 +78,7 @@ def _visited(params, model, x, c):
         fz, _ = f(z)  # (m, B)
         log_prior = -N * np.log(K) if p is None else p.log_prob(z)[0]
         expected = expected + (np.exp(q.log_prob(z)[0]) * fz).sum(0)
-        evidence = np.logaddexp(evidence, _log_sum((log_prior - fz).astype(fz.dtype)))
+        evidence = np.logaddexp(evidence, log_sum_exp((log_prior - fz).astype(fz.dtype), 0))
     return expected, q.kl(p)[0], evidence
 
 
@@ -91,11 +92,5 @@ def _sampled(params, model, x, c, rng, S):
         fz, _ = f(z)  # (s, B)
         log_prior = joint(lambda z: (0 * z[..., 0], None), p, *q.sizes[1:])(z)[0]  # -log p(z)
         expected = expected + fz.sum(0) / S
-        bound = np.logaddexp(bound, _log_sum(-fz - log_prior - q.log_prob(z)[0]))
+        bound = np.logaddexp(bound, log_sum_exp(-fz - log_prior - q.log_prob(z)[0], 0))
     return expected, q.kl(p)[0], bound - np.log(S)
-
-
-def _log_sum(a):
-    """log sum e^a over the first axis."""
-    top = a.max(0)
-    return top + np.log(np.exp(a - top).sum(0))

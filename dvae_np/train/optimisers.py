@@ -17,7 +17,7 @@ class SGD:
 
     def step(self, gradients):
         """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
-        for name, g in fitting(gradients, self.params):
+        for name, g in matched(gradients, self.params):
             self.params[name] -= self.lr * g
 
     def state(self):
@@ -28,8 +28,28 @@ class SGD:
         """Go on from that."""
 
 
+def adam_step(w, m, v, g, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """One step of Adam as its paper has it (Kingma & Ba 2015) [Eq. 15.1]: (w, m, v) after the t-th gradient g.
+
+    m and v are averages of the gradients and of their squares, and start at 0; t is 1 in the first step.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    return w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+
+def rectification(t, beta2=0.999):
+    """What RAdam multiplies Adam's t-th step by [Eq. 15.3]; None while the squares vary too much, as few are known.
+
+    That is while rho is at most 5, as in the implementations in use; the paper's algorithm has 4 (Liu et al. 2020).
+    """
+    most, decayed = 2 / (1 - beta2) - 1, beta2**t
+    rho = most - 2 * t * decayed / (1 - decayed)
+    return None if rho <= 5 else ((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho)) ** 0.5
+
+
 class Adam:
-    """Adam (Kingma & Ba 2015) [Eq. 15.1].
+    """The steps of `adam_step`, in place, with fewer passes over memory.
 
     It keeps decaying *sums* of the gradients and of their squares; what turns them into averages, and what corrects those for
     starting at zero, are two numbers a step.
@@ -44,7 +64,7 @@ class Adam:
         """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
         self.steps += 1
         rate, eps = self.rates()
-        for name, g in fitting(gradients, self.params):
+        for name, g in matched(gradients, self.params):
             total, squares = self.sum[name], self.squares[name]
             total *= self.beta1
             total += g
@@ -85,19 +105,15 @@ class Adam:
 
 
 class RAdam(Adam):
-    """Rectified Adam (Liu et al. 2020) [Eq. 15.3]: steps along the average alone while the squares vary too much.
-
-    That is while rho is at most 5, as in the implementations in use; the paper's algorithm has 4.
-    """
+    """Rectified Adam (Liu et al. 2020): as long as there is no `rectification`, steps along the average alone."""
 
     def rates(self):
         """Adam's, the step size times the rectification; epsilon None where the squares are not to be used yet."""
-        most, decayed = 2 / (1 - self.beta2) - 1, self.beta2**self.steps
-        length = most - 2 * self.steps * decayed / (1 - decayed)
-        if length <= 5:
+        factor = rectification(self.steps, self.beta2)
+        if factor is None:
             return self.lr * self.averaging(), None
         rate, eps = super().rates()
-        return rate * ((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) ** 0.5, eps
+        return factor * rate, eps
 
 
 def named(tree):
@@ -116,7 +132,7 @@ def parameters(tree):
     return named(tree)
 
 
-def fitting(gradients, params):
+def matched(gradients, params):
     """(name, gradient) for all the `params`. Raises `InputError` where a gradient's shape is not that of its array."""
     gradients = named(gradients)
     for name, array in params.items():

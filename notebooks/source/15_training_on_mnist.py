@@ -4,7 +4,7 @@
 # **Question.** The gradients are right. What else does it take to train a model, to know what it is worth, and to lose nothing on the way?
 #
 # **After this lesson you can**
-# - write Adam in ten lines, and say what bounds its speed,
+# - write Adam in three lines, and say what bounds its speed,
 # - train, stop and resume a run so that not one bit differs,
 # - report an ELBO, a log-likelihood and a bound without mixing them up, with their binarisation,
 # - say how much a latent tells about the data, and when it has collapsed,
@@ -24,8 +24,10 @@ from dvae_np.categorical import entropy
 from dvae_np.experiments.collapse import collapse_table, first_gradient
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.likelihoods import bernoulli, mean_output
+from dvae_np.memory import keep_freed_memory
 from dvae_np.networks import encoder
 from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, Training, evaluate, fit, load, usage
+from dvae_np.train.optimisers import adam_step, rectification
 
 # %% [markdown]
 # ## 1 One step of training
@@ -46,14 +48,17 @@ show(vae.training_step)
 # Dividing by $1 - \beta_1^t$ repairs it, and the same for $v$:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \qquad w \leftarrow w - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} . \tag{15.1}$$
-#
-# Each addition, multiplication, root and division in this is a pass over arrays that are far larger than a core's own cache, on one core, beside matrix products that use all of them. So the step keeps *sums* in the place of
+
+# %%
+show(adam_step)
+
+# %% [markdown]
+# Each addition, multiplication, root and division in this is a pass over arrays that are far larger than a core's own cache, on one core, beside matrix products that use all of them. So the step that training takes keeps *sums* in the place of
 # averages, $m / (1 - \beta_1)$ and $v / (1 - \beta_2)$: two passes fewer, as what turns sums into averages goes into the two numbers that correct them anyway. And one
 # array serves for all that comes in between.
 
 # %%
-show(Adam.step)
-show(Adam.rates)
+show(Adam.step, Adam.rates, Adam.averaging)
 
 # %%
 rng = np.random.default_rng(0)
@@ -63,12 +68,12 @@ adam = Adam(params, lr=0.1, beta1=0.8, beta2=0.95, eps=1e-3)
 w, m, v = start, 0, 0
 for t in range(1, 5):
     g = rng.standard_normal(5)
-    adam.step({"psi": {"w": g}})
-    m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g**2  # the formula, as it stands
-    w = w - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
+    adam.step({"psi": {"w": g}})  # sums, in place
+    w, m, v = adam_step(w, m, v, g, t, lr=0.1, beta1=0.8, beta2=0.95, eps=1e-3)  # averages, as the formula has them
 confirm("15.1", params["psi"]["w"], w)
 
 # %%
+keep_freed_memory()  # as `fit` does: otherwise every step pays for new memory
 model = dvae_np.parameters(rng, 784, 8, 4, (512, 256))  # the size of an MNIST model
 x = (rng.random((100, 784)) < 0.2).astype(np.float32)  # a batch of noise, as the time does not depend on what is seen
 adam, estimator, seconds = Adam(model, lr=1e-3), dvae_np.TABLE["straight_through_gumbel"], []
@@ -94,17 +99,13 @@ print(
 # and before that the step is along $m$ alone ([the paper](https://arxiv.org/abs/1908.03265) has 4 there, [PyTorch](https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html) has 5, and so do we). The mean age of the weights, which defines $\rho_t$, can be summed directly:
 
 # %%
-show(RAdam)
+show(rectification, RAdam)
 beta2, t = 0.9, 12
 weights = beta2 ** (t - np.arange(1, t + 1))  # of the squares of steps 1..t
 age = ((t - np.arange(1, t + 1)) * weights).sum() / weights.sum()  # a plain average of n has the mean age (n - 1) / 2
 most, length = 2 / (1 - beta2) - 1, 2 * age + 1
 rectified = np.sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length))
-optimiser = RAdam({"psi": {"w": np.zeros(1)}}, lr=1.0, beta2=beta2)
-optimiser.steps = t
-adam = Adam({"psi": {"w": np.zeros(1)}}, lr=1.0, beta2=beta2)
-adam.steps = t
-confirm("15.3", optimiser.rates()[0] / adam.rates()[0], rectified)
+confirm("15.3", rectification(t, beta2), rectified)
 
 # %% [markdown]
 # ## 3 A run

@@ -6,10 +6,12 @@ from dvae_np import TABLE, draw, exact, joint_states, reconstruction, training_s
 from dvae_np.check import complex_step, relative_error
 from dvae_np.check.differences import complex_step_along
 from dvae_np.device import CPU, device
+from dvae_np.memory import keep_freed_memory
 from dvae_np.train import Adam
 from dvae_np.vae import negative_elbo
 
 TRACED = True
+keep_freed_memory()  # as every command and every training does
 
 
 def step(x, psi, theta, estimator, S, tau, where=CPU):

@@ -1,0 +1,66 @@
+"""How a run begins: fresh parameters, which optimiser changes which of them, and what each step is told."""
+
+import numpy as np
+
+from dvae_np import vae
+from dvae_np.arrays import InputError
+from dvae_np.estimators import TABLE
+from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.networks import PRIORS, last_bias
+from dvae_np.train.evaluation import PAIRS
+from dvae_np.train.optimisers import SGD, Adam, RAdam
+
+KINDS = {"adam": Adam, "radam": RAdam, "sgd": SGD}
+
+
+def fresh_parameters(rng, data, settings):
+    """Parameters to start from, as a dict of dicts of NumPy arrays, with the estimator's tunables in ``omega``.
+
+    Raises InputError where the training images are not pixels that the settings' likelihood describes.
+    """
+    x, c, tunables = data.train.x, data.train.c, TABLE[settings.estimator].omega
+    observation = LIKELIHOODS[settings.likelihood]
+    if data.pixels != "counts" and not (x.min() >= 0 and x.max() <= 1):
+        raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
+    if observation.pixels != data.pixels:
+        known = ", ".join(name for name, each in LIKELIHOODS.items() if each.pixels == data.pixels)
+        raise InputError(f"likelihood: expected one of {known} for {data.binarisation}, got {settings.likelihood}")
+    params = vae.parameters(
+        rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type, C=0 if c is None else c.shape[1],
+        model=settings.model, levels=data.levels)  # fmt: skip
+    if settings.scale is not None:
+        params["theta"]["log_scale"][:] = np.log(settings.scale)
+    params["theta"]["table"] *= x.dtype.type(settings.embedding_scale)
+    if settings.first_image == "mean":
+        params["theta"][last_bias(params["theta"])][:] = observation.start(x, data.levels)
+    if settings.prior == "fixed":
+        params["phi"]["logits"][:] = np.log(settings.prior_probabilities)
+    if tunables:
+        omega = tunables(rng, settings.N, settings.K)
+        params["omega"] = {name: np.asarray(value, x.dtype) for name, value in omega.items()}
+    return params
+
+
+def optimisers(params, settings):
+    """A list: one for psi and theta, one for a prior that learns, one for tunables. What the settings give is not learned."""
+    given = {("phi", "logits"): not PRIORS[settings.prior].trained, ("theta", "log_scale"): settings.scale is not None}
+    learned = {group: {name: array for name, array in arrays.items() if not given.get((group, name))}
+               for group, arrays in params.items()}  # fmt: skip
+    shares = [(("psi", "theta"), settings.optimiser, settings.lr),
+              (("phi",), settings.optimiser, settings.lr * settings.prior_rate)]  # fmt: skip
+    if "omega" in params:
+        shares.append((("omega",), *TABLE[settings.estimator].omega_step))
+    own = (({group: learned[group] for group in groups if learned.get(group)}, kind, lr) for groups, kind, lr in shares)
+    return [KINDS[kind](arrays, lr) for arrays, kind, lr in own if arrays]
+
+
+def step_options(data, settings):
+    """What each step hands on to `vae.negative_elbo` and its estimator."""
+    pairs = settings.estimator == "exact" and data.train.c is not None  # then each of example and state is decoded
+    hyper = {"block": max(1, PAIRS // settings.batch)} if pairs else {}
+    return {
+        "model": settings.model,
+        "kl": settings.kl,
+        "free_bits": settings.free_bits,
+        "hyper": hyper | settings.hyper,
+    }
