@@ -22,6 +22,7 @@ from dvae_np.arrays import InputError
 from dvae_np.train import Checkpoints, Interrupted, Settings, Training, checkpoint, fit, load, mnist
 from dvae_np.train.mnist import read_idx
 
+pytestmark = pytest.mark.usefixtures("sketched")
 KILLS = 50
 MUTATIONS = 1000  # of checkpoints, and as many of IDX files
 SMALL = {"N": 2, "K": 3, "hidden": (6,), "batch": 64}
