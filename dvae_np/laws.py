@@ -43,7 +43,7 @@ class Independent(NamedTuple):
 
         z: codes (S, B, N), or (S, 1, N) for states shared by the whole batch. Raises InputError for wrong shapes and codes.
         """
-        B, N, K = self.sizes
+        B, N, K = self.logits.shape
         expect("z", z, ("S", 1 if z.shape[1:2] == (1,) else B, N), "i")
         expect_codes("z", z, K)
         logq, log_softmax_backward = log_softmax(self.logits)
@@ -71,7 +71,7 @@ class Independent(NamedTuple):
         What does not depend on the states is computed once, so that they can be visited block by block.
         """
         q = latents_first(softmax(self.logits)[0])  # (N, K, B)
-        _, N, K = self.sizes
+        _, N, K = self.logits.shape
 
         def op(states):
             value = reduce(np.multiply, (q[n][states[:, n]] for n in range(N)))  # a product over the latents
@@ -87,10 +87,10 @@ class Independent(NamedTuple):
 
     def score(self, z):
         """The gradient of log q(z) in the logits, one_hot(z) - q, of each sample: (S, B, N, K) [Eq. 2.4]."""
-        expect("z", z, ("S", *self.sizes[:2]), "i")
-        expect_codes("z", z, self.sizes[-1])
+        expect("z", z, ("S", *self.logits.shape[:2]), "i")
+        expect_codes("z", z, self.logits.shape[-1])
         q, _ = softmax(self.logits)
-        return Independent(one_hot(z, self.sizes[-1], self.logits.dtype) - q)
+        return Independent(one_hot(z, self.logits.shape[-1], self.logits.dtype) - q)
 
     def codes(self, u):
         """Codes drawn from q by inverting its distribution function at uniforms u (S, B, N): (S, B, N) [Eq. 2.8].
@@ -98,7 +98,7 @@ class Independent(NamedTuple):
         z is the number of categories whose cumulated probability does not exceed u. One uniform a code, where Gumbel-max
         takes K; a category of probability zero is never drawn. The sum runs in float64, so that K in the thousands is safe.
         """
-        expect("u", u, ("S", *self.sizes[:2]))
+        expect("u", u, ("S", *self.logits.shape[:2]))
         q, _ = softmax(self.logits)
         cumulated = np.cumsum(q, axis=-1, dtype=np.float64)
         cumulated = np.moveaxis(cumulated, -1, 0).copy()  # (K, B, N): many short rows are compared as a few long ones
@@ -134,7 +134,7 @@ class Independent(NamedTuple):
         where the prior is shared, None where it is uniform. A category whose q is 0 adds 0; the KL is infinite where p rules
         out what q does not. Raises InputError for shapes that do not fit.
         """
-        B, N, K = self.sizes
+        B, N, K = self.logits.shape
         logq, _ = log_softmax(self.logits)
         q = np.exp(logq)
         if p is None:
@@ -190,7 +190,7 @@ def law_and_codes(q, z, fewest=1):
     Raises InputError unless they are codes from 0 to K-1 of q's sizes, with S >= fewest.
     """
     q = law(q)
-    B, N, K = q.sizes
+    B, N, K = q[0].shape
     expect("z", z, ("S", B, N), "i")
     if len(z) < fewest:
         raise InputError(f"S: expected at least {fewest} samples, got {len(z)}")

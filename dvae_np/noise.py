@@ -44,7 +44,7 @@ def draw(rng, q, S, names):
             "logits: expected finite numbers, or -inf for categories ruled out, but not for all; got nan or infinity"
         )
     expect_whole("S", S, 1)
-    B, N, K = q.sizes
+    B, N, K = q[0].shape
     shapes = {"z": (S, B, N), "u": (S, B, N, K), "v": (S, B, N, K), "e": (S, B, N), "coupled": (S + 1, B, N)}
     if "distinct" in names:
         if not S <= count_states(N, K) <= MOST_PERTURBED:

@@ -23,9 +23,6 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-
 HERE = Path(__file__).parent
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()"  # nbgrader's own
 GUARD = """\
@@ -112,6 +109,8 @@ def notebooks(path):
 
 
 def _notebook(cells, seed, strip, graded):
+    import nbformat  # here, as in the others: it takes a second, and most tests read the sources alone
+
     book = nbformat.v4.new_notebook()
     book.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                      "language_info": {"name": "python"}}  # fmt: skip
@@ -145,6 +144,9 @@ def executed(book, folder, fill=True):
 
     Warnings are errors, and there is no network. Without `fill` fields stay as they are: unsolved exercises have no values.
     """
+    import nbformat
+    from nbclient import NotebookClient
+
     asked = []
     if fill:
         asked = list(
@@ -188,6 +190,8 @@ def unlisted_decimals(page, texts):
 
 def build(path):
     """Write the notebooks of one source."""
+    import nbformat
+
     if typed := unlisted_decimals(path.stem, [cell.text for cell in parse(path) if cell.markdown]):
         raise SystemExit(
             f"{path.name}: typed numbers, {', '.join(typed)}: write {{{{name:.3g}}}}, or list them with a reason"

@@ -17,3 +17,11 @@ def pytest_cmdline_main(config):
     a_worker = hasattr(config, "workerinput")
     if whole and not a_worker and getattr(option, "numprocesses", 0) is None and not option.usepdb:
         option.numprocesses, option.dist = os.cpu_count(), "worksteal"
+
+
+@pytest.fixture
+def sketched(monkeypatch):
+    """Pictures are composed but not laid out and rendered, which is most of a command's time, where other things are tested."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: file.write(b"\x89PNG"))

@@ -138,9 +138,9 @@ def test_no_law_looks_away_from_a_function_that_breaks_it(law, monkeypatch):
 def test_every_law_has_a_function_that_breaks_it():
     """Results that compare no two arrays have a threshold of their own."""
     rng = np.random.default_rng(suite.SEED_OF_RELATIONS)
-    found = [each for results in (relaxations.among_gumbels, divergences.three_kls) for each in results(rng)]
-    own = {each.check for each in found if each.subject not in TABLE}
-    assert own == set(LAWS)
+    of_gumbels, of_kls = list(relaxations.among_gumbels(rng)), list(divergences.three_kls(rng))
+    assert {each.check for each in (*of_gumbels, *of_kls) if each.subject not in TABLE} == set(LAWS)
+    assert not any(each.subject in TABLE for each in of_kls)
 
 
 IDENTITIES = {  # a function that is bent, and how many of the identities must see it
@@ -229,8 +229,11 @@ def test_quadrature_is_not_trusted_where_it_cannot_be(name):
     failed = {}
     for what, estimate in (("jumps", jumping), ("scale", scaled)):
         found = gumbel.integrated(replace(row, estimate=estimate), np.random.default_rng(means.SEED))
-        about = "quadrature" if what == "jumps" else "ratios alone"  # at K = 2 and at K = 3
-        failed[what] = [not each.ok for each, _ in zip(found, range(8), strict=False) if each.check.startswith(about)]
+        about = "quadrature" if what == "jumps" else "ratios alone"
+        judged = (not each.ok for each in found if each.check.startswith(about))
+        failed[what] = list(
+            itertools.islice(judged, 2)
+        )  # at K = 2 and at K = 3; what comes after is dear, and not asked for
     assert failed == {"jumps": [True, True], "scale": [True, True]}
 
 
@@ -352,6 +355,13 @@ def test_no_objective_looks_away_from_gradients_that_are_bent(monkeypatch):
         return replace(loss, gradients={group: bent(tree) for group, tree in loss.gradients.items()})
 
     monkeypatch.setattr(vae, "negative_elbo", bent_gradients)
+    for size, least in {
+        "D": 3,
+        "C": 2,
+        "HIDDEN": (3, 2),
+        "LEVELS": 3,
+    }.items():  # what is wrong is gone through entry by entry
+        monkeypatch.setattr(objectives, size, least)
     results = list(objectives.objective_results())
     assert results and not any(result.ok for result in results)
     assert {result.check.split()[0] for result in results} == {"complex", "Taylor"}
@@ -417,6 +427,7 @@ def test_the_relations_hold():
 @pytest.mark.parametrize("name", TABLE)
 def test_no_relation_looks_away_from_a_gradient_that_is_bent(name, monkeypatch):
     """Every relation of this estimator fails when its gradient is off by a ten-thousandth, but for what must be biased."""
+    monkeypatch.setattr(relations, "three_kls", lambda rng: ())  # of no estimator, as is held above, and dear
     monkeypatch.setitem(TABLE, name, changed(TABLE[name], bent))
     passed = {check for check, ok in results_of_relations().get(name, {}).items() if ok} - NOT_OF_THE_GRADIENT
     assert all(re.fullmatch(r"f of degree \d: relative bias", check) for check in passed), passed

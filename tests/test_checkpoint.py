@@ -23,6 +23,7 @@ from dvae_np.train import Checkpoints, Interrupted, Settings, Training, checkpoi
 from dvae_np.train.mnist import read_idx
 from dvae_np.train.resuming import restore, state
 
+pytestmark = pytest.mark.usefixtures("sketched")
 KILLS = 50
 MUTATIONS = 1000  # of checkpoints, and as many of IDX files
 SMALL = {"N": 2, "K": 3, "hidden": (6,), "batch": 64}

@@ -333,6 +333,7 @@ def test_commands_of_a_conditional_run(tmp_path, capsys):
         assert cli.main(refused) == 2
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_prior_that_is_fixed_on_the_command_line(tmp_path, capsys):
     options = ["--prior", "fixed", "--prior-probabilities", "3,1", "--K", "2", "--hidden", "8", "--epochs", "1"]
     assert cli.main(["train", *options, "--out", str(tmp_path / "run")]) == 0

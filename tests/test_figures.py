@@ -15,6 +15,7 @@ from dvae_np.estimators import TABLE
 from dvae_np.experiments import gallery
 from dvae_np.experiments.page import page
 from dvae_np.experiments.page_costs import on_gpu
+from dvae_np.figures import lesson_11
 from dvae_np.figures.style import FAMILIES, MARKERS, STYLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +31,16 @@ def test_every_estimator_has_a_style_of_its_own():
     assert min(np.diff(greys)) > 0.01
 
 
+@pytest.fixture
+def briefly(monkeypatch):
+    """RELAX learns for 100 of its 600 steps: the same curves with fewer points; the whole is drawn with the notebooks."""
+    monkeypatch.setattr(lesson_11, "STEPS", 100)
+    lesson_11.measured.cache_clear()
+    yield
+    lesson_11.measured.cache_clear()
+
+
+@pytest.mark.usefixtures("briefly")
 @pytest.mark.parametrize("name", figures.LESSONS)
 def test_a_lessons_figure_is_labelled_and_drawn_the_same_each_time(name, tmp_path):
     size, draw = figures.lesson_figure(name)

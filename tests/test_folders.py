@@ -18,6 +18,7 @@ from dvae_np.experiments import compare, gallery, tour
 from dvae_np.folders import LOCK, MARK, Output, alone
 from dvae_np.train import Checkpoints, checkpoint
 
+pytestmark = pytest.mark.usefixtures("sketched")
 FIGURES = Path(__file__).resolve().parents[1] / "figures"
 TRAIN = ["train", "--epochs", "2", "--K", "3", "--hidden", "6"]
 COMMANDS = {  # every command that writes into a folder: its words before the folder, the folder's kind, what it writes

@@ -4,9 +4,9 @@ import ast
 import importlib.util
 import re
 import time
+from functools import cache
 from pathlib import Path
 
-import nbformat
 import pytest
 
 import dvae_np
@@ -19,7 +19,8 @@ spec.loader.exec_module(build)
 
 SOURCES = {path.stem: path for path in sorted((NOTEBOOKS / "source").glob("*.py"))}
 CELLS = {stem: build.parse(path) for stem, path in SOURCES.items()}
-EXPECTED = {(stem, folder): book for stem, path in SOURCES.items() for folder, book in build.notebooks(path).items()}
+BOOKS = [(stem, folder) for stem, cells in CELLS.items() for folder in ("", "exercises", "solutions")
+         if not folder or any(cell.kind == "exercise" for cell in cells)]  # fmt: skip
 SHEET = (NOTEBOOKS / "README.md").read_text()
 EXERCISES = [(stem, cell.name) for stem, cells in CELLS.items() for cell in cells if cell.kind == "exercise"]
 RIGHT = [(stem, cell.name, i) for stem, cells in CELLS.items() for i, cell in enumerate(cells) if cell.kind == "right"]
@@ -40,13 +41,27 @@ def names(stem, kind):
     return [cell.name for cell in CELLS[stem] if cell.kind == kind]
 
 
+@cache
+def expected_books(stem):
+    """{folder: the notebook}, not run, of one source."""
+    return build.notebooks(SOURCES[stem])
+
+
+def kept_book(stem, folder):
+    """The notebook as it was written."""
+    import nbformat  # not for every process that collects tests: it takes a second
+
+    return nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4)
+
+
 def code_of(stem, folder=""):
-    book = nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4)
+    book = kept_book(stem, folder)
     return [cell for cell in book.cells if cell.cell_type == "code"]
 
 
 def test_the_lessons_are_all_there():
     assert [stem[:2] for stem in SOURCES] == [f"{i:02}" for i in range(16)]
+    assert {(stem, folder) for stem in SOURCES for folder in expected_books(stem)} == set(BOOKS)
 
 
 def differences_of(cell, template):
@@ -69,10 +84,12 @@ def test_typed_decimals_are_found_wherever_they_are_not_formulas_code_or_referen
     assert build.typed_decimals(prose) == ["2.5", "7e-3", "40 %", "1,234.5"]
 
 
-@pytest.mark.parametrize(("stem", "folder"), EXPECTED)
+@pytest.mark.parametrize(("stem", "folder"), BOOKS)
 def test_notebooks_are_in_step_with_their_source(stem, folder):
     """Cell by cell; a lesson and its solutions keep outputs, its exercises have none. To mend: python notebooks/build.py."""
-    found, expected = nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4), EXPECTED[stem, folder]
+    from nbformat import validate
+
+    found, expected = kept_book(stem, folder), expected_books(stem)[folder]
     assert [(c.cell_type, c.id) for c in found.cells] == [(c.cell_type, c.id) for c in expected.cells]
     for cell, template in zip(found.cells, expected.cells, strict=True):
         assert differences_of(cell, template) is not None, f"{cell.source!r} is not {template.source!r}"
@@ -84,12 +101,12 @@ def test_notebooks_are_in_step_with_their_source(stem, folder):
     outputs = [output for cell in found.cells if cell.cell_type == "code" for output in cell.outputs]
     assert bool(outputs) == (folder != "exercises")
     assert not any(output.output_type in ("error",) or output.get("name") == "stderr" for output in outputs)
-    nbformat.validate(found)
+    validate(found)
 
 
 @pytest.mark.parametrize("stem", SOURCES)
 def test_a_lesson_is_short_enough_to_be_read(stem):
-    book, path = EXPECTED[stem, ""], NOTEBOOKS / f"{stem}.ipynb"
+    book, path = expected_books(stem)[""], NOTEBOOKS / f"{stem}.ipynb"
     assert path.stat().st_size < 300_000 and len(book.cells) <= 50
     first = book.cells[0].source
     assert first.startswith(f"# {stem[:2]} ") and "**After this lesson you can**" in first and "*Takes:*" in first
@@ -304,8 +321,8 @@ def test_formulas_are_ones_that_github_and_mathjax_take(stem):
 
 def test_links_and_figures_of_the_notebooks_exist():
     texts = {path.name: path.read_text() for path in NOTEBOOKS.glob("*.md")}
-    for stem, folder in EXPECTED:
-        prose = [cell.source for cell in EXPECTED[stem, folder].cells if cell.cell_type == "markdown"]
+    for stem, folder in BOOKS:
+        prose = [cell.source for cell in expected_books(stem)[folder].cells if cell.cell_type == "markdown"]
         texts[f"{folder}/{stem}"] = "\n".join(prose)
     for name, text in texts.items():
         start = NOTEBOOKS / name.partition("/")[0] if "/" in name else NOTEBOOKS
@@ -314,7 +331,7 @@ def test_links_and_figures_of_the_notebooks_exist():
 
 
 @pytest.mark.notebooks
-@pytest.mark.parametrize(("stem", "folder"), EXPECTED)
+@pytest.mark.parametrize(("stem", "folder"), BOOKS)
 def test_notebooks_run_in_a_fresh_kernel(stem, folder):
     """Top to bottom, no network, warnings as errors, in less than a minute; unsolved exercises too."""
     started = time.perf_counter()
@@ -323,8 +340,8 @@ def test_notebooks_run_in_a_fresh_kernel(stem, folder):
     printed = "".join(o.get("text", "") for c in book.cells if c.cell_type == "code" for o in c.outputs)
     missing = {name for name in names(stem, "exercise") if f"{name}: not attempted yet" in printed}
     assert missing == (set(names(stem, "exercise")) if folder == "exercises" else set())
-    kept = nbformat.read(NOTEBOOKS / folder / f"{stem}.ipynb", 4)
-    for cell, new, template in zip(kept.cells, book.cells, EXPECTED[stem, folder].cells, strict=True):
+    kept = kept_book(stem, folder)
+    for cell, new, template in zip(kept.cells, book.cells, expected_books(stem)[folder].cells, strict=True):
         if cell.cell_type == "markdown" and folder != "exercises":  # whose numbers are the solutions'
             for was, now in zip(differences_of(cell, template), differences_of(new, template), strict=True):
                 assert as_close(was, now), f"{was} stands in the text, {now} comes out"

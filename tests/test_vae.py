@@ -12,9 +12,9 @@ from dvae_np.noise import draw
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
 
 
-@pytest.mark.parametrize("result", list(objective_results()), ids=lambda r: f"{r.subject}: {r.check}")
-def test_gradients_of_the_whole_objective(result):
-    assert result.ok, result
+def test_gradients_of_the_whole_objective():
+    results = list(objective_results())
+    assert results and not [result for result in results if not result.ok]
 
 
 @pytest.mark.parametrize("hidden", [(), (H,), (H, 9)])

@@ -8,7 +8,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
 from packaging.requirements import Requirement
 from test_notebooks import SOURCES, build
@@ -108,10 +107,12 @@ def test_a_wheel_needs_nothing_beside_it(script, site, tmp_path):
 @pytest.mark.notebooks
 @pytest.mark.parametrize("stem", WITH_RECORDS)
 def test_lessons_that_read_records_run_from_a_wheel(stem, site, tmp_path, monkeypatch):
+    from nbformat.v4 import new_code_cell
+
     monkeypatch.setenv("PYTHONPATH", str(site))
     book = build.notebooks(SOURCES[stem])[""]
     code = f"import dvae_np\nassert dvae_np.__file__.startswith({str(site)!r})"
-    book.cells.insert(0, nbformat.v4.new_code_cell(code))
+    book.cells.insert(0, new_code_cell(code))
     build.executed(book, tmp_path)
 
 

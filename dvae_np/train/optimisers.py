@@ -63,7 +63,11 @@ class Adam:
     def step(self, gradients):
         """One step; `gradients` is shaped like the parameters, and may hold more arrays than these."""
         self.steps += 1
-        rate, eps = self.rates()
+        average = (1 - self.beta1) / (1 - self.beta1**self.steps)  # times `sum`: the average of the gradients so far
+        root = (
+            (1 - self.beta2**self.steps) / (1 - self.beta2)
+        ) ** 0.5  # the same for the root of `squares`, below a fraction
+        factor = self.factor()
         for name, g in matched(gradients, self.params):
             total, squares = self.sum[name], self.squares[name]
             total *= self.beta1
@@ -71,24 +75,19 @@ class Adam:
             step = g * g  # from here on one array for all that comes in between, as memory is what this waits for
             squares *= self.beta2
             squares += step
-            if eps is None:
-                step[...] = total
+            if factor is None:
+                np.multiply(total, self.lr * average, out=step)
             else:
                 np.sqrt(squares, out=step)
-                step += eps
+                step += self.eps * root
                 np.divide(total, step, out=step)
-            step *= rate
+                step *= factor * self.lr * average * root
             np.subtract(self.params[name], step, out=step)
             self.params[name][...] = step  # a copy, as -= may wait for whatever a product on another core has read
 
-    def rates(self):
-        """What `sum` over the root of `squares` is to be multiplied by, and the epsilon beside that root."""
-        root = ((1 - self.beta2**self.steps) / (1 - self.beta2)) ** 0.5
-        return self.lr * self.averaging() * root, self.eps * root
-
-    def averaging(self):
-        """What turns `sum` into the average of the gradients so far."""
-        return (1 - self.beta1) / (1 - self.beta1**self.steps)
+    def factor(self):
+        """What the step is multiplied by; None where it is along the average alone."""
+        return 1.0
 
     def state(self):
         """What a checkpoint must hold besides the parameters: arrays by name."""
@@ -107,13 +106,9 @@ class Adam:
 class RAdam(Adam):
     """Rectified Adam (Liu et al. 2020): as long as there is no `rectification`, steps along the average alone."""
 
-    def rates(self):
-        """Adam's, the step size times the rectification; epsilon None where the squares are not to be used yet."""
-        factor = rectification(self.steps, self.beta2)
-        if factor is None:
-            return self.lr * self.averaging(), None
-        rate, eps = super().rates()
-        return factor * rate, eps
+    def factor(self):
+        """The rectification; None while the squares vary too much."""
+        return rectification(self.steps, self.beta2)
 
 
 def named(tree):
@@ -134,8 +129,9 @@ def parameters(tree):
 
 def matched(gradients, params):
     """(name, gradient) for all the `params`. Raises `InputError` where a gradient's shape is not that of its array."""
-    gradients = named(gradients)
     for name, array in params.items():
-        if gradients[name].shape != array.shape:
-            raise InputError(f"gradient of {name}: expected shape {array.shape}, got {gradients[name].shape}")
-        yield name, gradients[name]
+        group, _, key = name.partition(".")
+        gradient = np.atleast_1d(gradients[group][key])
+        if gradient.shape != array.shape:
+            raise InputError(f"gradient of {name}: expected shape {array.shape}, got {gradient.shape}")
+        yield name, gradient
