@@ -329,12 +329,12 @@ def wrong_row(name, estimate):
 
 def summed_over_batch(logits, f, z):
     right = TABLE["reinforce_loo"].estimate(logits, f, z)
-    return right._replace(dlogits=np.broadcast_to(right.dlogits.sum(0), right.dlogits.shape).copy())
+    return right._replace(dq=np.broadcast_to(right.dlogits.sum(0), right.dlogits.shape).copy())
 
 
 def summed_over_samples(logits, f, z):
     right = TABLE["reinforce_loo"].estimate(logits, f, z)
-    return right._replace(dlogits=right.dlogits * len(z))
+    return right._replace(dq=right.dlogits * len(z))
 
 
 def judged(estimate, **options):

@@ -36,7 +36,7 @@ def spoiled(estimate, mistake):
 
     def wrong(logits, *arguments, **hyper):
         right = estimate(logits, *arguments, **hyper)
-        return right._replace(dlogits=mistake(logits, right.dlogits))
+        return right._replace(dq=mistake(logits, right.dlogits))
 
     return wrong
 

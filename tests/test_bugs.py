@@ -312,7 +312,7 @@ def test_a_product_of_two_draws_is_not_taken_for_a_sum():
     def product(logits, f, z, v, w, *, tau=1.0):
         rao = TABLE["gumbel_rao"].estimate
         one, other = rao(logits, f, z, v, tau=tau), rao(logits, f, z, w, tau=tau)
-        return one._replace(dlogits=one.dlogits * other.dlogits)
+        return one._replace(dq=one.dlogits * other.dlogits)
 
     row = replace(TABLE["gumbel_rao"], estimate=product, noise=("z", "v", "v"))
     failed = [result.check for result in estimator_results(row) if not result.ok]
@@ -323,7 +323,7 @@ def test_a_table_row_that_is_not_finite_at_the_nodes_fails():
     def broken(logits, f, u, *, tau=1.0):
         right = TABLE["gumbel_softmax"].estimate(logits, f, u, tau=tau)
         far = (u < 1e-5).any((0, 2, 3))[:, None, None]
-        return right._replace(dlogits=np.where(far, np.nan, right.dlogits))
+        return right._replace(dq=np.where(far, np.nan, right.dlogits))
 
     with np.errstate(all="ignore"):
         results = list(estimator_results(replace(TABLE["gumbel_softmax"], estimate=broken)))

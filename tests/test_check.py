@@ -9,7 +9,7 @@ import false_alarms
 import numpy as np
 import pytest
 
-from dvae_np import categorical, ops
+from dvae_np import categorical, exact, ops, reinforce, reinforce_loo
 from dvae_np.arrays import InputError
 from dvae_np.check import (
     Report,
@@ -29,7 +29,7 @@ from dvae_np.check import (
 from dvae_np.check.contract import BROKEN, contract
 from dvae_np.check.differences import compare_along, complex_step_along, taylor_order
 from dvae_np.check.identities import equal
-from dvae_np.estimators import TABLE, exact, reinforce, reinforce_loo
+from dvae_np.estimators import TABLE
 from dvae_np.noise import draw
 
 RNG = np.random.default_rng(0)
@@ -410,7 +410,7 @@ def broken_once(row, what):
         if what == "inputs changed":
             (noise[0] if noise else logits)[...] *= 0
         size = 1 + 1e-3 * next(calls) if what == "two calls differ" else 1
-        return found._replace(dlogits=np.full(1, size) * found.dlogits)  # float64, whatever came
+        return found._replace(dq=np.full(1, size) * found.dlogits)  # float64, whatever came
 
     return replace(row, estimate=estimate)
 

@@ -63,7 +63,7 @@ def changed(row, how):
 
     def estimate(logits, f, *noise, **hyper):
         found = row.estimate(logits, f, *noise, **hyper)
-        return found._replace(dlogits=how(found.dlogits, len(noise[0]) if noise else 1))
+        return found._replace(dq=how(found.dlogits, len(noise[0]) if noise else 1))
 
     return replace(row, estimate=estimate)
 
@@ -220,11 +220,11 @@ def test_quadrature_is_not_trusted_where_it_cannot_be(name):
     def jumping(logits, f, *noise, **hyper):
         found = row.estimate(logits, f, *noise, **hyper)
         log_u = np.log(noise[-1][0])  # (B, N, K)
-        return found._replace(dlogits=found.dlogits * (1 + (log_u[..., :1] / log_u[..., 1:2] > 1.3)))
+        return found._replace(dq=found.dlogits * (1 + (log_u[..., :1] / log_u[..., 1:2] > 1.3)))
 
     def scaled(logits, f, *noise, **hyper):
         found = row.estimate(logits, f, *noise, **hyper)
-        return found._replace(dlogits=found.dlogits * (1 + 1e-4 * noise[-1][0, ..., :1]))
+        return found._replace(dq=found.dlogits * (1 + 1e-4 * noise[-1][0, ..., :1]))
 
     failed = {}
     for what, estimate in (("jumps", jumping), ("scale", scaled)):
@@ -264,11 +264,11 @@ def spoilt(what):
             found = row.estimate(logits, f, *noise, **hyper)
             calls.append(1)
             if what == "shape of dlogits":
-                return found._replace(dlogits=found.dlogits[0])
+                return found._replace(dq=found.dlogits[0])
             if what == "shape of value":
                 return found._replace(value=found.value[:, None])
             if what == "two calls differ":
-                return found._replace(dlogits=found.dlogits * (1 + 1e-6 * len(calls)))
+                return found._replace(dq=found.dlogits * (1 + 1e-6 * len(calls)))
             if what == "inputs changed: logits":
                 logits += 1
             if what == "inputs changed: noise":
@@ -289,9 +289,9 @@ def spoilt(what):
                 )
                 return found._replace(**{part: bad})
             if what == "examples mixed":
-                return found._replace(dlogits=found.dlogits + 1e-2 * found.dlogits.mean(0))
+                return found._replace(dq=found.dlogits + 1e-2 * found.dlogits.mean(0))
             if what == "mean over the batch":
-                return found._replace(dlogits=found.dlogits / len(logits))
+                return found._replace(dq=found.dlogits / len(logits))
             if what == "dtheta not the batch's sum":
                 return found._replace(dtheta={name: each / len(logits) for name, each in found.dtheta.items()})
             return found
@@ -427,7 +427,7 @@ def test_the_relations_hold():
 @pytest.mark.parametrize("name", TABLE)
 def test_no_relation_looks_away_from_a_gradient_that_is_bent(name, monkeypatch):
     """Every relation of this estimator fails when its gradient is off by a ten-thousandth, but for what must be biased."""
-    monkeypatch.setattr(relations, "three_kls", lambda rng: ())  # of no estimator, as is held above, and dear
+    monkeypatch.setattr(suite, "three_kls", lambda rng: ())  # of no estimator, as is held above, and dear
     monkeypatch.setitem(TABLE, name, changed(TABLE[name], bent))
     passed = {check for check, ok in results_of_relations().get(name, {}).items() if ok} - NOT_OF_THE_GRADIENT
     assert all(re.fullmatch(r"f of degree \d: relative bias", check) for check in passed), passed

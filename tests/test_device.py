@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 from dvae_np import InputError, categorical, cli, perturbed, vae
-from dvae_np.check.means import defaults, samples, sizes
+from dvae_np.check.means import defaults, sizes
 from dvae_np.device import Device, device
 from dvae_np.estimators import TABLE
-from dvae_np.likelihoods import mean_pixels
 from dvae_np.networks import INTERFACES
 from dvae_np.noise import draw
 from dvae_np.train import SGD, Adam, Settings, Training, evaluate, fit, load, usage
@@ -87,7 +86,7 @@ def test_every_estimator_gives_the_same_on_the_device(name, many, there):
     if name in ("carms",) and many:
         pytest.skip("its pair law visits K (K - 1) orders")
     rng, row = np.random.default_rng(1), TABLE[name]
-    S = samples(row, 4)
+    S = row.samples(4)
     x, params, logits = problem(row, rng, many)
     noise, hyper = draw(rng, logits, S, row.noise), defaults(row, *logits.shape[1:], np.float32)
     expected = row.estimate(logits, vae.reconstruction(params["theta"], x), *noise, **hyper)
@@ -113,7 +112,7 @@ def test_training_steps_run_on_the_device(name, there):
         optimisers.append(SGD({"omega": params["omega"]}, 1e-3))
     before = float(evaluate(params, there.put(x)).negative_elbo)
     for _ in range(30):
-        vae.training_step(params, there.put(x), row, rng, optimisers, samples(row, 4), **row.hyper)
+        vae.training_step(params, there.put(x), row, rng, optimisers, row.samples(4), **row.hyper)
     assert evaluate(params, there.put(x)).negative_elbo < before
 
 
@@ -172,7 +171,7 @@ def test_conditional_models_give_the_same_on_the_device(interface, likelihood, e
     rng, row, C = np.random.default_rng(6), TABLE[estimator], 4
     x, c = rng.integers(0, 4, (B, D)) / 3.0, rng.standard_normal((B, C))
     params = vae.parameters(rng, D, 2, 3, (H,), np.float64, C=C, interface=interface, prior="conditional", **likelihood)
-    noise = draw(rng, np.zeros((B, 2, 3)), samples(row, 4), row.noise)
+    noise = draw(rng, np.zeros((B, 2, 3)), row.samples(4), row.noise)
     here = vae.negative_elbo(params, x, row, lambda _: noise, c=c, **row.hyper)
     on_device = there.put(params), there.put(x), there.put(c)
     found = vae.negative_elbo(*on_device[:2], row, lambda _: tuple(map(there.put, noise)), c=on_device[2], **row.hyper)

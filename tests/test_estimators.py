@@ -5,14 +5,14 @@ import inspect
 import numpy as np
 import pytest
 
-from dvae_np import coupling, vae
+from dvae_np import coupling, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo, vae
 from dvae_np.arrays import InputError
 from dvae_np.check import compare, complex_step, enumeration, from_mean, lookup_table, polynomial
 from dvae_np.check.levels import estimator_results
-from dvae_np.check.means import defaults, samples, sizes
+from dvae_np.check.means import defaults, sizes
 from dvae_np.coupling import coupled_codes
-from dvae_np.estimators import TABLE, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo
-from dvae_np.estimators.exact import by_state
+from dvae_np.estimators import TABLE
+from dvae_np.laws import latents_first
 from dvae_np.noise import draw
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
@@ -48,7 +48,7 @@ def test_exact_does_not_depend_on_the_blocks(block):
 def test_q_is_transposed_whatever_the_batch(B, N, K):
     """A batch that is no multiple of the examples transposed at a time, with many categories and with few."""
     q = np.random.default_rng(0).random((B, N, K))
-    transposed = by_state(q)
+    transposed = latents_first(q)
     np.testing.assert_array_equal(transposed, q.transpose(1, 2, 0))
     assert transposed.flags.c_contiguous
 
@@ -122,7 +122,7 @@ def test_relaxed_samples_approach_the_exact_gradient_as_the_temperature_falls():
 @pytest.mark.parametrize("name", TABLE)
 def test_extreme_logits_and_uniforms_stay_finite(name, dtype):
     row, rng = TABLE[name], np.random.default_rng(6)
-    K, S = sizes(row, 1, 3)[1], samples(row, 3)
+    K, S = sizes(row, 1, 3)[1], row.samples(3)
     logits = np.array([[[1e4, -1e4, 0]], [[50, -50, 0]], [[-1e4, -1e4, -1e4]]], dtype)[..., :K]
     x = (rng.random((3, D)) < 0.4).astype(dtype)
     f = vae.reconstruction(vae.parameters(rng, D, 1, K, (H,), dtype)["theta"], x)
@@ -141,7 +141,7 @@ def test_one_category_has_no_gradient(name):
     row, rng = TABLE[name], np.random.default_rng(7)
     if row.binary or "distinct" in row.noise:
         pytest.skip("takes two categories, or more states than the one there is")
-    logits, S = rng.standard_normal((B, N, 1)), samples(row, 4)
+    logits, S = rng.standard_normal((B, N, 1)), row.samples(4)
     f = vae.reconstruction(vae.parameters(rng, D, N, 1, (H,), np.float64)["theta"], np.ones((B, D)))
     estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **defaults(row, N, 1))
     assert abs(estimate.dlogits).max() < 1e-13
@@ -152,7 +152,7 @@ def test_one_category_has_no_gradient(name):
 def test_bad_input_is_named(name):
     row, rng = TABLE[name], np.random.default_rng(8)
     N, K = sizes(row, 2, 3)
-    logits, S = rng.standard_normal((B, N, K)), samples(row, 4)
+    logits, S = rng.standard_normal((B, N, K)), row.samples(4)
     noise, hyper, f = (
         draw(rng, logits, S, row.noise),
         defaults(row, N, K),
@@ -289,7 +289,7 @@ def test_a_masked_category_is_not_there(name, dtype, masked):
     row, rng, N, K = TABLE[name], np.random.default_rng(20), 2, 4
     small = rng.standard_normal((B, N, K - 1)).astype(dtype)
     w, linear = rng.standard_normal((2, N, K)).astype(dtype), rng.standard_normal((B, N, K)).astype(dtype)
-    noise, hyper = draw(rng, small, samples(row, S), row.noise), defaults(row, N, K - 1, dtype)
+    noise, hyper = draw(rng, small, row.samples(S), row.noise), defaults(row, N, K - 1, dtype)
     if "omega" in hyper:
         hyper["omega"] = {part: array + array.dtype.type(0.3) for part, array in hyper["omega"].items()}
     few = polynomial(np.delete(w, masked, -1), 3, np.delete(linear, masked, -1))
@@ -314,7 +314,7 @@ def test_of_two_categories_one_masked_is_certainty(name):
     row, rng = TABLE[name], np.random.default_rng(21)
     for masked in (0, 1):
         logits = lifted(rng.standard_normal((B, 3, 1)), masked, -np.inf)
-        noise, f = draw(rng, logits, samples(row, S), row.noise), polynomial(rng.standard_normal((2, 3, 2)), 3)
+        noise, f = draw(rng, logits, row.samples(S), row.noise), polynomial(rng.standard_normal((2, 3, 2)), 3)
         estimate = row.estimate(logits, f, *noise, **defaults(row, 3, 2))
         assert not estimate.dlogits.any()
         np.testing.assert_allclose(estimate.value, exact(logits, f).value, rtol=1e-13)
@@ -375,7 +375,7 @@ def test_codes_of_any_integer_type_are_the_same_codes(name, integers):
     row, rng = TABLE[name], np.random.default_rng(23)
     N, K = sizes(row, 2, 3)
     logits, f = rng.standard_normal((B, N, K)), polynomial(rng.standard_normal((2, N, K)), 3)
-    codes, *others = draw(rng, logits, samples(row, S), row.noise)
+    codes, *others = draw(rng, logits, row.samples(S), row.noise)
     right = row.estimate(logits, f, codes, *others, **defaults(row, N, K))
     found = row.estimate(logits, f, codes.astype(integers), *others, **defaults(row, N, K))
     np.testing.assert_array_equal(found.value, right.value)
@@ -392,7 +392,7 @@ def test_no_hyper_parameter_turns_float32_into_float64(name, kind):
     f = polynomial(rng.standard_normal((2, N, K)).astype(np.float32), 3)
     hyper = defaults(row, N, K)  # omega in float64
     hyper |= {option: kind(value) for option, value in hyper.items() if isinstance(value, float)}
-    estimate = row.estimate(logits, f, *draw(rng, logits, samples(row, S), row.noise), **hyper)
+    estimate = row.estimate(logits, f, *draw(rng, logits, row.samples(S), row.noise), **hyper)
     for array in (estimate.value, estimate.dlogits, *dict(estimate.domega).values()):
         assert array.dtype == np.float32
 

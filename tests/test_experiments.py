@@ -23,7 +23,7 @@ from dvae_np.experiments import (
     tour,
     tuning,
 )
-from dvae_np.networks import prior_parameters
+from dvae_np.initial import prior_parameters
 from dvae_np.noise import draw
 from dvae_np.train import Settings, load
 
@@ -104,9 +104,7 @@ def test_a_sampled_bias_has_the_noise_of_its_mean_taken_off():
     lines = [measured(row, 4, 400, seed) for seed in range(6)]
     noise = (np.mean([line["variance"] for line in lines]) / 20) ** 0.5  # of the mean of each of the 20 groups
     assert np.mean([line["bias"] ** 2 for line in lines]) ** 0.5 < 0.5 * noise
-    biased = replace(
-        row, estimate=lambda *a, **h: (found := row.estimate(*a, **h))._replace(dlogits=1.5 * found.dlogits)
-    )
+    biased = replace(row, estimate=lambda *a, **h: (found := row.estimate(*a, **h))._replace(dq=1.5 * found.dlogits))
     assert measured(biased, 60)["bias"] == pytest.approx(0.5, abs=0.05)
 
 

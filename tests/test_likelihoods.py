@@ -6,7 +6,7 @@ import pytest
 from dvae_np import vae
 from dvae_np.arrays import InputError
 from dvae_np.laws import joint_states
-from dvae_np.likelihoods import bernoulli, categorical_pixels, draw_pixels, gaussian, mean_output, mean_pixels
+from dvae_np.likelihoods import bernoulli, categorical_pixels, gaussian
 from dvae_np.ops import softmax, softplus
 
 S, B, D, V = 3, 4, 5, 7

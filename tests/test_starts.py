@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dvae_np import vae
-from dvae_np.likelihoods import mean_output
-from dvae_np.networks import INTERFACES, PRIORS, decoder_parameters, prior_parameters
+from dvae_np.initial import decoder_parameters, prior_parameters
+from dvae_np.networks import INTERFACES, PRIORS
 from dvae_np.ops import concatenation, embedding, linear, softmax
 from dvae_np.train import Settings, Training, load
 from dvae_np.train.settings import kl_weight

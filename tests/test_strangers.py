@@ -36,7 +36,7 @@ def test_the_packages_own_proofs_see_what_the_judge_sees(function):
     right = TABLE[name].estimate
 
     def wrong(logits, f, z, **hyper):
-        return right(logits, f, z, **hyper)._replace(dlogits=function(logits, f, z))
+        return right(logits, f, z, **hyper)._replace(dq=function(logits, f, z))
 
     row = replace(TABLE[name], estimate=wrong, hyper={}, most_samples=2)
     try:

@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np.estimators import TABLE
 from dvae_np.experiments.gradient_problems import trained_problem
-from dvae_np.experiments.measurement import measure, milliseconds, samples_for
+from dvae_np.experiments.measurement import measure, milliseconds
 from dvae_np.experiments.tuning import tuned
 from dvae_np.text import columns, markdown_columns
 
@@ -37,7 +37,7 @@ def practical_rule(progress=lambda rows: rows, problems=PROBLEMS):
         record = {"N": N, "K": K, "states": K**N, "exact": milliseconds(TABLE["exact"], problem, 1, 1, {}, rng)}
         for name in ESTIMATORS:
             row, evaluations = TABLE[name], N * K if name == "local_expectation" else 16
-            hyper = tuned(row, problem, samples_for(row, evaluations, N, K)[0], rng)
+            hyper = tuned(row, problem, row.samples_for(evaluations, N, K), rng)
             line = measure(row, problem, evaluations, hyper, rng, 400)
             needed = {str(error): milliseconds_to_error(line, error) for error in ERRORS}
             record[name] = {**line, "milliseconds_to_error": needed}

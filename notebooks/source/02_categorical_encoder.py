@@ -16,7 +16,19 @@
 import numpy as np
 
 import dvae_np
-from dvae_np import codes, draw, entropy, gumbel, gumbel_max, log_prob, log_softmax, one_hot, score, softmax
+from dvae_np import (
+    Independent,
+    codes,
+    draw,
+    entropy,
+    gumbel,
+    gumbel_max,
+    log_prob,
+    log_softmax,
+    one_hot,
+    score,
+    softmax,
+)
 from dvae_np.check import compare, complex_step, every_code, from_samples, lookup_table, moments, tiled
 from dvae_np.lesson import confirm, figure, show
 
@@ -92,14 +104,19 @@ print("rank of J:", np.linalg.matrix_rank(J), "of", K)
 # $$\nabla_{\ell} \log q(z) = \mathrm{onehot}(z) - q . \tag{2.4}$$
 #
 # Raising the probability of the code that came means raising its logits, the more the less it was expected.
+#
+# All that can be asked of $q$ stands in one class, `Independent`, whose only content is the logits: `q = Independent(logits)` is a value, and
+# `q.log_prob(z)`, `q.score(z)`, `q.codes(u)` are its questions. Whoever asks needs not know what kind of law $q$ is. With plain logits the same
+# functions are called `log_prob(logits, z)`, `score(logits, z)`, `codes(logits, u)`; both are used in this course.
 
 # %%
-show(score)
+show(Independent.score)
 z = rng.integers(0, K, (5, B, N))  # (S, B, N): five codes for each example
 by_hand = np.array(
     [[sum(np.log(softmax(logits[b, n])[0][z[s, b, n]]) for n in range(N)) for b in range(B)] for s in range(5)]
 )
 confirm("2.3", log_prob(logits, z)[0], by_hand)
+confirm("2.3", Independent(logits).log_prob(z)[0], by_hand)  # the same, q as a value
 weights = rng.standard_normal((5, B))
 numeric = complex_step(lambda a: (weights * log_prob(a["logits"], z)[0]).sum(), {"logits": logits})["logits"]
 confirm("2.4", (weights[..., None, None] * score(logits, z)).sum(0), numeric)
@@ -131,7 +148,7 @@ confirm("2.4", variance, q * (1 - q))
 # $$H = -\sum_k q_k \log q_k, \quad \frac{\partial H}{\partial \ell_k} = -q_k (\log q_k + H) . \tag{2.5}$$
 
 # %%
-show(entropy)
+show(Independent.entropy)
 value, backward = entropy(logits)  # (B,): added up over the latents
 q = softmax(logits)[0]
 confirm("2.5", value, [-sum(p * np.log(p) for p in q[b].ravel()) for b in range(B)])
@@ -157,7 +174,7 @@ print("nats:", value.round(4), "of at most", round(N * np.log(K), 4))
 # multiples of 1/8, the midpoints of eight cells must hit the categories exactly in proportion.
 
 # %%
-show(codes)
+show(Independent.codes)
 eighths = np.array([4, 2, 1, 1]) / 8
 grid = (np.arange(8) + 0.5) / 8
 drawn = codes(np.log(eighths)[None, None], grid[:, None, None])[:, 0, 0]  # (S, B, N) = (8, 1, 1)

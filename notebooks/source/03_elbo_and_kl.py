@@ -13,14 +13,27 @@
 # *Needs:* lessons 01 and 02. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
+import math
+
 import numpy as np
 
 import dvae_np
-from dvae_np import TABLE, bernoulli, entropy, joint_states, kl, negative_elbo, reconstruction, softmax, softplus
+from dvae_np import (
+    TABLE,
+    Independent,
+    bernoulli,
+    entropy,
+    joint_states,
+    kl,
+    negative_elbo,
+    reconstruction,
+    softmax,
+    softplus,
+)
 from dvae_np.categorical import kl_per_latent
 from dvae_np.check import compare, complex_step
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.likelihoods import categorical_pixels, gaussian
+from dvae_np.likelihoods import categorical_pixels, gaussian, poisson
 from dvae_np.train.evaluation import evaluate
 from dvae_np.train.settings import Settings, kl_weight
 from dvae_np.vae import floored
@@ -138,7 +151,7 @@ for name in params["psi"]:
 # $$\frac{\partial\, \mathrm{KL}}{\partial \ell^p_k} = p_k - q_k . \tag{3.5}$$
 
 # %%
-show(kl_per_latent)
+show(Independent.kl_parts)
 prior = rng.standard_normal((B, N, K))  # a prior for each example, as p(z|c) has
 dvalue = rng.standard_normal(B)
 
@@ -301,6 +314,33 @@ confirm("3.13", value, plain_categorical(a))
 confirm("3.14", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_categorical(v["a"])).sum(), {"a": a})["a"])
 
 # %% [markdown]
+# **Counts** 0, 1, 2, ... come from a Poisson law, $p(x) = r^x e^{-r} / x!$, whose only parameter is the rate $r = e^{a}$, its mean:
+#
+# $$-\log p(x \mid z) = \sum_d e^{a_d} - x_d a_d + \log x_d! , \tag{3.16}$$
+#
+# $$da_d = e^{a_d} - x_d . \tag{3.17}$$
+#
+# Without $\log x_d!$ the gradient is the same, and training goes as well; but the number is no negative log-likelihood any more, and two models cannot be
+# compared by it. So every observation model here is also summed over all values of a pixel, which must give 1.
+
+# %%
+counts = rng.poisson(3.0, (B, D)).astype(float)
+a, dvalue = rng.standard_normal((S, B, D)), rng.standard_normal((S, B))
+value, backward = poisson(a, counts)
+factorials = np.array([[math.factorial(int(count)) for count in row] for row in counts])
+
+
+def plain_poisson(a):
+    rate = np.exp(a)
+    return -np.log(rate**counts * np.exp(-rate) / factorials).sum(-1)
+
+
+confirm("3.16", value, plain_poisson(a))
+confirm("3.17", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_poisson(v["a"])).sum(), {"a": a})["a"])
+values = np.arange(60.0)[:, None]  # of one pixel, one after the other
+print("its probabilities sum to", np.exp(-poisson(np.log([[[3.0]]]), values)[0]).sum().round(12))
+
+# %% [markdown]
 # ## 5 Keeping codes alive
 #
 # Early in training the decoder ignores $z$, and the KL says: then do not pay for it. The encoder collapses to the prior. Two remedies.
@@ -322,9 +362,9 @@ show(floored)
 each, _ = kl_per_latent(logits, prior)  # (B, N)
 print("mean KL of each latent:", each.mean(0).round(4), "nats")
 least = each.mean(0).mean()  # between the two
-cost, backward = floored(each, least)
+cost, slope = floored(each, least)
 confirm("3.9", cost, sum(max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)))
-confirm("3.9", backward(), complex_step(lambda v: floored(v["each"], least)[0], {"each": each})["each"])
+confirm("3.9", slope, complex_step(lambda v: floored(v["each"], least)[0], {"each": each})["each"])
 print("gradient for the first example:", backward()[0])
 
 

@@ -17,12 +17,13 @@ import itertools
 import numpy as np
 
 import dvae_np
-from dvae_np import InputError, exact, joint_states, reconstruction, softmax, softplus
+from dvae_np import Independent, InputError, exact, joint_states, reconstruction, softmax, softplus
 from dvae_np.check import compare, complex_step
 from dvae_np.figures.lesson_04 import measured
+from dvae_np.initial import decoder_parameters
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.likelihoods import bernoulli
-from dvae_np.networks import decoder, decoder_parameters
+from dvae_np.networks import decoder, mixed, scaled
 from dvae_np.train.evaluation import evaluate
 
 rng = np.random.default_rng(4)
@@ -55,10 +56,12 @@ confirm("4.5", joint_states(N, K, 4, 7), states[4:7])  # any piece of the list, 
 
 # %% [markdown]
 # The probability of a state is a product, $q(z) = \prod_n q_{n z_n}$ [Eq. 2.3]: one row of a table with an entry for each example, looked up for each latent.
-# In the end the sums of $q f$ over all states with $z_n = k$ stand in a table of the same shape. Here is the whole estimator:
+# $q(z)$ is an op of the states, and its gradient is $q(z)\, (\mathrm{onehot}(z) - q)$. The cotangent that its backward pass gets is $f$ itself. Here is the
+# whole estimator:
 
 # %%
 show(exact)
+show(Independent.probability)
 
 # %%
 q = softmax(logits)[0]  # (B, N, K)
@@ -239,7 +242,7 @@ for line in lines:
 # So $z$ and $c$ interact in the first layer already. The 1 makes a table of zeros mean "leave the context alone".
 
 # %%
-show(decoder)
+show(decoder, mixed, scaled)
 
 # %%
 C, H = 6, 8  # the context's size, and the first layer's; without hidden layers that layer is the output

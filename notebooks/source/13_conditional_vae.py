@@ -27,17 +27,19 @@ from dvae_np import (
 )
 from dvae_np.check import complex_step
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.networks import decoder, encoder, prior
+from dvae_np.networks import conditional, decoder, encoder
+from dvae_np.vae import Model
 
 B, D, C, N, K = 3, 4, 5, 2, 3  # examples, pixels of the part to predict, of the part given, latents, categories
 rng = np.random.default_rng(0)
 x, c = (rng.random((B, D)) < 0.4).astype(float), rng.standard_normal((B, C))
-params = parameters(rng, D, N, K, (6,), np.float64, C=C, prior="conditional")
+model = Model(prior="conditional")
+params = parameters(rng, D, N, K, (6,), np.float64, model=model, C=C)
 params["phi"] = {name: array + 0.5 * rng.standard_normal(array.shape) for name, array in params["phi"].items()}
 logits, _ = encoder(params["psi"], x, c)  # (B, N, K)
-prior_logits, _ = prior(params["phi"], c)  # (B, N, K)
+prior_logits = conditional(params["phi"], c)[0].logits  # (B, N, K)
 states = joint_states(N, K)[:, None]  # (M, 1, N) = (9, 1, 2)
-fz = reconstruction(params["theta"], x, c)(states)[0]  # -log p(x|c,z), (M, B)
+fz = reconstruction(params["theta"], x, c, model)(states)[0]  # -log p(x|c,z), (M, B)
 log_prior = log_prob(prior_logits, states)[0]  # log p(z|c), (M, B)
 logq = log_prob(logits, states)[0]  # log q(z|x,c), (M, B)
 
@@ -58,7 +60,7 @@ logq = log_prob(logits, states)[0]  # log q(z|x,c), (M, B)
 # average. With it the model may say: *either* this one, *or* that one.
 
 # %%
-show(prior)
+show(conditional)
 q_of_c, _ = softmax(prior_logits)
 # summing out the second latent must leave the first one's softmax
 confirm("13.1", np.exp(log_prior).reshape(K, K, B).sum(1), q_of_c[:, 0].T)
@@ -71,8 +73,8 @@ confirm("13.1", np.exp(log_prior).reshape(K, K, B).sum(1), q_of_c[:, 0].T)
 from dvae_np.train import evaluate
 
 every_x = ((np.arange(2**D)[:, None] >> np.arange(D)) & 1).astype(float)  # (16, D)
-of_first = evaluate(params, x[:1], c[:1]).log_likelihood
-total = sum(np.exp(evaluate(params, image[None], c[:1]).log_likelihood) for image in every_x)
+of_first = evaluate(params, x[:1], c[:1], model=model).log_likelihood
+total = sum(np.exp(evaluate(params, image[None], c[:1], model=model).log_likelihood) for image in every_x)
 confirm("13.3", total, 1.0)
 confirm("13.3", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
 
@@ -90,14 +92,14 @@ confirm("13.3", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
 # What is lost in the inequality is $\mathrm{KL}(q \,\Vert\, p(z \mid x, c))$, the posterior gap.
 
 # %%
-loss = negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, beta=0.7)
+loss = negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7)
 by_sums = (np.exp(logq) * (fz + 0.7 * (logq - log_prior))).sum(0).mean()
 confirm("13.2", loss.value, by_sums)
 posterior_of_sum = np.exp(log_softmax((log_prior - fz).T)[0].T)  # p(z|x,c), (M, B)
 gap = (np.exp(logq) * (logq - np.log(posterior_of_sum))).sum(0).mean()
-exactly = evaluate(params, x, c)
+exactly = evaluate(params, x, c, model=model)
 confirm("13.2", exactly.negative_elbo, gap - exactly.log_likelihood)
-confirm("13.2", exactly.negative_elbo, negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c).value)
+confirm("13.2", exactly.negative_elbo, negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, model=model).value)
 
 # %% [markdown]
 # ## 3 Gradients to both sides of the KL
@@ -119,7 +121,7 @@ flat = {f"{group}.{name}": array for group in params for name, array in params[g
 def total_loss(arrays):
     """The loss as a function of all parameter arrays."""
     tree = {group: {name: arrays[f"{group}.{name}"] for name in params[group]} for group in params}
-    return negative_elbo(tree, x, TABLE["exact"], lambda _: (), c=c, beta=0.7).value
+    return negative_elbo(tree, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7).value
 
 
 numeric = complex_step(total_loss, flat)
@@ -192,14 +194,18 @@ from dvae_np.train import Settings, fit, load
 data = load("digits", task="completion")
 settings = Settings(N=1, K=20, hidden=(64,), lr=3e-3, epochs=40, prior="conditional", prior_rate=0.2)
 run = fit(data, settings)
-test = evaluate(run.params, data.test.x, data.test.c)
+test = evaluate(run.params, data.test.x, data.test.c, model=run.settings.model)
 print(data)
 print(f"test log p(x|c) {test.log_likelihood:.2f} nats, KL {test.kl:.2f} ({test.method})")
 
 # %%
 from dvae_np.figures.models import completed, completions
 
-figure(completions, completed(run.params, data, np.random.default_rng(0), columns=10, draws=3), size=(7.4, 3.6))
+figure(
+    completions,
+    completed(run.params, data, np.random.default_rng(0), run.settings.model, columns=10, draws=3),
+    size=(7.4, 3.6),
+)
 
 # %% [markdown]
 # The rows below the truth are *means* of $p(x \mid c, z)$ for codes drawn from $p(z \mid c)$. Where the upper half settles the digit, all draws agree. Where it
