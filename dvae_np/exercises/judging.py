@@ -11,7 +11,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.check.backward import check_op
-from dvae_np.check.differences import FLOAT32, FLOAT64, compare_entries, real_array
+from dvae_np.check.differences import FLOAT32, FLOAT64, comparison_of_entries, real_array
 from dvae_np.check.hints import FACTOR as OF_FACTOR
 from dvae_np.check.hints import factors, hint
 from dvae_np.estimators import TABLE
@@ -168,11 +168,11 @@ class _Trial:
             return
         single = self.dtype == np.float32
         limits = {"accuracy": self.exercise.accuracy, "within": self.exercise.within}
-        comparison = compare_entries(what, found, expected, single=single, **limits)
+        judged = comparison_of_entries(what, found, expected, single=single, **limits)
         self.single |= found.dtype.kind == "f" and found.dtype.itemsize < 8
-        self.error = max(self.error, comparison.error)
-        if not comparison.ok:
-            self.wrong.append((what, in_words(comparison)))
+        self.error = max(self.error, judged.error)
+        if not judged.ok:
+            self.wrong.append((what, in_words(judged)))
 
     def near(self, other, found, limits):
         """Is one output that of a mistake, up to rounding?"""
@@ -228,9 +228,9 @@ def _raise_if_wrong(exercise, trials):
     raise WrongAnswer(f"{text}; {hint}" if hint else text)
 
 
-def in_words(comparison):
+def in_words(judged):
     """Why an answer is wrong, without the hints, in the reader's words."""
-    words = comparison.explanation.replace("analytic", "yours").replace("numeric", "expected")
+    words = judged.explanation.replace("analytic", "yours").replace("numeric", "expected")
     return words.split("; it ")[0]
 
 
