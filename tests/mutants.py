@@ -338,7 +338,7 @@ _BY_FILE = {
         ("return min(reached, key=reached.get)", "return max(reached, key=reached.get)", "the dearest for the cheapest"),
         ("if cheapest(model, error) == \"exact\")", "if cheapest(model, error) != \"exact\")", "where exact is not the cheapest"),
     ),
-    "experiments/collapse.py": (
+    "experiments/first_steps.py": (
         ("(g**2).sum((1, 2)).mean()", "(g**2).sum((1, 2)).sum()", "the common share without its mean"),
         ("float(common**0.5)", "float(common)", "|mean g| squared"),
         ("entropy(logits)[0].mean()) / settings.N", "entropy(logits)[0].mean())", "entropy of all latents for one"),
@@ -371,7 +371,7 @@ _BY_FILE = {
         ("{N * np.log(K):.2f}", "{K * np.log(N):.2f}", "K log N for N log K"),
     ),
     "exercises/judging.py": (
-        ("if not comparison.ok:\n            self.wrong", "if comparison.error > 1:\n            self.wrong", "answers never wrong"),
+        ("if not judged.ok:\n            self.wrong", "if judged.error > 1:\n            self.wrong", "answers never wrong"),
     ),
     "exercises/calling.py": (
         ("if any(_as_given(frame)", "if not any(_as_given(frame)", "a gap left below an answer taken for an empty one"),
