@@ -16,7 +16,7 @@ def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="e
 
     The N rows that a code selects add up to numbers of variance 1, as layers of embeddings usually start. Far smaller rows
     (1 / (3 K) of that variance, as a linear layer over one-hot codes would start) make all codes mean nearly the same, and
-    on MNIST the encoder then sends every image to one of them the sooner (`dvae_np.experiments.collapse`).
+    on MNIST the encoder then sends every image to one of them the sooner (`dvae_np.experiments.first_steps`).
     Raises InputError for another interface.
     """
     expect_choice("interface", interface, INTERFACES)

@@ -16,7 +16,7 @@ from dvae_np import exercises
 from dvae_np.arrays import InputError
 from dvae_np.check import judging
 from dvae_np.check.backward import check_op as check_pair
-from dvae_np.check.differences import compare, compare_entries
+from dvae_np.check.differences import comparison, comparison_of_entries
 from dvae_np.check.trial import WrongOpError, pair_of
 from dvae_np.exercises.calling import NotAttempted, WrongAnswer, called
 from dvae_np.exercises.marking import judge  # noqa: F401 (judge is the notebooks')
@@ -46,12 +46,11 @@ def confirm(equation, left, right, tolerance=1e-10):
     if left.shape == right.shape and scale <= 1e-13:
         print(f"[Eq. {equation}] both sides are 0, to {scale:.0e}")
         return
-    comparison = compare(f"Eq. {equation}", left, right, tolerance)
-    if not comparison.ok:
-        raise AssertionError(f"[Eq. {equation}] {comparison}")
+    found = comparison(f"Eq. {equation}", left, right, tolerance)
+    if not found.ok:
+        raise AssertionError(f"[Eq. {equation}] {found}")
     print(
-        f"[Eq. {equation}] both sides agree to {comparison.error:.0e}"
-        + f" (expected: {tolerance:.0e})" * (tolerance > 1e-9)
+        f"[Eq. {equation}] both sides agree to {found.error:.0e}" + f" (expected: {tolerance:.0e})" * (tolerance > 1e-9)
     )
 
 
@@ -71,20 +70,20 @@ def check(exercise, answer, expected, accuracy=1.0, **known):
         words = "None: is a `return` missing?" if found is None else f"a {type(found).__name__}"
         raise WrongAnswer(f"{exercise}: expected a number or an array of numbers, got {words}")
     instead = {what: np.asarray(other) for what, other in known.pop("instead", {}).items()}
-    comparison = compare_entries(exercise, found, expected, accuracy=accuracy, **known, instead=instead)
-    if not comparison.ok:
+    judged = comparison_of_entries(exercise, found, expected, accuracy=accuracy, **known, instead=instead)
+    if not judged.ok:
         found, equal = np.asarray(found), []
-        for what, other in instead.items():  # of another shape, where `compare` looks no further
+        for what, other in instead.items():  # of another shape, where `comparison` looks no further
             if (
                 found.dtype.kind in "fiu"
                 and other.shape == found.shape != np.shape(expected)
                 and np.allclose(other, found)
             ):
                 equal.append(f"it equals {what}")
-        words = str(comparison).replace("analytic", "yours").replace("numeric", "expected")
+        words = str(judged).replace("analytic", "yours").replace("numeric", "expected")
         raise WrongAnswer("; ".join([words, *equal]))
     short = " of float32" if np.asarray(found).dtype == np.float32 else ""
-    print(f"{exercise}: right, to {comparison.error:.0e}{short}")
+    print(f"{exercise}: right, to {judged.error:.0e}{short}")
     return None
 
 
@@ -126,9 +125,9 @@ def check_op(exercise, op, expected=None, *, data=(), analytic=False, **inputs):
     except WrongOpError as error:
         raise WrongAnswer(f"{exercise}: {error}") from None
     if expected is not None:
-        comparison = compare_entries("the value", y, expected)
-        if not comparison.ok:
-            raise WrongAnswer(f"{exercise}: {comparison}".replace("analytic", "yours").replace("numeric", "expected"))
+        judged = comparison_of_entries("the value", y, expected)
+        if not judged.ok:
+            raise WrongAnswer(f"{exercise}: {judged}".replace("analytic", "yours").replace("numeric", "expected"))
     try:
         verdict = check_pair(op, inputs, np.random.default_rng(SEED), data)
     except InputError as error:

@@ -13,7 +13,16 @@ from strangers import PECULIAR, arm_in_float32, gumbels_in_float32, in_float32, 
 
 from dvae_np import categorical, concrete, ops, perturbed, vae
 from dvae_np.arrays import one_hot
-from dvae_np.check import compare, complex_step, enumeration, from_mean, from_samples, judge, lookup_table, polynomial
+from dvae_np.check import (
+    comparison,
+    complex_step,
+    enumeration,
+    from_mean,
+    from_samples,
+    judge,
+    lookup_table,
+    polynomial,
+)
 from dvae_np.check.backward import check_op
 from dvae_np.check.identities import equal, independent_noise
 from dvae_np.check.levels import estimator_results
@@ -138,7 +147,7 @@ def path_at_fixed_noise(estimate, tau=0.6):
     g = rng()
     logits, u, f = g.standard_normal((B, N, K)), g.random((S, B, N, K)), polynomial(g.standard_normal((2, N, K)), 3)
     numeric = complex_step(lambda a: estimate(a["logits"], f, u, tau=tau).value.sum(), {"logits": logits})["logits"]
-    return compare("dlogits", estimate(logits, f, u, tau=tau).dlogits, numeric, sizes={"tau": tau, "S": S})
+    return comparison("dlogits", estimate(logits, f, u, tau=tau).dlogits, numeric, sizes={"tau": tau, "S": S})
 
 
 def gumbel_law(epsilon):
@@ -251,7 +260,7 @@ def vimco_naive(fz):
 def dominant_weight():
     logw = np.array([[-500.0], [-900.0], [-900.0]])
     rest = np.log(np.exp(logw[1:] + 900).sum(0)) - 900 - np.log(2)
-    return compare("bound without the largest weight", vimco_naive(-logw)[0], rest)
+    return comparison("bound without the largest weight", vimco_naive(-logw)[0], rest)
 
 
 def vimco_without_path():
@@ -288,7 +297,7 @@ def two_forwards_then_backward():
     layer.forward(x)
     layer.forward(other)
     numeric = complex_step(lambda a: np.tanh(a["x"]).sum(), {"x": x})["x"]
-    return compare("dx", layer.backward(np.ones_like(x)), numeric)
+    return comparison("dx", layer.backward(np.ones_like(x)), numeric)
 
 
 def normal_sample(mu, log_variance, noise):
@@ -305,7 +314,7 @@ def moments_of_sampler():
 
 def mean_for_sum():
     x = rng().standard_normal((7, 2))
-    return compare("dx", 2 * x, complex_step(lambda a: (a["x"] ** 2).mean(), {"x": x})["x"], sizes={"n": x.size})
+    return comparison("dx", 2 * x, complex_step(lambda a: (a["x"] ** 2).mean(), {"x": x})["x"], sizes={"n": x.size})
 
 
 def broadcast_baseline(samples, batch):

@@ -347,7 +347,7 @@ _BY_FILE = {
         ("return min(reached, key=reached.get)", "return max(reached, key=reached.get)", "the dearest for the cheapest"),
         ("if cheapest(model, error) == \"exact\")", "if cheapest(model, error) != \"exact\")", "where exact is not the cheapest"),
     ),
-    "experiments/collapse.py": (
+    "experiments/first_steps.py": (
         ("(g**2).sum((1, 2)).mean()", "(g**2).sum((1, 2)).sum()", "the common share without its mean"),
         ("float(common**0.5)", "float(common)", "|mean g| squared"),
         ("entropy(logits)[0].mean()) / settings.N", "entropy(logits)[0].mean())", "entropy of all latents for one"),

@@ -15,7 +15,7 @@ from dvae_np.check import (
     Report,
     Result,
     central,
-    compare,
+    comparison,
     complex_step,
     enumeration,
     from_mean,
@@ -27,7 +27,7 @@ from dvae_np.check import (
     suite,
 )
 from dvae_np.check.contract import BROKEN, contract
-from dvae_np.check.differences import compare_along, complex_step_along, taylor_order
+from dvae_np.check.differences import comparison_along, complex_step_along, taylor_order
 from dvae_np.check.identities import equal
 from dvae_np.estimators import TABLE
 from dvae_np.noise import draw
@@ -51,14 +51,14 @@ def test_a_wrong_gradient_fails_every_method():
 
 def test_a_small_gradient_of_the_wrong_sign_fails():
     """An absolute tolerance would let it pass."""
-    comparison = compare("dx", np.array([1e-9]), np.array([-1e-9]))
-    assert not comparison.ok and "flipped sign" in comparison.explanation
+    found = comparison("dx", np.array([1e-9]), np.array([-1e-9]))
+    assert not found.ok and "flipped sign" in found.explanation
 
 
 def test_a_tiny_entry_beside_large_ones_passes():
     """A ratio entry by entry would fail it: 1e-18 beside 0 is rounding of a gradient of size 1."""
-    assert compare("dx", np.array([1.0, 1e-18]), np.array([1.0, 0.0])).ok
-    assert compare("dx", np.zeros(3), np.zeros(3)).ok
+    assert comparison("dx", np.array([1.0, 1e-18]), np.array([1.0, 0.0])).ok
+    assert comparison("dx", np.zeros(3), np.zeros(3)).ok
 
 
 NUMERIC = RNG.standard_normal((4, 4))
@@ -93,12 +93,12 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_called_by_its_name(mistake):
     analytic, numeric, known, words = MISTAKES[mistake]
-    comparison = compare("dx", analytic, numeric, **known)
-    assert not comparison.ok and words in comparison.explanation, comparison
+    found = comparison("dx", analytic, numeric, **known)
+    assert not found.ok and words in found.explanation, found
 
 
 def test_an_unrelated_gradient_gets_no_hint():
-    explanation = compare("dx", RNG.standard_normal((4, 4)), NUMERIC, sizes={"S": 3, "B": 5}).explanation
+    explanation = comparison("dx", RNG.standard_normal((4, 4)), NUMERIC, sizes={"S": 3, "B": 5}).explanation
     assert explanation.startswith("relative error") and ";" not in explanation.split("cosine")[1]
 
 
@@ -112,8 +112,8 @@ def test_the_numeric_methods_agree_and_know_their_accuracy():
              "y": np.exp(arrays["x"]).reshape(2, 3) * np.cos(arrays["y"])}  # fmt: skip
     direction = {name: RNG.standard_normal(array.shape) for name, array in arrays.items()}
     for name in arrays:
-        assert compare(name, complex_step(loss, arrays)[name], right[name], 1e-15).ok
-        assert compare(name, central(loss, arrays)[name], right[name], 1e-9).ok
+        assert comparison(name, complex_step(loss, arrays)[name], right[name], 1e-15).ok
+        assert comparison(name, central(loss, arrays)[name], right[name], 1e-9).ok
     along = sum((right[name] * direction[name]).sum() for name in arrays)
     assert complex_step_along(loss, arrays, direction) == pytest.approx(along, rel=1e-14)
     assert taylor_order(loss, arrays, right, direction) == pytest.approx(2, abs=0.05)
@@ -204,7 +204,7 @@ def test_the_stated_false_alarm_rate_and_power_hold(R):
 
 def test_directions_see_an_error_wherever_it_sits_and_name_the_entry():
     """Of 1,000 gradients that are wrong in one entry, by a millionth of their length, none is missed; of 1,000 right ones none
-    is called wrong. (A miss has a chance below 1e-18, by the text of `compare_along`.)"""
+    is called wrong. (A miss has a chance below 1e-18, by the text of `comparison_along`.)"""
     rng = np.random.default_rng(3)
     arrays = {"x": rng.standard_normal(50), "y": rng.standard_normal((3, 4))}
     loss = lambda a: (np.sin(a["x"]) ** 3).sum() + (a["y"] ** 2).sum() * a["x"].sum()
@@ -212,12 +212,12 @@ def test_directions_see_an_error_wherever_it_sits_and_name_the_entry():
     for trial in range(1000):
         i = trial % 50
         wrong = right + 1e-6 * np.linalg.norm(right) * (np.arange(50) == i)
-        assert compare_along("x", loss, arrays, right, rng).ok
-        found = compare_along("x", loss, arrays, wrong, rng)
+        assert comparison_along("x", loss, arrays, right, rng).ok
+        found = comparison_along("x", loss, arrays, wrong, rng)
         assert not found.ok and f"worst at ({i},)" in found.explanation
-    assert not compare_along("y", loss, arrays, complex_step(loss, arrays)["y"].T, rng).ok
-    assert compare_along("y", lambda a: a["x"].sum() + 0 * a["y"].sum(), arrays, np.zeros((3, 4)), rng).ok
-    assert not compare_along("y", lambda a: a["x"].sum() + 0 * a["y"].sum(), arrays, np.full((3, 4), 1e-9), rng).ok
+    assert not comparison_along("y", loss, arrays, complex_step(loss, arrays)["y"].T, rng).ok
+    assert comparison_along("y", lambda a: a["x"].sum() + 0 * a["y"].sum(), arrays, np.zeros((3, 4)), rng).ok
+    assert not comparison_along("y", lambda a: a["x"].sum() + 0 * a["y"].sum(), arrays, np.full((3, 4), 1e-9), rng).ok
 
 
 FALSE_ALARMS = json.loads(false_alarms.TABLE_FILE.read_text())
@@ -301,10 +301,10 @@ def test_a_mean_of_the_wrong_shape_or_not_finite_is_invalid():
 
 
 def test_what_is_not_a_number_or_tiny_never_passes():
-    assert not compare("dx", np.ones(2), np.array([1.0, np.nan])).ok
-    assert not compare("dx", np.array([np.inf, 1.0]), np.ones(2)).ok
-    assert not compare("dx", np.array([1e-200]), np.array([-1e-200])).ok
-    assert not compare("dx", np.array([1e-30], np.float32), np.array([-1e-30], np.float32)).ok
+    assert not comparison("dx", np.ones(2), np.array([1.0, np.nan])).ok
+    assert not comparison("dx", np.array([np.inf, 1.0]), np.ones(2)).ok
+    assert not comparison("dx", np.array([1e-200]), np.array([-1e-200])).ok
+    assert not comparison("dx", np.array([1e-30], np.float32), np.array([-1e-30], np.float32)).ok
     assert from_mean(np.array([1e-17, 0.0]), np.zeros(2)).kind == "UNBIASED"
     assert from_mean(np.array([1e-3, 0.0]), np.zeros(2)).kind == "BIASED"
 
@@ -360,7 +360,7 @@ def test_toys_are_objectives_like_any_other():
     dfz = RNG.standard_normal((5, 6))
     dz, _ = f(z)[1](dfz)
     numeric = complex_step(lambda arrays: (dfz * f(arrays["z"])[0]).sum(), {"z": z})["z"]
-    assert compare("dz", dz, numeric).ok
+    assert comparison("dz", dz, numeric).ok
     codes = RNG.integers(0, 4, (5, 6, 3))
     np.testing.assert_allclose(f(codes)[0], f(np.eye(4)[codes])[0], rtol=1e-13)
     with pytest.raises(InputError, match="expected integer codes"):

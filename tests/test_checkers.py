@@ -24,7 +24,7 @@ from dvae_np.check import (
     suite,
     verdicts,
 )
-from dvae_np.check.differences import compare, relative_error
+from dvae_np.check.differences import comparison, relative_error
 from dvae_np.check.judging import judge
 from dvae_np.check.report import Report, Result, joined
 from dvae_np.check.verdicts import from_mean
@@ -55,7 +55,7 @@ def test_a_comparison_fails_just_above_its_tolerance_and_passes_just_below(toler
     for error, ok in ((1.5, False), (0.7, True)):
         wrong = right * (1 + 2 * error * tolerance)
         assert relative_error(wrong, right) == pytest.approx(error * tolerance, rel=0.01)
-        assert compare("dx", wrong, right, tolerance).ok == from_mean(wrong, right, tolerance=tolerance).ok == ok
+        assert comparison("dx", wrong, right, tolerance).ok == from_mean(wrong, right, tolerance=tolerance).ok == ok
 
 
 def changed(row, how):
@@ -368,11 +368,11 @@ def test_no_objective_looks_away_from_gradients_that_are_bent(monkeypatch):
 
 
 def test_a_failure_is_one_whatever_it_says():
-    right = compare("a", np.ones(3), np.ones(3))
+    right = comparison("a", np.ones(3), np.ones(3))
     for error in (None, 0.0, np.inf):
         assert Report([Result(0, "", "", "", False, error)]).failed
     assert joined(1, "", "", [right, right]).ok
-    assert not joined(1, "", "", [right, compare("a", np.ones(3), 2 * np.ones(3)), right]).ok
+    assert not joined(1, "", "", [right, comparison("a", np.ones(3), 2 * np.ones(3)), right]).ok
 
 
 # What judges lessons and answers.
@@ -396,7 +396,7 @@ def test_an_answer_is_judged_entry_by_entry_to_what_its_dtype_holds(dtype, limit
     for i in range(3):
         for times_, ok in ((0.5, True), (3, False)):
             answer = (expected + times_ * allowed * (np.arange(3) == i)).astype(dtype)
-            assert differences.compare_entries("", answer, expected).ok == ok, (i, times_)
+            assert differences.comparison_of_entries("", answer, expected).ok == ok, (i, times_)
 
 
 # Every estimator: the relations, and the levels.

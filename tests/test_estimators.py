@@ -7,7 +7,7 @@ import pytest
 
 from dvae_np import coupling, exact, gumbel_softmax, reinforce, reinforce_ema, reinforce_loo, vae
 from dvae_np.arrays import InputError
-from dvae_np.check import compare, complex_step, enumeration, from_mean, lookup_table, polynomial
+from dvae_np.check import comparison, complex_step, enumeration, from_mean, lookup_table, polynomial
 from dvae_np.check.levels import estimator_results
 from dvae_np.check.means import defaults, sizes
 from dvae_np.coupling import coupled_codes
@@ -239,8 +239,8 @@ def test_nvils_tunables_descend_on_their_losses():
     fitted = {name: array for name, array in omega.items() if name != "variance"}
     numeric = complex_step(fit, fitted)
     for name in fitted:
-        comparison = compare(name, domega[name], numeric[name])
-        assert comparison.ok, comparison
+        found = comparison(name, domega[name], numeric[name])
+        assert found.ok, found
     residual = (
         fz
         - omega["centre"]

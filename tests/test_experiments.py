@@ -12,9 +12,9 @@ from dvae_np.check import enumeration
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import (
-    collapse,
     compare,
     completion,
+    first_steps,
     gradient_problems,
     measurement,
     reproduce,
@@ -188,9 +188,9 @@ def test_a_spread_is_the_median_and_the_range():
     assert tour.spread([1.0, 9.0, 2.0]) == "2.00 (1.00 to 9.00)"
 
 
-def test_the_starts_of_collapse_differ_from_the_published_in_what_their_names_say():
+def test_the_starts_of_the_first_steps_differ_from_the_published_in_what_their_names_say():
     published, own = reproduce.settings_of("8x4", "exact", 0), Settings("exact", N=2, K=8)
-    made = {name: start(published, own) for name, start in collapse.STARTS.items()}
+    made = {name: start(published, own) for name, start in first_steps.STARTS.items()}
     assert made["as published"] == published and made["train"] == own
     assert published.embedding_scale == pytest.approx(1 / 24**0.5) and published.first_image == "random"
     assert made["larger rows"] == replace(published, embedding_scale=1.0)
@@ -204,7 +204,7 @@ def test_the_first_gradients_common_part_by_hand():
     x = (rng.random((6, 12)) < 0.4).astype(float)
     logits = vae.encoder(params["psi"], x)[0]
     g = TABLE["exact"].estimate(logits, vae.reconstruction(params["theta"], x)).dlogits.reshape(6, -1)
-    share, norm = collapse.first_gradient(params, x)
+    share, norm = first_steps.first_gradient(params, x)
     assert norm == pytest.approx(np.linalg.norm(g.mean(0)), rel=1e-12)
     assert share == pytest.approx(norm**2 / np.mean([each @ each for each in g]), rel=1e-12)
 

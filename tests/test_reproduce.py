@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dvae_np import cli, vae
-from dvae_np.experiments import collapse, reproduce
+from dvae_np.experiments import first_steps, reproduce
 from dvae_np.networks import latents
 from dvae_np.train import Checkpoints, Training, checkpoint, load
 from dvae_np.train.data import Split
@@ -85,10 +85,10 @@ def test_the_first_gradient_is_the_same_for_all_images_unless_the_first_image_is
 ):
     few = replace(tiny, validation=Split(tiny.validation.x[:30], tiny.validation.labels[:30]))
     monkeypatch.setattr(reproduce, "grey_mnist", lambda folder: few)
-    monkeypatch.setattr(collapse, "collapse", partial(collapse.collapse, steps=5, seeds=(0, 1)))
+    monkeypatch.setattr(first_steps, "first_steps", partial(first_steps.first_steps, steps=5, seeds=(0, 1)))
     assert cli.main(["collapse", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "data" / "collapse.json").read_text())
-    common = {start: [run["common"] for run in record["runs"] if run["start"] == start] for start in collapse.STARTS}
+    common = {start: [run["common"] for run in record["runs"] if run["start"] == start] for start in first_steps.STARTS}
     mean, random = common["mean image"] + common["train"], common["as published"] + common["train, random image"]
     assert max(mean) < 0.1 < 0.3 < min(random + common["larger rows"])
     assert all(
@@ -107,7 +107,8 @@ def test_the_common_share_by_hand():
     params["theta"]["table"][0, :, :] = [[3.0], [-3.0]]  # one code paints all pixels white, the other black
     x = np.array([[1.0] * 4, [0.0] * 4])
     assert (
-        collapse.first_gradient(params, x[:1])[0] == pytest.approx(1) and collapse.first_gradient(params, x)[0] < 1e-20
+        first_steps.first_gradient(params, x[:1])[0] == pytest.approx(1)
+        and first_steps.first_gradient(params, x)[0] < 1e-20
     )
 
 

@@ -30,8 +30,8 @@ def test_gradients_at_any_depth(hidden):
     gradients = vae.negative_elbo(params, x, TABLE["exact"], lambda _: ()).gradients["theta"]
     numeric = differences.complex_step(loss, params["theta"])
     for name, gradient in gradients.items():
-        comparison = differences.compare(name, gradient, numeric[name])
-        assert comparison.ok, comparison
+        found = differences.comparison(name, gradient, numeric[name])
+        assert found.ok, found
 
 
 def test_the_decoder_runs_once_for_each_state_and_never_for_each_pair(monkeypatch):

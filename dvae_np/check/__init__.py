@@ -13,7 +13,7 @@ identities    what must hold exactly; between estimators of one kind: score_func
 """
 
 from dvae_np.check.backward import OpVerdict, check_op
-from dvae_np.check.differences import Comparison, central, compare, complex_step, relative_error, taylor_order
+from dvae_np.check.differences import Comparison, central, comparison, complex_step, relative_error, taylor_order
 from dvae_np.check.enumeration import every_code, expectation, gumbel_nodes, moments, tiled
 from dvae_np.check.judging import judge, judge_samples
 from dvae_np.check.report import Report, Result
@@ -28,7 +28,7 @@ __all__ = [
     "Verdict",
     "central",
     "check_op",
-    "compare",
+    "comparison",
     "complex_step",
     "every_code",
     "expectation",

@@ -103,7 +103,7 @@ def _compare(trial, name, analytic, exact):
     """Both comparisons of one gradient, the kinks among its entries, and (kind, words) of what is wrong with it."""
     value = np.asarray(trial.inputs[name], np.float64)
     if analytic.shape != value.shape:
-        wrong = differences.compare(f"d{name}", analytic, np.empty(value.shape), differences.CENTRAL)
+        wrong = differences.comparison(f"d{name}", analytic, np.empty(value.shape), differences.CENTRAL)
         return [(how, wrong) for how in ("complex step", "central differences")], [], ("wrong", str(wrong))
     try:
         with np.errstate(all="ignore"):
@@ -139,10 +139,10 @@ def _compare(trial, name, analytic, exact):
     size *= np.linalg.norm(central / size)
     single = analytic.dtype.kind == "f" and analytic.dtype.itemsize < 8  # a gradient in float32 of a value in float64
     least = max(ACCURACY[trial.dtype], SINGLE * single)
-    by_step = None if isinstance(exact, str) else differences.compare(f"d{name}", analytic, exact)
+    by_step = None if isinstance(exact, str) else differences.comparison(f"d{name}", analytic, exact)
     noise = 2 * unsure / max(size, 1e-300)
     tolerance = max(least, noise if by_step and by_step.ok else min(noise, LARGEST_NOISE))
-    by_central = differences.compare(f"d{name}", analytic, central, tolerance)
+    by_central = differences.comparison(f"d{name}", analytic, central, tolerance)
     pair = [("complex step", by_step)] * bool(by_step) + [("central differences", by_central)]
     if LARGEST_NOISE < by_central.error <= noise and not by_central.ok:
         words = f"d{name} cannot be compared: y is so large beside its change that differences have no digits"

@@ -56,7 +56,7 @@ def complex_step_along(loss, arrays, direction, h=1e-20):
     return _imaginary(loss({name: array + 1j * h * direction[name] for name, array in arrays.items()})) / h
 
 
-def compare_along(name, loss, arrays, gradient, rng, tolerance=COMPLEX_STEP, directions=3):
+def comparison_along(name, loss, arrays, gradient, rng, tolerance=COMPLEX_STEP, directions=3):
     """Judge the gradient in one of many arrays along random directions; where it is wrong, entry by entry.
 
     For a normal direction d the complex step gives <numeric gradient, d> by one evaluation of the loss, whatever the size of
@@ -65,7 +65,7 @@ def compare_along(name, loss, arrays, gradient, rng, tolerance=COMPLEX_STEP, dir
     (1e-6)^3 of the time.
     """
     if np.shape(gradient) != arrays[name].shape:
-        return compare(name, gradient, arrays[name], tolerance)
+        return comparison(name, gradient, arrays[name], tolerance)
     drawn = rng.standard_normal((directions, *arrays[name].shape))
     analytic = np.array([(gradient * direction).sum() for direction in drawn])
     moved = ({name: arrays[name] + 1e-20j * direction} for direction in drawn)
@@ -73,7 +73,7 @@ def compare_along(name, loss, arrays, gradient, rng, tolerance=COMPLEX_STEP, dir
     if np.max(np.abs(numeric)) == 0 == np.max(np.abs(gradient)) or relative_error(analytic, numeric) <= tolerance:
         return Comparison(name, relative_error(analytic, numeric), tolerance, "")
     entries = complex_step(lambda own: loss(arrays | own), {name: arrays[name]})[name]
-    return compare(name, gradient, entries, tolerance)
+    return comparison(name, gradient, entries, tolerance)
 
 
 def _imaginary(value):
@@ -161,7 +161,7 @@ class Comparison:
         return agree if self.ok else f"{self.name}: {self.explanation}"
 
 
-def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
+def comparison(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
     """Judge one array, and where it is wrong say where, by how much and, if that can be seen, why.
 
     known: what `hint` may use: sizes, q, and other gradients that the analytic one may turn out to be.
@@ -190,8 +190,8 @@ def compare(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
     return Comparison(name, error, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
 
 
-def compare_entries(name, answer, expected, *, single=False, accuracy=1.0, within=0.0, **known):
-    """Judge an answer entry by entry, so that one large entry does not hide what is wrong in the others; as `compare`.
+def comparison_of_entries(name, answer, expected, *, single=False, accuracy=1.0, within=0.0, **known):
+    """Judge an answer entry by entry, so that one large entry does not hide what is wrong in the others; as `comparison`.
 
     Entries that are infinite must be equal. An answer in float32 is judged at float32's accuracy, and so is every one where
     `single`: the arrays that it was given were. accuracy: a factor to what rounding may do; within: how far
@@ -205,7 +205,7 @@ def compare_entries(name, answer, expected, *, single=False, accuracy=1.0, withi
         return Comparison(name, 0.0, 0.0, "")
     single = single or (answer.dtype.kind == "f" and answer.dtype.itemsize < 8)
     limits = {kind: accuracy * limit for kind, limit in (FLOAT32 if single else FLOAT64).items()}
-    whole = compare(name, answer, expected, limits["relative"], **known)
+    whole = comparison(name, answer, expected, limits["relative"], **known)
     if answer.shape != expected.shape:
         return whole
     finite = np.isfinite(expected) & np.isfinite(answer)

@@ -134,9 +134,9 @@ def independent_noise(draw):
 
 def equal(identity, left, right, scale=None, subject="identity"):
     """One identity as a result; `scale` is the size of what cancels, where the right side is zero."""
-    comparison = differences.compare(identity, left, right, IDENTITY)
-    error = float(abs(left - right).max() / scale) if scale else comparison.error
-    return Result(4, subject, identity, f"error {error:.0e}", error <= IDENTITY, error, comparison.explanation)
+    found = differences.comparison(identity, left, right, IDENTITY)
+    error = float(abs(left - right).max() / scale) if scale else found.error
+    return Result(4, subject, identity, f"error {error:.0e}", error <= IDENTITY, error, found.explanation)
 
 
 def estimate(name, *arguments, **hyper):

@@ -167,7 +167,7 @@ def variance_gradient(row, rng):
 
     numeric = differences.complex_step(squared, hyper["omega"])
     domega = row.estimate(logits, f, *noise, **hyper).domega
-    comparisons = [differences.compare(name, domega[name], numeric[name]) for name in hyper["omega"]]
+    comparisons = [differences.comparison(name, domega[name], numeric[name]) for name in hyper["omega"]]
     return joined(1, row.name, f"domega: complex step of the squared estimate, {', '.join(numeric)}", comparisons)
 
 
@@ -195,7 +195,7 @@ def baseline_gradient(row, rng):
 
     numeric = differences.complex_step(fit, hyper["omega"])
     domega = row.estimate(logits, f, z, **hyper).domega
-    comparisons = [differences.compare(name, domega[name], numeric[name]) for name in hyper["omega"]]
+    comparisons = [differences.comparison(name, domega[name], numeric[name]) for name in hyper["omega"]]
     return joined(1, row.name, f"domega: complex step of the fit, {', '.join(numeric)}", comparisons)
 
 

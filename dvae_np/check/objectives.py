@@ -27,7 +27,7 @@ def objective_results():
             return objective(params | own).value
 
         gradients = flattened(objective(params).gradients, groups)
-        comparisons = [differences.compare_along(array, loss, flat, gradients[array], rng) for array in flat]
+        comparisons = [differences.comparison_along(array, loss, flat, gradients[array], rng) for array in flat]
         check = f"complex step along 3 directions: each of {len(flat)} arrays of {', '.join(groups)}"
         yield joined(1, f"objective ({name})", check, comparisons)
         if "Taylor" in name:

@@ -126,14 +126,14 @@ def add_collapse(verbs):
 def collapse(options):
     """`collapse`"""
     from dvae_np import figures
-    from dvae_np.experiments.collapse import collapse, collapse_table
+    from dvae_np.experiments.first_steps import first_steps, first_steps_table
     from dvae_np.experiments.reproduce import grey_mnist
 
     with alone(options.out, "figures", ["data/collapse.json", "collapse.png"]) as out:
-        record = collapse(grey_mnist(options.data_dir), progress=progress("run"))
+        record = first_steps(grey_mnist(options.data_dir), progress=progress("run"))
         write_record(out / "data/collapse.json", record)
-        figures.save(out / "collapse.png", (7.4, 5.2), figures.collapse, record)
-    print(f"{record['data']}\nmedian (and range) of three seeds:\n\n{collapse_table(record)}")
+        figures.save(out / "collapse.png", (7.4, 5.2), figures.first_steps, record)
+    print(f"{record['data']}\nmedian (and range) of three seeds:\n\n{first_steps_table(record)}")
     print(f"\nWritten to {options.out}: collapse.png, data/collapse.json")
     return 0
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.check.differences import compare_entries, real_array
+from dvae_np.check.differences import comparison_of_entries, real_array
 from dvae_np.estimators import TABLE
 from dvae_np.exercises.calling import WrongAnswer, called, sound
 from dvae_np.exercises.watching import watched
@@ -109,7 +109,7 @@ class Attempt:
             return
         single = self.dtype == np.float32
         limits = {"accuracy": self.exercise.accuracy, "within": self.exercise.within}
-        comparison = compare_entries(what, found, expected, single=single, **limits)
+        comparison = comparison_of_entries(what, found, expected, single=single, **limits)
         self.single |= found.dtype.kind == "f" and found.dtype.itemsize < 8
         self.error = max(self.error, comparison.error)
         if not comparison.ok:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from dvae_np import records
-from dvae_np.experiments import collapse, completion, reproduce, tour
+from dvae_np.experiments import completion, reproduce, tour
+from dvae_np.experiments.first_steps import first_steps_table
 from dvae_np.text import markdown_columns
 
 MNIST512 = ("mnist512", "mnist512-s1", "mnist512-random", "mnist512-random-s1")
@@ -136,4 +137,4 @@ of the kind to learn, and `train` starts so. `{record["command"]}` looks at the 
 
 ![Entropy of q and information about x in the first steps on MNIST, from three starts](collapse.png)
 
-{collapse.collapse_table(record, markdown=True)}"""
+{first_steps_table(record, markdown=True)}"""

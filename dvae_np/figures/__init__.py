@@ -10,7 +10,7 @@ lesson_NN  the figure that carries lesson NN's idea, computed when it is drawn
 from importlib import import_module
 
 from dvae_np.figures.growth import growth
-from dvae_np.figures.measured import collapse, comparison, overview, practical_rule, sweep, training_curves
+from dvae_np.figures.measured import comparison, first_steps, overview, practical_rule, sweep, training_curves
 from dvae_np.figures.style import STYLE, save
 
 LESSONS = {  # file: (module, function, size in inches)
@@ -29,7 +29,7 @@ LESSONS = {  # file: (module, function, size in inches)
     "relax.png": ("lesson_11", "relax", (7.4, 3.6)),
     "variance_evaluations.png": ("lesson_12", "variance_evaluations", (7.4, 4.2)),
     "completion.png": ("lesson_13", "completion", (7.4, 3.6)),
-    "collapse.png": ("lesson_15", "collapse", (7.4, 5.2)),
+    "collapse.png": ("lesson_15", "first_steps", (7.4, 5.2)),
     "learning.png": ("lesson_15", "learning", (7.4, 3.6)),
 }
 
@@ -39,8 +39,8 @@ __all__ = [
     "BENCH",
     "LESSONS",
     "STYLE",
-    "collapse",
     "comparison",
+    "first_steps",
     "lesson_figure",
     "overview",
     "practical_rule",

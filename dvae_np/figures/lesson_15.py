@@ -33,6 +33,6 @@ def learning(figure):
     right.title.set_fontsize(9)
 
 
-def collapse(figure):
+def first_steps(figure):
     """Entropy of q and its information in the first steps on MNIST, from three starts."""
-    measured.collapse(figure, records.read("collapse"))
+    measured.first_steps(figure, records.read("collapse"))

@@ -98,7 +98,7 @@ def practical_rule(figure, record):
     )
 
 
-def collapse(figure, record):
+def first_steps(figure, record):
     """In the first steps, entropy of q above and information below: a column an estimator, a colour a start, a line a seed."""
     colors = {"as published": "#D55E00", "larger rows": "#0072B2", "mean image": "#009E73"}
     estimators = list(dict.fromkeys(run["estimator"] for run in record["runs"]))

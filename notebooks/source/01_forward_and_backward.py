@@ -16,7 +16,7 @@
 import numpy as np
 
 from dvae_np import embedding, linear, one_hot, relu, sigmoid, softmax, softplus, tanh
-from dvae_np.check import central, compare, complex_step, relative_error, taylor_order
+from dvae_np.check import central, comparison, complex_step, relative_error, taylor_order
 from dvae_np.figures.lesson_01 import START, a_loss, slope_of_a_loss
 from dvae_np.lesson import confirm, figure, show
 
@@ -315,7 +315,7 @@ weights = {
 gradients = network(data, **weights)[1](1.0)
 numeric = complex_step(lambda arrays: network(data, **arrays)[0], weights)
 for name in weights:
-    print(compare(name, gradients[name], numeric[name]))
+    print(comparison(name, gradients[name], numeric[name]))
 
 # %% [markdown]
 # ## 10 Break it
@@ -341,10 +341,10 @@ numeric = complex_step(lambda arrays: np.tanh(arrays["x"]).sum(), {"x": first})[
 layer = CachingTanh()
 layer.forward(first)
 layer.forward(second)
-print("class:   ", compare("dx", layer.backward(np.ones((3, 4))), numeric))
+print("class:   ", comparison("dx", layer.backward(np.ones((3, 4))), numeric))
 _, first_backward = tanh(first)
 _, second_backward = tanh(second)
-print("function:", compare("dx", first_backward(np.ones((3, 4))), numeric))
+print("function:", comparison("dx", first_backward(np.ones((3, 4))), numeric))
 
 # %% [markdown]
 # A function that returns its own backward cannot make this mistake: each call closes over its own arrays.

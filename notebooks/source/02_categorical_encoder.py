@@ -29,7 +29,7 @@ from dvae_np import (
     score,
     softmax,
 )
-from dvae_np.check import compare, complex_step, every_code, from_samples, lookup_table, moments, tiled
+from dvae_np.check import comparison, complex_step, every_code, from_samples, lookup_table, moments, tiled
 from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(2)
@@ -315,10 +315,10 @@ def half_softmax(x):
 
 dy = rng.standard_normal((B, N, K))
 numeric = complex_step(lambda a: (dy * softmax(a["x"])[0]).sum(), {"x": logits})["x"]
-print(compare("dx", half_softmax(logits)[1](dy), numeric, q=softmax(logits)[0]))
+print(comparison("dx", half_softmax(logits)[1](dy), numeric, q=softmax(logits)[0]))
 centred = dy - (softmax(logits)[0] * dy).sum(-1, keepdims=True)
 numeric = complex_step(lambda a: (centred * softmax(a["x"])[0]).sum(), {"x": logits})["x"]
-print(compare("dx", half_softmax(logits)[1](centred), numeric))
+print(comparison("dx", half_softmax(logits)[1](centred), numeric))
 
 # %% [markdown]
 # Note the second line. With a $dy$ whose mean under $q$ happens to be zero, the mistake is invisible. That is why checks use a random $dy$.

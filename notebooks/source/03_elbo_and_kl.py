@@ -31,7 +31,7 @@ from dvae_np import (
     softplus,
 )
 from dvae_np.categorical import kl_per_latent
-from dvae_np.check import compare, complex_step
+from dvae_np.check import comparison, complex_step
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.likelihoods import categorical_pixels, gaussian, poisson
 from dvae_np.train.evaluation import evaluate
@@ -416,7 +416,7 @@ uniform, ones = np.zeros((1, N, K)), np.ones(B)
 for wrong in (kl_with_one_over_K, kl_with_flipped_sign):
     numeric = complex_step(lambda v, wrong=wrong: wrong(v["logits"])[0].sum(), {"logits": logits})["logits"]
     print(wrong.__name__)
-    print("   ", compare("dlogits", wrong(logits)[1](ones), numeric))
+    print("   ", comparison("dlogits", wrong(logits)[1](ones), numeric))
     print("    KL(u || u) =", wrong(uniform)[0][0].round(4))
 
 # %% [markdown]

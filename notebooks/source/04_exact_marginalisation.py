@@ -18,7 +18,7 @@ import numpy as np
 
 import dvae_np
 from dvae_np import Independent, InputError, exact, joint_states, reconstruction, softmax, softplus
-from dvae_np.check import compare, complex_step
+from dvae_np.check import comparison, complex_step
 from dvae_np.figures.lesson_04 import measured
 from dvae_np.initial import decoder_parameters
 from dvae_np.lesson import confirm, figure, show
@@ -299,7 +299,7 @@ log_q = dvae_np.log_prob(logits, states[:, None])[0]  # (M, B)
 gap = (np.exp(log_q) * (log_q - log_joint + log_evidence)).sum(0)  # KL(q || posterior)
 for times in (1, 2, 0):
     claimed = exact(logits, f).value + times * dvae_np.kl(logits)[0]
-    print(f"KL counted {times} times:", compare("negative ELBO", claimed, gap - log_evidence))
+    print(f"KL counted {times} times:", comparison("negative ELBO", claimed, gap - log_evidence))
 
 # %% [markdown]
 # ## Reading

@@ -17,7 +17,7 @@ import numpy as np
 
 import dvae_np
 from dvae_np import concrete_log_prob, gumbel, gumbel_max, log_softmax, one_hot, plug_in_kl, relaxed_kl, softmax
-from dvae_np.check import compare, complex_step, every_code, gumbel_nodes, moments, polynomial, tiled
+from dvae_np.check import comparison, complex_step, every_code, gumbel_nodes, moments, polynomial, tiled
 from dvae_np.figures.lesson_07 import log_ratio_grid, simplex
 from dvae_np.lesson import confirm, figure, interactive, show
 
@@ -311,7 +311,7 @@ def without_tau(logits, f, u, tau):
     return softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0)
 
 
-verdict = compare("dlogits", without_tau(logits, f, u, 0.6), numeric["logits"], sizes={"tau": 0.6})
+verdict = comparison("dlogits", without_tau(logits, f, u, 0.6), numeric["logits"], sizes={"tau": 0.6})
 print(verdict)
 
 # %% [markdown]

@@ -292,10 +292,10 @@ for rate, name in {"1": "digits-rate-1.0", "0.2": "digits", "0.1": "digits-rate-
 
 # %%
 forgotten = {name: 0 * gradient for name, gradient in loss.gradients["phi"].items()}
-from dvae_np.check import compare
+from dvae_np.check import comparison
 
 for name in ("w0", "b1"):
-    print(compare(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"]))
+    print(comparison(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"]))
 
 # %% [markdown]
 # ## Reading

@@ -21,7 +21,7 @@ import numpy as np
 import dvae_np
 from dvae_np import ops, records, vae
 from dvae_np.categorical import entropy
-from dvae_np.experiments.collapse import collapse_table, first_gradient
+from dvae_np.experiments.first_steps import first_gradient, first_steps_table
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.likelihoods import bernoulli
 from dvae_np.likelihoods.bernoulli import start
@@ -222,7 +222,7 @@ confirm("15.4", slope, np.zeros_like(slope))
 
 # %%
 figure("collapse.png")
-print(collapse_table(records.read("collapse")))
+print(first_steps_table(records.read("collapse")))
 
 # %%
 first_steps = records.read("collapse")["runs"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from dvae_np import vae
 from dvae_np.categorical import entropy
-from dvae_np.estimators import exact
+from dvae_np.estimators.exact import exact
 from dvae_np.experiments.reproduce import settings_of
 from dvae_np.networks import encoder
 from dvae_np.text import columns, markdown_columns
@@ -28,7 +28,7 @@ STARTS = {  # settings of a run, from those of the published set-up and of `trai
 ESTIMATORS, SEEDS, STEPS, EVERY = ("exact", "reinmax"), (0, 1, 2), 100, 5
 
 
-def collapse(data, steps=STEPS, seeds=SEEDS, progress=lambda runs: runs):
+def first_steps(data, steps=STEPS, seeds=SEEDS, progress=lambda runs: runs):
     """Train by each estimator from each start, and look at q every few steps; returns the record.
 
     data: as `reproduce.grey_mnist` loads it; its validation images are those looked at. Entropy and information are nats,
@@ -59,7 +59,7 @@ def first_gradient(params, x):
     return float(common / (g**2).sum((1, 2)).mean()), float(common**0.5)
 
 
-def collapse_table(record, markdown=False):
+def first_steps_table(record, markdown=False):
     """Median (and range) over the seeds, for each start and estimator."""
     rows = [("start", "estimator", "c", "|mean g|", "least entropy", "information", "codes")]
     for start, estimator in product(STARTS, ESTIMATORS):
