@@ -9,7 +9,7 @@ import false_alarms
 import numpy as np
 import pytest
 
-from dvae_np import categorical, exact, ops, reinforce, reinforce_loo
+from dvae_np import exact, ops, reinforce, reinforce_loo
 from dvae_np.arrays import InputError
 from dvae_np.check import (
     Report,
@@ -30,6 +30,7 @@ from dvae_np.check.contract import BROKEN, contract
 from dvae_np.check.differences import comparison_along, complex_step_along, taylor_order
 from dvae_np.check.identities import equal
 from dvae_np.estimators import TABLE
+from dvae_np.laws import Independent
 from dvae_np.noise import draw
 
 RNG = np.random.default_rng(0)
@@ -326,13 +327,13 @@ def test_wrong_code_fails_the_suite_itself(monkeypatch):
     assert all("factor 2" in result.explanation for result in failed)
     monkeypatch.undo()
     assert not equal("1 = 2", np.ones(3), 2 * np.ones(3)).ok and not equal("1 = 0", np.ones(3), np.zeros(3), scale=1).ok
-    true_kl = categorical.kl_per_latent
+    true_kl = Independent.kl_parts
 
-    def wrong_kl(*logits):
-        value, backward = true_kl(*logits)
-        return value, lambda dvalue: (-backward(dvalue)[0], backward(dvalue)[1])
+    def wrong_kl(q, p):
+        value, backward = true_kl(q, p)
+        return value, lambda dvalue: (Independent(-backward(dvalue)[0].logits), backward(dvalue)[1])
 
-    monkeypatch.setattr(categorical, "kl_per_latent", wrong_kl)
+    monkeypatch.setattr(Independent, "kl_parts", wrong_kl)
     analytic = [result for result in suite.objective_results() if "prior, analytic" in result.subject]
     assert len(analytic) == 3 and not any(result.ok for result in analytic)
 

@@ -13,9 +13,9 @@ LONGEST = 250  # lines
 TOO_LONG = []
 LAYERS = """
     starting arrays text
-    ops coupling categorical concrete likelihoods noise networks
+    ops coupling laws perturbed categorical concrete likelihoods noise networks initial
     estimators vae dvae_np
-    files device records train check
+    files device memory records train check
     folders bench figures experiments exercises lesson cli __main__
 """.split()  # what stands at the top of the package (dvae_np is its __init__): each imports from those before it alone
 

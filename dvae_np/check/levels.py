@@ -32,16 +32,14 @@ from dvae_np.check.report import Result, joined
 from dvae_np.laws import joint_states
 from dvae_np.noise import draw
 
-REPLICATES, AT_A_TIME = (
-    60_000,
-    2000,
-)  # for the z-tests, whose false-alarm rate is verdicts.FALSE_ALARM; as many fit a cache
+REPLICATES, AT_A_TIME = 60_000, 2000  # of the z-tests, false alarms verdicts.FALSE_ALARM; as many fit a cache
 
 
 def estimator_results(row):
     """Yield every `Result` on one row of the table."""
     rng = np.random.default_rng(SEED)
     yield contract(row, rng)
+    yield evaluations(row, rng)
     yield zero_sum(row, rng)
     if row.noise and row.averages and row.fewest_samples == 1:
         yield averaged(row, rng)
@@ -57,6 +55,26 @@ def estimator_results(row):
         yield baseline_gradient(row, rng)
     if row.unbiased and row.noise:
         yield sampled(row)
+
+
+def evaluations(row, rng):
+    """Level 0: f is evaluated as often as the row says, for every number of samples from the fewest to two more."""
+    found = []
+    N, K = sizes(row, 2, 3)
+    for S in sorted({row.samples(row.fewest_samples + more) for more in range(3)}):
+        logits, (theta, objective) = rng.standard_normal((4, N, K)), objective_for(row, rng, N, K)
+        f, counted = objective(theta), []
+
+        def counting(z, f=f, counted=counted):
+            fz, f_backward = f(z)
+            counted.append(len(fz) * np.isrealobj(fz))  # at complex points are the tunables' second derivatives
+            return fz, f_backward
+
+        row.estimate(logits, counting, *draw(rng, logits, S, row.noise), **defaults(row, N, K))
+        found.append((S, sum(counted), row.evaluations.count(S, N, K)))
+    wrong = "; ".join(f"{seen} at S = {S}, the row says {said}" for S, seen, said in found if seen != said)
+    check = f"{row.evaluations.words} evaluations of f, N={N}, K={K}"
+    return Result(0, row.name, check, wrong or f"{', '.join(str(seen) for _, seen, _ in found)}", not wrong)
 
 
 def zero_sum(row, rng):

@@ -16,6 +16,7 @@ from dvae_np.check.identities import identity_results, sampler_results
 from dvae_np.check.levels import estimator_results
 from dvae_np.check.objectives import objective_results
 from dvae_np.check.observations import observation_cases, observation_results
+from dvae_np.check.posteriors import law_results
 from dvae_np.check.relaxations import among_gumbels, exact_up_to_degree, surrogates
 from dvae_np.check.report import Result
 from dvae_np.check.score_functions import among_binary, among_codes, among_sets
@@ -31,6 +32,7 @@ def results():
         op_results(),
         identity_results(),
         objective_results(),
+        law_results(),
         observation_results(),
         sampler_results(),
         relation_results(),

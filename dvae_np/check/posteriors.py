@@ -1,0 +1,103 @@
+"""What must hold of every law of the latents, whatever it is: all it can do agrees with the sums over its joint states."""
+
+from inspect import Parameter, Signature
+
+import numpy as np
+
+from dvae_np.check.backward import check_op
+from dvae_np.check.identities import equal
+from dvae_np.check.report import Result
+from dvae_np.laws import Independent, joint_states
+
+SEED, DRAWS, SAMPLES = 7, 20_000, 4
+
+
+def law_results():
+    """Every `Result` on the laws of the package."""
+    rng = np.random.default_rng(SEED)
+    q, p = (Independent(rng.standard_normal((B, 2, 3))) for B in (5, 1))
+    yield from results_of_law(q, p, rng)
+
+
+def results_of_law(q, p, rng):
+    """Levels 1, 4 and 5 of one law q of a few examples, beside a prior p of its kind, which they share."""
+    kind, (B, N, K) = type(q).__name__, q.sizes
+    states = joint_states(N, K)[:, None]  # (M, 1, N)
+    logq, logp = q.log_prob(states)[0], p.log_prob(states)[0]  # (M, B), (M, 1)
+    chance = np.exp(logq)
+    hits = states[..., None] == np.arange(K)  # (M, 1, N, K): one-hots of all states
+    z = rng.integers(0, K, (SAMPLES, B, N))
+    yield equal("probabilities of all joint states sum to 1", chance.sum(0), np.ones(B), subject=kind)
+    each = np.stack([logq[z[s] @ K ** np.arange(N - 1, -1, -1), np.arange(B)] for s in range(SAMPLES)])
+    yield equal("log q(z) of codes = of the same joint states", q.log_prob(z)[0], each, subject=kind)
+    yield equal("probability = e^(log q)", q.probability()(states[:, 0])[0], chance, subject=kind)
+    yield equal("marginals: sums over the joint states", q.marginals()[0], _mean(chance, hits), subject=kind)
+    yield equal("the most probable codes", q.mode(), states[chance.argmax(0), 0], subject=kind)
+    yield equal("entropy: -sum q log q", q.entropy()[0], -(chance * logq).sum(0), subject=kind)
+    kl = (chance * (logq - logp)).sum(0)
+    yield equal("KL(q || p): sum q log(q / p)", q.kl(p)[0], kl, subject=kind)
+    yield equal("KL to the uniform law", q.kl()[0], (chance * (logq + N * np.log(K))).sum(0), subject=kind)
+    yield equal("the KL's parts add up to it", q.kl_parts(p)[0].sum(-1), kl, subject=kind)
+    weights = rng.standard_normal((SAMPLES, B))
+    score = [np.einsum("sb,sb...->b...", weights, array) for array in q.score(z)]
+    for name, array, backward in zip(q._fields, score, q.log_prob(z)[1](weights), strict=True):
+        yield equal(f"the score is log q's gradient in {name}", array, backward, subject=kind)
+    for name, op, inputs in _ops(q, p, z, states):
+        found = check_op(op, inputs, rng)
+        error, ok = found.error("complex step"), found.kind == "right"
+        check = f"complex step, {name}: d{', d'.join(found.gradients)}"
+        yield Result(1, kind, check, f"error {error:.0e}" if ok else found.kind, ok, error, "" if ok else str(found))
+    yield drawn(q, chance, rng)
+
+
+def _mean(chance, arrays):
+    """The mean of arrays (M, 1, ...) over the states: (B, ...)."""
+    return np.einsum("mb,m...->b...", chance, arrays[:, 0].astype(float))
+
+
+def _ops(q, p, z, states):
+    """(name, a method of q as an op of the arrays of q, or of q and p, its inputs) for all that have a gradient."""
+    of_q = {
+        "log q(z)": lambda q: q.log_prob(z),
+        "log q of states": lambda q: q.log_prob(states),
+        "q of states": lambda q: q.probability()(states[:, 0]),
+        "marginals": lambda q: q.marginals(),
+        "entropy": lambda q: q.entropy(),
+    }
+    of_both = {"KL": lambda q, p: q.kl(p), "the KL's parts": lambda q, p: q.kl_parts(p)}
+    for name, ask in of_q.items():
+        yield name, _op(lambda *arrays, ask=ask: ask(type(q)(*arrays)), q._fields), q._asdict()
+    prior = {f"p_{name}": array for name, array in p._asdict().items()}
+    for name, ask in of_both.items():
+        both = lambda *arrays, ask=ask: ask(type(q)(*arrays[: len(q)]), type(p)(*arrays[len(q) :]))
+        yield name, _op(both, (*q._fields, *prior)), q._asdict() | prior
+
+
+def _op(ask, names):
+    """An op of arrays of these names, whose backward answers with laws; their arrays are its gradients, one after the other."""
+
+    def op(**arrays):
+        value, backward = ask(*map(arrays.__getitem__, names))
+
+        def flat(dvalue):
+            found = backward(dvalue)
+            laws = [found] if hasattr(found, "_fields") else found
+            return tuple(array for law in laws for array in law)
+
+        return value, flat
+
+    op.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+    return op
+
+
+def drawn(q, chance, rng):
+    """Level 5: how often each joint state is drawn, for the first example; a z-test each, 1e-4 false alarms in all."""
+    _, N, K = q.sizes
+    one = type(q)(*(array[:1] for array in q))
+    z = one.codes(rng.random((DRAWS, 1, N)))[:, 0]  # (DRAWS, N)
+    found = np.bincount(z @ K ** np.arange(N - 1, -1, -1), minlength=K**N) / DRAWS
+    expected = chance[:, 0]
+    z = np.abs(found - expected) / np.sqrt(expected * (1 - expected) / DRAWS)
+    limit = 3.9 + 0.5 * np.log10(K**N)  # above the two-sided quantile of 1e-4 / K^N, for up to a million states
+    return Result(5, type(q).__name__, f"codes: shares of {K**N} states in {DRAWS:,} draws",
+                  f"{z.max():.1f} standard errors", bool(z.max() < limit))  # fmt: skip
