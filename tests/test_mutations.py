@@ -10,7 +10,15 @@ from mutants import MUTATIONS
 PACKAGE = Path(__file__).resolve().parents[1] / "dvae_np"
 WITHOUT_ARITHMETIC = (  # where files begin that name, parse, print, draw or start processes, but compute nothing
     *("__init__", "__main__", "starting", "text", "memory", "records/", "cli/", "figures/"),
-    *("check/__init__", "train/__init__", "exercises/__init__", "experiments/__init__", "bench/__init__"),
+    *(
+        "likelihoods/__init__",
+        "estimators/__init__",
+        "check/__init__",
+        "train/__init__",
+        "exercises/__init__",
+        "experiments/__init__",
+        "bench/__init__",
+    ),
     *("bench/contestants/", "bench/turns", "bench/worker", "experiments/gallery", "experiments/page_costs"),
 )
 GROUPS = ("figures/", "exercises/lesson_")  # of which some have a mistake in the list
