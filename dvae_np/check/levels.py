@@ -39,7 +39,7 @@ def estimator_results(row):
     """Yield every `Result` on one row of the table."""
     rng = np.random.default_rng(SEED)
     yield contract(row, rng)
-    yield evaluations(row, rng)
+    yield evaluations(row, np.random.default_rng(SEED))
     yield zero_sum(row, rng)
     if row.noise and row.averages and row.fewest_samples == 1:
         yield averaged(row, rng)
