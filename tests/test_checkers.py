@@ -58,6 +58,24 @@ def test_a_comparison_fails_just_above_its_tolerance_and_passes_just_below(toler
         assert comparison("dx", wrong, right, tolerance).ok == from_mean(wrong, right, tolerance=tolerance).ok == ok
 
 
+COUNTS = {  # how wrong a count of evaluations is at S samples: by what this differs from S
+    "one more than the row says": lambda S: S + 1,
+    "one less": lambda S: S - 1,
+    "right at the fewest samples alone": lambda S: max(2 * S - 2, S),
+}
+
+
+@pytest.mark.parametrize("name", ["reinforce", "reinforce_loo", "rebar", "arm", "local_expectation"])
+@pytest.mark.parametrize("wrong", COUNTS)
+def test_a_row_that_miscounts_its_evaluations_fails(name, wrong):
+    row, rng = TABLE[name], np.random.default_rng(0)
+    said = row.evaluations
+    miscounted = replace(
+        row, evaluations=said._replace(count=lambda S, N, K: said.count(S, N, K) + COUNTS[wrong](S) - S)
+    )
+    assert levels.evaluations(row, rng).ok and not levels.evaluations(miscounted, rng).ok
+
+
 def changed(row, how):
     """The row with its gradient changed: `how(dlogits, S)`."""
 

@@ -110,9 +110,15 @@ def test_a_rows_numbers_of_samples_fit_each_other(row):
         S, count = row.samples_for(evaluations, N, K), lambda S: row.evaluations.count(S, N, K)
         row.expect_sizes(S, N, K)
         assert count(S) <= evaluations or S == row.samples(1)
+        most = min(row.most_samples, K**N if "distinct" in row.noise else np.inf) if row.noise else 1
+        assert S == most or (S < most and count(S + 1) > evaluations)
     with pytest.raises(InputError, match=f"^speed: not a hyper-parameter of {row.name}, which has "):
         row.expect_hyper({"speed": 1.0})
     row.expect_hyper(row.hyper)
+    for name, value in row.hyper.items():
+        for wrong in () if isinstance(value, str | bool) else (np.nan, np.inf, "1", None):
+            with pytest.raises(InputError, match=f"^{name}: expected a number that is finite, got "):
+                row.expect_hyper({name: wrong})
 
 
 @pytest.mark.parametrize("block", [1, 7, 27, 512])

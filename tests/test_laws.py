@@ -140,15 +140,41 @@ def test_a_law_with_one_wrong_answer_fails(kind, method, monkeypatch):
     assert wrong(results_of_law(q, p, rng))
 
 
-@pytest.mark.parametrize("method", ["log_prob", "marginals", "entropy", "kl", "kl_parts"])
-def test_a_law_with_a_wrong_gradient_fails(method, monkeypatch):
+def times(factor, op, value=True, gradient=True):
+    """The op (value, backward) of which the value, its gradient, or both are so many times too large."""
+    return op[0] * (factor if value else 1), lambda dvalue: op[1](dvalue * (factor if gradient else 1))
+
+
+SHARED, OWN = (lambda z: z.shape[1] == 1), (lambda z: z.shape[1] > 1)
+BENT = {  # one wrong answer each: the method, and what becomes of its op at these arguments
+    "log q of codes alone": ("log_prob", lambda op, z: times(1.001, op) if OWN(z) else op),
+    "log q's gradient, codes": ("log_prob", lambda op, z: times(1.001, op, value=False) if OWN(z) else op),
+    "log q's gradient, states": ("log_prob", lambda op, z: times(1.001, op, value=False) if SHARED(z) else op),
+    "marginals": ("marginals", lambda op: times(1.001, op)),
+    "marginals' gradient": ("marginals", lambda op: times(1.001, op, value=False)),
+    "entropy": ("entropy", lambda op: times(1.001, op)),
+    "entropy's gradient": ("entropy", lambda op: times(1.001, op, value=False)),
+    "KL": ("kl", lambda op, p=None: times(1.001, op) if p else op),
+    "KL to the uniform law": ("kl", lambda op, p=None: op if p else times(1.001, op)),
+    "KL's gradient": ("kl", lambda op, p=None: times(1.001, op, value=False)),
+    "KL's gradient in p": ("kl", lambda op, p=None: (op[0], lambda d: (op[1](d)[0], op[1](1.001 * d)[1]))),
+    "KL's gradient as if all latents' weighed the same": (
+        "kl_parts", lambda op, p=None: (op[0], lambda d: op[1](np.broadcast_to(d.mean(-1, keepdims=True), d.shape)))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_a_law_wrong_in_one_respect_fails(name, monkeypatch):
+    method, bent = BENT[name]
     right = getattr(Independent, method)
+    monkeypatch.setattr(Independent, method, lambda q, *arguments: bent(right(q, *arguments), *arguments))
+    assert wrong(law_results())
 
-    def bent(self, *arguments):
-        value, backward = right(self, *arguments)
-        return value, lambda dvalue: backward(1.001 * dvalue)
 
-    monkeypatch.setattr(Independent, method, bent)
+@pytest.mark.parametrize(("value", "gradient"), [(True, True), (False, True)])
+def test_a_law_with_wrong_probabilities_of_states_fails(value, gradient, monkeypatch):
+    right = Independent.probability
+    monkeypatch.setattr(Independent, "probability", lambda q: lambda z: times(1.001, right(q)(z), value, gradient))
     assert wrong(law_results())
 
 
