@@ -171,6 +171,15 @@ def test_a_law_wrong_in_one_respect_fails(name, monkeypatch):
     assert wrong(law_results())
 
 
+def test_a_law_whose_codes_differ_from_its_states_fails(monkeypatch):
+    """log q of codes, its gradient and the score are all too large by the same: only the joint states deny it."""
+    log_prob, score = Independent.log_prob, Independent.score
+    monkeypatch.setattr(Independent, "log_prob", lambda q, z: times(1.001 if OWN(z) else 1, log_prob(q, z)))
+    monkeypatch.setattr(Independent, "score", lambda q, z: Independent(1.001 * score(q, z).logits))
+    found = wrong(law_results())
+    assert found and all("of the same joint states" in line for line in found)
+
+
 @pytest.mark.parametrize(("value", "gradient"), [(True, True), (False, True)])
 def test_a_law_with_wrong_probabilities_of_states_fails(value, gradient, monkeypatch):
     right = Independent.probability

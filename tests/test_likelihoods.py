@@ -260,6 +260,10 @@ WRONG = {
     "twice the value, and its gradient": changed(lambda value, a, x: 2 * value, lambda da: 2 * da),
     "a gradient of the wrong sign": changed(da=lambda da: -da),
     "half the gradient": changed(da=lambda da: da / 2),
+    "half the gradient at shared states": changed(da=lambda da: da / 2 if da.shape[1] == 1 else da),
+    "a constant for each pixel, in the mean too": lambda row: replace(
+        changed(lambda value, a, x: value + 0.1 * x.shape[1])(row),
+        mean=lambda a, D, **own: np.exp(-0.1) * row.mean(a, D, **own)),
     "half the mean": lambda row: replace(row, mean=lambda a, D, **own: row.mean(a, D, **own) / 2),
     "another pixel's mean": lambda row: replace(row, mean=lambda a, D, **own: row.mean(a, D, **own)[..., ::-1]),
     "draws from other outputs": lambda row: replace(
