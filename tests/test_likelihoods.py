@@ -264,6 +264,9 @@ WRONG = {
     "a constant for each pixel, in the mean too": lambda row: replace(
         changed(lambda value, a, x: value + 0.1 * x.shape[1])(row),
         mean=lambda a, D, **own: np.exp(-0.1) * row.mean(a, D, **own)),
+    "another pixel's probability, and its start": lambda row: replace(
+        row, nll=bound_like(row.nll, lambda a, x, **own: row.nll(a, x[:, ::-1], **own)),
+        start=lambda x, levels: row.start(x[:, ::-1], levels)),
     "half the mean": lambda row: replace(row, mean=lambda a, D, **own: row.mean(a, D, **own) / 2),
     "another pixel's mean": lambda row: replace(row, mean=lambda a, D, **own: row.mean(a, D, **own)[..., ::-1]),
     "draws from other outputs": lambda row: replace(
