@@ -246,7 +246,7 @@ def test_bad_input_is_named(name):
         polynomial(rng.standard_normal((2, N, K)), 2),
     )
 
-    def refused(words, logits=logits, noise=noise, **changed):
+    def refused(words, logits=logits, noise=noise, f=f, **changed):
         with pytest.raises(InputError, match=words):
             row.estimate(logits, f, *noise, **hyper | changed)
 
@@ -254,6 +254,8 @@ def test_bad_input_is_named(name):
     refused("logits: expected floating-point", logits=logits.astype(int))
     refused(rf"expected shape \(S, 5, {N}", noise=[array[:, :-1] for array in noise])
     refused("^S: ", noise=[array[: row.fewest_samples - 1] for array in noise])
+    for part in (slice(1), np.s_[:, :1], 0):  # one sample, one example, the examples of one sample
+        refused(rf"^fz: expected shape \(\d+, {B}\), got ", f=lambda z, part=part: (f(z)[0][part], f(z)[1]))
     if noise[0].dtype.kind == "i":
         refused("z: expected integer codes", noise=[array.astype(float) for array in noise])
         refused(f"codes from 0 to K-1 = {K - 1}, got", noise=[noise[0] + K, *noise[1:]])

@@ -267,6 +267,8 @@ WRONG = {
     "another pixel's probability, and its start": lambda row: replace(
         row, nll=bound_like(row.nll, lambda a, x, **own: row.nll(a, x[:, ::-1], **own)),
         start=lambda x, levels: row.start(x[:, ::-1], levels)),
+    "twice as much where each example has its own outputs": changed(
+        lambda value, a, x: 2 * value if a.shape[1] > 1 else value, lambda da: 2 * da if da.shape[1] > 1 else da),
     "half the mean": lambda row: replace(row, mean=lambda a, D, **own: row.mean(a, D, **own) / 2),
     "another pixel's mean": lambda row: replace(row, mean=lambda a, D, **own: row.mean(a, D, **own)[..., ::-1]),
     "draws from other outputs": lambda row: replace(
