@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 
 from dvae_np import records
-from dvae_np.estimators import exact
+from dvae_np.estimators.exact import exact
 from dvae_np.figures.growth import CONTESTANTS
 from dvae_np.figures.style import open_axes
 

@@ -365,7 +365,7 @@ least = each.mean(0).mean()  # between the two
 cost, slope = floored(each, least)
 confirm("3.9", cost, sum(max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)))
 confirm("3.9", slope, complex_step(lambda v: floored(v["each"], least)[0], {"each": each})["each"])
-print("gradient for the first example:", backward()[0])
+print("gradient for the first example:", slope[0])
 
 
 def schedule(name):
