@@ -157,7 +157,7 @@ class Independent(NamedTuple):
 
     def mode(self):
         """The most probable category of each latent: (B, N)."""
-        return self.logits.argmax(-1)
+        return np.argmax(self.logits, axis=-1)
 
 
 def law(q):

@@ -25,6 +25,7 @@ from dvae_np.noise import draw
 from dvae_np.ops import relu
 
 SAMPLED_KL = {"relaxed": relaxed_kl, "plug_in": plug_in_kl}
+OWN = {name for row in LIKELIHOODS.values() for name in row.own}
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,13 @@ def reconstruction(theta, x, c=None, model=PLAIN):
     """The objective f(z) = -log p(x|z), or -log p(x|z,c) with a context c (B, C), in nats, for data x (B, D).
 
     f takes codes (S, B, N), relaxed codes (S, B, N, K) or states shared by the batch (S, 1, N), and returns fz (S, B)
-    with `backward(dfz)` returning (dz, dtheta). It never depends on q; the KL is an op of its own.
+    with `backward(dfz)` returning (dz, dtheta). It never depends on q; the KL is an op of its own. Raises InputError where
+    theta has not the arrays of the model's rows, or those of others.
     """
     observation = LIKELIHOODS[model.likelihood]
-    own = [*map(theta.__getitem__, observation.own)]
+    if OWN & set(theta) != set(observation.own):
+        raise InputError(f"likelihood: expected {model.likelihood}'s own arrays in theta, got {', '.join(theta)}")
+    own = observation.parameters(theta).values()
 
     def f(z):
         a, decoder_backward = decoder(theta, z, c, model.activation, model.interface)

@@ -10,6 +10,7 @@ from dvae_np import categorical, concrete, ops, perturbed
 from dvae_np.arrays import InputError
 from dvae_np.check.identities import identity_results, sampler_results
 from dvae_np.coupling import count_orders, ends_orders
+from dvae_np.laws import Independent, joint_states
 from dvae_np.noise import draw
 
 RNG = np.random.default_rng(8)
@@ -31,15 +32,24 @@ def test_kl_by_hand():
 
 def test_log_prob_of_every_state_sums_to_one():
     logits = RNG.standard_normal((3, 4, 2))
-    states = categorical.joint_states(4, 2)
-    np.testing.assert_allclose(np.exp(categorical.log_prob(logits, states[:, None])[0]).sum(0), 1, rtol=1e-14)
+    states = joint_states(4, 2)
+    p = np.exp(categorical.log_prob(logits, states[:, None])[0])
+    np.testing.assert_allclose(p.sum(0), 1, rtol=1e-14)
+    np.testing.assert_allclose(probability(logits, states)[0], p, rtol=1e-14)
+    marginals, _ = Independent(logits).marginals()
+    np.testing.assert_allclose(marginals, np.einsum("mb,mnk->bnk", p, np.eye(2)[states]), rtol=1e-13)
+    entropy = -(p * np.log(p)).sum(0)
+    np.testing.assert_allclose(categorical.entropy(logits)[0], entropy, rtol=1e-13)
+    np.testing.assert_allclose(categorical.kl(logits)[0], 4 * math.log(2) - entropy, rtol=1e-12)
+    np.testing.assert_array_equal(Independent(logits).mode(), logits.argmax(-1))
+    assert (states[p.argmax(0)] == Independent(logits).mode()).all()
 
 
 @pytest.mark.parametrize(("N", "K"), [(1, 5), (3, 2), (2, 4), (3, 1)])
 def test_joint_states_are_the_product_in_order(N, K):
     expected = list(itertools.product(range(K), repeat=N))
-    assert categorical.joint_states(N, K).tolist() == [list(state) for state in expected]
-    middle = categorical.joint_states(N, K, 1, K**N - 1)
+    assert joint_states(N, K).tolist() == [list(state) for state in expected]
+    middle = joint_states(N, K, 1, K**N - 1)
     assert middle.tolist() == [list(state) for state in expected[1:-1]]
 
 
@@ -119,7 +129,7 @@ def test_gumbel_max_follows_the_perturbed_logits():
         (lambda: draw(RNG, np.zeros((2, 3, 4)), 0, ("z",)), "S: expected at least 1, a whole number, got 0"),
         (
             lambda: draw(RNG, np.zeros((2, 3, 4)), 1, ("w",)),
-            "noise: expected names among z, u, v, e, distinct, coupled, got 'w'",
+            "noise: expected names among z, u, v, e, coupled, distinct, got 'w'",
         ),
         (lambda: draw(RNG, [[0.0]], 1, ("z",)), "logits: expected an array"),
     ],
@@ -140,6 +150,12 @@ def masked_problem(dtype, masked, B=5):
     return small, [np.insert(array, masked, -np.inf, axis=-1) for array in small]
 
 
+def probability(logits, states):
+    """q(z) of states (m, N) as an op of plain logits."""
+    value, backward = Independent(logits).probability()(states)
+    return value, lambda dvalue: backward(dvalue).logits
+
+
 @pytest.mark.parametrize("masked", range(K))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("B", [1, 2, 5])
@@ -151,12 +167,13 @@ def test_a_masked_category_is_not_there(dtype, masked, B):
     v, u = RNG.random((2, S, B, N, K - 1)).astype(dtype)
     grow = lambda codes: codes + (codes >= masked)
     wide = lambda array, filling=0.3: np.insert(array, masked, filling, axis=-1)
-    shared = categorical.joint_states(N, K - 1)[:, None]
+    shared = joint_states(N, K - 1)[:, None]
     shared = shared if B > 1 else shared.repeat(1, 1)
     tau = 0.7
     pairs = {
         "log_prob": (categorical.log_prob(small, z), categorical.log_prob(large, grow(z))),
         "log_prob, shared": (categorical.log_prob(small, shared), categorical.log_prob(large, grow(shared))),
+        "probability": (probability(small, shared[:, 0]), probability(large, grow(shared[:, 0]))),
         "entropy": (categorical.entropy(small), categorical.entropy(large)),
         "kl": (categorical.kl(small, small_prior), categorical.kl(large, prior)),
         "kl_per_latent": (categorical.kl_per_latent(small, small_prior), categorical.kl_per_latent(large, prior)),

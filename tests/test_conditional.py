@@ -1,7 +1,9 @@
 """Conditional models: priors, how z and a context enter the decoder, free bits, schedules, evaluation."""
 
 import json
+import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,14 +11,19 @@ import pytest
 from dvae_np import cli, networks, ops, records, vae
 from dvae_np.arrays import InputError
 from dvae_np.categorical import kl, log_prob
+from dvae_np.check.observations import example
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import completion
+from dvae_np.initial import decoder_parameters
 from dvae_np.laws import joint_states
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
+from dvae_np.train.data import BINARISATIONS
 from dvae_np.train.usage import Usage
 
 B, D, C, N, K, S, H = 5, 11, 9, 2, 3, 4, 7
+CONDITIONAL = vae.Model(prior="conditional")
 
 
 @pytest.fixture
@@ -33,10 +40,11 @@ def test_codes_and_their_one_hots_decode_the_same(problem, interface, hidden):
     rng, _, c = problem
     z = rng.integers(0, K, (S, B, N))
     for context, size in ((None, 0), (c, C)):
-        theta = networks.decoder_parameters(rng, N, K, hidden, D, np.float64, size, interface)
-        a, _ = networks.decoder(theta, z, context)
-        np.testing.assert_allclose(networks.decoder(theta, np.eye(K)[z], context)[0], a, rtol=1e-12, atol=1e-14)
-        shared, _ = networks.decoder(theta, z[:, :1], context)
+        theta = decoder_parameters(rng, N, K, hidden, D, np.float64, size, interface)
+        decode = partial(networks.decoder, theta, c=context, interface=interface)
+        a, _ = decode(z)
+        np.testing.assert_allclose(decode(np.eye(K)[z])[0], a, rtol=1e-12, atol=1e-14)
+        shared, _ = decode(z[:, :1])
         assert shared.shape == (S, 1 if context is None else B, D)
         np.testing.assert_allclose(shared[:, 0], a[:, 0], rtol=1e-12, atol=1e-14)
 
@@ -44,7 +52,7 @@ def test_codes_and_their_one_hots_decode_the_same(problem, interface, hidden):
 def test_the_split_first_layer_is_the_concatenated_one(problem):
     """[c, one-hot z] times one large matrix, for every pair, against the context's part and the code's part added up."""
     rng, _, c = problem
-    theta = networks.decoder_parameters(rng, N, K, (H,), D, np.float64, C)
+    theta = decoder_parameters(rng, N, K, (H,), D, np.float64, C)
     states = joint_states(N, K)
     large = np.concatenate([theta["context"], theta["table"].reshape(N * K, H)])
     pairs = np.concatenate([np.broadcast_to(c, (len(states), B, C)),
@@ -64,23 +72,23 @@ def test_the_context_is_multiplied_once_for_each_example_and_the_code_once_for_e
         return ops.linear(inputs, w, b, data)
 
     monkeypatch.setattr(networks, "linear", counted)
-    theta = networks.decoder_parameters(rng, N, K, (H,), D, np.float64, C, "concatenation")
-    vae.reconstruction(theta, x, c)(joint_states(N, K)[:, None])
+    theta = decoder_parameters(rng, N, K, (H,), D, np.float64, C, "concatenation")
+    vae.reconstruction(theta, x, c, vae.Model(interface="concatenation"))(joint_states(N, K)[:, None])
     assert rows == [(C, B), (H // N * N, K**N), (H, B * K**N)]
 
 
 def test_film_scales_and_shifts(problem):
     """By hand: (1 + scale) (c w + b) + shift."""
     rng, _, c = problem
-    theta = networks.decoder_parameters(rng, 1, K, (), D, np.float64, C, "film")
-    a, _ = networks.decoder(theta, np.full((1, 1, 1), 2), c)
+    theta = decoder_parameters(rng, 1, K, (), D, np.float64, C, "film")
+    a, _ = networks.decoder(theta, np.full((1, 1, 1), 2), c, interface="film")
     expected = (1 + theta["scale"][0, 2]) * (c @ theta["context"] + theta["bias"]) + theta["table"][0, 2]
     np.testing.assert_allclose(a[0], expected, rtol=1e-13)
 
 
 def test_a_context_must_be_there_where_it_is_expected(problem):
     rng, x, c = problem
-    with_context = vae.parameters(rng, D, N, K, (H,), np.float64, C=C, prior="conditional")
+    with_context = vae.parameters(rng, D, N, K, (H,), np.float64, model=CONDITIONAL, C=C)
     without = vae.parameters(rng, D, N, K, (H,), np.float64)
     z = joint_states(N, K)[:, None]
     with pytest.raises(InputError, match="a context c is missing"):
@@ -88,37 +96,41 @@ def test_a_context_must_be_there_where_it_is_expected(problem):
     with pytest.raises(InputError, match="a context c is given, but this decoder takes none"):
         vae.reconstruction(without["theta"], x, c)(z)
     with pytest.raises(InputError, match=r"a conditional prior p\(z\|c\) needs a context c, got None"):
-        networks.prior(with_context["phi"])
+        vae.negative_elbo(without | {"phi": with_context["phi"]}, x, TABLE["exact"], lambda _: (), model=CONDITIONAL)
     with pytest.raises(InputError, match="these data have none"):
         fit(load("digits"), Settings(prior="conditional", epochs=1))
     with pytest.raises(InputError, match="prior: expected one of"):
-        vae.parameters(rng, D, N, K, prior="flat")
+        vae.Model(prior="flat")
     with pytest.raises(InputError, match="interface: expected one of"):
-        vae.parameters(rng, D, N, K, interface="glue")
+        vae.Model(interface="glue")
 
 
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("interface", networks.INTERFACES)
 @pytest.mark.parametrize("prior", networks.PRIORS)
-def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(problem, prior, monkeypatch):
-    """negative ELBO = -log p(x|c) + KL(q || p(z|x,c)), by exact sums, for every prior, in chunks that do not divide."""
-    rng, x, c = problem
-    params = vae.parameters(rng, D, N, K, (H,), np.float64, C=C, prior=prior)
-    if "phi" in params and "logits" in params["phi"]:
-        params["phi"]["logits"] = rng.standard_normal((N, K))
-    logits, _ = networks.encoder(params["psi"], x, c)
-    prior_logits, _ = networks.prior(params.get("phi"), c)
+def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(problem, prior, interface, likelihood, monkeypatch):
+    """negative ELBO = -log p(x|c) + KL(q || p(z|x,c)), by exact sums, for every model, in chunks that do not divide."""
+    rng, _, c = problem
+    x = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"]
+    model = vae.Model(likelihood, prior, interface, ops.tanh)
+    params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C, levels=8)
+    if "phi" in params:
+        params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
+    logits, _ = networks.encoder(params["psi"], x, c, ops.tanh)
+    p, _ = networks.PRIORS[prior].op(params.get("phi"), c, ops.tanh)
+    prior_logits = np.zeros((1, N, K)) if p is None else p.logits
     states = joint_states(N, K)[:, None]
-    fz, _ = vae.reconstruction(params["theta"], x, c)(states)
-    uniform = np.zeros((B, N, K))
-    log_prior = log_prob(uniform if prior_logits is None else prior_logits + uniform, states)[0]
-    evidence = np.log(np.exp(log_prior - fz).sum(0))
+    fz, _ = vae.reconstruction(params["theta"], x, c, model)(states)
+    log_prior = log_prob(prior_logits + np.zeros((B, N, K)), states)[0]
+    evidence = np.log(np.exp(log_prior - fz + fz.min(0)).sum(0)) - fz.min(0)
     logq = log_prob(logits, states)[0]
     gap = (np.exp(logq) * (logq - log_prior + fz + evidence)).sum(0)
     monkeypatch.setattr(evaluation, "CHUNK", 3)
     monkeypatch.setattr(evaluation, "PAIRS", 8)
-    found = evaluate(params, x, c)
+    found = evaluate(params, x, c, model=model)
     assert found.log_likelihood == pytest.approx(evidence.mean(), rel=1e-13) and found.bound is None
-    assert found.posterior_gap == pytest.approx(gap.mean(), rel=1e-12)
-    loss = vae.negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c)
+    assert found.posterior_gap == pytest.approx(gap.mean(), rel=1e-10)
+    loss = vae.negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, model=model)
     assert found.negative_elbo == pytest.approx(loss.value, rel=1e-13)
     np.testing.assert_allclose(loss.kl, kl(logits, prior_logits)[0], rtol=1e-13)
 
@@ -126,15 +138,16 @@ def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(problem, prior, mo
 def test_the_multi_sample_bound_lies_between_and_grows_with_s(problem):
     """Averages over 400 copies of each example, standard errors below 0.02 nats: five of them fail once in 10^6."""
     rng, x, c = problem
-    params = vae.parameters(rng, D, N, K, (H,), np.float64, C=C, prior="conditional")
+    params = vae.parameters(rng, D, N, K, (H,), np.float64, model=CONDITIONAL, C=C)
     params["psi"]["b1"] = params["psi"]["b1"] + rng.standard_normal((N, K))  # a q far from the posterior
-    exactly, many = evaluate(params, x, c), (np.tile(x, (400, 1)), np.tile(c, (400, 1)))
-    bounds = [evaluate(params, *many, np.random.default_rng(S), S, sample=True).bound for S in (1, 3, 10, 100)]
+    exactly, many = evaluate(params, x, c, model=CONDITIONAL), (np.tile(x, (400, 1)), np.tile(c, (400, 1)))
+    sampled = lambda seed, S: evaluate(params, *many, np.random.default_rng(seed), S, True, CONDITIONAL)
+    bounds = [sampled(S, S).bound for S in (1, 3, 10, 100)]
     assert (np.diff(bounds) > 0).all()
     assert bounds[0] == pytest.approx(-exactly.negative_elbo, abs=0.1)
     assert bounds[-1] == pytest.approx(exactly.log_likelihood, abs=0.05) and exactly.posterior_gap > 0.2
-    sampled = evaluate(params, *many, np.random.default_rng(0), 50, sample=True)
-    assert sampled.negative_elbo == pytest.approx(exactly.negative_elbo, abs=0.1) and sampled.method == "sampled, S=50"
+    fifty = sampled(0, 50)
+    assert fifty.negative_elbo == pytest.approx(exactly.negative_elbo, abs=0.1) and fifty.method == "sampled, S=50"
     with pytest.raises(InputError, match="at least one example"):
         evaluate(params, x[:0], c[:0])
     for wrong in (0, 5001):
@@ -149,10 +162,10 @@ def test_memory_of_a_conditional_evaluation_does_not_grow_with_states_or_example
     rng, x, c = problem
     peaks = []
     for latents, copies in ((2, 1), (6, 1), (6, 100), (6, 400)):
-        params = vae.parameters(rng, D, latents, K, (H,), np.float64, C=C, prior="conditional")
+        params = vae.parameters(rng, D, latents, K, (H,), np.float64, model=CONDITIONAL, C=C)
         many = np.tile(x, (copies, 1)), np.tile(c, (copies, 1))
         tracemalloc.start()
-        evaluate(params, *many)
+        evaluate(params, *many, model=CONDITIONAL)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 8 * 110 * evaluation.PAIRS and peaks[3] < 1.3 * peaks[2]
@@ -161,9 +174,9 @@ def test_memory_of_a_conditional_evaluation_does_not_grow_with_states_or_example
 def test_free_bits():
     """By hand: latents of 0.2 and 1.4 nats; below one free nat the first costs exactly that, and has no gradient."""
     per_latent = np.array([[0.1, 1.0], [0.3, 1.8]])
-    value, backward = vae.floored(per_latent, 1.0)
+    value, gradient = vae.floored(per_latent, 1.0)
     assert value == pytest.approx(2.4)
-    np.testing.assert_array_equal(backward(), [[0, 0.5], [0, 0.5]])
+    np.testing.assert_array_equal(gradient, [[0, 0.5], [0, 0.5]])
     assert vae.floored(per_latent, 0.0)[0] == pytest.approx(per_latent.sum() / 2)
 
 
@@ -213,7 +226,7 @@ def test_information_is_the_kl_to_the_aggregate():
     """KL(q || p) = information + KL(aggregate || p) on average, for any prior that all examples share."""
     data = load("digits")
     run = fit(data, Settings(K=4, hidden=(16,), epochs=10, prior="learned"))
-    measured = usage(run.params, data.test.x)
+    measured = usage(run.params, data.test.x, model=run.settings.model)
     log_prior = ops.log_softmax(run.params["phi"]["logits"].astype(float))[0]
     rest = (measured.share * (np.log(measured.share) - log_prior)).sum(-1)
     np.testing.assert_allclose(measured.kl, measured.information + rest, atol=1e-5)
@@ -226,7 +239,7 @@ def test_estimators_train_conditional_models_and_their_priors(name, prior):
     row = TABLE[name]
     settings = Settings(name, N=1, K=6, S=max(4, row.fewest_samples), hidden=(32,), epochs=15, lr=3e-3, prior=prior)
     run = fit(data, settings)
-    exactly = evaluate(run.params, data.validation.x, data.validation.c)
+    exactly = evaluate(run.params, data.validation.x, data.validation.c, model=settings.model)
     assert run.history["validation"][0] - run.history["validation"][-1] > 1.5 and exactly.posterior_gap >= -1e-6
     start = Training(data, settings).params["phi"]
     assert all((run.params["phi"][key] != start[key]).any() for key in start)
@@ -270,13 +283,18 @@ def test_dynamic_binarisation_draws_anew(monkeypatch):
     assert abs(seen[0].mean() - data.train.x.mean()) < 0.01
 
 
-def test_levels_need_their_likelihood_and_the_other_way_round():
-    with pytest.raises(
-        InputError, match="likelihood: categorical and pixels of a few grey levels belong together, got bernoulli"
-    ):
-        Training(load("digits", "levels"), Settings())
-    with pytest.raises(InputError, match="got categorical for pixels thresholded"):
-        Training(load("digits"), Settings(likelihood="categorical"))
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("binarisation", BINARISATIONS)
+def test_pixels_need_their_likelihood_and_the_other_way_round(likelihood, binarisation):
+    """Rows say which pixels they are for; the refusal names those that would fit."""
+    data, settings = load("digits", binarisation), Settings(likelihood=likelihood)
+    fits = {"levels": ["categorical"], "counts": ["poisson"]}.get(binarisation, ["bernoulli", "gaussian"])
+    if likelihood in fits:
+        assert Training(data, settings).options["model"].likelihood == likelihood
+        return
+    words = f"likelihood: expected one of {', '.join(fits)} for {re.escape(data.binarisation)}, got {likelihood}"
+    with pytest.raises(InputError, match=words):
+        Training(data, settings)
 
 
 def test_the_conditional_prior_completes_digits_better():
@@ -285,7 +303,7 @@ def test_the_conditional_prior_completes_digits_better():
     found = {}
     for variant, kind in completion.VARIANTS.items():
         run = fit(data, Settings(**completion.MODEL["digits"] | kind, seed=1))
-        found[variant] = evaluate(run.params, data.test.x, data.test.c).log_likelihood
+        found[variant] = evaluate(run.params, data.test.x, data.test.c, model=run.settings.model).log_likelihood
     deterministic, unconditional, conditional = found.values()
     assert deterministic + 0.5 < unconditional < conditional - 0.1
     record = records.read("completion-digits")
@@ -353,16 +371,22 @@ def test_completions_run_end_to_end(tmp_path, monkeypatch, capsys):
     assert changed["command"] == "python -m dvae_np complete --data digits --hidden 4 --prior-rate 0.5"
 
 
-def test_the_joint_objective_is_a_probability(problem):
-    """exp(-joint) summed over all states is p(x|c), whatever the prior."""
+@pytest.mark.parametrize("prior", networks.PRIORS)
+def test_the_joint_objective_is_a_probability(problem, prior):
+    """exp(-joint) summed over all states is p(x|c), whatever the prior, as a law or as its logits."""
     rng, x, c = problem
-    params = vae.parameters(rng, D, N, K, (H,), np.float64, C=C, prior="conditional")
-    f = vae.reconstruction(params["theta"], x, c)
-    joint = vae.joint(f, networks.prior(params["phi"], c)[0], N, K)
-    evidence = np.log(np.exp(-joint(joint_states(N, K)[:, None])[0]).sum(0))
-    assert evaluate(params, x, c).log_likelihood == pytest.approx(evidence.mean(), rel=1e-13)
+    model = vae.Model(prior=prior)
+    params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C)
+    if "phi" in params:
+        params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
+    f, (_, p) = vae.reconstruction(params["theta"], x, c), vae.posterior_and_prior(params, x, c, model)
+    evidence = np.log(np.exp(-vae.joint(f, p, N, K)(joint_states(N, K)[:, None])[0]).sum(0))
+    assert evaluate(params, x, c, model=model).log_likelihood == pytest.approx(evidence.mean(), rel=1e-13)
     (z,) = draw(rng, np.zeros((B, N, K)), S, ("z",))
-    np.testing.assert_allclose(joint(z)[0], f(z)[0] - log_prob(networks.prior(params["phi"], c)[0], z)[0], rtol=1e-13)
+    logits = np.zeros((B, N, K)) + (0 if p is None else p.logits)
+    for given in (p, None if p is None else p.logits):
+        joint, _ = vae.joint(f, given, N, K)(z)
+        np.testing.assert_allclose(joint, f(z)[0] - log_prob(logits, z)[0], rtol=1e-13)
 
 
 def test_a_category_counts_as_used_from_a_thousandth_of_the_images():

@@ -16,9 +16,12 @@ import pytest
 
 from dvae_np import InputError, categorical, cli, perturbed, vae
 from dvae_np.check.means import defaults, sizes
-from dvae_np.device import Device, device
+from dvae_np.check.observations import LEVELS, example
+from dvae_np.device import CPU, Device, device
 from dvae_np.estimators import TABLE
-from dvae_np.networks import INTERFACES
+from dvae_np.laws import Independent, joint_states
+from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.networks import INTERFACES, PRIORS
 from dvae_np.noise import draw
 from dvae_np.train import SGD, Adam, Settings, Training, evaluate, fit, load, usage
 from dvae_np.train.data import Split
@@ -112,7 +115,7 @@ def test_training_steps_run_on_the_device(name, there):
         optimisers.append(SGD({"omega": params["omega"]}, 1e-3))
     before = float(evaluate(params, there.put(x)).negative_elbo)
     for _ in range(30):
-        vae.training_step(params, there.put(x), row, rng, optimisers, row.samples(4), **row.hyper)
+        vae.training_step(params, there.put(x), row, rng, optimisers, row.samples(4))
     assert evaluate(params, there.put(x)).negative_elbo < before
 
 
@@ -164,30 +167,70 @@ def test_a_missing_gpu_is_said_in_words(verb, monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
-@pytest.mark.parametrize("likelihood", [{}, {"scale": 0.5}, {"levels": 4}])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("estimator", ["exact", "gumbel_softmax", "vimco"])
 def test_conditional_models_give_the_same_on_the_device(interface, likelihood, estimator, there):
     """Objective, gradients, evaluation and use of the codes, with a context and a conditional prior."""
     rng, row, C = np.random.default_rng(6), TABLE[estimator], 4
-    x, c = rng.integers(0, 4, (B, D)) / 3.0, rng.standard_normal((B, C))
-    params = vae.parameters(rng, D, 2, 3, (H,), np.float64, C=C, interface=interface, prior="conditional", **likelihood)
+    x, c = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"], rng.standard_normal((B, C))
+    model = vae.Model(likelihood, "conditional", interface)
+    params = vae.parameters(rng, D, 2, 3, (H,), np.float64, model=model, C=C, levels=LEVELS)
     noise = draw(rng, np.zeros((B, 2, 3)), row.samples(4), row.noise)
-    here = vae.negative_elbo(params, x, row, lambda _: noise, c=c, **row.hyper)
+    here = vae.negative_elbo(params, x, row, lambda _: noise, c=c, model=model)
     on_device = there.put(params), there.put(x), there.put(c)
-    found = vae.negative_elbo(*on_device[:2], row, lambda _: tuple(map(there.put, noise)), c=on_device[2], **row.hyper)
+    found = vae.negative_elbo(*on_device[:2], row, lambda _: tuple(map(there.put, noise)), c=on_device[2], model=model)
     expect_same(there, found.value, here.value, rtol=1e-10)
     for group in here.gradients:
         for name, gradient in here.gradients[group].items():
             expect_same(there, found.gradients[group][name], gradient, rtol=1e-10)
-    assert evaluate(*on_device).negative_elbo == pytest.approx(evaluate(params, x, c).negative_elbo, rel=1e-12)
-    expect_same(there, usage(*on_device).share, usage(params, x, c).share, rtol=1e-10)
+    exactly = evaluate(params, x, c, model=model)
+    assert evaluate(*on_device, model=model).negative_elbo == pytest.approx(exactly.negative_elbo, rel=1e-12)
+    expect_same(there, usage(*on_device, model=model).share, usage(params, x, c, model).share, rtol=1e-10)
 
 
-def test_mean_images_are_the_same_on_the_device(there):
-    a = np.random.default_rng(7).standard_normal((2, B, 4 * D))
-    for theta, outputs in (({}, D), ({}, 4 * D), ({"log_scale": np.zeros(1)}, D)):
-        found = mean_pixels(theta, there.put(a[..., :outputs]), D)
-        expect_same(there, found, mean_pixels(theta, a[..., :outputs], D), rtol=1e-10)
+@pytest.mark.parametrize("prior", PRIORS)
+def test_every_prior_gives_the_same_on_the_device(prior, there):
+    """Its law, whole evaluations, exact and sampled, and its gradients where a bound weighs it."""
+    rng, C = np.random.default_rng(8), 4
+    x, c = (rng.random((B, D)) < 0.4).astype(float), rng.standard_normal((B, C))
+    model = vae.Model(prior=prior)
+    params = vae.parameters(rng, D, 2, 3, (H,), np.float64, model=model, C=C)
+    noise = draw(rng, np.zeros((B, 2, 3)), 4, ("z",))
+    loss = lambda put: vae.negative_elbo(
+        put(params), put(x), TABLE["vimco"], lambda _: tuple(map(put, noise)), c=put(c), model=model
+    )
+    found, here = loss(there.put).gradients, loss(lambda array: array).gradients
+    for name, gradient in here.get("phi", {}).items():
+        expect_same(there, found["phi"][name], gradient, rtol=1e-10)
+    assert ("phi" in here) == PRIORS[prior].arrays
+    for sample in (False, True):
+        numbers = [
+            evaluate(put(params), put(x), put(c), device.generator(np.random.default_rng(1)), 7, sample, model)
+            for device, put in ((CPU, CPU.put), (there, there.put))
+        ]
+        assert numbers[0].negative_elbo == pytest.approx(numbers[1].negative_elbo, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("states", [1, B])
+@pytest.mark.parametrize("row", LIKELIHOODS.values(), ids=LIKELIHOODS)
+def test_observation_models_give_the_same_on_the_device(row, states, dtype, there):
+    """Forward, backward, mean and draws of the same uniforms, for states that the batch shares and for each example's own."""
+    inputs = {name: array.astype(dtype) for name, array in example(row, np.random.default_rng(7), states, B, D).items()}
+    close = 2e-4 if dtype == np.float32 else 1e-10
+
+    def all_of(device, a, x, **own):
+        value, backward = row.nll(a, x, **own)
+        gradients = [gradient for gradient in backward(value) if gradient is not None]
+        images = row.draw(device.generator(np.random.default_rng(8)), a, D, **own)
+        return [value, *gradients, row.mean(a, D, **own), images]
+
+    here, found = (all_of(device, **device.put(inputs)) for device in (CPU, there))
+    assert len(here) == 4 + len(row.own) and all(array.dtype == dtype for array in here)
+    for one, other in zip(found[:-1], here[:-1], strict=True):
+        expect_same(there, one, other, rtol=close)
+    away = abs(there.get(found[-1]) - here[-1]) > 1e-3  # rounding may move a draw that lies between two values
+    assert away.mean() <= (0 if there is STAND_IN else 0.02)
 
 
 def test_samplers_run_on_the_device(there):
@@ -199,3 +242,33 @@ def test_samplers_run_on_the_device(there):
     assert z.shape == e.shape == distinct.shape == coupled.shape == (S, B, N) and u.shape == (S, B, N, K)
     assert perturbed.gumbel_max(logits, u).shape == (S, B, N)
     assert categorical.score(logits, z).shape == (S, B, N, K)
+
+
+LAW = {  # what a law can do, as ops of its arrays and of states
+    "log_prob": lambda q, p, states: q.log_prob(states[:, None]),
+    "probability": lambda q, p, states: q.probability()(states),
+    "marginals": lambda q, p, states: q.marginals(),
+    "entropy": lambda q, p, states: q.entropy(),
+    "kl": lambda q, p, states: q.kl(p),
+    "kl_parts": lambda q, p, states: q.kl_parts(p),
+    "mode": lambda q, p, states: (q.mode(), lambda _: ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", LAW)
+def test_laws_give_the_same_on_the_device(method, there):
+    """Each method's value and gradients; the law draws, and knows its score, in the test above."""
+    logits = [np.random.default_rng(9).standard_normal((size, 2, 3)) for size in (B, 1)]
+
+    def all_of(device):
+        q, p = (Independent(device.put(array)) for array in logits)
+        value, backward = LAW[method](q, p, joint_states(2, 3, like=q.logits))
+        found = backward(value)
+        laws = found if found and not isinstance(found, Independent) else [found]
+        return [value, *(law.logits for law in laws if law)]
+
+    here, found = all_of(CPU), all_of(there)
+    for one, other in zip(found, here, strict=True):
+        expect_same(there, one, other, rtol=1e-10)
+    public = {name for name in vars(Independent) if not name.startswith("_")}
+    assert set(LAW) == public - {"logits", "sizes", "score", "codes"}

@@ -1,6 +1,8 @@
 """Estimators: everything their rows claim, closed forms, extremes, refusals."""
 
 import inspect
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from dvae_np.check.levels import estimator_results
 from dvae_np.check.means import defaults, sizes
 from dvae_np.coupling import coupled_codes
 from dvae_np.estimators import TABLE
-from dvae_np.laws import latents_first
+from dvae_np.estimators.row import ASKED
+from dvae_np.laws import Independent, latents_first
 from dvae_np.noise import draw
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
@@ -31,7 +34,85 @@ def test_a_row_is_complete(name):
     assert row.name == name == row.estimate.__name__ and 1 <= row.lesson <= 15 and row.paper
     for line in ("Approximates:", "With:", "Unbiased?", "[Eq."):
         assert line in row.estimate.__doc__
-    assert row.gradient_of_f in ("none", "relaxed", "discrete")
+    assert row.gradient_of_f in ("none", "relaxed", "discrete") and row.asks in ASKED
+
+
+ASKED_NOW = set()  # the names of what an `Other` was asked for
+
+
+class Other(NamedTuple):
+    """Independent latents under another name: a law that an estimator can know by its methods alone."""
+
+    scores: np.ndarray
+
+    def __getattr__(self, name):
+        found = getattr(Independent(self.scores), name)
+        ASKED_NOW.add(name)
+        return found if name in ("sizes", "logits") else lambda *arguments: as_other(found(*arguments))
+
+
+def as_other(value):
+    """What a law answers with, each law in it an `Other`."""
+    if isinstance(value, Independent):
+        return Other(value.logits)
+    if callable(value):
+        return lambda *arguments: as_other(value(*arguments))
+    return tuple(map(as_other, value)) if isinstance(value, tuple) else value
+
+
+MAY_ASK = {  # by what a row says that it asks of q; the score is the gradient of log q(z)
+    "log_prob": {"log_prob", "score"}, "probability": {"probability"}, "marginals": {"marginals", "log_prob"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+def test_a_row_asks_of_q_what_it_says(row):
+    """Of another law with these methods it gives the same numbers, the gradient as such a law; or it needs independence."""
+    rng = np.random.default_rng(26)
+    N, K = sizes(row, 2, 3)
+    logits, f = rng.standard_normal((B, N, K)), polynomial(rng.standard_normal((2, N, K)), 2)
+    noise, hyper = draw(rng, logits, row.samples(3), row.noise), defaults(row, N, K)
+    ASKED_NOW.clear()
+    if row.asks == "logits":
+        with pytest.raises(InputError, match=r"^q: expected independent latents, .* got a Other"):
+            row.estimate(Other(logits), f, *noise, **hyper)
+        return
+    found, plain = (row.estimate(q, f, *noise, **hyper) for q in (Other(logits), logits))
+    as_law = row.estimate(Independent(logits), f, *noise, **hyper)
+    assert type(found.dq) is Other and type(plain.dq) is type(as_law.dq) is Independent
+    for dq in (found.dq.scores, as_law.dlogits):
+        np.testing.assert_array_equal(dq, plain.dlogits)
+    np.testing.assert_array_equal(found.value, plain.value)
+    assert row.asks in ASKED_NOW <= MAY_ASK[row.asks] | {"sizes"}
+    if "distinct" not in row.noise:  # which are drawn by all states' log-probabilities
+        drawn = draw(np.random.default_rng(1), Other(logits), 3, row.noise)
+        for one, other in zip(drawn, draw(np.random.default_rng(1), logits, 3, row.noise), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+def test_a_rows_numbers_of_samples_fit_each_other(row):
+    """samples(S) is the nearest that `expect_sizes` takes; `samples_for` the most that the evaluations pay for."""
+    N, K = (3, 2) if row.binary else (2, 3)
+    for S in range(1, 12):
+        row.expect_sizes(row.samples(S), N, K)
+        fits = S == 1 if not row.noise else row.fewest_samples <= S <= row.most_samples
+        assert (row.samples(S) == S) == fits
+        with nullcontext() if fits else pytest.raises(InputError, match=f"^S: {row.name} "):
+            row.expect_sizes(S, N, K)
+    if row.binary:
+        with pytest.raises(InputError, match=f"^K: {row.name} is for binary latents, K = 2, got 3"):
+            row.expect_sizes(row.samples(2), N, 3)
+    if not row.noise:
+        with pytest.raises(InputError, match=f"^{row.name}: .* 9 joint states are more than 8"):
+            row.expect_sizes(1, N, K, most_states=8)
+    for evaluations in (1, 5, 50):
+        S, count = row.samples_for(evaluations, N, K), lambda S: row.evaluations.count(S, N, K)
+        row.expect_sizes(S, N, K)
+        assert count(S) <= evaluations or S == row.samples(1)
+    with pytest.raises(InputError, match=f"^speed: not a hyper-parameter of {row.name}, which has "):
+        row.expect_hyper({"speed": 1.0})
+    row.expect_hyper(row.hyper)
 
 
 @pytest.mark.parametrize("block", [1, 7, 27, 512])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from dvae_np import records, vae
-from dvae_np.categorical import joint_states
 from dvae_np.check import enumeration
 from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
@@ -24,6 +23,8 @@ from dvae_np.experiments import (
     tuning,
 )
 from dvae_np.initial import prior_parameters
+from dvae_np.laws import joint_states
+from dvae_np.networks import PRIORS
 from dvae_np.noise import draw
 from dvae_np.train import Settings, load
 
@@ -46,25 +47,26 @@ def test_evaluations_are_those_that_f_sees(row, evaluations):
     def counting(z):
         fz, f_backward = f(z)
         if np.isrealobj(fz):  # those at complex points are of the tunables, and dual numbers of the same
-            seen.append(len(z) * z.shape[1] / B)
+            seen.append(len(z) * max(1, z.shape[1] // B))  # states that the batch shares are one row
         return fz, f_backward
 
-    S, calls = measurement.samples_for(row, evaluations, problem.N, problem.K)
+    count = lambda S: row.evaluations.count(S, problem.N, problem.K)
+    line = measured(row, evaluations, measurement.GROUPS * 2)
+    S, told = line["samples"], line["evaluations"]
+    calls = told // count(S)
     many, rng = np.repeat(logits, B, 0), np.random.default_rng(0)
     for _ in range(calls):
         row.estimate(many, counting, *draw(rng, many, S, row.noise), **defaults(row, problem.N, problem.K))
-    told = measurement.evaluations_of(row, S, calls, problem.N, problem.K)
+    assert sum(seen) == told == calls * count(S) and S == row.samples_for(evaluations, problem.N, problem.K)
     if not row.noise:
-        assert (calls, told) == (1, problem.K**problem.N)
+        assert (S, told) == (1, problem.K**problem.N)
         return
-    assert sum(seen) == (told if row.evaluations != "S + 1" else S + 1)
     if calls > 1:
-        assert told <= evaluations < told + 2
+        assert S == row.most_samples and told <= evaluations < told + 2
         return
-    one_more = measurement.evaluations_of(row, S + 1, 1, problem.N, problem.K)
     limit = row.most_samples if "distinct" not in row.noise else min(row.most_samples, problem.K**problem.N)
-    assert told <= max(evaluations, measurement.evaluations_of(row, row.fewest_samples, 1, problem.N, problem.K))
-    assert one_more > evaluations or limit == S
+    assert told <= max(evaluations, count(row.fewest_samples))
+    assert count(S + 1) > evaluations or limit == S
 
 
 def test_the_examples_of_a_toy_are_the_first_of_its_batches():
@@ -85,7 +87,7 @@ def measured(row, evaluations, replicates=4000, seed=0):
 def test_an_enumerated_variance_is_that_of_s_samples(name):
     """For S = 2 by all pairs of codes; the bias does not change with S."""
     row, S = TABLE[name], 2
-    line = measured(row, 3 if row.evaluations == "S + 1" else 2)
+    line = measured(row, row.evaluations.count(S, PROBLEM.N, PROBLEM.K))
     off = variance = total = 0
     for logits, f in PROBLEM.examples[:2]:
         z, weights = enumeration.every_code(logits, S)
@@ -163,15 +165,19 @@ def test_the_rule_names_the_cheapest():
 
 
 def test_a_prior_leaves_as_many_codes_open_as_it_makes_equally_probable():
-    rng, c = np.random.default_rng(0), np.zeros((2, 3))
-    psi = {"b0": np.zeros((2, 5)), "w0": np.zeros((4, 2, 5))}
-    assert completion.prior_codes_in_use({"psi": psi}, c) == 25
-    learned = prior_parameters(rng, "learned", 2, 5, dtype=np.float64)
-    assert completion.prior_codes_in_use({"psi": psi, "phi": learned}, c) == pytest.approx(25)
+    c, psi = np.zeros((2, 3)), {"b0": np.zeros((2, 5)), "w0": np.zeros((4, 2, 5))}
+
+    def in_use(prior, phi, c=c):
+        params = {"psi": psi} | ({} if phi is None else {"phi": phi})
+        return completion.prior_codes_in_use(SimpleNamespace(settings=SimpleNamespace(prior=prior), params=params), c)
+
+    for prior in PRIORS:
+        assert in_use(prior, prior_parameters(np.random.default_rng(0), prior, 2, 5, C=3)) == pytest.approx(25)
     certain = {"w0": np.zeros((3, 1, 5)), "b0": 50.0 * np.eye(5)[:1]}
-    assert completion.prior_codes_in_use({"psi": psi, "phi": certain}, c) == pytest.approx(1)
+    assert in_use("conditional", certain) == pytest.approx(1)
+    assert in_use("learned", {"logits": certain["b0"]}) == pytest.approx(1)
     half = {"w0": 50.0 * np.eye(5)[None, :1].repeat(3, 0), "b0": np.zeros((1, 5))}  # one context open, one certain
-    found = completion.prior_codes_in_use({"psi": psi, "phi": half}, np.array([[0.0, 0, 0], [1, 1, 1]]))
+    found = in_use("conditional", half, np.array([[0.0, 0, 0], [1, 1, 1]]))
     assert found == pytest.approx(5**0.5)  # e to the mean entropy
 
 
@@ -235,7 +241,9 @@ def test_what_is_said_of_the_test_split_is_measured_on_it(monkeypatch, tmp_path)
     for module, epochs in ((tour, {"epochs": 1}), (completion, {"digits": completion.MODEL["digits"] | {"epochs": 1}})):
         monkeypatch.setattr(module, "SEEDS", (0,))
         monkeypatch.setattr(module, "MODEL", module.MODEL | epochs)
-        evaluate = lambda params, x, *c, right=module.evaluate: seen.append((x, *c)) or right(params, x, *c)
+        evaluate = lambda params, x, *c, right=module.evaluate, **model: (
+            seen.append((x, *c)) or right(params, x, *c, **model)
+        )
         monkeypatch.setattr(module, "evaluate", evaluate)
     monkeypatch.setattr(tour, "results", lambda: [])
     tour.tour(tmp_path, say=lambda *_: None)

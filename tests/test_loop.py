@@ -142,8 +142,9 @@ def test_every_other_number_reaches_each_step_too(steps):
     fit(few(), Settings("gumbel_softmax", **SMALL, **options, kl="relaxed"))
     fit(few(), Settings("rebar", **SMALL, lr=0.02, free_bits=0.1))
     for step in steps[:12]:
-        assert step["S"] == 3 and step["options"]["tau"] == 0.37 and step["options"]["kl"] == "relaxed"
+        assert step["S"] == 3 and step["options"]["hyper"] == {"tau": 0.37} and step["options"]["kl"] == "relaxed"
         assert step["rates"] == [0.02, 0.005] and step["options"]["free_bits"] == 0
+        assert step["options"]["model"] == vae.Model(prior="learned")
     for step in steps[12:]:
         assert step["rates"] == [0.02, TABLE["rebar"].omega_step[1]] and step["options"]["free_bits"] == 0.1
 

@@ -2,31 +2,38 @@
 
 import inspect
 import re
+import sys
 from types import FunctionType
 
 import numpy as np
 import pytest
 from scipy import special
 
-from dvae_np import categorical, concrete, likelihoods, ops
+from dvae_np import categorical, concrete, ops, perturbed
 from dvae_np.arrays import InputError
 from dvae_np.check.suite import op_cases, op_results
+from dvae_np.laws import Independent
+from dvae_np.likelihoods import LIKELIHOODS
 
 CASES = {name: (op, inputs) for name, op, inputs, *_ in op_cases(np.random.default_rng(3))}
 
 
 HELPERS = {  # parts of ops, tested below and in every op that calls them
-    "rows_by_code", "softmax_jacobian", "positive", "row_sums", "row_max", "log_of_product", "log_sum_exp"
+    "rows_by_code", "softmax_jacobian", "row_sums", "row_max", "log_of_product", "log_sum_exp"
 }  # fmt: skip
+MODULES = [ops, categorical, concrete, perturbed, *(sys.modules[row.nll.__module__] for row in LIKELIHOODS.values())]
+OTHERWISE = {"kl_parts": "kl_per_latent"}  # methods of a law that are ops of plain logits under another name
 
 
-@pytest.mark.parametrize("module", [ops, categorical, concrete, likelihoods], ids=lambda module: module.__name__)
-def test_every_op_of_every_module_is_in_the_suite(module):
-    """An op is a public function with a backward pass inside: a nested function or a lambda that takes d of something."""
+@pytest.mark.parametrize("where", [*MODULES, Independent], ids=lambda where: where.__name__)
+def test_every_op_of_every_module_is_in_the_suite(where):
+    """An op is a public function, or a law's method, with a backward pass inside: nested, a lambda, or two laws' in common."""
     verified = {result.subject.removeprefix("op ").split(" ")[0].split(",")[0] for result in op_results()}
-    own = {name: op for name, op in vars(module).items() if getattr(op, "__module__", "") == module.__name__}
-    made = {name for name, op in own.items() if not name.startswith("_") and isinstance(op, FunctionType)
-            and re.search(r"def backward\(|lambda d", inspect.getsource(op))}  # fmt: skip
+    home = where.__module__ if isinstance(where, type) else where.__name__
+    own = {name: op for name, op in vars(where).items() if getattr(op, "__module__", "") == home}
+    public = {name: op for name, op in own.items() if isinstance(op, FunctionType) and not name.startswith("_")}
+    inside = re.compile(r"def backward\(|lambda d|_between\(")
+    made = {OTHERWISE.get(name, name) for name, op in public.items() if inside.search(inspect.getsource(op))}
     assert made - HELPERS and made - HELPERS <= verified, made - HELPERS - verified
 
 
@@ -118,9 +125,9 @@ def test_row_sums_keep_the_digits_of_float32(K):
     np.testing.assert_array_equal(ops.row_max(x), x.max(-1, keepdims=True))
 
 
-@pytest.mark.parametrize("x", [np.float64(-1.5), np.array([[-0.0, np.inf, -np.inf]]), np.array([[[1 - 2j, -1 + 2j]]])])
-def test_the_positive_part_is_the_maximum_with_zero(x):
-    np.testing.assert_array_equal(ops.positive(x), np.maximum(x, 0))
+@pytest.mark.parametrize("x", [np.array(-1.5), np.array([[-0.0, np.inf, -np.inf]]), np.array([[[1 - 2j, -1 + 2j]]])])
+def test_relu_is_the_maximum_with_zero(x):
+    np.testing.assert_array_equal(ops.relu(x)[0], np.maximum(x, 0))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 
 from dvae_np import vae
 from dvae_np.initial import decoder_parameters, prior_parameters
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.networks import INTERFACES, PRIORS
-from dvae_np.ops import concatenation, embedding, linear, softmax
+from dvae_np.ops import embedding, softmax
 from dvae_np.train import Settings, Training, load
 from dvae_np.train.settings import kl_weight
 
@@ -24,7 +25,8 @@ BOUNDS = {  # of each array, uniform in (-bound, bound); `table` by interface
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_every_fresh_array_is_uniform_in_its_bounds(interface):
     rng = np.random.default_rng(0)
-    params = vae.parameters(rng, D, N, K, (H,), np.float64, C=C, interface=interface, prior="conditional")
+    model = vae.Model(prior="conditional", interface=interface)
+    params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C)
     arrays = {f"{group}.{name}": array for group in params for name, array in params[group].items()}
     rest = {"theta.scale": "film", "theta.mix": "concatenation"}
     assert set(arrays) == {name for name in BOUNDS if rest.get(name, interface) == interface}
@@ -42,11 +44,9 @@ def test_a_code_enters_the_decoder_with_variance_1(interface):
     rng = np.random.default_rng(1)
     theta = decoder_parameters(rng, N, K, (H,), D, np.float64, interface=interface)
     z = rng.integers(0, K, (1, 400, N))
-    if interface == "concatenation":
-        code = linear(concatenation(z, theta["table"])[0], theta["mix"])[0]
-    else:
-        code = embedding(z, theta["table"])[0]
-    assert code.var() == pytest.approx(1, rel=0.1)
+    row = INTERFACES[interface]
+    h, _ = row.join(theta, z, row.look_up(z, theta["table"])[0], np.zeros(H))
+    assert h.var() == pytest.approx(1, rel=0.1)
     if interface == "film":
         assert embedding(z, theta["scale"])[0].var() == pytest.approx(1, rel=0.1)
 
@@ -55,14 +55,25 @@ def test_a_code_enters_the_decoder_with_variance_1(interface):
 def test_every_prior_starts_as_uniform(kind):
     rng = np.random.default_rng(2)
     phi = prior_parameters(rng, kind, N, K, (H,), C, np.float64)
-    logits, _ = vae.prior(phi, rng.standard_normal((4, C)))
-    assert logits is None if kind == "uniform" else np.ptp(logits) == 0
+    p, _ = PRIORS[kind].op(phi, rng.standard_normal((4, C)))
+    assert (p is None) == (phi is None) == (not PRIORS[kind].arrays)
+    assert p is None or (p.sizes == (4 if PRIORS[kind].context else 1, N, K) and np.ptp(p.logits) == 0)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_an_observation_models_own_arrays_start_where_its_row_says(name):
+    theta = vae.parameters(np.random.default_rng(3), D, N, K, (H,), model=vae.Model(likelihood=name), levels=5)["theta"]
+    row = LIKELIHOODS[name]
+    assert theta["b0"].shape == (D * row.outputs(5),) and theta["b0"].dtype == np.float32
+    for own, number in row.own.items():
+        assert theta[own] == np.float32(number) and theta[own].dtype == np.float32
+    assert theta.keys() - row.own.keys() == {"table", "bias", "w0", "b0"}
 
 
 @pytest.mark.parametrize("levels", [2, 5, 256])
 def test_the_mean_output_of_levels_are_the_logs_of_shares_that_add_up_to_1(levels):
     x = np.random.default_rng(3).integers(0, levels, (50, 7)) / (levels - 1)
-    logits = mean_output(x, "categorical", levels).reshape(7, levels)
+    logits = LIKELIHOODS["categorical"].start(x, levels).reshape(7, levels)
     np.testing.assert_allclose(np.exp(logits).sum(-1), 1, rtol=1e-12)
     np.testing.assert_allclose(np.exp(logits), softmax(logits)[0], rtol=1e-12)
 
@@ -72,8 +83,9 @@ def test_a_run_of_which_nothing_is_said_has_the_plain_objective_and_one_step_siz
     training = Training(load("digits"), settings)
     assert [optimiser.lr for optimiser in training.optimisers] == [settings.lr, settings.lr]
     assert [kl_weight(settings, epochs) for epochs in (0, 0.5, 100)] == [1, 1, 1]
-    assert training.options == {"kl": "analytic", "free_bits": 0, "block": 1024}
-    fresh = vae.parameters(np.random.Generator(np.random.SFC64(0)), 64, 2, 3, (8,), np.float32, prior="learned")
+    model = vae.Model(prior="learned")
+    assert training.options == {"model": model, "kl": "analytic", "free_bits": 0, "hyper": {}}
+    fresh = vae.parameters(np.random.Generator(np.random.SFC64(0)), 64, 2, 3, (8,), np.float32, model=model)
     for group, arrays in fresh.items():
         for name, array in arrays.items():
             assert (group, name) == ("theta", "b0") or (

@@ -1,13 +1,21 @@
 """Likelihood, networks and the whole objective: gradients, identities, refusals, and how often states are decoded."""
 
+from contextlib import nullcontext
+from functools import partial
+from itertools import product
+
 import numpy as np
 import pytest
 
 from dvae_np import networks, ops, vae
+from dvae_np.arrays import InputError
 from dvae_np.check import differences
+from dvae_np.check.observations import LEVELS, example
 from dvae_np.check.suite import objective_results
 from dvae_np.estimators import TABLE
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.noise import draw
+from dvae_np.train import Settings
 
 B, D, N, K, S, H = 5, 11, 2, 3, 4, 7
 
@@ -94,16 +102,11 @@ def test_monte_carlo_loss_agrees_with_exact_on_average():
 def test_no_number_of_the_objective_turns_float32_into_float64(kl, kind):
     rng = np.random.default_rng(12)
     params, x = vae.parameters(rng, 16, 3, 4, (8,), np.float32), (rng.random((5, 16)) < 0.4).astype(np.float32)
-    options = {"tau": 0.5, "beta": 0.7, "free_bits": 0.1}
-    for name, value in options.items():
-        loss = vae.negative_elbo(
-            params,
-            x,
-            TABLE["gumbel_softmax"],
-            lambda logits: draw(rng, logits, 2, ("u",)),
-            kl=kl,
-            **options | {name: kind(value)},
-        )
+    numbers = {"tau": 0.5, "beta": 0.7} | ({"free_bits": 0.1} if kl == "analytic" else {})
+    for name, value in numbers.items():
+        options = numbers | {name: kind(value)}
+        hyper, noise = {"tau": options.pop("tau")}, lambda q: draw(rng, q, 2, ("u",))
+        loss = vae.negative_elbo(params, x, TABLE["gumbel_softmax"], noise, kl=kl, hyper=hyper, **options)
         assert loss.value.dtype == np.float32
         assert all(array.dtype == np.float32 for part in loss.gradients.values() for array in part.values())
 
@@ -113,28 +116,34 @@ def test_a_sampled_kl_is_reported_as_the_mean_over_its_samples(kl):
     rng = np.random.default_rng(6)
     params = vae.parameters(rng, D, N, K, (H,), np.float64)
     x, u = (rng.random((B, D)) < 0.4).astype(float), rng.random((3, B, N, K))
-    loss = vae.negative_elbo(params, x, TABLE["gumbel_softmax"], lambda _: (u,), kl=kl, tau=0.7)
-    sampled, _ = vae.RELAXED_KL[kl](vae.encoder(params["psi"], x)[0], u, 0.7)
+    loss = vae.negative_elbo(params, x, TABLE["gumbel_softmax"], lambda _: (u,), kl=kl, hyper={"tau": 0.7})
+    sampled, _ = vae.SAMPLED_KL[kl](vae.encoder(params["psi"], x)[0], u, 0.7)
     np.testing.assert_allclose(loss.kl, sampled.mean(0), rtol=1e-13)
-    assert loss.value == pytest.approx(
-        (loss.reconstruction + loss.kl).mean(), rel=1e-13
-    )  # beta is 1 where it is not given
+    assert loss.value == pytest.approx((loss.reconstruction + loss.kl).mean(), rel=1e-13)  # beta is 1 where not given
 
 
-@pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.omega])
+@pytest.mark.parametrize("name", TABLE)
 def test_every_gradient_is_of_the_mean_over_the_batch(name):
-    """Three times the same images, with the same noise, have the same gradients: tunables' too."""
+    """Three times the same images, with the same noise, have the same loss and gradients: a prior's and tunables' too."""
     rng, row = np.random.default_rng(7), TABLE[name]
     own = (3, 2) if row.binary else (N, K)
-    params = vae.parameters(rng, D, *own, (H,), np.float64) | {"omega": row.omega(rng, *own)}
+    model = vae.Model(prior="learned")
+    params = vae.parameters(rng, D, *own, (H,), np.float64, model=model)
+    params["phi"]["logits"] = rng.standard_normal(own)
+    params |= {"omega": row.omega(rng, *own)} if row.omega else {}
     x, S = (rng.random((B, D)) < 0.4).astype(float), row.fewest_samples
     noise = draw(rng, vae.encoder(params["psi"], x)[0], S, row.noise)
     one, three = (
         vae.negative_elbo(
-            params, np.tile(x, (n, 1)), row, lambda _, n=n: tuple(np.concatenate(n * [a], 1) for a in noise)
+            params,
+            np.tile(x, (n, 1)),
+            row,
+            lambda _, n=n: tuple(np.concatenate(n * [a], 1) for a in noise),
+            model=model,
         )
         for n in (1, 3)
     )
+    assert one.value == pytest.approx(three.value, rel=1e-12)
     for group in params:
         for key in params[group]:
             left, right = (np.asarray(loss.gradients[group][key]) for loss in (one, three))
@@ -146,3 +155,68 @@ def test_the_decoder_mirrors_the_encoder():
     assert [params["psi"][name].shape for name in ("w0", "w1", "w2")] == [(D, 8), (8, 5), (5, N, K)]
     assert params["theta"]["table"].shape == (N, K, 5)
     assert [params["theta"][name].shape for name in ("w0", "w1")] == [(5, 8), (8, D)]
+
+
+WRONG_MODELS = [
+    (table, one, other, size)
+    for table, names in (("likelihood", LIKELIHOODS), ("prior", networks.PRIORS), ("interface", networks.INTERFACES))
+    for one in names for other in names for size in (0, 4) if one != other
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "right", "wrong", "C"), WRONG_MODELS)
+def test_a_model_that_the_arrays_deny_is_refused(table, right, wrong, C):
+    """Every pair of rows in every table: parameters of one, read as those of another, unless their arrays are the same."""
+    if "conditional" in (right, wrong) and not C:
+        pytest.skip("needs a context")
+    rng = np.random.default_rng(9)
+    x = example(LIKELIHOODS[right if table == "likelihood" else "bernoulli"], rng, B=B, D=D)["x"]
+    c = rng.standard_normal((B, C)) if C else None
+    shapes, losses = [], []
+    for name in (right, wrong):
+        model = vae.Model(**{table: name})
+        params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C, levels=LEVELS)
+        shapes.append({(group, key): array.shape for group in params for key, array in params[group].items()})
+        losses.append((params, model))
+    (params, own), (_, other) = losses
+    for row in ("exact", "gumbel_softmax", "vimco"):
+        noise = lambda q, row=row: draw(rng, q, TABLE[row].samples(3), TABLE[row].noise)
+        vae.negative_elbo(params, x, TABLE[row], noise, c=c, model=own)
+        if shapes[0] != shapes[1]:
+            with pytest.raises(InputError):
+                vae.negative_elbo(params, x, TABLE[row], noise, c=c, model=other)
+    if shapes[0] == shapes[1]:
+        assert {right, wrong} in ({"bernoulli", "poisson"}, {"fixed", "learned"})
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_an_objective_is_refused_by_settings_as_by_the_loss(name):
+    """Every KL, beta and free bits: a bound that owns the KL has it once and whole; KLs at relaxed samples need such."""
+    rng, row = np.random.default_rng(10), TABLE[name]
+    (n, k), S = (3, 2) if row.binary else (N, K), row.samples(2)
+    params, x = vae.parameters(rng, D, n, k, (H,), np.float64), (rng.random((B, D)) < 0.4).astype(float)
+    params |= {"omega": row.omega(rng, n, k)} if row.omega else {}
+    for kl, beta, free_bits in product(("analytic", "relaxed", "plug_in", "exact"), (1.0, 0.5), (0.0, 0.3)):
+        options = {"kl": kl, "beta": beta, "free_bits": free_bits}
+        fits = (not row.owns_kl or (beta == 1 and not free_bits)) and (
+            kl == "analytic" or (kl != "exact" and name == "gumbel_softmax" and not free_bits)
+        )
+        settings = partial(Settings, name, N=n, K=k, S=S, **options)
+        loss = partial(vae.negative_elbo, params, x, row, lambda q: draw(rng, q, S, row.noise), **options)
+        for what in (settings, loss):
+            with nullcontext() if fits else pytest.raises(InputError, match=r"^(beta|kl|free_bits): "):
+                what()
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_learned_prior_and_a_scale_have_gradients_as_their_formulas_say(likelihood):
+    """The prior's is p - mean q, whatever the observation model; theta's arrays all have one."""
+    rng = np.random.default_rng(11)
+    model = vae.Model(likelihood, "learned")
+    params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, levels=LEVELS)
+    params["phi"]["logits"] = rng.standard_normal((N, K))
+    x = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"]
+    gradients = vae.negative_elbo(params, x, TABLE["exact"], lambda _: (), model=model).gradients
+    q, p = (ops.softmax(logits)[0] for logits in (vae.encoder(params["psi"], x)[0], params["phi"]["logits"]))
+    np.testing.assert_allclose(gradients["phi"]["logits"], p - q.mean(0), rtol=1e-12, atol=1e-15)
+    assert {group: set(arrays) for group, arrays in gradients.items()} == {g: set(params[g]) for g in params}

@@ -21,6 +21,7 @@ from dvae_np.check.relaxations import among_gumbels, exact_up_to_degree, surroga
 from dvae_np.check.report import Result
 from dvae_np.check.score_functions import among_binary, among_codes, among_sets
 from dvae_np.estimators import TABLE
+from dvae_np.laws import Independent, joint_states
 
 SEED = 7
 SEED_OF_RELATIONS = 17
@@ -65,6 +66,8 @@ def op_cases(rng):
     logits = normal((B, N, K))
     yield "log_prob", categorical.log_prob, {"logits": logits, "z": hard}
     yield "log_prob (shared z)", categorical.log_prob, {"logits": logits, "z": shared}
+    yield "probability", probability, {"logits": logits, "z": joint_states(N, K, 9, 20)}
+    yield "marginals", marginals, {"logits": logits}
     yield "entropy", categorical.entropy, {"logits": logits}
     yield "kl", categorical.kl, {"q_logits": logits, "p_logits": normal((B, N, K))}
     yield "kl_per_latent", categorical.kl_per_latent, {"q_logits": logits, "p_logits": normal((B, N, K))}
@@ -83,6 +86,18 @@ def op_cases(rng):
                 "u",
             )
     yield from observation_cases(rng)
+
+
+def probability(logits, z):
+    """`Independent.probability` of states z (m, N) as an op of plain logits."""
+    value, backward = Independent(logits).probability()(z)
+    return value, lambda dvalue: (backward(dvalue).logits, None)
+
+
+def marginals(logits):
+    """`Independent.marginals` as an op of plain logits."""
+    value, backward = Independent(logits).marginals()
+    return value, lambda dvalue: backward(dvalue).logits
 
 
 def op_results():

@@ -18,7 +18,7 @@ def poisson(a, x):
     expect_pixels("poisson", a, x)
     expect_counts("poisson", x)
     rate = np.exp(a)
-    constant = log_factorial(x).sum(-1)  # (B,)
+    constant = log_factorial(x).sum(-1).astype(a.real.dtype)  # (B,)
 
     if a.shape[1] == 1:
         value = rate.sum(-1) - a[:, 0] @ x.T + constant  # (S, 1) - (S, B)
@@ -35,9 +35,9 @@ def poisson(a, x):
 
 
 def log_factorial(x):
-    """log x! of counts, an array of the same shape: looked up among the sums of logarithms."""
+    """log x! of counts, float64 in the same shape: looked up among the sums of logarithms."""
     sums = np.cumsum(np.log(np.maximum(np.arange(int(x.max()) + 1, like=x), 1)))
-    return sums[x.astype(int)].astype(x.dtype)
+    return sums[x.astype(int)]
 
 
 def expect_counts(name, x):
