@@ -160,14 +160,14 @@ def test_the_solution_calls_nothing_that_is_refused(exercise):
 
 def test_our_numbers_are_in_no_frame_while_an_answer_runs(exercise):
     """What an answer finds where it is called from."""
-    seen = []
+    seen, right = [], right_answer(exercise)
 
     def answer(*arguments):
         frame = sys._getframe()
         while frame:
             seen.extend(vars_of(each) for each in frame.f_locals.values() if isinstance(each, judging._Trial))
             frame = frame.f_back
-        return right_answer(exercise)(*arguments)
+        return right(*arguments)
 
     judging._verdict(exercise, answer)
     assert seen and not any("expected" in names for names in seen)
@@ -403,7 +403,7 @@ def test_an_answer_in_float32_is_right_and_said_to_be_in_float32(exercise, monke
 
 def test_every_argument_counts(exercise, monkeypatch):
     """An answer that uses something else of the same shape in the place of an argument, a notebook's global say, is refused."""
-    names = list(cases_of(exercise)[0])
+    names, right = list(cases_of(exercise)[0]), right_answer(exercise)
     for i, name in enumerate(names):
 
         def wrong(*arguments, i=i, name=name):
@@ -415,8 +415,8 @@ def test_every_argument_counts(exercise, monkeypatch):
             elif isinstance(value, int | float):
                 other = cases_of(exercise)[0][name]
             else:
-                return right_answer(exercise)(*arguments)
-            return right_answer(exercise)(*arguments[:i], other, *arguments[i + 1 :])
+                return right(*arguments)
+            return right(*arguments[:i], other, *arguments[i + 1 :])
 
         if (exercise.name, name) in WITHOUT_PART or symmetric(exercise, i):
             continue
@@ -501,9 +501,11 @@ def test_no_name_constant_default_or_method_of_the_package_is_exchanged_unseen()
 
 
 def test_an_answer_that_changes_the_package_while_it_runs_is_refused(monkeypatch):
+    right = right_answer(ALL[0])
+
     def wrong(*arguments):
         monkeypatch.setattr(judging._Trial, "compare", lambda self, what: None)
-        return right_answer(ALL[0])(*arguments)
+        return right(*arguments)
 
     with pytest.raises(WrongAnswer, match="the package was changed"):
         judge(ALL[0].name, wrong)

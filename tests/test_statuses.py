@@ -288,7 +288,7 @@ def test_a_crafted_checkpoint_is_refused_in_a_sentence(words, fact, tmp_path, ca
         ["--N", "1000000000", "--K", "1000000000"],
         ["--K", "1000000000"],
         ["--S", "1000000000"],
-        ["--hidden", "10,1000000000000"],
+        ["--hidden", "1,1000000,1000000"],
     ],
 )
 def test_what_no_machine_can_hold_is_told_so(words, tmp_path, capsys):
