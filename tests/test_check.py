@@ -23,6 +23,7 @@ from dvae_np.check import (
     gumbel_nodes,
     judge_samples,
     lookup_table,
+    objectives,
     polynomial,
     suite,
 )
@@ -333,7 +334,10 @@ def test_wrong_code_fails_the_suite_itself(monkeypatch):
         return value, lambda dvalue: (-backward(dvalue)[0], backward(dvalue)[1])
 
     monkeypatch.setattr(categorical, "kl_per_latent", wrong_kl)
-    analytic = [result for result in suite.objective_results() if "prior, analytic" in result.subject]
+    cases = objectives.objective_cases  # of these alone: what is wrong is gone through entry by entry
+    chosen = lambda rng: (case for case in cases(rng) if "prior, analytic" in case[0])
+    monkeypatch.setattr(objectives, "objective_cases", chosen)
+    analytic = list(suite.objective_results())
     assert len(analytic) == 3 and not any(result.ok for result in analytic)
 
 
