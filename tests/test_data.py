@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dvae_np.arrays import InputError
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.train import bars, bars_log_likelihood, load, mnist
 from dvae_np.train import data as data_sets
 from dvae_np.train.data import BINARISATIONS
@@ -68,10 +69,13 @@ def test_targets_are_what_their_name_says(name, binarisation, monkeypatch):
     for part in ("train", "validation", "test"):
         x, means = getattr(data, part).x, getattr(grey, part).x
         assert x.dtype == np.float32 and np.isfinite(x).all() and x.shape[1] == np.prod(data.shape)
-        assert x.min() == 0 and x.max() == 1
+        assert x.min() == 0 and x.max() == data.white
         drawn_later = binarisation == "dynamic" and part == "train"
         if binarisation == "grey" or drawn_later:
             np.testing.assert_array_equal(x, means)
+        elif binarisation == "counts":  # the whole numbers of which grey is the share, 16 of digits and 255 of MNIST
+            np.testing.assert_array_equal(x, np.rint(x))
+            np.testing.assert_allclose(x / data.white, means, rtol=1e-6)
         elif binarisation == "levels":
             assert len(np.unique(x)) == data.levels == 8 and abs(x - means).max() <= 0.5 / 7 + 1e-6
         else:
@@ -80,6 +84,9 @@ def test_targets_are_what_their_name_says(name, binarisation, monkeypatch):
             assert abs((x - means).mean()) < 5 * ((means * (1 - means)).mean() / x.size) ** 0.5
             assert (x[means == 1] == 1).all() and (x[means == 0] == 0).all()
     assert data.dynamic == (binarisation == "dynamic")
+    assert data.pixels == {"levels": "levels", "counts": "counts"}.get(binarisation, "unit")
+    assert data.white == ({"digits": 16, "mnist": 255}[name] if binarisation == "counts" else 1)
+    assert data.pixels in {row.pixels for row in LIKELIHOODS.values()}  # there is an observation model for them
     assert data.fingerprint() == load(**data.source, data_dir=MNIST).fingerprint()
     assert (data.fingerprint() == grey.fingerprint()) == (binarisation == "grey")
     assert data.binarisation in str(data) and f"{len(data.train.x):,} train" in str(data)

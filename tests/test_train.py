@@ -14,7 +14,7 @@ from dvae_np.categorical import kl
 from dvae_np.estimators import TABLE
 from dvae_np.laws import joint_states
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import encoder
+from dvae_np.networks import INTERFACES, PRIORS, encoder
 from dvae_np.train import (
     SGD,
     Adam,
@@ -232,6 +232,28 @@ def test_too_many_states_are_evaluated_by_sampling(monkeypatch):
 def test_settings_that_cannot_be_used_are_refused(wrong, words):
     with pytest.raises(InputError, match=words):
         Settings(**wrong)
+
+
+@pytest.mark.parametrize(("table", "name"), [
+    (table, name) for table, rows in (("likelihood", LIKELIHOODS), ("prior", PRIORS), ("interface", INTERFACES))
+    for name in rows
+])  # fmt: skip
+def test_settings_say_which_model_a_run_trains(table, name):
+    """Each row of each table, by its name; the fresh parameters are those of such a model."""
+    more = {"prior_probabilities": (0.2,) * 5} if name == "fixed" else {}
+    settings = Settings(**SHORT | {table: name}, **more)
+    assert settings.model == vae.Model(**{table: name})
+    data = load("digits", task="completion") if table != "likelihood" else digits_for(name)
+    found = Training(data, settings)
+    C = 0 if data.train.c is None else data.train.c.shape[1]
+    D, rng = data.train.x.shape[1], np.random.default_rng(0)
+    fresh = vae.parameters(rng, D, 2, 5, (16,), model=settings.model, C=C, levels=data.levels)
+    shapes = [
+        {(group, key): array.shape for group in params for key, array in params[group].items()}
+        for params in (found.params, fresh)
+    ]
+    assert shapes[0] == shapes[1] and found.options["model"] == settings.model
+    found.step()
 
 
 def test_tunables_learn_and_validation_is_the_validation_splits():
