@@ -137,7 +137,7 @@ def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0):
         )
     if kl != "analytic" and (kl not in SAMPLED_KL or not row.relaxed):
         raise InputError(
-            f"kl: expected analytic, or relaxed or plug_in for an estimator of relaxed samples, got {kl!r}"
+            f"kl: expected analytic, or relaxed or plug_in for an estimator of relaxed codes, got {kl!r}"
         )
     if kl != "analytic" and free_bits:
         raise InputError(f"free_bits: only for the analytic KL, which is known for each latent, got kl = {kl}")

@@ -163,7 +163,7 @@ def test_a_check_cell_names_the_exercise_and_nothing_else(stem, name):
 @pytest.fixture
 def unchanged(monkeypatch):
     """The judge does not ask whether the package was changed, for 15 ms each time: it does where our answers are judged."""
-    monkeypatch.setattr(judging, "AS_IMPORTED", {})
+    monkeypatch.setattr(marking, "AS_IMPORTED", {})
 
 
 @pytest.mark.usefixtures("unchanged")
