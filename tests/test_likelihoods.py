@@ -204,8 +204,8 @@ def test_the_model_says_by_which_row_its_parameters_are_read(row):
     rng = np.random.default_rng(4)
     _, x, _ = parts_of(row, rng, B=B, D=D)
     z, (model, theta) = joint_states(2, 3)[:, None], model_of(row.name, rng)
-    assert row.parameters(theta) == {name: np.full(1, number) for name, number in row.own.items()}
-    expected = row.nll(vae.decoder(theta, z)[0], x, **row.parameters(theta))[0]
+    assert vae.own_arrays(theta, vae.Model(row.name)) == {name: np.full(1, number) for name, number in row.own.items()}
+    expected = row.nll(vae.decoder(theta, z)[0], x, **vae.own_arrays(theta, vae.Model(row.name)))[0]
     np.testing.assert_array_equal(vae.reconstruction(theta, x, model=model)(z)[0], expected)
 
 

@@ -77,4 +77,6 @@ def best_output(row, rng):
     value, backward = row.nll(row.start(x, LEVELS)[None, None], x, **own)
     slope = abs(backward(np.ones_like(value))[0]).max()
     most = LEVELS / 2 if row.outputs(LEVELS) > 1 else 0.5
-    return Result(4, row.name, "the first image: slope of all examples together", f"{slope:.2g}", bool(slope <= most + 1e-9))
+    return Result(
+        4, row.name, "the first image: slope of all examples together", f"{slope:.2g}", bool(slope <= most + 1e-9)
+    )
