@@ -213,7 +213,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
 def training_step(params, x, row, rng, optimisers, S=1, **options):
     """Draw the noise that the estimator of this table `row` needs, take the gradients, let every optimiser step.
 
-    options: those of `negative_elbo`.
+    x: (B, D). options: those of `negative_elbo`, whose errors it raises: InputError.
     """
     loss = negative_elbo(params, x, row, partial(draw, rng, S=S, names=row.noise), **options)
     for optimiser in optimisers:

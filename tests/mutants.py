@@ -316,7 +316,7 @@ _BY_FILE = {
         ("range(0, K**N, block)", "range(0, K**N - 1, block)", "the last state left out where it has a block of its own"),
         ("return Evaluation(expected + divergence, expected, divergence, evidence", "return Evaluation(expected - divergence, expected, divergence, evidence", "negative ELBO with - KL"),
     ),
-    "train/usage.py": (
+    "train/code_usage.py": (
         ("aggregate, each = _entropy(share), _entropy(q).mean(0)", "aggregate, each = _entropy(share), _entropy(share)", "information that is always 0"),
         ("return (self.share > USED).sum(-1)", "return (self.share > 0).sum(-1)", "categories that nearly no image has count"),
         ("if min(self.information[n], self.kl[n]) < SILENT", "if max(self.information[n], self.kl[n]) < SILENT", "max for min in the warnings"),

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from dvae_np import vae
+from dvae_np import bernoulli, categorical_pixels, gaussian, poisson, vae
 from dvae_np.arrays import InputError, summed_to
 from dvae_np.check import check_op, observations
 from dvae_np.check.observations import LEVELS, example, observation_cases, observation_results
 from dvae_np.laws import joint_states
-from dvae_np.likelihoods import LIKELIHOODS, bernoulli, categorical_pixels, gaussian, poisson
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.ops import softplus
 
 S, B, D = 3, 4, 5

@@ -22,21 +22,22 @@ from dvae_np import (
     TABLE,
     Independent,
     bernoulli,
+    categorical_pixels,
     entropy,
+    floored,
+    gaussian,
     joint_states,
     kl,
+    kl_per_latent,
     negative_elbo,
+    poisson,
     reconstruction,
     softmax,
     softplus,
 )
-from dvae_np.categorical import kl_per_latent
 from dvae_np.check import comparison, complex_step
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.likelihoods import categorical_pixels, gaussian, poisson
-from dvae_np.train.evaluation import evaluate
-from dvae_np.train.settings import Settings, kl_weight
-from dvae_np.vae import floored
+from dvae_np.train import Settings, evaluate, kl_weight
 
 rng = np.random.default_rng(3)
 B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels

@@ -17,14 +17,24 @@ import itertools
 import numpy as np
 
 import dvae_np
-from dvae_np import Independent, InputError, Model, exact, joint_states, reconstruction, softmax, softplus
+from dvae_np import (
+    Independent,
+    InputError,
+    Model,
+    bernoulli,
+    decoder,
+    decoder_parameters,
+    exact,
+    joint_states,
+    reconstruction,
+    softmax,
+    softplus,
+)
 from dvae_np.check import comparison, complex_step
 from dvae_np.figures.lesson_04 import measured
-from dvae_np.initial import decoder_parameters
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.likelihoods import bernoulli
-from dvae_np.networks import decoder, scaled
-from dvae_np.train.evaluation import evaluate
+from dvae_np.networks import scaled
+from dvae_np.train import evaluate
 
 rng = np.random.default_rng(4)
 B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels

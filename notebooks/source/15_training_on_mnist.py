@@ -19,16 +19,24 @@ import time
 import numpy as np
 
 import dvae_np
-from dvae_np import ops, records, vae
-from dvae_np.categorical import entropy
+from dvae_np import bernoulli, encoder, entropy, keep_freed_memory, ops, records, vae
 from dvae_np.experiments.first_steps import first_gradient, first_steps_table
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.likelihoods import bernoulli
 from dvae_np.likelihoods.bernoulli import start as first_image_of
-from dvae_np.memory import keep_freed_memory
-from dvae_np.networks import encoder
-from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, Training, evaluate, fit, load, usage
-from dvae_np.train.optimisers import adam_step, rectification
+from dvae_np.train import (
+    Adam,
+    Checkpoints,
+    Interrupted,
+    RAdam,
+    Settings,
+    Training,
+    adam_step,
+    evaluate,
+    fit,
+    load,
+    rectification,
+    usage,
+)
 
 # %% [markdown]
 # ## 1 One step of training
