@@ -104,7 +104,7 @@ def test_what_is_out_of_order_is_found(fault, planted, found):
 
 
 def test_a_training_step_can_be_walked():
-    """Of a leave-one-out step: how many functions of the package it enters, in how many files, how deep (Python 3.11's count)."""
+    """Of a leave-one-out step: how many functions it enters, in how many files, how deep (as Python 3.11 counts)."""
     rng = np.random.default_rng(0)
     params, row = vae.parameters(rng, 20, 3, 4, (16, 12)), TABLE["reinforce_loo"]
     optimisers, x = [Adam(params)], (rng.random((10, 20)) < 0.5).astype(np.float32)
