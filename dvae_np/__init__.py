@@ -1,60 +1,99 @@
 """Discrete latent VAEs in NumPy, every gradient written by hand and proved.
 
-    ops, categorical, likelihoods   functions with their backward pass inside: ``y, backward = op(*inputs)``
-    networks, vae                   encoder, decoder, the negative ELBO, one training step
-    estimators                      gradients of E_q[f]: ``estimate(logits, f, *noise, **hyper)``, and their TABLE
-    check                           numeric gradients, enumeration, verdicts, the whole verification
-    train                           data, optimisers, the loop, exact evaluation
+    ops, likelihoods, networks, vae   functions with their backward pass inside, ``y, backward = op(*inputs)``; a training step
+    laws                              q as a value: what can be asked of the law of the latents
+    estimators                        gradients of E_q[f]: ``estimate(q, f, *noise, **hyper)``, and their TABLE
+    check                             numeric gradients, enumeration, verdicts, the whole verification
+    train                             data, optimisers, the loop, exact evaluation
 
-Everything is a loss to minimise, in nats.
+Everything is a loss to minimise, in nats. What is public, and why, is on the page beside this file, README.md.
 """
 
 from dvae_np import starting  # noqa: F401  # before all that takes long to import
-from dvae_np.arrays import InputError, one_hot
-from dvae_np.categorical import codes, entropy, kl, log_prob, score
+from dvae_np.arrays import InputError, evaluated, one_hot
+from dvae_np.categorical import codes, distinct, entropy, kl, kl_per_latent, log_prob, score
 from dvae_np.concrete import concrete_log_prob, plug_in_kl, relaxed_kl
-from dvae_np.estimators import TABLE, Estimate, Row
-from dvae_np.laws import Independent, joint_states
-from dvae_np.likelihoods import LIKELIHOODS, bernoulli, categorical_pixels, gaussian, poisson
-from dvae_np.networks import decoder, encoder
+from dvae_np.coupling import coupled_codes, pair_probability
+from dvae_np.estimators import TABLE, Estimate, Evaluations, Family, Row
+from dvae_np.initial import decoder_parameters
+from dvae_np.laws import (
+    Independent,
+    each_array,
+    independent_logits,
+    joint_states,
+    law,
+    law_and_codes,
+    logits_and_codes,
+)
+from dvae_np.likelihoods import LIKELIHOODS, Likelihood
+from dvae_np.memory import keep_freed_memory
+from dvae_np.networks import INTERFACES, PRIORS, decoder, encoder
 from dvae_np.noise import draw
-from dvae_np.ops import embedding, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
+from dvae_np.ops import concatenation, embedding, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from dvae_np.perturbed import conditional_gumbel, gumbel, gumbel_max
-from dvae_np.vae import Model, negative_elbo, parameters, reconstruction, training_step
+from dvae_np.vae import (
+    Loss,
+    Model,
+    floored,
+    joint,
+    negative_elbo,
+    parameters,
+    posterior_and_prior,
+    reconstruction,
+    training_step,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "INTERFACES",
     "LIKELIHOODS",
+    "PRIORS",
     "TABLE",
     "Estimate",
+    "Evaluations",
+    "Family",
     "Independent",
     "InputError",
+    "Likelihood",
+    "Loss",
     "Model",
     "Row",
-    "bernoulli",
-    "categorical_pixels",
     "codes",
+    "concatenation",
     "concrete_log_prob",
     "conditional_gumbel",
+    "coupled_codes",
     "decoder",
+    "decoder_parameters",
+    "distinct",
     "draw",
+    "each_array",
     "embedding",
     "encoder",
     "entropy",
-    "gaussian",
+    "evaluated",
+    "floored",
     "gumbel",
     "gumbel_max",
+    "independent_logits",
+    "joint",
     "joint_states",
+    "keep_freed_memory",
     "kl",
+    "kl_per_latent",
+    "law",
+    "law_and_codes",
     "linear",
     "log_prob",
     "log_softmax",
+    "logits_and_codes",
     "negative_elbo",
     "one_hot",
+    "pair_probability",
     "parameters",
     "plug_in_kl",
-    "poisson",
+    "posterior_and_prior",
     "reconstruction",
     "relaxed_kl",
     "relu",
@@ -64,8 +103,10 @@ __all__ = [
     "softplus",
     "tanh",
     "training_step",
+    *(row.nll.__name__ for row in LIKELIHOODS.values()),
     *TABLE,
 ]  # fmt: skip
 
-# every estimator of the table under its own name, as dvae_np.reinforce_loo
+# the rows of two tables under their own names, as dvae_np.reinforce_loo and dvae_np.bernoulli
 globals().update((name, row.estimate) for name, row in TABLE.items())
+globals().update((row.nll.__name__, row.nll) for row in LIKELIHOODS.values())

@@ -199,7 +199,7 @@ def law_and_codes(q, z, fewest=1):
 
 
 def logits_and_codes(q, z, fewest=1):
-    """The logits of independent latents, and the codes z as int64; errors as `law_and_codes` and `independent_logits`."""
+    """The logits of independent latents, and codes z (S, B, N) as int64; errors as `law_and_codes`, `independent_logits`."""
     q, z = law_and_codes(q, z, fewest)
     return independent_logits(q), z
 

@@ -16,7 +16,7 @@ def gumbel(u):
 
 
 def gumbel_max(logits, u):
-    """Codes drawn from q as argmax(logits + Gumbel noise), from uniforms u (S, B, N, K): (S, B, N) [Eq. 2.7]."""
+    """Codes drawn from q as argmax(logits + Gumbel noise): (S, B, N) [Eq. 2.7]. u: uniforms (S, B, N, K), else InputError."""
     expect("u", u, ("S", *logits.shape))
     return np.argmax(logits + gumbel(u), axis=-1)
 

@@ -66,23 +66,28 @@ def reconstruction(theta, x, c=None, model=PLAIN):
     with `backward(dfz)` returning (dz, dtheta). It never depends on q; the KL is an op of its own. Raises InputError where
     theta has not the arrays of the model's rows, or those of others.
     """
-    observation = LIKELIHOODS[model.likelihood]
-    if OWN & set(theta) != set(observation.own):
-        raise InputError(f"likelihood: expected {model.likelihood}'s own arrays in theta, got {', '.join(theta)}")
-    own = observation.parameters(theta).values()
+    observation, own = LIKELIHOODS[model.likelihood], own_arrays(theta, model)
 
     def f(z):
         a, decoder_backward = decoder(theta, z, c, model.activation, model.interface)
-        fz, likelihood_backward = observation.nll(a, x, *own)
+        fz, likelihood_backward = observation.nll(a, x, **own)
 
         def backward(dfz):
             da, _, *down = likelihood_backward(dfz)
             dz, dtheta = decoder_backward(da)
-            return dz, dtheta | dict(zip(observation.own, down, strict=True))
+            return dz, dtheta | dict(zip(own, down, strict=True))
 
         return fz, backward
 
     return f
+
+
+def own_arrays(theta, model=PLAIN):
+    """The observation model's own parameters among theta, by name. Raises InputError where theta has those of another one."""
+    own = LIKELIHOODS[model.likelihood].own
+    if OWN & set(theta) != set(own):
+        raise InputError(f"likelihood: expected {model.likelihood}'s own arrays in theta, got {', '.join(theta)}")
+    return dict(zip(own, map(theta.get, own), strict=True))
 
 
 def posterior_and_prior(params, x, c=None, model=PLAIN):
@@ -136,9 +141,7 @@ def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0):
             f"beta: {row.name}'s bound contains the KL with weight 1, got beta = {beta}, free bits {free_bits}"
         )
     if kl != "analytic" and (kl not in SAMPLED_KL or not row.relaxed):
-        raise InputError(
-            f"kl: expected analytic, or relaxed or plug_in for an estimator of relaxed samples, got {kl!r}"
-        )
+        raise InputError(f"kl: expected analytic, or relaxed or plug_in for an estimator of relaxed codes, got {kl!r}")
     if kl != "analytic" and free_bits:
         raise InputError(f"free_bits: only for the analytic KL, which is known for each latent, got kl = {kl}")
 
@@ -169,6 +172,8 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     """
     expect_objective(row, kl, beta, free_bits)
     beta = 0.0 if row.owns_kl else float(beta)  # NumPy's numbers would turn float32 into float64
+    if hyper:
+        row.expect_hyper(hyper)
     B, hyper = len(x), row.hyper | (hyper or {})
     logits, encoder_backward = encoder(params["psi"], x, c, model.activation)  # (B, N, K)
     q = Independent(logits)
@@ -208,7 +213,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
 def training_step(params, x, row, rng, optimisers, S=1, **options):
     """Draw the noise that the estimator of this table `row` needs, take the gradients, let every optimiser step.
 
-    options: those of `negative_elbo`.
+    x: (B, D). options: those of `negative_elbo`, whose errors it raises: InputError.
     """
     loss = negative_elbo(params, x, row, partial(draw, rng, S=S, names=row.noise), **options)
     for optimiser in optimisers:

@@ -76,7 +76,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "train/beginning": "loop starts train conditional",
     "train/loop": "loop train conditional",
     "train/resuming": "checkpoint",
-    "train/usage": "conditional",
+    "train/code_usage": "conditional",
     "train/settings": "conditional loop starts train arguments options",
     "train/data": "data loop",
     "train/mnist": "data",

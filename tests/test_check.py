@@ -23,6 +23,7 @@ from dvae_np.check import (
     gumbel_nodes,
     judge_samples,
     lookup_table,
+    objectives,
     polynomial,
     suite,
 )
@@ -334,7 +335,10 @@ def test_wrong_code_fails_the_suite_itself(monkeypatch):
         return value, lambda dvalue: (Independent(-backward(dvalue)[0].logits), backward(dvalue)[1])
 
     monkeypatch.setattr(Independent, "kl_parts", wrong_kl)
-    analytic = [result for result in suite.objective_results() if "prior, analytic" in result.subject]
+    cases = objectives.objective_cases  # of these alone: what is wrong is gone through entry by entry
+    chosen = lambda rng: (case for case in cases(rng) if "prior, analytic" in case[0])
+    monkeypatch.setattr(objectives, "objective_cases", chosen)
+    analytic = list(suite.objective_results())
     assert len(analytic) == 3 and not any(result.ok for result in analytic)
 
 

@@ -163,7 +163,7 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     (["--N", "100000000", "--K", "10"], "10**100000000 joint states are more than 65536"),
     (["--epochs", "1", "--batch", "1000000", "--lr", "1e30"], "training diverged in epoch 1"),
     (["--lr", "inf"], "--lr: expected a step size above 0, got inf"),
-    (["--kl", "relaxed"], "kl: expected analytic, or relaxed or plug_in for gumbel_softmax, got 'relaxed'"),
+    (["--kl", "relaxed"], "kl: expected analytic, or relaxed or plug_in for an estimator of relaxed codes, got 'relaxed'"),
     (["--estimator", "gapped_straight_through", "--set", "gap=-1"], "gap: expected at least 0, got -1"),
     (["--estimator", "gumbel_softmax", "--tau", "-1"], "--tau: expected a temperature above 0, got -1"),
     (["--data", "mnist", "--data-dir", "/nowhere"], "expected one of train-images-idx3-ubyte.gz"),

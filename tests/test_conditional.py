@@ -19,8 +19,8 @@ from dvae_np.laws import joint_states
 from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
+from dvae_np.train.code_usage import Usage
 from dvae_np.train.data import BINARISATIONS
-from dvae_np.train.usage import Usage
 
 B, D, C, N, K, S, H = 5, 11, 9, 2, 3, 4, 7
 CONDITIONAL = vae.Model(prior="conditional")

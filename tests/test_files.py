@@ -101,6 +101,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_full_disk_takes_nothing_away(name, tmp_path, monkeypatch, capsys):
     """A finished run, evaluated and sampled; then no file gets its name any more."""

@@ -1,21 +1,26 @@
 """The house: no file of the package is long, none has another's name, imports go downward, and in no circle."""
 
 import ast
+import sys
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
+
+from dvae_np import TABLE, vae
+from dvae_np.train import Adam
 
 PACKAGE = Path(__file__).resolve().parents[1] / "dvae_np"
 SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
 LONGEST = 250  # lines
 TOO_LONG = []
 LAYERS = """
-    starting arrays text
+    starting memory arrays text
     ops coupling laws perturbed categorical concrete likelihoods noise networks initial
     estimators vae dvae_np
-    files device memory records train check
+    files device records train check
     folders bench figures experiments exercises lesson cli __main__
 """.split()  # what stands at the top of the package (dvae_np is its __init__): each imports from those before it alone
 
@@ -96,3 +101,23 @@ def test_every_file_and_folder_has_its_layer():
 def test_what_is_out_of_order_is_found(fault, planted, found):
     sources = {"arrays.py": "\n" * 250, "figures/lesson_01.py": "", "exercises/lesson_01.py": "", "cli/parts.py": ""}
     assert fault(sources) == [] and fault(sources | planted) == found
+
+
+def test_a_training_step_can_be_walked():
+    """Of a leave-one-out step: how many functions it enters, in how many files, how deep (as Python 3.11 counts)."""
+    rng = np.random.default_rng(0)
+    params, row = vae.parameters(rng, 20, 3, 4, (16, 12)), TABLE["reinforce_loo"]
+    optimisers, x = [Adam(params)], (rng.random((10, 20)) < 0.5).astype(np.float32)
+    entered, depth = set(), [0, 0]
+
+    def watch(frame, event, _):
+        if str(PACKAGE) in frame.f_code.co_filename and event in ("call", "return"):
+            depth[0] += 1 if event == "call" else -1
+            depth[1] = max(depth)
+            entered.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    vae.training_step(params, x, row, rng, optimisers, 2)
+    sys.setprofile(before)
+    assert len(entered) <= 50 and len({file for file, _ in entered}) <= 9 and depth[1] <= 8

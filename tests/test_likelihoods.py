@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from dvae_np import vae
+from dvae_np import bernoulli, categorical_pixels, gaussian, poisson, vae
 from dvae_np.arrays import InputError, summed_to
 from dvae_np.check import check_op, observations
 from dvae_np.check.observations import LEVELS, example, observation_cases, observation_results
 from dvae_np.laws import joint_states
-from dvae_np.likelihoods import LIKELIHOODS, bernoulli, categorical_pixels, gaussian, poisson
+from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.ops import softplus
 
 S, B, D = 3, 4, 5
@@ -204,8 +204,8 @@ def test_the_model_says_by_which_row_its_parameters_are_read(row):
     rng = np.random.default_rng(4)
     _, x, _ = parts_of(row, rng, B=B, D=D)
     z, (model, theta) = joint_states(2, 3)[:, None], model_of(row.name, rng)
-    assert row.parameters(theta) == {name: np.full(1, number) for name, number in row.own.items()}
-    expected = row.nll(vae.decoder(theta, z)[0], x, **row.parameters(theta))[0]
+    assert vae.own_arrays(theta, vae.Model(row.name)) == {name: np.full(1, number) for name, number in row.own.items()}
+    expected = row.nll(vae.decoder(theta, z)[0], x, **vae.own_arrays(theta, vae.Model(row.name)))[0]
     np.testing.assert_array_equal(vae.reconstruction(theta, x, model=model)(z)[0], expected)
 
 

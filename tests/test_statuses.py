@@ -260,12 +260,21 @@ CRAFTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """(name, facts, arrays) of a checkpoint after one epoch."""
+    folder = tmp_path_factory.mktemp("written")
+    fit(load("digits"), Settings(K=3, hidden=(6,), epochs=1), checkpoints=Checkpoints(folder))
+    path, facts, arrays, _ = Checkpoints(folder).newest()
+    return path.name, facts, arrays
+
+
 @pytest.mark.parametrize("fact", CRAFTED)
 @pytest.mark.parametrize("words", [["evaluate"], ["show"], ["sample"], ["train", "--resume"]])
-def test_a_crafted_checkpoint_is_refused_in_a_sentence(words, fact, tmp_path, capsys):
+def test_a_crafted_checkpoint_is_refused_in_a_sentence(words, fact, tmp_path, capsys, written):
     """The checksum fits, the arrays too; one fact is not what a run writes."""
-    fit(load("digits"), Settings(K=3, hidden=(6,), epochs=1), checkpoints=Checkpoints(tmp_path))
-    path, facts, arrays, _ = Checkpoints(tmp_path).newest()
+    name, facts, arrays = written
+    path = tmp_path / name
     for value in CRAFTED[fact]:
         checkpoint.write(path, facts | {fact: value}, arrays)
         assert cli.main([*words, str(tmp_path)]) == 2, value
@@ -279,7 +288,7 @@ def test_a_crafted_checkpoint_is_refused_in_a_sentence(words, fact, tmp_path, ca
         ["--N", "1000000000", "--K", "1000000000"],
         ["--K", "1000000000"],
         ["--S", "1000000000"],
-        ["--hidden", "1000000,1000000,1000000"],
+        ["--hidden", "1,1000000,1000000"],
     ],
 )
 def test_what_no_machine_can_hold_is_told_so(words, tmp_path, capsys):

@@ -26,7 +26,10 @@ def test_no_row_can_be_spoiled_unseen(name, mistake, monkeypatch):
         pytest.skip("binary rows have one K; of biased ones, gradients of a small f are compared entry by entry")
     wrong = replace(row, estimate=strangers.spoiled(row.estimate, mistake))
     monkeypatch.setitem(TABLE, name, wrong)
-    assert not all(result.ok for result in itertools.chain(estimator_results(wrong), relation_results()))
+    proofs = [estimator_results(wrong), relation_results()]  # what is quicker first: one failure is enough
+    if {"u", "v"} & set(row.noise):
+        proofs.reverse()
+    assert not all(result.ok for result in itertools.chain(*proofs))
 
 
 @pytest.mark.parametrize("function", strangers.PECULIAR, ids=lambda function: function.__name__)

@@ -14,7 +14,7 @@ from dvae_np import InputError, cli
 from dvae_np.experiments import sweep
 from dvae_np.train import Checkpoints, Settings, fit, load
 
-EPOCHS = 300
+EPOCHS = 150  # ten times what a run takes to its first checkpoint
 TINY = ["--epochs", "1", "--hidden", "8"]
 
 

@@ -303,7 +303,7 @@ def faults(steps):
         vae.training_step(params, x, TABLE["reinforce_loo"], rng, optimisers, {S})
     return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / steps
 faults(5)
-print(faults(20))
+print(faults(10))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert float(found) < 250

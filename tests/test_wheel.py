@@ -76,7 +76,7 @@ def site(tmp_path_factory):
         pytest.skip(f"no wheel can be built: {backend} is not here, and there is no network to fetch it")
     assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("*.whl")
-    installed = pip("install", "--no-deps", "--no-index", "--target", folder / "site", wheel)
+    installed = pip("install", "--no-deps", "--no-index", "--no-compile", "--target", folder / "site", wheel)
     assert installed.returncode == 0, installed.stderr
     return folder / "site"
 

@@ -14,8 +14,21 @@ identities    what must hold exactly; between estimators of one kind: score_func
 
 from dvae_np.check.backward import OpVerdict, check_op
 from dvae_np.check.differences import Comparison, central, comparison, complex_step, relative_error, taylor_order
-from dvae_np.check.enumeration import every_code, expectation, gumbel_nodes, moments, tiled
+from dvae_np.check.enumeration import (
+    every_code,
+    every_coupled,
+    every_sequence,
+    expectation,
+    gumbel_nodes,
+    moments,
+    multi_sample_bound,
+    threshold_nodes,
+    tiled,
+)
+from dvae_np.check.gumbel import additive_variance
 from dvae_np.check.judging import judge, judge_samples
+from dvae_np.check.means import defaults
+from dvae_np.check.posteriors import results_of_law
 from dvae_np.check.report import Report, Result
 from dvae_np.check.toys import lookup_table, polynomial
 from dvae_np.check.verdicts import Verdict, from_mean, from_samples
@@ -26,11 +39,15 @@ __all__ = [
     "Report",
     "Result",
     "Verdict",
+    "additive_variance",
     "central",
     "check_op",
     "comparison",
     "complex_step",
+    "defaults",
     "every_code",
+    "every_coupled",
+    "every_sequence",
     "expectation",
     "from_mean",
     "from_samples",
@@ -39,8 +56,11 @@ __all__ = [
     "judge_samples",
     "lookup_table",
     "moments",
+    "multi_sample_bound",
     "polynomial",
     "relative_error",
+    "results_of_law",
     "taylor_order",
+    "threshold_nodes",
     "tiled",
 ]  # fmt: skip

@@ -90,7 +90,7 @@ def threshold_nodes(logits, points=2):
     """Quadrature over one uniform for each binary latent: e (1, T, N), weights (T,), exact for what is piecewise cubic.
 
     logits: (1, N, 2). The pieces end at p and 1 - p, the probability of category 1, where antithetic codes jump. With more
-    `points` in each it is exact for polynomials of degree 2 points - 1.
+    `points` in each it is exact for polynomials of degree 2 points - 1. Raises InputError for more than one example.
     """
     logits = independent_logits(one_example(logits))
     expect("logits", logits, (1, "N", 2))
@@ -114,6 +114,7 @@ def gumbel_nodes(logits, nodes, scale=1.0):
     (K-1)! / (1 + sum r)^K: what is left is K - 1 dimensions for each latent, by the trapezoidal rule in log r, which
     converges exponentially. "u" holds the noise that leads to the winner z, "v" noise for a second draw given z
     [Eq. 10.1], both at the same node; `scale` moves all E of a node, to test that only ratios matter.
+    Raises InputError for more than 2 million outcomes, and for more than one example.
     """
     logits = independent_logits(one_example(logits))
     _, N, K = logits.shape

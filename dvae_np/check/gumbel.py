@@ -128,7 +128,7 @@ def structure(row, logits, f, hyper, outcomes, weights, winner):
 def additive_variance(row, logits, f, noise, weights, winner, hyper, dlogits=None):
     """The total variance of dlogits over Gumbel noise: between codes, plus within each code the parts' variances.
 
-    dlogits: the estimates at all nodes, where they are known.
+    logits: (1, N, K). dlogits: the estimates at all nodes, where they are known.
     """
     tiled = enumeration.tiled(logits, len(weights))
     codes, member = np.unique(winner, return_inverse=True)

@@ -39,7 +39,7 @@ def estimator_results(row):
     """Yield every `Result` on one row of the table."""
     rng = np.random.default_rng(SEED)
     yield contract(row, rng)
-    yield evaluations(row, np.random.default_rng(SEED))
+    yield evaluations(row)
     yield zero_sum(row, rng)
     if row.noise and row.averages and row.fewest_samples == 1:
         yield averaged(row, rng)
@@ -57,9 +57,9 @@ def estimator_results(row):
         yield sampled(row)
 
 
-def evaluations(row, rng):
+def evaluations(row):
     """Level 0: f is evaluated as often as the row says, for every number of samples from the fewest to two more."""
-    found = []
+    rng, found = np.random.default_rng(SEED), []
     N, K = sizes(row, 2, 3)
     for S in sorted({row.samples(row.fewest_samples + more) for more in range(3)}):
         logits, (theta, objective) = rng.standard_normal((4, N, K)), objective_for(row, rng, N, K)

@@ -63,7 +63,7 @@ def drawn(row, rng, a, own, values, p):
         z.append(abs((x**power).mean(0) - mean) / np.sqrt((square - mean**2) / DRAWS))
     largest, limit = float(np.max(z)), NormalDist().inv_cdf(1 - FALSE_ALARM / (2 * np.size(z)))
     check = f"z-tests of the means of x and x^2 of {DRAWS:,} draws, false alarms {FALSE_ALARM:g}"
-    return Result(5, row.name, check, f"{largest:.1f} standard errors", largest < limit)
+    return Result(5, row.name, check, f"{largest:.1f} standard errors", bool(largest < limit))
 
 
 def best_output(row, rng):
@@ -77,4 +77,6 @@ def best_output(row, rng):
     value, backward = row.nll(row.start(x, LEVELS)[None, None], x, **own)
     slope = abs(backward(np.ones_like(value))[0]).max()
     most = LEVELS / 2 if row.outputs(LEVELS) > 1 else 0.5
-    return Result(4, row.name, "the first image: slope of all examples together", f"{slope:.2g}", slope <= most + 1e-9)
+    return Result(
+        4, row.name, "the first image: slope of all examples together", f"{slope:.2g}", bool(slope <= most + 1e-9)
+    )

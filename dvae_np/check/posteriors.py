@@ -20,7 +20,8 @@ def law_results():
 
 
 def results_of_law(q, p, rng):
-    """Levels 1, 4 and 5 of one law q of a few examples, beside a prior p of its kind, which they share."""
+    """A `Result` on everything that one law q can do (levels 1, 4, 5), of a few examples, beside a prior p of its kind, which
+    they share: q.sizes is (B, N, K), p.sizes (1, N, K)."""
     kind, (B, N, K) = type(q).__name__, q.sizes
     states = joint_states(N, K)[:, None]  # (M, 1, N)
     logq, logp = q.log_prob(states)[0], p.log_prob(states)[0]  # (M, B), (M, 1)

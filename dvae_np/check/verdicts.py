@@ -69,6 +69,7 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
 
     draws:  (R, ...), the estimator's gradient R times, by whatever program. exact: (...), the exact gradient.
     counts: how often each of the draws came, where equal ones are given once; R is their sum then.
+            Raises InputError for an exact gradient of zero.
 
     Every entry and the component along the exact gradient get a two-sided z-test, all together at the level `false_alarm`
     (Bonferroni: m tests, Student's t with R - 1 degrees of freedom). A z-test knows nothing of events that never came. One

@@ -99,6 +99,7 @@ def sample(options):
     from dvae_np import figures
     from dvae_np.figures import models
     from dvae_np.networks import decoder
+    from dvae_np.vae import own_arrays
 
     with the_run(options, ["samples.npz", "samples.png"]) as (out, (path, data, settings, _, arrays)):
         params, rng, model = parameters_of(arrays), np.random.default_rng(options.seed), settings.model
@@ -107,7 +108,7 @@ def sample(options):
         mean = models.mean_images(params, z, data, contexts.get("c"), model)
         a, _ = decoder(params["theta"], z[None], contexts.get("c"), model.activation, model.interface)
         observation = LIKELIHOODS[model.likelihood]
-        x = observation.draw(rng, a, mean.shape[1], **observation.parameters(params["theta"]))[0]
+        x = observation.draw(rng, a, mean.shape[1], **own_arrays(params["theta"], model))[0]
         with written(out / "samples.npz") as file:
             np.savez(file, z=z, mean=mean, x=x, **contexts)
         figures.save(out / "samples.png", (8.8, 1.8), models.pictures, mean / data.white, data.shape)

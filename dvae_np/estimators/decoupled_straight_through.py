@@ -16,8 +16,8 @@ def decoupled_straight_through(q, f, u, *, tau_forward=1.0, tau_backward=2.0):
     With:         S evaluations of f and of its gradient, at one-hot codes.
     Unbiased?     No. And for tau_forward != 1 the codes are not drawn from q: `value` and dtheta are biased too.
 
-    q: independent latents, or logits (B, N, K). u: uniforms (S, B, N, K). (Shah et al. 2024, version 2.) At 1 and 1 it is
-    `straight_through`.
+    q: independent latents, or logits (B, N, K). u: uniforms (S, B, N, K). Both above 0, else InputError. (Shah et al. 2024,
+    version 2.) At 1 and 1 it is `straight_through`.
     """
     logits = independent_logits(q, u)
     tau_forward = expect_temperature("tau_forward", tau_forward)

@@ -17,7 +17,8 @@ def gumbel_rao(q, f, z, *v, tau=1.0):
     Unbiased?     No: the mean of straight_through_gumbel, with less variance (Rao-Blackwell over the Gumbel noise).
 
     q: independent latents, or logits (B, N, K). z: codes drawn from q, (S, B, N). v: one or more arrays of uniforms (S, B,
-    N, K), one for each draw of the noise given z. tau > 0: the temperature. (Paulus, Maddison & Krause 2021.)
+    N, K), one for each draw of the noise given z. tau > 0 (else InputError): the temperature. (Paulus, Maddison & Krause
+    2021.)
     """
     q, z = law_and_codes(q, z)
     logits = independent_logits(q, *v)

@@ -16,9 +16,9 @@ def gumbel_softmax(q, f, u, *, tau=1.0):
     With:         S evaluations of f and of its gradient, at relaxed codes.
     Unbiased?     No, except for the relaxed objective; the bias falls and the variance grows as tau -> 0.
 
-    q: independent latents, or logits (B, N, K). u: uniforms (S, B, N, K) in (0, 1). tau > 0: the temperature. (Jang et al.
-    2017; Maddison et al. 2017.) `value` is that of the relaxed objective, and so are the gradients in f's parameters: not
-    an ELBO.
+    q: independent latents, or logits (B, N, K). u: uniforms (S, B, N, K) in (0, 1). tau > 0 (else InputError): the
+    temperature. (Jang et al. 2017; Maddison et al. 2017.) `value` is that of the relaxed objective, and so are the
+    gradients in f's parameters: not an ELBO.
     """
     logits = independent_logits(q, u)
     tau = expect_temperature("tau", tau)

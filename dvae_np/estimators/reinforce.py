@@ -14,8 +14,8 @@ def reinforce(q, f, z, *, baseline=0.0):
     With:         S evaluations of f, none of its gradient.
     Unbiased?     Yes, for any baseline that does not depend on these samples.
 
-    q: a law, or logits (B, N, K). z: codes drawn from q, (S, B, N). baseline: a number, or an array that broadcasts to (S,
-    B).
+    q: a law, or logits (B, N, K). z: codes drawn from q, (S, B, N). baseline: a number, or an array that broadcasts to
+    (S, B), else InputError.
     """
     q, z = law_and_codes(q, z)
     fz, f_backward = evaluated(f, z)  # (S, B)

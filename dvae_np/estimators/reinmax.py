@@ -15,8 +15,8 @@ def reinmax(q, f, z, *, tau=1.0):
     With:         S evaluations of f and of its gradient, at one-hot codes.
     Unbiased?     No; exact on average for quadratic f and tau = 1, whatever K. Not always closer than straight-through.
 
-    q: independent latents, or logits (B, N, K). z: codes drawn from q, (S, B, N). (Liu et al. 2023.) The temperature enters
-    pi alone; the Jacobian is not divided by it.
+    q: independent latents, or logits (B, N, K). z: codes drawn from q, (S, B, N). (Liu et al. 2023.) The temperature, above
+    0 or InputError, enters pi alone; the Jacobian is not divided by it.
     """
     logits, z = logits_and_codes(q, z)
     tau = expect_temperature("tau", tau)

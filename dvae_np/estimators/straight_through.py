@@ -14,8 +14,8 @@ def straight_through(q, f, z, *, tau=1.0):
     With:         S evaluations of f and of its gradient, at one-hot codes drawn from q.
     Unbiased?     No; exact on average for affine f and tau = 1: a first-order method.
 
-    q: a law, or logits (B, N, K). z: codes drawn from q, (S, B, N). tau > 0: the temperature of the backward pass. (Bengio
-    et al. 2013, in the form with a softmax.) `value` and dtheta are unbiased.
+    q: a law, or logits (B, N, K). z: codes drawn from q, (S, B, N). tau > 0 (else InputError): the temperature of the
+    backward pass. (Bengio et al. 2013, in the form with a softmax.) `value` and dtheta are unbiased.
     """
     q, z = law_and_codes(q, z)
     tau = expect_temperature("tau", tau)

@@ -16,8 +16,8 @@ def straight_through_gumbel(q, f, u, *, tau=1.0):
     With:         S evaluations of f and of its gradient, at one-hot codes.
     Unbiased?     No: dz/dlogits does not exist, and dy/dlogits stands in for it. `value` and dtheta are unbiased.
 
-    q: independent latents, or logits (B, N, K). u: uniforms (S, B, N, K) in (0, 1). tau > 0: the temperature. (Jang et al.
-    2017.)
+    q: independent latents, or logits (B, N, K). u: uniforms (S, B, N, K) in (0, 1). tau > 0 (else InputError): the
+    temperature. (Jang et al. 2017.)
     """
     logits = independent_logits(q, u)
     tau = expect_temperature("tau", tau)

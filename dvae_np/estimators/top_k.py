@@ -17,7 +17,7 @@ def top_k(q, f, distinct):
 
     q: a law, or logits (B, N, K). distinct: S joint states drawn without replacement, in their order, as codes (S, B, N).
     The first of them that is not among the k most probable is a draw from q restricted to the rest, and k + 1 different
-    states hold at least one. (Liu et al. 2019.)
+    states hold at least one. (Liu et al. 2019.) Raises InputError for more states than can be sorted.
     """
     q, distinct = law_and_codes(q, distinct)
     S, (B, N, K) = len(distinct), q.sizes

@@ -8,7 +8,7 @@ from dvae_np.check import central, complex_step
 from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_01 import by_complex_step
 from dvae_np.exercises.lesson_02 import softmax_of
-from dvae_np.likelihoods import bernoulli
+from dvae_np.likelihoods.bernoulli import bernoulli
 
 
 def kl_of_rows(q_logits, p_logits):

@@ -6,7 +6,7 @@ from dvae_np import exact
 from dvae_np.check import central, complex_step, expectation
 from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_02 import softmax_of
-from dvae_np.likelihoods import bernoulli
+from dvae_np.likelihoods.bernoulli import bernoulli
 
 
 def my_exact(logits, fz):

@@ -31,10 +31,15 @@ def watched(forbidden):
     called, before, before_in_threads = [], sys.getprofile(), threading.getprofile()
     forbidden = {known_by(code_of(function)): name for function, name in forbidden.items() if code_of(function)}
     forbidden[known_by(code_of(threading.setprofile))] = "threading.setprofile"
+    seen = {}  # what each code object was found to be, which is kept, so that no other has its number
 
     def see(frame, event, argument):
-        if event == "call" and (name := forbidden.get(known_by(frame.f_code))):
-            called.append(name)
+        if event == "call":
+            code = frame.f_code
+            if id(code) not in seen:
+                seen[id(code)] = code, forbidden.get(known_by(code))
+            if name := seen[id(code)][1]:
+                called.append(name)
         elif event == "c_call" and argument is sys.setprofile and frame.f_code is not watched.__wrapped__.__code__:
             called.append("sys.setprofile")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dvae_np import vae
 from dvae_np.categorical import entropy
-from dvae_np.estimators import TABLE
+from dvae_np.estimators.exact import exact
 from dvae_np.experiments.reproduce import settings_of
 from dvae_np.networks import encoder
 from dvae_np.text import columns, markdown_columns
@@ -54,7 +54,7 @@ def first_steps(data, steps=STEPS, seeds=SEEDS, progress=lambda runs: runs):
 def first_gradient(params, x):
     """Of the exact gradients g (B, N, K) in the logits: the share that all images have in common [Eq. 15.5], |mean g|."""
     logits, _ = encoder(params["psi"], x)
-    g = TABLE["exact"].estimate(logits, vae.reconstruction(params["theta"], x)).dlogits
+    g = exact(logits, vae.reconstruction(params["theta"], x)).dlogits
     common = (g.mean(0) ** 2).sum()
     return float(common / (g**2).sum((1, 2)).mean()), float(common**0.5)
 

@@ -9,7 +9,7 @@ lesson_NN  the figure that carries lesson NN's idea, computed when it is drawn
 
 from importlib import import_module
 
-from dvae_np.figures.growth import growth
+from dvae_np.figures.growth import cost_growth
 from dvae_np.figures.measured import comparison, first_steps, overview, practical_rule, sweep, training_curves
 from dvae_np.figures.style import STYLE, save
 
@@ -33,7 +33,7 @@ LESSONS = {  # file: (module, function, size in inches)
     "learning.png": ("lesson_15", "learning", (7.4, 3.6)),
 }
 
-BENCH = (11, 4.8), growth
+BENCH = (11, 4.8), cost_growth
 
 __all__ = [
     "BENCH",

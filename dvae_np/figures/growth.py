@@ -18,7 +18,7 @@ WORDS = {
 }
 
 
-def growth(figure, record):
+def cost_growth(figure, record):
     """Above milliseconds, below peak memory; each column one axis of growth, with others' times where they were measured."""
     axes = figure.subplots(2, 4, sharex="col", sharey="row", squeeze=False)
     for column, (axis, line) in enumerate(record["growth"].items()):

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 
 from dvae_np import records
-from dvae_np.estimators import TABLE
+from dvae_np.estimators.exact import exact
 from dvae_np.figures.growth import CONTESTANTS
 from dvae_np.figures.style import open_axes
 
@@ -48,7 +48,7 @@ def exact_cost(figure):
         right.plot(own, float(K) ** own, style, color="black", markersize=4)
         last = N[(float(K) ** N <= 1e8) & (N <= 10)][-1]
         right.annotate(f"K = {K}", (last, float(K) ** last), (6, -8), textcoords="offset points", fontsize=8)
-    largest, limit = lines[-1], inspect.signature(TABLE["exact"].estimate).parameters["most_states"].default
+    largest, limit = lines[-1], inspect.signature(exact).parameters["most_states"].default
     for states, words in (
         (largest["K"], f"{largest['K']:,}: measured, {largest['dvae_np']:.0f} ms"),
         (limit, f"limit: {limit:,}"),

@@ -10,7 +10,7 @@ from dvae_np.laws import Independent, each_array, joint_states
 from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.networks import PRIORS, decoder, latents
 from dvae_np.noise import draw
-from dvae_np.vae import PLAIN, posterior_and_prior, reconstruction
+from dvae_np.vae import PLAIN, own_arrays, posterior_and_prior, reconstruction
 
 MOST_CODES = 64
 MOST_STATES = 2**14  # joint states up to which the best code of an image is searched
@@ -145,7 +145,7 @@ def mean_images(params, z, data, c=None, model=PLAIN):
     z = z[:, None] if c is None else z[None]
     a, _ = decoder(params["theta"], z, c, model.activation, model.interface)
     observation = LIKELIHOODS[model.likelihood]
-    mean = observation.mean(a, int(np.prod(data.shape)), **observation.parameters(params["theta"]))
+    mean = observation.mean(a, int(np.prod(data.shape)), **own_arrays(params["theta"], model))
     return mean[:, 0] if c is None else mean[0]
 
 

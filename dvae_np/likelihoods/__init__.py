@@ -8,12 +8,12 @@ example beside any number of states; the value is (S, B).
 `LIKELIHOODS` drives training, evaluation, pictures, the command line and the checks: a new one is one file and one row.
 """
 
-from dvae_np.likelihoods.bernoulli import BERNOULLI, bernoulli
-from dvae_np.likelihoods.categorical_pixels import CATEGORICAL, categorical_pixels
-from dvae_np.likelihoods.gaussian import GAUSSIAN, gaussian
+from dvae_np.likelihoods.bernoulli import BERNOULLI
+from dvae_np.likelihoods.categorical_pixels import CATEGORICAL
+from dvae_np.likelihoods.gaussian import GAUSSIAN
 from dvae_np.likelihoods.likelihood import Likelihood
-from dvae_np.likelihoods.poisson import POISSON, poisson
+from dvae_np.likelihoods.poisson import POISSON
 
 LIKELIHOODS = {each.name: each for each in (BERNOULLI, GAUSSIAN, CATEGORICAL, POISSON)}
 
-__all__ = ["LIKELIHOODS", "Likelihood", "bernoulli", "categorical_pixels", "gaussian", "poisson"]
+__all__ = ["LIKELIHOODS", "Likelihood"]

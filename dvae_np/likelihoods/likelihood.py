@@ -24,7 +24,3 @@ class Likelihood:
     outputs: Callable = lambda levels: 1  # of the decoder for each pixel
     density: bool = False  # is p(x|z) a density, and not a probability?
     own: dict = field(default_factory=dict)  # its own parameters, by name, with the number that each starts at
-
-    def parameters(self, theta):
-        """Its own parameters among those of a decoder."""
-        return {name: theta[name] for name in self.own}

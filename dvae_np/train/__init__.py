@@ -1,12 +1,12 @@
 """Training on real data: data sets, optimisers, the loop and its checkpoints, exact evaluation."""
 
 from dvae_np.train.checkpoint import Checkpoints
+from dvae_np.train.code_usage import Usage, usage
 from dvae_np.train.data import Data, bars, bars_log_likelihood, load
 from dvae_np.train.evaluation import Evaluation, evaluate, evaluate_on
 from dvae_np.train.loop import Interrupted, Run, Training, fit
-from dvae_np.train.optimisers import SGD, Adam, RAdam
+from dvae_np.train.optimisers import SGD, Adam, RAdam, adam_step, rectification
 from dvae_np.train.settings import Settings, kl_weight
-from dvae_np.train.usage import Usage, usage
 
 __all__ = [
     "SGD",
@@ -20,6 +20,7 @@ __all__ = [
     "Settings",
     "Training",
     "Usage",
+    "adam_step",
     "bars",
     "bars_log_likelihood",
     "evaluate",
@@ -27,5 +28,6 @@ __all__ = [
     "fit",
     "kl_weight",
     "load",
+    "rectification",
     "usage",
 ]

@@ -35,13 +35,14 @@ class Evaluation:
 
 
 def evaluate_on(device, params, x, c=None, rng=None, *more, model=PLAIN):
-    """`evaluate` on a device, for arrays and a generator of NumPy."""
+    """`evaluate` on a device, for arrays x (n, D), c (n, C) and a generator of NumPy."""
     rng = device.generator(np.random.default_rng(0) if rng is None else rng)
     return evaluate(device.put(params), device.put(x), device.put(c), rng, *more, model=model)
 
 
 def evaluate(params, x, c=None, rng=None, S=100, sample=False, model=PLAIN):
-    """The discrete negative ELBO (beta = 1) over the rows of x, given contexts c, and what is known of log p(x).
+    """The discrete negative ELBO (beta = 1) over the rows of x (n, D), given contexts c (n, C), and what is known
+    of log p(x), in nats.
 
     Exact up to 65,536 joint states: with log p(x). Beyond, or where told to `sample`: averages over S codes drawn with `rng`
     for each example, and the multi-sample bound of the same codes, which grows towards log p(x) with S [Eq. 9.1].

@@ -55,6 +55,8 @@ class Adam:
     starting at zero, are two numbers a step.
     """
 
+    rectified = False
+
     def __init__(self, params, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
         self.params, self.lr, self.beta1, self.beta2, self.eps = parameters(params), lr, beta1, beta2, eps
         self.sum, self.squares = ({name: np.zeros_like(w) for name, w in self.params.items()} for _ in range(2))
@@ -67,7 +69,7 @@ class Adam:
         root = (
             (1 - self.beta2**self.steps) / (1 - self.beta2)
         ) ** 0.5  # the same for the root of `squares`, below a fraction
-        factor = self.factor()
+        factor = rectification(self.steps, self.beta2) if self.rectified else 1.0
         for name, g in matched(gradients, self.params):
             total, squares = self.sum[name], self.squares[name]
             total *= self.beta1
@@ -84,10 +86,6 @@ class Adam:
                 step *= factor * self.lr * average * root
             np.subtract(self.params[name], step, out=step)
             self.params[name][...] = step  # a copy, as -= may wait for whatever a product on another core has read
-
-    def factor(self):
-        """What the step is multiplied by; None where it is along the average alone."""
-        return 1.0
 
     def state(self):
         """What a checkpoint must hold besides the parameters: arrays by name."""
@@ -106,9 +104,7 @@ class Adam:
 class RAdam(Adam):
     """Rectified Adam (Liu et al. 2020): as long as there is no `rectification`, steps along the average alone."""
 
-    def factor(self):
-        """The rectification; None while the squares vary too much."""
-        return rectification(self.steps, self.beta2)
+    rectified = True
 
 
 def named(tree):

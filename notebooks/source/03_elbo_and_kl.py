@@ -22,21 +22,22 @@ from dvae_np import (
     TABLE,
     Independent,
     bernoulli,
+    categorical_pixels,
     entropy,
+    floored,
+    gaussian,
     joint_states,
     kl,
+    kl_per_latent,
     negative_elbo,
+    poisson,
     reconstruction,
     softmax,
     softplus,
 )
-from dvae_np.categorical import kl_per_latent
 from dvae_np.check import comparison, complex_step
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.likelihoods import categorical_pixels, gaussian, poisson
-from dvae_np.train.evaluation import evaluate
-from dvae_np.train.settings import Settings, kl_weight
-from dvae_np.vae import floored
+from dvae_np.train import Settings, evaluate, kl_weight
 
 rng = np.random.default_rng(3)
 B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels
@@ -365,7 +366,7 @@ least = each.mean(0).mean()  # between the two
 cost, slope = floored(each, least)
 confirm("3.9", cost, sum(max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)))
 confirm("3.9", slope, complex_step(lambda v: floored(v["each"], least)[0], {"each": each})["each"])
-print("gradient for the first example:", backward()[0])
+print("gradient for the first example:", slope[0])
 
 
 def schedule(name):

@@ -17,14 +17,24 @@ import itertools
 import numpy as np
 
 import dvae_np
-from dvae_np import Independent, InputError, exact, joint_states, reconstruction, softmax, softplus
+from dvae_np import (
+    Independent,
+    InputError,
+    Model,
+    bernoulli,
+    decoder,
+    decoder_parameters,
+    exact,
+    joint_states,
+    reconstruction,
+    softmax,
+    softplus,
+)
 from dvae_np.check import comparison, complex_step
 from dvae_np.figures.lesson_04 import measured
-from dvae_np.initial import decoder_parameters
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.likelihoods import bernoulli
-from dvae_np.networks import decoder, mixed, scaled
-from dvae_np.train.evaluation import evaluate
+from dvae_np.networks import scaled
+from dvae_np.train import evaluate
 
 rng = np.random.default_rng(4)
 B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels
@@ -131,7 +141,7 @@ learned = params | {"phi": {"logits": rng.standard_normal((N, K))}}  # a prior t
 p = softmax(learned["phi"]["logits"])[0]  # (N, K)
 fz = f(states[:, None])[0]  # (M, B)
 evidence = sum(np.prod([p[n, state[n]] for n in range(N)]) * np.exp(-fz[m]) for m, state in enumerate(states))  # (B,)
-worth = evaluate(learned, x)
+worth = evaluate(learned, x, model=Model(prior="learned"))
 confirm("4.4", worth.log_likelihood, np.log(evidence).mean())
 print(f"log p(x) {worth.log_likelihood:.4f}, negative ELBO {worth.negative_elbo:.4f} nats; {worth.method}")
 
@@ -242,7 +252,7 @@ for line in lines:
 # So $z$ and $c$ interact in the first layer already. The 1 makes a table of zeros mean "leave the context alone".
 
 # %%
-show(decoder, mixed, scaled)
+show(decoder, scaled)  # embedding and concatenation join in a line each
 
 # %%
 C, H = 6, 8  # the context's size, and the first layer's; without hidden layers that layer is the output
@@ -267,21 +277,22 @@ confirm("4.7", decoder(own, z, c)[0], plain)
 own = theta["concatenation"]
 side_by_side = np.array([np.concatenate([own["table"][n, state[n]] for n in range(N)]) for state in states])  # (M, N E)
 plain = pairs_of(lambda m, b: side_by_side[m] @ own["mix"] + c[b] @ own["context"] + own["bias"])
-confirm("4.8", decoder(own, z, c)[0], plain)
+confirm("4.8", decoder(own, z, c, interface="concatenation")[0], plain)
 
 own = theta["film"]
 scale, shift = (one_hots @ own[name].reshape(N * K, H) for name in ("scale", "table"))  # (M, H)
 plain = pairs_of(lambda m, b: (1 + scale[m]) * (c[b] @ own["context"] + own["bias"]) + shift[m])
-confirm("4.9", decoder(own, z, c)[0], plain)
+confirm("4.9", decoder(own, z, c, interface="film")[0], plain)
 
 # %% [markdown]
 # And the backward passes, of every table, matrix and bias:
 
 # %%
 for name, number in (("embedding", "4.7"), ("concatenation", "4.8"), ("film", "4.9")):
-    a, backward = decoder(theta[name], z, c)  # (M, B, H)
+    decode = lambda arrays, name=name: decoder(arrays, z, c, interface=name)
+    a, backward = decode(theta[name])  # (M, B, H)
     cotangent = rng.standard_normal(a.shape)
-    numeric = complex_step(lambda arrays, g=cotangent: (g * decoder(arrays, z, c)[0]).sum(), theta[name])
+    numeric = complex_step(lambda arrays, g=cotangent, decode=decode: (g * decode(arrays)[0]).sum(), theta[name])
     print(name, {key: array.shape for key, array in theta[name].items()})
     for key, gradient in backward(cotangent)[1].items():
         confirm(number, gradient, numeric[key])

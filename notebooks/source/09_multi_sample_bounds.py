@@ -16,12 +16,10 @@
 import numpy as np
 
 import dvae_np
-from dvae_np import draw, log_prob, log_softmax, score, softmax
-from dvae_np.check import complex_step, every_code, judge, lookup_table, moments, tiled
-from dvae_np.check.enumeration import multi_sample_bound
+from dvae_np import draw, joint, log_prob, log_softmax, score, softmax
+from dvae_np.check import complex_step, every_code, judge, lookup_table, moments, multi_sample_bound, tiled
 from dvae_np.figures.lesson_09 import small_model, variance, without_a_baseline
 from dvae_np.lesson import confirm, figure, interactive, show
-from dvae_np.vae import joint
 
 rng = np.random.default_rng(0)
 logits, f = small_model()  # (B, N, K) = (1, 1, 4); f(z) = -log p(x, z) of one x, in nats

@@ -17,8 +17,7 @@ import numpy as np
 
 import dvae_np
 from dvae_np import TABLE, conditional_gumbel, gumbel, log_softmax, score, softmax
-from dvae_np.check import complex_step, every_code, gumbel_nodes, judge, moments, polynomial, tiled
-from dvae_np.check.gumbel import additive_variance
+from dvae_np.check import additive_variance, complex_step, every_code, gumbel_nodes, judge, moments, polynomial, tiled
 from dvae_np.estimators.control_variate import controlled, relaxed
 from dvae_np.lesson import confirm, figure, show
 

@@ -17,8 +17,7 @@ import numpy as np
 
 import dvae_np
 from dvae_np import draw, score, softmax, tanh
-from dvae_np.check import complex_step, every_code, gumbel_nodes, lookup_table, moments, tiled
-from dvae_np.check.means import defaults
+from dvae_np.check import complex_step, defaults, every_code, gumbel_nodes, lookup_table, moments, tiled
 from dvae_np.estimators.control_variate import controlled, relaxed
 from dvae_np.figures.lesson_11 import exact_variance, toy
 from dvae_np.lesson import confirm, figure, show

@@ -16,11 +16,18 @@
 import numpy as np
 
 import dvae_np
-from dvae_np import TABLE, one_hot, score, softmax
-from dvae_np.categorical import distinct
-from dvae_np.check import every_code, from_mean, lookup_table, moments, polynomial, tiled
-from dvae_np.check.enumeration import every_coupled, every_sequence, threshold_nodes
-from dvae_np.coupling import coupled_codes, pair_probability
+from dvae_np import TABLE, coupled_codes, distinct, one_hot, pair_probability, score, softmax
+from dvae_np.check import (
+    every_code,
+    every_coupled,
+    every_sequence,
+    from_mean,
+    lookup_table,
+    moments,
+    polynomial,
+    threshold_nodes,
+    tiled,
+)
 from dvae_np.estimators.unordered_set import _set_probability
 from dvae_np.lesson import confirm, figure, show
 

@@ -17,6 +17,9 @@ import numpy as np
 
 from dvae_np import (
     TABLE,
+    Model,
+    decoder,
+    encoder,
     joint_states,
     log_prob,
     log_softmax,
@@ -27,8 +30,7 @@ from dvae_np import (
 )
 from dvae_np.check import complex_step
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.networks import conditional, decoder, encoder
-from dvae_np.vae import Model
+from dvae_np.networks import conditional
 
 B, D, C, N, K = 3, 4, 5, 2, 3  # examples, pixels of the part to predict, of the part given, latents, categories
 rng = np.random.default_rng(0)

@@ -19,16 +19,24 @@ import time
 import numpy as np
 
 import dvae_np
-from dvae_np import ops, records, vae
-from dvae_np.categorical import entropy
+from dvae_np import bernoulli, encoder, entropy, keep_freed_memory, ops, records, vae
 from dvae_np.experiments.first_steps import first_gradient, first_steps_table
 from dvae_np.lesson import confirm, figure, show
-from dvae_np.likelihoods import bernoulli
-from dvae_np.likelihoods.bernoulli import start
-from dvae_np.memory import keep_freed_memory
-from dvae_np.networks import encoder
-from dvae_np.train import Adam, Checkpoints, Interrupted, RAdam, Settings, Training, evaluate, fit, load, usage
-from dvae_np.train.optimisers import adam_step, rectification
+from dvae_np.likelihoods.bernoulli import start as first_image_of
+from dvae_np.train import (
+    Adam,
+    Checkpoints,
+    Interrupted,
+    RAdam,
+    Settings,
+    Training,
+    adam_step,
+    evaluate,
+    fit,
+    load,
+    rectification,
+    usage,
+)
 
 # %% [markdown]
 # ## 1 One step of training
@@ -193,7 +201,7 @@ print("warnings:", measured.warnings)
 # it every gradient through the softmax, the exact one and the KL's too.
 
 # %%
-show(start)
+show(first_image_of)
 show(first_gradient)
 few = data.train.x[:100]
 for first_image in ("random", "mean"):
@@ -210,7 +218,7 @@ fresh = Training(data, Settings(N=2, K=8, seed=2, first_image="mean")).params
 g = dvae_np.exact(encoder(fresh["psi"], few)[0], vae.reconstruction(fresh["theta"], few)).dlogits
 confirm("15.5", firsts[-1][0], 1 - g.var(0).sum() / (g**2).sum((1, 2)).mean(), tolerance=1e-4)
 pixels = np.concatenate([few, np.full((1, 64), 0.5)]).astype(float)  # half a time on, half a time off
-slope = bernoulli(start(pixels[:-1], 1)[None, None], pixels)[1](np.ones((1, 101)))[0]
+slope = bernoulli(first_image_of(pixels[:-1], 1)[None, None], pixels)[1](np.ones((1, 101)))[0]
 confirm("15.4", slope, np.zeros_like(slope))
 
 # %% [markdown]

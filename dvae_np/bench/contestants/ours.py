@@ -19,7 +19,7 @@ def step(x, psi, theta, estimator, S, tau, where=CPU):
     x, params, row = where.put(x), where.put({"psi": psi, "theta": theta}), TABLE[estimator]
     rng, optimisers = where.generator(np.random.Generator(np.random.SFC64(0))), [Adam(params)]
     hyper = {"tau": tau} if "tau" in row.hyper else {}
-    return lambda: float(training_step(params, x, row, rng, optimisers, S, **hyper).value)
+    return lambda: float(training_step(params, x, row, rng, optimisers, S, hyper=hyper).value)
 
 
 def exact_sum(x, theta, logits, where=CPU):

@@ -43,7 +43,7 @@ class Usage:
 
 
 def usage(params, x, c=None, model=PLAIN):
-    """`Usage` of the model's latents over the rows of x, given contexts c [Eq. 15.2]."""
+    """`Usage` of the model's latents over the rows of x (n, D), given contexts c (n, C) [Eq. 15.2]."""
     q, p = posterior_and_prior(params, x, c, model)
     marginals, _ = each_array(lambda array: array.astype(np.float64), q).marginals()  # (B, N, K)
     share = marginals.mean(0)
