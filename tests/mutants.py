@@ -156,7 +156,6 @@ _BY_FILE = {
         ("(x.sum(0) + 0.5) / len(x)", "(x.sum(0) + 1.5) / len(x)", "mean image: 1.5 for 0.5"),
     ),
     "likelihoods/likelihood.py": (
-        ("{name: theta[name] for name in self.own}", "{name: 0 * theta[name] for name in self.own}", "sigma is 1 whatever was learned"),
         ("outputs: Callable = lambda levels: 1", "outputs: Callable = lambda levels: levels", "as many outputs as levels for all"),
     ),
     "networks.py": (
@@ -209,7 +208,9 @@ _BY_FILE = {
         ("if row.owns_kl and (beta != 1 or free_bits):", "if row.owns_kl and free_bits:", "beta for a bound that contains the KL let through"),
         ("kl not in SAMPLED_KL or not row.relaxed", "kl not in SAMPLED_KL", "a sampled KL without relaxed samples let through"),
         ("if kl != \"analytic\" and free_bits:", "if kl == \"relaxed\" and free_bits:", "free bits of the plug-in KL let through"),
-        ("if OWN & set(theta) != set(observation.own):", "if not set(theta) >= set(observation.own):", "another observation model's own arrays let through"),
+        ("if OWN & set(theta) != set(own):", "if not set(theta) >= set(own):", "another observation model's own arrays let through"),
+        ("dict(zip(own, map(theta.get, own), strict=True))", "dict(zip(own, (0 * theta[name] for name in own), strict=True))", "sigma is 1 whatever was learned"),
+        ("row.expect_hyper(hyper)", "row.expect_hyper({})", "unknown hyper-parameters let through"),
         ("(params.get(\"phi\"), c, model.activation)[0]", "(params.get(\"phi\"), c)[0]", "evaluation: relu in a prior of another activation"),
         ("p, prior_backward = PRIORS[model.prior].op(params.get(\"phi\"), c, model.activation)", "p, prior_backward = PRIORS[model.prior].op(params.get(\"phi\"), c)", "training: relu in a prior of another activation"),
         ("D * observation.outputs(levels), tuple", "D, tuple", "one output for a pixel of several levels"),
@@ -346,7 +347,7 @@ _BY_FILE = {
         ("row.mean(a, PIXELS, **own).ravel(), p @ values", "p @ values, p @ values", "any mean passes"),
         ("row.nll(a, x, **own)[0], sum(of_pixels)", "sum(of_pixels), sum(of_pixels)", "pixels side by side not looked at"),
         ("row.nll(a, x, **own)[0], alone", "alone, alone", "shared states not looked at"),
-        ("f\"{largest:.1f} standard errors\", largest < limit)", "f\"{largest:.1f} standard errors\", largest < 1e9)", "any draws pass"),
+        ("f\"{largest:.1f} standard errors\", bool(largest < limit))", "f\"{largest:.1f} standard errors\", bool(largest < 1e9))", "any draws pass"),
         ("slope <= most + 1e-9)", "slope <= 1e9)", "any first image passes"),
     ),
     "check/posteriors.py": (
