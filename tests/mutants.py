@@ -250,6 +250,7 @@ _BY_FILE = {
         ("max(S, self.fewest_samples), self.most_samples)) if self.noise else 1", "max(S, self.fewest_samples), self.most_samples)) if self.noise else S", "samples for what takes none"),
         ("min(max(S, self.fewest_samples), self.most_samples)", "max(S, self.fewest_samples)", "more samples than the row takes"),
         ("self.evaluations.count(S + 1, N, K) <= evaluations", "self.evaluations.count(S, N, K) <= evaluations", "one sample more than so many evaluations allow"),
+        ("self.evaluations.count(S + 1, N, K) <= evaluations", "self.evaluations.count(S + 1, N, K) < evaluations", "one sample less than so many evaluations allow"),
         ("min(self.most_samples, K**N) if", "self.most_samples if", "more distinct samples than there are states"),
         ("elif S < self.fewest_samples:", "elif S <= self.fewest_samples:", "the fewest samples refused"),
         ("if S > self.most_samples:", "if S >= self.most_samples:", "the most samples refused"),
@@ -488,6 +489,7 @@ _BY_FILE = {
         ("spread.sum() / S], (GROUPS, 1))", "spread.sum()], (GROUPS, 1))", "enumerated variance of one sample"),
         ("half = 1.96 * variance.std(ddof=1) / GROUPS**0.5", "half = 1.96 * variance.std(ddof=1)", "an interval without its root"),
         ("max(bias.mean(), 0) ** 0.5", "max(bias.mean(), 0)", "the bias squared"),
+        ("for _ in range(calls)], 0", "for _ in range(1)], 0", "one call for all of them"),
         ("calls * row.evaluations.count(S, N, K)", "row.evaluations.count(S, N, K)", "the evaluations of one call for those of all"),
     ),
     "experiments/rule.py": (

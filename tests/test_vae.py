@@ -191,21 +191,27 @@ def test_a_model_that_the_arrays_deny_is_refused(table, right, wrong, C):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_an_objective_is_refused_by_settings_as_by_the_loss(name):
-    """Every KL, beta and free bits: a bound that owns the KL has it once and whole; KLs at relaxed samples need such."""
+    """Every KL, beta and free bits: a bound that owns the KL has it once and whole; KLs at relaxed samples need such. And
+    hyper-parameters that the row has not, or that are no numbers."""
     rng, row = np.random.default_rng(10), TABLE[name]
     (n, k), S = (3, 2) if row.binary else (N, K), row.samples(2)
     params, x = vae.parameters(rng, D, n, k, (H,), np.float64), (rng.random((B, D)) < 0.4).astype(float)
     params |= {"omega": row.omega(rng, n, k)} if row.omega else {}
+    noise = lambda q: draw(rng, q, S, row.noise)
     for kl, beta, free_bits in product(("analytic", "relaxed", "plug_in", "exact"), (1.0, 0.5), (0.0, 0.3)):
         options = {"kl": kl, "beta": beta, "free_bits": free_bits}
         fits = (not row.owns_kl or (beta == 1 and not free_bits)) and (
             kl == "analytic" or (kl != "exact" and name == "gumbel_softmax" and not free_bits)
         )
         settings = partial(Settings, name, N=n, K=k, S=S, **options)
-        loss = partial(vae.negative_elbo, params, x, row, lambda q: draw(rng, q, S, row.noise), **options)
+        loss = partial(vae.negative_elbo, params, x, row, noise, **options)
         for what in (settings, loss):
             with nullcontext() if fits else pytest.raises(InputError, match=r"^(beta|kl|free_bits): "):
                 what()
+    for hyper in ({"speed": 1.0}, *({name: np.nan} for name, value in row.hyper.items() if isinstance(value, float))):
+        for what in (partial(Settings, name, N=n, K=k, S=S), partial(vae.negative_elbo, params, x, row, noise)):
+            with pytest.raises(InputError, match=f"^{next(iter(hyper))}: "):
+                what(hyper=hyper)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
