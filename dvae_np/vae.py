@@ -99,7 +99,7 @@ def posterior_and_prior(params, x, c=None, model=PLAIN):
 def joint(f, p, N, K):
     """The objective -log p(x, z) = f(z) - log p(z), for codes (S, B, N): what a multi-sample bound weighs [Eq. 9.4].
 
-    p: the prior, a law or logits (1 or B, N, K), or None for uniform. `backward(dfz)` returns (None, dtheta and ``prior_logits``).
+    p: the prior, a law or logits (1 or B, N, K), or None: uniform. `backward(dfz)` gives (None, dtheta and ``prior_logits``).
     """
     p = None if p is None else law(p)
 
@@ -130,7 +130,7 @@ def floored(kl_parts, least):
 
 
 def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0, hyper=None):
-    """The rule of which KL, beta, free bits and hyper-parameters go with which row of the estimators' table. Raises InputError for the rest.
+    """The rule of what goes with which row of the estimators' table, or InputError: the KL, beta, free bits, hyper-parameters.
 
     The analytic KL goes with all; one at relaxed samples with rows whose samples are relaxed, and without free bits, which need
     the KL of each latent. A bound that contains the KL has it with weight 1.
