@@ -99,8 +99,7 @@ def posterior_and_prior(params, x, c=None, model=PLAIN):
 def joint(f, p, N, K):
     """The objective -log p(x, z) = f(z) - log p(z), for codes (S, B, N): what a multi-sample bound weighs [Eq. 9.4].
 
-    p: the prior, a law or its logits, of a batch of 1 or B; or None for uniform. `backward(dfz)` returns (None, dtheta) with
-    the prior's gradients among them where there are such: ``prior_logits``.
+    p: the prior, a law or logits (1 or B, N, K), or None: uniform. `backward(dfz)` gives (None, dtheta and ``prior_logits``).
     """
     p = None if p is None else law(p)
 
@@ -130,8 +129,8 @@ def floored(kl_parts, least):
     return np.maximum(mean, least).sum(), (costs + 0 * kl_parts).astype(kl_parts.dtype)
 
 
-def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0):
-    """The rule of which KL, beta and free bits go with which row of the estimators' table. Raises InputError for the rest.
+def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0, hyper=None):
+    """The rule of what goes with which row of the estimators' table, or InputError: the KL, beta, free bits, hyper-parameters.
 
     The analytic KL goes with all; one at relaxed samples with rows whose samples are relaxed, and without free bits, which need
     the KL of each latent. A bound that contains the KL has it with weight 1.
@@ -144,6 +143,8 @@ def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0):
         raise InputError(f"kl: expected analytic, or relaxed or plug_in for an estimator of relaxed codes, got {kl!r}")
     if kl != "analytic" and free_bits:
         raise InputError(f"free_bits: only for the analytic KL, which is known for each latent, got kl = {kl}")
+    if hyper:
+        row.expect_hyper(hyper)
 
 
 @dataclass(frozen=True)
@@ -170,10 +171,8 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     Every gradient is of the mean over the batch; the estimator's come summed, as each example's own. Raises InputError where
     the row cannot have such a KL, beta or free bits (`expect_objective`).
     """
-    expect_objective(row, kl, beta, free_bits)
+    expect_objective(row, kl, beta, free_bits, hyper)
     beta = 0.0 if row.owns_kl else float(beta)  # NumPy's numbers would turn float32 into float64
-    if hyper:
-        row.expect_hyper(hyper)
     B, hyper = len(x), row.hyper | (hyper or {})
     logits, encoder_backward = encoder(params["psi"], x, c, model.activation)  # (B, N, K)
     q = Independent(logits)

@@ -72,8 +72,7 @@ class Settings:
         row = TABLE[self.estimator]
         row.expect_sizes(self.S, self.N, self.K, self.batch, MOST_STATES)
         for beta in (kl_weight(self, 0.0), self.beta):
-            expect_objective(row, self.kl, beta, self.free_bits)
-        row.expect_hyper(self.hyper)
+            expect_objective(row, self.kl, beta, self.free_bits, self.hyper)
 
     @property
     def model(self):
