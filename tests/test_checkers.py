@@ -76,6 +76,22 @@ def test_a_row_that_miscounts_its_evaluations_fails(name, wrong):
     assert levels.evaluations(row).ok and not levels.evaluations(miscounted).ok
 
 
+@pytest.mark.parametrize("spread", [6, 8])
+@pytest.mark.parametrize("name", ["rebar", "relax"])
+def test_quadrature_accuses_no_right_estimator_whatever_the_problem(name, spread):
+    """At peaked logits the exact gradient is small, and so must be the mass that nodes leave out: 20 more problems."""
+    row = TABLE[name]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        logits = means.logits_at(means.Point("", spread=spread), rng, 1, 2)
+        theta, objective = means.objective_for(row, rng, 1, 2)
+        outcomes, weights, _ = gumbel.heavy_nodes(logits, gumbel.NODES)
+        hyper, noise = means.shifted(means.defaults(row, 1, 2)), tuple(outcomes[each] for each in row.noise)
+        found = means.every_estimate(row, logits, theta, objective, noise, weights, hyper)
+        results = means.means(row, 3, logits, theta, objective, 1, weights, found)
+        assert all(result.ok for result in results), (seed, [str(result) for result in results])
+
+
 def changed(row, how):
     """The row with its gradient changed: `how(dlogits, S)`."""
 

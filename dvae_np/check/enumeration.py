@@ -16,6 +16,7 @@ from dvae_np.laws import each_array, independent_logits, joint_states, law
 from dvae_np.ops import log_softmax, log_sum_exp
 
 MOST_OUTCOMES = 2**21
+WIDTH = 36  # of the quadrature, in log r: what lies beyond has e^-36 = 2e-16 of the mass, for gradients of peaked q are small
 BELOW_ONE = 1 - 2.0**-53  # the largest uniform of the open interval (0, 1)
 
 
@@ -121,7 +122,7 @@ def gumbel_nodes(logits, nodes, scale=1.0):
     T = (K * nodes ** (K - 1)) ** N
     if T > MOST_OUTCOMES:
         raise InputError(f"gumbel_nodes: (K nodes**(K-1))**N = {T} outcomes are more than {MOST_OUTCOMES}")
-    s, step = np.linspace(-27, 27, nodes, retstep=True)
+    s, step = np.linspace(-WIDTH, WIDTH, nodes, retstep=True)
     ratios = np.exp(s[joint_states(K - 1, nodes)])  # (nodes**(K-1), K-1)
     weights = math.factorial(K - 1) * (step * ratios).prod(-1) / (1 + ratios.sum(-1)) ** K
 

@@ -21,7 +21,7 @@ from dvae_np.check.means import (
 )
 from dvae_np.check.report import Result
 
-NODES = 151  # of the quadrature, in each dimension
+NODES = 201  # of the quadrature, in each dimension
 NEGLIGIBLE = 1e-16  # weights below are left out: half of the nodes, 1e-13 of the mass
 
 
