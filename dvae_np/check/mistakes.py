@@ -41,7 +41,7 @@ def known_mistakes(row, logits, f, exact, S):
         z, weights = enumeration.every_code(logits, 1)
         nodes = {"z": z}
     elif {"u", "v"} & set(row.noise):
-        nodes, weights, _ = enumeration.gumbel_nodes(logits, 140)
+        nodes, weights, _ = enumeration.gumbel_nodes(logits, 186)
     else:
         return mistakes
     many = enumeration.tiled(logits, len(weights))

@@ -51,7 +51,7 @@ def learned_variances(steps=1500):
 def exact_variance(row, logits, f, hyper):
     """The total variance of one gradient, by enumeration of codes or by quadrature over Gumbel noise."""
     if "u" in row.noise:
-        nodes, weights, winner = enumeration.gumbel_nodes(logits, 140)
+        nodes, weights, winner = enumeration.gumbel_nodes(logits, 186)
         return additive_variance(row, logits, f, tuple(nodes[name] for name in row.noise), weights, winner, hyper)
     z, weights = enumeration.every_code(logits, row.samples(1))
     dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, z, **hyper).dlogits

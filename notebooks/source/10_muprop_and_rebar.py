@@ -143,7 +143,7 @@ show(controlled, relaxed)
 
 
 # %% setup
-nodes, weights, winners = gumbel_nodes(logits, 100)  # noise {"z", "u", "v"}, each (1, T, 1, 3); (T,); (T,)
+nodes, weights, winners = gumbel_nodes(logits, 134)  # noise {"z", "u", "v"}, each (1, T, 1, 3); (T,); (T,)
 
 
 def tunables(eta, tau):
