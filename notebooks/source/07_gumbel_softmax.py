@@ -85,7 +85,7 @@ confirm("7.2", dvae_np.gumbel_softmax(logits, f, u, tau=tau).dlogits, numeric["l
 
 
 # %% setup
-nodes, weights, _ = gumbel_nodes(logits, 140)  # {"z", "u", "v"}, (T,)
+nodes, weights, _ = gumbel_nodes(logits, 186)  # {"z", "u", "v"}, (T,)
 many = tiled(logits, len(weights))  # (T, N, K)
 
 
@@ -97,7 +97,7 @@ def mean_and_variance(estimator, tau):
 
 
 # %%
-finer, finer_weights, _ = gumbel_nodes(logits, 280)
+finer, finer_weights, _ = gumbel_nodes(logits, 372)
 change_of = {}
 for tau in (0.1, 1.0):
     once = mean_and_variance(dvae_np.gumbel_softmax, tau)[0]

@@ -27,7 +27,7 @@ w = rng.standard_normal((2, 1, K))
 f = {degree: polynomial(w, degree) for degree in (1, 2, 3, 4, 5)}  # the same directions, five degrees
 exact = {degree: dvae_np.exact(logits, f[degree]).dlogits[0] for degree in f}  # (N, K)
 q = softmax(logits)[0][0, 0]  # (K,)
-nodes, node_weights, _ = gumbel_nodes(logits, 140)  # quadrature over Gumbel noise, lesson 07
+nodes, node_weights, _ = gumbel_nodes(logits, 186)  # quadrature over Gumbel noise, lesson 07
 
 
 def mean_and_variance(name, degree, **hyper):
@@ -104,7 +104,7 @@ show(dvae_np.decoupled_straight_through)
 forward = softmax(logits[0, 0] / 0.5)[0]
 backward = jacobian(softmax(logits[0, 0] / 2.0)[0]) / 2.0
 by_hand = backward @ sum(forward[k] * slope_at(k, 3) for k in range(K))
-at_forward, forward_weights, _ = gumbel_nodes(logits / 0.5, 140)  # split where *these* codes jump
+at_forward, forward_weights, _ = gumbel_nodes(logits / 0.5, 186)  # split where *these* codes jump
 many = tiled(logits, len(forward_weights))
 found = dvae_np.decoupled_straight_through(many, f[3], at_forward["u"], tau_forward=0.5, tau_backward=2.0)
 confirm("8.2", moments(forward_weights, found.dlogits)[0][0], by_hand)

@@ -77,7 +77,7 @@ def control_variate(z):
 found = dvae_np.relax(logits, toy, u, v, omega=omega)
 confirm("11.1", found.dlogits, controlled(logits, toy, control_variate, u, v).dlogits)
 
-nodes, weights, winner = gumbel_nodes(logits, 140)
+nodes, weights, winner = gumbel_nodes(logits, 186)
 many = tiled(logits, len(weights))
 mean, _ = moments(weights, dvae_np.relax(many, toy, nodes["u"], nodes["v"], omega=omega).dlogits)
 confirm("11.1", mean, exact, tolerance=1e-8)

@@ -156,7 +156,7 @@ print(
 # the largest models: the record does not say. On the cubic toy of section 1 the trade can be computed, by quadrature:
 
 # %%
-outcomes, node_weights, _ = gumbel_nodes(logits, 140)
+outcomes, node_weights, _ = gumbel_nodes(logits, 186)
 many, length = tiled(logits, len(node_weights)), np.linalg.norm(exact)
 at_tau = {}
 print("                            tau   bias  deviation of one draw, both relative")
