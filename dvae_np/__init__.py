@@ -12,6 +12,7 @@ Everything is a loss to minimise, in nats. What is public, and why, is on the pa
 from dvae_np import starting  # noqa: F401  # before all that takes long to import
 from dvae_np.arrays import InputError, evaluated, one_hot
 from dvae_np.categorical import codes, distinct, entropy, kl, kl_per_latent, log_prob, score
+from dvae_np.chain import Chain, padded
 from dvae_np.concrete import concrete_log_prob, plug_in_kl, relaxed_kl
 from dvae_np.coupling import coupled_codes, pair_probability
 from dvae_np.estimators import TABLE, Estimate, Evaluations, Family, Row
@@ -46,6 +47,8 @@ from dvae_np.vae import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Chain",
+    "padded",
     "INTERFACES",
     "LIKELIHOODS",
     "PRIORS",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from dvae_np import InputError, draw
+from dvae_np import Chain, InputError, draw
 from dvae_np.check import differences, enumeration
 from dvae_np.check.means import defaults, objective_for, shifted
 from dvae_np.check.posteriors import law_results, results_of_law
@@ -187,12 +187,16 @@ def test_a_law_with_wrong_probabilities_of_states_fails(value, gradient, monkeyp
     assert wrong(law_results())
 
 
+@pytest.mark.parametrize("kind", [Tilted, Chain])
 @pytest.mark.parametrize("name", GENERIC)
-def test_estimators_that_ask_for_no_logits_are_right_on_another_law(name):
+def test_estimators_that_ask_for_no_logits_are_right_on_another_law(name, kind):
     """Exact means over every outcome of the codes, against the complex step of the plain sum, in both arrays of the law."""
     row, rng = TABLE[name], np.random.default_rng(1)
     N, K, S = 2, 3, row.samples(2)
     q = tilted(rng, 1, N, K)
+    if kind is Chain:
+        N = 3
+        q = Chain(rng.standard_normal((1, N, K)), rng.standard_normal((1, N - 1, K, K)))
     theta, objective = objective_for(row, rng, N, K)
     if name == "straight_through":  # exact on average for f that is affine in the codes
         slope = rng.standard_normal((N, K))
@@ -203,7 +207,7 @@ def test_estimators_that_ask_for_no_logits_are_right_on_another_law(name):
     f, hyper = objective(theta), shifted(defaults(row, N, K))
 
     def value(arrays):
-        law_of = Tilted(arrays["unary"], arrays["tilt"])
+        law_of = kind(*arrays.values())
         if row.owns_kl:
             return enumeration.multi_sample_bound(law_of, f, S).sum()
         hot = lambda z: f(np.eye(K)[z]) if name == "straight_through" else f(z)
@@ -214,7 +218,7 @@ def test_estimators_that_ask_for_no_logits_are_right_on_another_law(name):
     noise, weights = outcomes[row.noise[0]](q, S) if row.noise else (None, np.ones(1))
     many = enumeration.tiled(q, len(weights))
     found = row.estimate(many, f, *(() if noise is None else (noise,)), **hyper)
-    assert type(found.dq) is Tilted
+    assert type(found.dq) is kind
     for each, array in zip(q._fields, found.dq, strict=True):
         mean = enumeration.moments(weights, array)[0]
         assert differences.relative_error(mean, numeric[each][0]) < 1e-12, each

@@ -1,0 +1,210 @@
+"""A chain over the latents: each code depends on its neighbours. With no pairwise potentials it is `Independent`."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from dvae_np.arrays import InputError, expect, expect_codes, one_hot, summed_to
+from dvae_np.forward_backward import backward, best, covariance, edges, forward, sampled
+from dvae_np.perturbed import gumbel
+
+
+class Chain(NamedTuple):
+    """q(z) proportional to exp(sum_n unary[n, z_n] + sum_n pairwise[n, z_n, z_(n+1)]); -inf rules a code, or a pair, out."""
+
+    unary: np.ndarray  # (B, N, K)
+    pairwise: np.ndarray  # (B, N-1, K, K), or (1, N-1, K, K) where the batch shares them
+
+    @property
+    def sizes(self):
+        """(B, N, K)."""
+        return self.unary.shape
+
+    def log_partition(self):
+        """log Z, in nats: (B,); its gradient is the marginals of nodes and edges."""
+        self._expect()
+        filtered = forward(*self)
+
+        def log_z_backward(dvalue):
+            nodes, r = backward(filtered)
+            if len(self.pairwise) < len(self.unary):  # summed over the batch by one product a step
+                flow = np.einsum("bni,bnj->nij", filtered.message[:, :-1] * dvalue[:, None, None], r)
+                pairs = filtered.transfer * flow if len(filtered.transfer) == 1 else None
+            else:
+                pairs = None
+            if pairs is None:
+                pairs = summed_to(self.pairwise.shape, dvalue[:, None, None, None] * edges(filtered, r))
+            return Chain(dvalue[:, None, None] * nodes, pairs)
+
+        return filtered.log_z, log_z_backward
+
+    def both_marginals(self):
+        """q(z_n) (B, N, K) and q(z_n, z_(n+1)) (B, N-1, K, K), as a `Chain`; backward takes one."""
+        self._expect()
+        filtered = forward(*self)
+        nodes, r = backward(filtered)
+
+        def marginals_backward(dvalue):
+            dunary, dpairwise = covariance(filtered, *dvalue)
+            return Chain(dunary, summed_to(self.pairwise.shape, dpairwise))
+
+        return Chain(nodes, edges(filtered, r)), marginals_backward
+
+    def marginals(self):
+        """q(z_n = k): (B, N, K)."""
+        value, both_backward = self.both_marginals()
+        still = np.zeros_like(self.pairwise)
+        return value.unary, lambda dvalue: both_backward(Chain(dvalue, still))
+
+    def score(self, z):
+        """The gradient of log q(z), of each sample: one_hot(z) - q(z_n), and the same for the edges, with S in front."""
+        hits = self._hits(z)
+        value, _ = self.both_marginals()
+        return Chain(hits.unary - value.unary, hits.pairwise - value.pairwise)
+
+    def log_prob(self, z):
+        """log q(z) = score - log Z of codes z (S, B, N), or (S, 1, N) for states shared by the batch, in nats: (S, B)."""
+        self._expect()
+        B, N, K = self.sizes
+        expect("z", z, ("S", 1 if z.shape[1:2] == (1,) else B, N), "i")
+        expect_codes("z", z, K)
+        log_z, log_z_backward = self.log_partition()
+        rows, place, edge = np.arange(B, like=z)[:, None], np.arange(N, like=z), np.arange(N - 1, like=z)
+        own = rows if len(self.pairwise) == B else 0
+        z = np.broadcast_to(z, (len(z), B, N))
+        pairs = self.pairwise[own, edge, z[..., :-1], z[..., 1:]]  # (S, B, N-1)
+        value = self.unary[rows, place, z].sum(-1) + pairs.sum(-1) - log_z
+
+        def log_prob_backward(dvalue):
+            counts = self._counts(z, dvalue)
+            less = log_z_backward(dvalue.sum(0))
+            return Chain(counts.unary - less.unary, counts.pairwise - less.pairwise)
+
+        return value, log_prob_backward
+
+    def probability(self):
+        """The op states (m, N) -> q(z) (m, B), for sums over all joint states."""
+
+        def op(states):
+            logq, log_prob_backward = self.log_prob(states[:, None])
+            q = np.exp(logq)
+            return q, lambda dvalue: log_prob_backward(dvalue * q)
+
+        return op
+
+    def codes(self, u):
+        """Codes drawn from the last latent to the first, one uniform of u (S, B, N) each: (S, B, N)."""
+        self._expect()
+        expect("u", u, ("S", *self.sizes[:2]))
+
+        def choose(n, weights):
+            cumulated = np.cumsum(weights, axis=-1, dtype=np.float64)
+            highest = cumulated[..., -1:]
+            target = np.minimum(u[..., n, None] * highest, highest * (1 - 2**-52))
+            return (cumulated[..., :-1] <= target).sum(-1)
+
+        return sampled(forward(*self), choose)
+
+    def gumbel_codes(self, u):
+        """The same with K uniforms for each code, u (S, B, N, K): each conditional by Gumbel-max."""
+        self._expect()
+        expect("u", u, ("S", *self.sizes))
+
+        def choose(n, weights):
+            possible = weights > 0
+            log_weights = np.where(possible, np.log(np.where(possible, weights, 1)), -np.inf)
+            return np.argmax(log_weights + gumbel(u[..., n, :]), axis=-1)
+
+        return sampled(forward(*self), choose)
+
+    def entropy(self):
+        """log Z - <marginals, potentials>, in nats: (B,); its gradient: minus the covariance times the potentials."""
+        divergence, kl_backward = self.kl()
+        return self.sizes[1] * math.log(self.sizes[2]) - divergence, lambda dvalue: kl_backward(-dvalue)[0]
+
+    def kl(self, p=None):
+        """KL(q || p) in nats: (B,); p, a chain of a batch of B or 1 or None for uniform, and gradients as `kl_parts`."""
+        parts, parts_backward = self.kl_parts(p)
+        return parts[:, 0], lambda dvalue: parts_backward(dvalue[:, None])
+
+    def kl_parts(self, p=None):
+        """The same as the only part: (B, 1).
+
+        <marginals, potentials of q - potentials of p> - log Z_q + log Z_p. `backward(dvalue)` returns (dq, dp): the covariance
+        times that difference; and the marginals of p less those of q, None where p is.
+        """
+        value, marginals_backward = self.both_marginals()
+        log_z, _ = self.log_partition()
+        if p is None:
+            potentials, log_zp, log_zp_backward = (0, 0), self.sizes[1] * math.log(self.sizes[2]), None
+        else:
+            potentials, (log_zp, log_zp_backward) = p, p.log_partition()
+        difference = [
+            np.where(share.real > 0, np.where(share.real > 0, own, 0) - np.where(share.real > 0, other, 0), 0)
+            for share, own, other in zip(value, self, potentials, strict=True)
+        ]
+        inner = [(share * each).sum(tuple(range(1, share.ndim))) for share, each in zip(value, difference, strict=True)]
+        parts = (inner[0] + inner[1] - log_z + log_zp)[:, None]
+
+        def kl_backward(dvalue):
+            weights = dvalue[:, 0]
+            spread = [weights.reshape(-1, *(1,) * (each.ndim - 1)) * each for each in difference]
+            dq = marginals_backward(Chain(*spread))
+            if p is None:
+                return dq, None
+            ours = [weights.reshape(-1, *(1,) * (share.ndim - 1)) * share for share in value]
+            theirs = log_zp_backward(weights if len(p.unary) > 1 else weights.sum(0, keepdims=True))
+            return dq, Chain(*(more - summed_to(more.shape, own) for more, own in zip(theirs, ours, strict=True)))
+
+        return parts, kl_backward
+
+    def mode(self):
+        """The most probable codes of all latents together: (B, N), by Viterbi's algorithm."""
+        self._expect()
+        return best(*self)
+
+    def _hits(self, z):
+        """One-hots of codes z (S, B, N) and of their edges, with S in front."""
+        B, N, K = self.sizes
+        expect("z", z, ("S", B, N), "i")
+        expect_codes("z", z, K)
+        nodes = one_hot(z, K, self.unary.dtype)
+        return Chain(nodes, nodes[..., :-1, :, None] * nodes[..., 1:, None, :])
+
+    def _counts(self, z, weights):
+        """The weighted sum over samples of `_hits`, for the batch where the pairwise potentials are shared."""
+        _, _, K = self.sizes
+        nodes = one_hot(z, K, weights.dtype)  # (S, B, N, K)
+        weighted = weights[..., None, None] * nodes
+        shared = len(self.pairwise) < len(self.unary)
+        pairs = np.einsum("sbni,sbnj->nij" if shared else "sbni,sbnj->bnij", weighted[..., :-1, :], nodes[..., 1:, :])
+        return Chain(weighted.sum(0), pairs[None] if shared else pairs)
+
+    def _expect(self):
+        expect("unary", self.unary, ("B", "N", "K"))
+        B, N, K = self.sizes
+        expect("pairwise", self.pairwise, (1 if len(self.pairwise) == 1 else B, N - 1, K, K))
+
+
+def padded(unary, pairwise, lengths):
+    """A `Chain` whose examples have the first `lengths` (B,) latents alone: all others have code 0, with certainty.
+
+    Potentials (B, N, K) and (B or 1, N-1, K, K) as in `Chain`; the result's pairwise potentials are each example's own.
+    `backward(dq)` returns (dunary, dpairwise, None), 0 at what is left out. Raises InputError for lengths outside 1..N.
+    """
+    B, N, K = unary.shape
+    expect("lengths", lengths, (B,), "i")
+    if not ((lengths >= 1) & (lengths <= N)).all():
+        raise InputError(
+            f"lengths: expected whole numbers from 1 to N = {N}, got {int(lengths.min())} to {int(lengths.max())}"
+        )
+    there = np.arange(N, like=lengths) < lengths[:, None]  # (B, N)
+    certain = np.where(np.arange(K, like=lengths) == 0, 0, -np.inf).astype(unary.dtype)
+    node, edge = there[..., None], there[:, 1:, None, None]
+    chain = Chain(np.where(node, unary, certain), np.where(edge, pairwise, np.zeros_like(unary[0, 0, 0])))
+
+    def padded_backward(dq):
+        return np.where(node, dq.unary, 0), summed_to(pairwise.shape, np.where(edge, dq.pairwise, 0)), None
+
+    return chain, padded_backward

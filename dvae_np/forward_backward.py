@@ -1,0 +1,170 @@
+"""The forward algorithm on a chain, and its backward pass, which is the backward algorithm.
+
+A chain of N latents has potentials `unary` (B, N, K) and `pairwise` (B or 1, N-1, K, K); the score of codes z is
+sum_n unary[n, z_n] + sum_n pairwise[n, z_n, z_(n+1)], and q(z) = e^score / Z.
+
+    a_1 = unary_1,  a_(n+1)[j] = unary_(n+1)[j] + log sum_i e^(a_n[i] + pairwise_n[i, j]),  log Z = log sum_k e^(a_N[k])
+
+The derivative of one step is w_n[i, j] = q(z_n = i | z_(n+1) = j), a softmax over i. So the backward pass starts with q(z_N),
+the softmax of a_N, and multiplies by one w after the other: out come q(z_n) and, on the edges, q(z_n, z_(n+1)).
+
+Where the numbers of a step span little, its sum is a product of e^potentials with a message that adds up to 1. Where they span
+more than `SAFE`, a product would lose what is small: the same step is taken with logarithms, in float64.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+SAFE = {4: 80.0, 8: 600.0}  # by the bytes of a real number: the logarithm of what a product may span
+
+
+class Filtered(NamedTuple):
+    """A chain after the forward pass: w_n[i, j] = message_n[i] transfer_n[i, j] / reach_n[j]."""
+
+    log_z: np.ndarray  # (B,)
+    message: np.ndarray  # (B, N, K)
+    transfer: np.ndarray  # (B or 1, N-1, K, K)
+    reach: np.ndarray  # (B, N-1, K)
+    last: np.ndarray  # (B, K), q(z_N)
+
+
+def forward(unary, pairwise):
+    """The forward pass: `Filtered`."""
+    dtype = np.result_type(unary, pairwise)
+    unary, pairwise = unary.astype(dtype, copy=False), pairwise.astype(dtype, copy=False)
+    safe = _span(unary, pairwise) <= SAFE[unary.real.dtype.itemsize]
+    return (_by_products if safe else _by_logarithms)(unary, pairwise)
+
+
+def backward(filtered):
+    """The backward pass: q(z_n) (B, N, K), and r (B, N-1, K): edges are message_n[i] transfer_n[i, j] r_n[j]."""
+    _, message, transfer, reach, last = filtered
+    nodes, r = np.empty_like(message), np.empty_like(reach)
+    nodes[:, -1] = last
+    for n in range(reach.shape[1] - 1, -1, -1):
+        r[:, n] = nodes[:, n + 1] / np.where(reach[:, n].real > 0, reach[:, n], 1)
+        nodes[:, n] = message[:, n] * _times(r[:, n], transfer[:, n].swapaxes(-1, -2))
+    return nodes, r
+
+
+def edges(filtered, r):
+    """q(z_n, z_(n+1)) for each example: (B, N-1, K, K)."""
+    return filtered.message[:, :-1, :, None] * filtered.transfer * r[:, :, None]
+
+
+def kernels(filtered):
+    """w_n[i, j] = q(z_n = i | z_(n+1) = j): (B, N-1, K, K)."""
+    reach = np.where(filtered.reach.real > 0, filtered.reach, 1)
+    return filtered.message[:, :-1, :, None] * filtered.transfer / reach[:, :, None]
+
+
+def covariance(filtered, direction, edge_direction):
+    """The covariance of the codes' one-hots, of nodes and of edges, times a direction: (B, N, K) and (B, N-1, K, K).
+
+    It is what q(z_n) and q(z_n, z_(n+1)) change by along a direction (B, N, K), (B or 1, N-1, K, K) of the potentials: one
+    more forward and backward pass, along which the derivative is carried.
+    """
+    w, N = kernels(filtered), filtered.message.shape[1]
+    along, means, gains = [direction[:, 0]], [], []
+    for n in range(N - 1):
+        gains.append(along[n][:, :, None] + edge_direction[:, n])  # (B, K, K)
+        means.append((w[:, n] * gains[n]).sum(1))  # (B, K), given the next code
+        along.append(direction[:, n + 1] + means[n])
+    marginal = filtered.last
+    nodes, pairs = [marginal * (along[-1] - (marginal * along[-1]).sum(-1, keepdims=True))], []
+    for n in range(N - 2, -1, -1):
+        own = w[:, n] * marginal[:, None]  # q(z_n, z_(n+1))
+        pairs.append(own * (gains[n] - means[n][:, None]) + w[:, n] * nodes[-1][:, None])
+        nodes.append(pairs[-1].sum(-1))
+        marginal = own.sum(-1)
+    return np.stack(nodes[::-1], 1), np.stack(pairs[::-1], 1) if pairs else w
+
+
+def best(unary, pairwise):
+    """The codes with the largest score: (B, N), by maxima in the place of sums (Viterbi)."""
+    B, N, _ = unary.shape
+    score, before = unary[:, 0].astype(np.float64), []
+    for n in range(N - 1):
+        all_scores = score[:, :, None] + pairwise[:, n]
+        before.append(np.argmax(all_scores, axis=1))  # (B, K): the best code before each
+        score = unary[:, n + 1] + all_scores.max(1)
+    z = [np.argmax(score, axis=-1)]
+    for places in reversed(before):
+        z.append(places[np.arange(B, like=unary), z[-1]])
+    return np.stack(z[::-1], -1)
+
+
+def sampled(filtered, choose):
+    """Codes (S, B, N), filtered forward and sampled backward: `choose(n, weights)` draws z_n by weights (S, B, K)."""
+    _, message, transfer, reach, last = filtered
+    z = [choose(reach.shape[1], last[None])]  # (S, B)
+    own = np.arange(len(transfer), like=z[0])[:, None]
+    for n in range(reach.shape[1] - 1, -1, -1):
+        columns = transfer[own, n, :, z[-1].T]  # (B, S, K)
+        z.append(choose(n, message[:, n] * columns.swapaxes(0, 1)))
+    return np.stack(z[::-1], -1)
+
+
+def _span(unary, pairwise):
+    """The logarithm of what a product of message and potentials may span at most; infinite where something is ruled out."""
+    node = (unary.real.max(-1) - unary.real.min(-1)).max(0)  # (N,)
+    if not pairwise.size:
+        return 0.0 if np.isfinite(node).all() else np.inf
+    edge = (pairwise.real.max((-1, -2)) - pairwise.real.min((-1, -2))).max(0)  # (N-1,)
+    before = np.concatenate([np.zeros_like(edge[:1]), edge[:-1]])  # what a message spans comes of the step before
+    span = float((before + node[:-1] + edge).max())
+    return span if np.isfinite(node).all() and np.isfinite(span) else np.inf
+
+
+def _by_products(unary, pairwise):
+    N = unary.shape[1]
+    top = pairwise.real.max((-1, -2), keepdims=True) if N > 1 else pairwise
+    transfer = np.exp(pairwise - top)
+    heights = unary.real.max(-1, keepdims=True)
+    nodes = np.exp(unary - heights)  # (B, N, K)
+    message, reach = np.empty_like(nodes), np.empty_like(nodes[:, 1:])
+    log_z = heights[..., 0].sum(1) + (top[..., 0, 0].sum(1) if N > 1 else 0)
+    message[:, 0] = nodes[:, 0]
+    for n in range(N):
+        if n:
+            reach[:, n - 1] = _times(message[:, n - 1], transfer[:, n - 1])
+            message[:, n] = nodes[:, n] * reach[:, n - 1]
+        total = message[:, n].sum(-1, keepdims=True)
+        message[:, n] /= total
+        log_z = log_z + np.log(total[:, 0])
+    return Filtered(log_z.astype(unary.dtype), message, transfer, reach, message[:, -1])
+
+
+def _by_logarithms(unary, pairwise):
+    dtype, (B, N, K) = unary.dtype, unary.shape
+    wide = np.complex128 if dtype.kind == "c" else np.float64
+    a, log_z = unary[:, 0].astype(wide), 0
+    transfer = np.zeros((B, N - 1, K, K), wide, like=unary)
+    for n in range(N):
+        if n:
+            joint = a[:, :, None] + pairwise[:, n - 1]  # (B, K, K)
+            shares, log_sum = _shares(joint, 1)
+            transfer[:, n - 1] = shares
+            a = unary[:, n] + log_sum
+        height = a.real.max(-1, keepdims=True)
+        a, log_z = a - height, log_z + height[:, 0]
+    last, log_sum = _shares(a, 1)
+    ones = np.ones_like(unary)
+    return Filtered((log_z + log_sum).astype(dtype), ones, transfer.astype(dtype), ones[:, 1:], last.astype(dtype))
+
+
+def _shares(a, axis):
+    """(softmax, log sum e^a) over an axis; 0 and -inf where all of it is -inf."""
+    top = a.real.max(axis, keepdims=True)
+    top = np.where(top > -np.inf, top, 0)
+    e = np.exp(a - top)
+    total = e.sum(axis, keepdims=True)
+    possible = total.real > 0
+    log_sum = np.where(possible, np.log(np.where(possible, total, 1)) + top, -np.inf)
+    return e / np.where(possible, total, 1), log_sum.squeeze(axis)
+
+
+def _times(vectors, matrices):
+    """vectors (B, K) times matrices (B, K, K), or (1, K, K) in one product: (B, K)."""
+    return vectors @ matrices[0] if len(matrices) == 1 else (vectors[:, None] @ matrices)[:, 0]
