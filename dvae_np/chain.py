@@ -7,6 +7,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_codes, one_hot, summed_to
 from dvae_np.forward_backward import backward, best, covariance, edges, forward, sampled
+from dvae_np.laws import Independent
 from dvae_np.perturbed import gumbel
 
 
@@ -28,12 +29,10 @@ class Chain(NamedTuple):
 
         def log_z_backward(dvalue):
             nodes, r = backward(filtered)
-            if len(self.pairwise) < len(self.unary):  # summed over the batch by one product a step
-                flow = np.einsum("bni,bnj->nij", filtered.message[:, :-1] * dvalue[:, None, None], r)
-                pairs = filtered.transfer * flow if len(filtered.transfer) == 1 else None
+            if len(filtered.transfer) < len(nodes):  # shared: summed over the batch by one product a step
+                weighted = filtered.message[:, :-1] * dvalue[:, None, None]
+                pairs = filtered.transfer * (weighted.transpose(1, 2, 0) @ r.transpose(1, 0, 2))
             else:
-                pairs = None
-            if pairs is None:
                 pairs = summed_to(self.pairwise.shape, dvalue[:, None, None, None] * edges(filtered, r))
             return Chain(dvalue[:, None, None] * nodes, pairs)
 
@@ -134,6 +133,9 @@ class Chain(NamedTuple):
         <marginals, potentials of q - potentials of p> - log Z_q + log Z_p. `backward(dvalue)` returns (dq, dp): the covariance
         times that difference; and the marginals of p less those of q, None where p is.
         """
+        if isinstance(p, Independent):
+            parts, parts_backward = self.kl_parts(unlinked(p))
+            return parts, lambda dvalue: ((both := parts_backward(dvalue))[0], Independent(both[1].unary))
         value, marginals_backward = self.both_marginals()
         log_z, _ = self.log_partition()
         if p is None:
@@ -159,6 +161,11 @@ class Chain(NamedTuple):
 
         return parts, kl_backward
 
+    def kl_from(self, q):
+        """KL(q || this chain) of independent latents q: (B, 1); `backward(dvalue)` returns (dq, the gradient in this chain)."""
+        parts, parts_backward = unlinked(q).kl_parts(self)
+        return parts, lambda dvalue: (Independent((both := parts_backward(dvalue))[0].unary), both[1])
+
     def mode(self):
         """The most probable codes of all latents together: (B, N), by Viterbi's algorithm."""
         self._expect()
@@ -177,14 +184,22 @@ class Chain(NamedTuple):
         _, _, K = self.sizes
         nodes = one_hot(z, K, weights.dtype)  # (S, B, N, K)
         weighted = weights[..., None, None] * nodes
-        shared = len(self.pairwise) < len(self.unary)
-        pairs = np.einsum("sbni,sbnj->nij" if shared else "sbni,sbnj->bnij", weighted[..., :-1, :], nodes[..., 1:, :])
-        return Chain(weighted.sum(0), pairs[None] if shared else pairs)
+        left, right = weighted[..., :-1, :], nodes[..., 1:, :]
+        if len(self.pairwise) < len(self.unary):  # shared
+            left, right = (array.reshape(len(z) * array.shape[1], 1, *array.shape[2:]) for array in (left, right))
+        pairs = left.transpose(1, 2, 3, 0) @ right.transpose(1, 2, 0, 3)  # (B or 1, N-1, K, K)
+        return Chain(weighted.sum(0), pairs)
 
     def _expect(self):
         expect("unary", self.unary, ("B", "N", "K"))
         B, N, K = self.sizes
         expect("pairwise", self.pairwise, (1 if len(self.pairwise) == 1 else B, N - 1, K, K))
+
+
+def unlinked(q):
+    """Independent latents as a `Chain` without pairwise potentials."""
+    _, N, K = q.sizes
+    return Chain(q.logits, np.zeros_like(q.logits, shape=(1, N - 1, K, K)))
 
 
 def padded(unary, pairwise, lengths):

@@ -31,7 +31,7 @@ class Filtered(NamedTuple):
 
 def forward(unary, pairwise):
     """The forward pass: `Filtered`."""
-    dtype = np.result_type(unary, pairwise)
+    dtype = (unary if unary.dtype.kind == "c" else pairwise).dtype  # complex, where either is
     unary, pairwise = unary.astype(dtype, copy=False), pairwise.astype(dtype, copy=False)
     safe = _span(unary, pairwise) <= SAFE[unary.real.dtype.itemsize]
     return (_by_products if safe else _by_logarithms)(unary, pairwise)
@@ -40,11 +40,11 @@ def forward(unary, pairwise):
 def backward(filtered):
     """The backward pass: q(z_n) (B, N, K), and r (B, N-1, K): edges are message_n[i] transfer_n[i, j] r_n[j]."""
     _, message, transfer, reach, last = filtered
-    nodes, r = np.empty_like(message), np.empty_like(reach)
+    nodes, r = np.zeros_like(message), np.zeros_like(reach)
     nodes[:, -1] = last
     for n in range(reach.shape[1] - 1, -1, -1):
         r[:, n] = nodes[:, n + 1] / np.where(reach[:, n].real > 0, reach[:, n], 1)
-        nodes[:, n] = message[:, n] * _times(r[:, n], transfer[:, n].swapaxes(-1, -2))
+        nodes[:, n] = message[:, n] * _times(r[:, n], transfer[:, n].transpose(0, 2, 1))
     return nodes, r
 
 
@@ -102,7 +102,7 @@ def sampled(filtered, choose):
     own = np.arange(len(transfer), like=z[0])[:, None]
     for n in range(reach.shape[1] - 1, -1, -1):
         columns = transfer[own, n, :, z[-1].T]  # (B, S, K)
-        z.append(choose(n, message[:, n] * columns.swapaxes(0, 1)))
+        z.append(choose(n, message[:, n] * columns.transpose(1, 0, 2)))
     return np.stack(z[::-1], -1)
 
 
@@ -123,7 +123,7 @@ def _by_products(unary, pairwise):
     transfer = np.exp(pairwise - top)
     heights = unary.real.max(-1, keepdims=True)
     nodes = np.exp(unary - heights)  # (B, N, K)
-    message, reach = np.empty_like(nodes), np.empty_like(nodes[:, 1:])
+    message, reach = np.zeros_like(nodes), np.zeros_like(nodes[:, 1:])
     log_z = heights[..., 0].sum(1) + (top[..., 0, 0].sum(1) if N > 1 else 0)
     message[:, 0] = nodes[:, 0]
     for n in range(N):

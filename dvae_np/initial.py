@@ -3,12 +3,13 @@
 import numpy as np
 
 from dvae_np.arrays import InputError, expect_choice
-from dvae_np.networks import INTERFACES, PRIORS
+from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
 
 
-def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32):
-    """Fresh psi: D inputs (with a context D + C), hidden layers of the given sizes, N x K logits."""
-    return mlp_parameters(rng, (D, *hidden, (N, K)), dtype)
+def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32, posterior="independent"):
+    """Fresh psi: D inputs (with a context D + C), hidden layers of the given sizes, N x K logits; potentials of 0 on edges."""
+    edges = {name: np.zeros(shape, dtype) for name, shape in POSTERIORS[posterior].arrays(N, K).items()}
+    return mlp_parameters(rng, (D, *hidden, (N, K)), dtype) | edges
 
 
 def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="embedding"):
@@ -37,10 +38,8 @@ def prior_parameters(rng, name, N, K, hidden=(), C=0, dtype=np.float32):
     for another name, and for a conditional prior without a context.
     """
     expect_choice("prior", name, PRIORS)
-    if not PRIORS[name].arrays:
-        return None
     if not PRIORS[name].context:
-        return {"logits": np.zeros((N, K), dtype)}
+        return {array: np.zeros(shape, dtype) for array, shape in PRIORS[name].arrays(N, K).items()} or None
     if not C:
         raise InputError("prior: a conditional prior p(z|c) needs a context, and these data have none")
     phi, last = mlp_parameters(rng, (C, *hidden, (N, K)), dtype), len(hidden)

@@ -132,8 +132,10 @@ class Independent(NamedTuple):
 
         `backward(dvalue)` returns (dq, dp): q (log(q/p) - KL) [Eq. 3.4] and p - q [Eq. 3.5], the latter summed over the batch
         where the prior is shared, None where it is uniform. A category whose q is 0 adds 0; the KL is infinite where p rules
-        out what q does not. Raises InputError for shapes that do not fit.
+        out what q does not. (Another kind of p answers: `Chain.kl_from`.) Raises InputError for shapes that do not fit.
         """
+        if p is not None and not isinstance(p, Independent):
+            return p.kl_from(self)
         B, N, K = self.logits.shape
         logq, _ = log_softmax(self.logits)
         q = np.exp(logq)

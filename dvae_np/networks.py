@@ -1,7 +1,8 @@
 """Encoder, decoder and prior: multi-layer perceptrons, their parameters plain dicts of named arrays (`dvae_np.initial`).
 
 Layer i has weights ``w<i>`` and biases ``b<i>``; a network that ends in logits has a last w (H, N, K) and b (N, K). How the
-code enters the decoder is one of `INTERFACES`, which prior it is one of `PRIORS`: a new one is a paragraph here and a row.
+code enters the decoder is one of `INTERFACES`; which law the posterior is, one of `POSTERIORS`; and the prior, one of `PRIORS`.
+A new one is a paragraph here and a row.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.arrays import InputError, summed_to
+from dvae_np.chain import Chain
 from dvae_np.laws import Independent
 from dvae_np.ops import concatenation, embedding, linear, relu
 
@@ -19,8 +21,39 @@ def encoder(psi, x, c=None, activation=relu):
 
     `backward(dlogits)` returns dpsi.
     """
+    q, q_backward = independent(psi, x, c, activation)
+    return q.logits, lambda dlogits: q_backward(Independent(dlogits))
+
+
+def independent(psi, x, c=None, activation=relu):
+    """q(z|x,c) of independent latents, by the logits of a network of x (B, D) and c (B, C). `backward(dq)` returns dpsi."""
     logits, mlp_backward = mlp(psi, x if c is None else np.concatenate([x, c], -1), activation, data=True)
-    return logits, lambda dlogits: mlp_backward(dlogits)[1]
+    return Independent(logits), lambda dq: mlp_backward(dq.logits)[1]
+
+
+def chained(psi, x, c=None, activation=relu):
+    """q(z|x,c) a chain: its unary potentials by the same network, psi's ``pairwise`` (N-1, K, K) the same for all x."""
+    q, q_backward = independent(psi, x, c, activation)
+
+    def backward(dq):
+        return q_backward(Independent(dq.unary)) | {"pairwise": dq.pairwise[0]}
+
+    return Chain(q.logits, psi["pairwise"][None]), backward
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A posterior: its law, an op (psi, x, c, activation) -> q, and the shapes, by N and K, of what psi has besides."""
+
+    law: type
+    op: Callable
+    arrays: Callable = lambda N, K: {}
+
+
+POSTERIORS = {
+    "independent": Posterior(Independent, independent),
+    "chain": Posterior(Chain, chained, lambda N, K: {"pairwise": (N - 1, K, K)}),
+}
 
 
 def decoder(theta, z, c=None, activation=relu, interface="embedding"):
@@ -133,11 +166,19 @@ def shared(phi, c, activation=relu):
     return Independent(phi["logits"][None]), lambda dp: {"logits": dp.logits[0]}
 
 
+def markov(phi, c, activation=relu):
+    """p(z) a chain for all examples. phi: ``unary`` (N, K), ``pairwise`` (N-1, K, K). backward(dp) gives dphi."""
+    if phi is None or "pairwise" not in phi:
+        raise InputError("prior: expected the potentials of a markov prior in phi, found none")
+    p = Chain(phi["unary"][None], phi["pairwise"][None])
+    return p, lambda dp: {"unary": dp.unary[0], "pairwise": dp.pairwise[0]}
+
+
 def conditional(phi, c, activation=relu):
     """p(z|c) [Eq. 13.1]: phi is a network of the context c (B, C). backward(dp) gives dphi."""
     if c is None:
         raise InputError("prior: a conditional prior p(z|c) needs a context c, got None")
-    if phi is None or "logits" in phi:
+    if phi is None or "w0" not in phi:
         raise InputError("prior: expected a network of the context in phi, found none")
     logits, mlp_backward = mlp(phi, c, activation, data=True)
     return Independent(logits), lambda dp: mlp_backward(dp.logits)[1]
@@ -145,18 +186,24 @@ def conditional(phi, c, activation=relu):
 
 @dataclass(frozen=True)
 class Prior:
-    """A prior: an op (phi, c, activation) -> p, a law, or None; whether it has arrays, they are trained, it needs a context."""
+    """A prior: an op (phi, c, activation) -> p or None; shapes of its arrays; are they trained, is it of a context; its law."""
 
     op: Callable
-    arrays: bool = True
+    arrays: Callable = lambda N, K: {}
     trained: bool = True
     context: bool = False
+    law: type = Independent
+
+
+def _table(N, K):
+    return {"logits": (N, K)}
 
 
 PRIORS = {
-    "uniform": Prior(uniform, arrays=False, trained=False),
-    "fixed": Prior(shared, trained=False),
-    "learned": Prior(shared),
+    "uniform": Prior(uniform, trained=False),
+    "fixed": Prior(shared, _table, trained=False),
+    "learned": Prior(shared, _table),
+    "markov": Prior(markov, lambda N, K: {"unary": (N, K), "pairwise": (N - 1, K, K)}, law=Chain),
     "conditional": Prior(conditional, context=True),
 }
 

@@ -17,10 +17,11 @@ import numpy as np
 
 from dvae_np.arrays import InputError, expect_choice, summed_to
 from dvae_np.concrete import plug_in_kl, relaxed_kl
+from dvae_np.estimators.row import ASKED
 from dvae_np.initial import decoder_parameters, encoder_parameters, prior_parameters
 from dvae_np.laws import Independent, each_array, law
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS, decoder, encoder
+from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS, decoder
 from dvae_np.noise import draw
 from dvae_np.ops import relu
 
@@ -36,9 +37,11 @@ class Model:
     prior: str = "uniform"  # of `dvae_np.networks.PRIORS`
     interface: str = "embedding"  # of `dvae_np.networks.INTERFACES`
     activation: Callable = relu  # between the layers of all networks
+    posterior: str = "independent"  # of `dvae_np.networks.POSTERIORS`
 
     def __post_init__(self):
-        for name, table in (("likelihood", LIKELIHOODS), ("prior", PRIORS), ("interface", INTERFACES)):
+        tables = {"likelihood": LIKELIHOODS, "prior": PRIORS, "posterior": POSTERIORS, "interface": INTERFACES}
+        for name, table in tables.items():
             expect_choice(name, getattr(self, name), table)
 
 
@@ -52,7 +55,7 @@ def parameters(rng, D, N, K, hidden=(128,), dtype=np.float32, *, model=PLAIN, C=
     """
     observation = LIKELIHOODS[model.likelihood]
     outputs, mirrored = D * observation.outputs(levels), tuple(reversed(hidden))
-    psi = encoder_parameters(rng, D + C, hidden, N, K, dtype)
+    psi = encoder_parameters(rng, D + C, hidden, N, K, dtype, model.posterior)
     theta = decoder_parameters(rng, N, K, mirrored, outputs, dtype, C, model.interface)
     theta |= {name: np.full(1, number, dtype) for name, number in observation.own.items()}
     phi = prior_parameters(rng, model.prior, N, K, hidden, C, dtype)
@@ -92,8 +95,8 @@ def own_arrays(theta, model=PLAIN):
 
 def posterior_and_prior(params, x, c=None, model=PLAIN):
     """The laws q(z|x,c) and p(z|c), the latter None where it is uniform, for data x (B, D) and contexts c (B, C) or None."""
-    logits, _ = encoder(params["psi"], x, c, model.activation)
-    return Independent(logits), PRIORS[model.prior].op(params.get("phi"), c, model.activation)[0]
+    q, _ = POSTERIORS[model.posterior].op(params["psi"], x, c, model.activation)
+    return q, PRIORS[model.prior].op(params.get("phi"), c, model.activation)[0]
 
 
 def joint(f, p, N, K):
@@ -129,12 +132,16 @@ def floored(kl_parts, least):
     return np.maximum(mean, least).sum(), (costs + 0 * kl_parts).astype(kl_parts.dtype)
 
 
-def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0, hyper=None):
+def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0, hyper=None, model=PLAIN):
     """The rule of what goes with which row of the estimators' table, or InputError: the KL, beta, free bits, hyper-parameters.
 
     The analytic KL goes with all; one at relaxed samples with rows whose samples are relaxed, and without free bits, which need
     the KL of each latent. A bound that contains the KL has it with weight 1.
     """
+    if not hasattr(POSTERIORS[model.posterior].law, row.asks):
+        raise InputError(f"estimator: {row.name} needs {ASKED[row.asks]}, got the posterior {model.posterior}")
+    if kl != "analytic" and PRIORS[model.prior].law is not Independent:
+        raise InputError(f"kl: only the analytic one with a {model.prior} prior, got {kl!r}")
     if row.owns_kl and (beta != 1 or free_bits):
         raise InputError(
             f"beta: {row.name}'s bound contains the KL with weight 1, got beta = {beta}, free bits {free_bits}"
@@ -171,11 +178,10 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     Every gradient is of the mean over the batch; the estimator's come summed, as each example's own. Raises InputError where
     the row cannot have such a KL, beta or free bits (`expect_objective`).
     """
-    expect_objective(row, kl, beta, free_bits, hyper)
+    expect_objective(row, kl, beta, free_bits, hyper, model)
     beta = 0.0 if row.owns_kl else float(beta)  # NumPy's numbers would turn float32 into float64
     B, hyper = len(x), row.hyper | (hyper or {})
-    logits, encoder_backward = encoder(params["psi"], x, c, model.activation)  # (B, N, K)
-    q = Independent(logits)
+    q, encoder_backward = POSTERIORS[model.posterior].op(params["psi"], x, c, model.activation)
     p, prior_backward = PRIORS[model.prior].op(params.get("phi"), c, model.activation)
     f = reconstruction(params["theta"], x, c, model)
     arrays = noise(q)
@@ -191,7 +197,9 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
         )
         dq_kl, dp = kl_backward(dparts)
     else:
-        sampled, kl_backward = SAMPLED_KL[kl](logits, *arrays, hyper["tau"], None if p is None else p.logits)  # (S, B)
+        sampled, kl_backward = SAMPLED_KL[kl](
+            q.logits, *arrays, hyper["tau"], None if p is None else p.logits
+        )  # (S, B)
         divergence, cost = sampled.mean(0), sampled.mean()
         dlogits, _, _, dprior_logits = kl_backward(np.full_like(sampled, 1 / sampled.size))
         dq_kl, dp = Independent(dlogits), None if p is None else Independent(dprior_logits)
@@ -205,7 +213,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     for gradient in dtheta.values():
         gradient /= B
     dq = [array / B + beta * more for array, more in zip(law(expectation.dq), dq_kl, strict=True)]
-    gradients |= {"psi": encoder_backward(*dq), "theta": dtheta}
+    gradients |= {"psi": encoder_backward(type(q)(*dq)), "theta": dtheta}
     return Loss(expectation.value.mean() + beta * cost, expectation.value, divergence, gradients)
 
 

@@ -44,6 +44,8 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "ops": "ops likelihoods categorical",
     "categorical": "categorical ops estimators",
     "laws": "laws categorical estimators device",
+    "forward_backward": "chain laws",
+    "chain": "chain laws",
     "perturbed": "categorical ops estimators",
     "concrete": "categorical vae ops",
     "coupling": "categorical estimators",

@@ -66,6 +66,23 @@ def test_products_alone_would_be_wrong(dtype, size, monkeypatch):
         assert max(errors(chain(np.random.default_rng(1), 200, size=size, dtype=dtype))) > 1e-3
 
 
+@pytest.mark.parametrize("where", ["node", "edge", "edge before"])
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 150), (np.float64, 900)])
+def test_what_is_nearly_ruled_out_may_be_asked_for_later(dtype, size, where):
+    """One code is lower by more than a product can hold, at a node or on an edge, and as much higher at the end."""
+    q = chain(np.random.default_rng(9), 20, 3, dtype=dtype)
+    if where == "node":
+        q.unary[:, 0, 1] -= size
+        q.pairwise[:, 0, 1] += size
+    elif where == "edge":
+        q.pairwise[:, 1, :, 0] -= size
+        q.unary[:, 2, 0] += size
+    else:
+        q.pairwise[:, 0, :, 2] -= size
+        q.pairwise[:, 1, 2] += size
+    assert max(errors(q)) < (2e-5 if dtype == np.float32 else 1e-12)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_and_logarithms_agree_where_products_are_taken(dtype, monkeypatch):
     """At the largest span that is still called safe, in either of the two ways."""

@@ -10,12 +10,11 @@ import pytest
 
 from dvae_np import cli, networks, ops, records, vae
 from dvae_np.arrays import InputError
-from dvae_np.categorical import kl, log_prob
 from dvae_np.check.observations import example
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import completion
 from dvae_np.initial import decoder_parameters
-from dvae_np.laws import joint_states
+from dvae_np.laws import Independent, joint_states
 from dvae_np.likelihoods import LIKELIHOODS
 from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
@@ -108,22 +107,25 @@ def test_a_context_must_be_there_where_it_is_expected(problem):
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("interface", networks.INTERFACES)
 @pytest.mark.parametrize("prior", networks.PRIORS)
-def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(problem, prior, interface, likelihood, monkeypatch):
+@pytest.mark.parametrize("posterior", networks.POSTERIORS)
+def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(
+    problem, posterior, prior, interface, likelihood, monkeypatch
+):
     """negative ELBO = -log p(x|c) + KL(q || p(z|x,c)), by exact sums, for every model, in chunks that do not divide."""
     rng, _, c = problem
     x = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"]
-    model = vae.Model(likelihood, prior, interface, ops.tanh)
+    model = vae.Model(likelihood, prior, interface, ops.tanh, posterior)
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C, levels=8)
     if "phi" in params:
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
-    logits, _ = networks.encoder(params["psi"], x, c, ops.tanh)
-    p, _ = networks.PRIORS[prior].op(params.get("phi"), c, ops.tanh)
-    prior_logits = np.zeros((1, N, K)) if p is None else p.logits
+    if "pairwise" in params["psi"]:
+        params["psi"]["pairwise"] = rng.standard_normal((N - 1, K, K))
+    q, p = vae.posterior_and_prior(params, x, c, model)
     states = joint_states(N, K)[:, None]
     fz, _ = vae.reconstruction(params["theta"], x, c, model)(states)
-    log_prior = log_prob(prior_logits + np.zeros((B, N, K)), states)[0]
+    log_prior = -N * np.log(K) if p is None else p.log_prob(states)[0]
     evidence = np.log(np.exp(log_prior - fz + fz.min(0)).sum(0)) - fz.min(0)
-    logq = log_prob(logits, states)[0]
+    logq = q.log_prob(states)[0]
     gap = (np.exp(logq) * (logq - log_prior + fz + evidence)).sum(0)
     monkeypatch.setattr(evaluation, "CHUNK", 3)
     monkeypatch.setattr(evaluation, "PAIRS", 8)
@@ -132,7 +134,7 @@ def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(problem, prior, in
     assert found.posterior_gap == pytest.approx(gap.mean(), rel=1e-10)
     loss = vae.negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, model=model)
     assert found.negative_elbo == pytest.approx(loss.value, rel=1e-13)
-    np.testing.assert_allclose(loss.kl, kl(logits, prior_logits)[0], rtol=1e-13)
+    np.testing.assert_allclose(loss.kl, (np.exp(logq) * (logq - log_prior)).sum(0), rtol=1e-11)
 
 
 def test_the_multi_sample_bound_lies_between_and_grows_with_s(problem):
@@ -373,7 +375,7 @@ def test_completions_run_end_to_end(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("prior", networks.PRIORS)
 def test_the_joint_objective_is_a_probability(problem, prior):
-    """exp(-joint) summed over all states is p(x|c), whatever the prior, as a law or as its logits."""
+    """exp(-joint) summed over all states is p(x|c), whatever the prior, as a law or as its logits where it has such."""
     rng, x, c = problem
     model = vae.Model(prior=prior)
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C)
@@ -383,10 +385,14 @@ def test_the_joint_objective_is_a_probability(problem, prior):
     evidence = np.log(np.exp(-vae.joint(f, p, N, K)(joint_states(N, K)[:, None])[0]).sum(0))
     assert evaluate(params, x, c, model=model).log_likelihood == pytest.approx(evidence.mean(), rel=1e-13)
     (z,) = draw(rng, np.zeros((B, N, K)), S, ("z",))
-    logits = np.zeros((B, N, K)) + (0 if p is None else p.logits)
-    for given in (p, None if p is None else p.logits):
+    many = (
+        Independent(np.zeros((B, N, K)))
+        if p is None
+        else type(p)(*(np.repeat(array, B // len(array), 0) for array in p))
+    )
+    for given in (p, *([p.logits] if hasattr(p, "logits") else [])):
         joint, _ = vae.joint(f, given, N, K)(z)
-        np.testing.assert_allclose(joint, f(z)[0] - log_prob(logits, z)[0], rtol=1e-13)
+        np.testing.assert_allclose(joint, f(z)[0] - many.log_prob(z)[0], rtol=1e-13)
 
 
 def test_a_category_counts_as_used_from_a_thousandth_of_the_images():

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dvae_np import InputError, categorical, cli, perturbed, vae
+from dvae_np.chain import Chain
 from dvae_np.check.means import defaults, sizes
 from dvae_np.check.observations import LEVELS, example
 from dvae_np.device import CPU, Device, device
@@ -202,7 +203,7 @@ def test_every_prior_gives_the_same_on_the_device(prior, there):
     found, here = loss(there.put).gradients, loss(lambda array: array).gradients
     for name, gradient in here.get("phi", {}).items():
         expect_same(there, found["phi"][name], gradient, rtol=1e-10)
-    assert ("phi" in here) == PRIORS[prior].arrays
+    assert ("phi" in here) == (prior != "uniform")
     for sample in (False, True):
         numbers = [
             evaluate(put(params), put(x), put(c), device.generator(np.random.default_rng(1)), 7, sample, model)
@@ -255,20 +256,40 @@ LAW = {  # what a law can do, as ops of its arrays and of states
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("size", [1, 1000])  # products, and logarithms
+@pytest.mark.parametrize("kind", [Independent, Chain])
 @pytest.mark.parametrize("method", LAW)
-def test_laws_give_the_same_on_the_device(method, there):
-    """Each method's value and gradients; the law draws, and knows its score, in the test above."""
-    logits = [np.random.default_rng(9).standard_normal((size, 2, 3)) for size in (B, 1)]
+def test_laws_give_the_same_on_the_device(method, kind, size, there):
+    """Each method's value and gradients; laws draw, and know their score, in the tests beside."""
+    rng = np.random.default_rng(9)
+    shapes = {"logits": (2, 3), "unary": (2, 3), "pairwise": (1, 3, 3)}
+    arrays = [[size * rng.standard_normal((B, *shapes[name])) for name in kind._fields] for _ in range(2)]
 
     def all_of(device):
-        q, p = (Independent(device.put(array)) for array in logits)
-        value, backward = LAW[method](q, p, joint_states(2, 3, like=q.logits))
+        q, p = (kind(*map(device.put, own)) for own in arrays)
+        value, backward = LAW[method](q, p, joint_states(2, 3, like=q[0]))
         found = backward(value)
-        laws = found if found and not isinstance(found, Independent) else [found]
-        return [value, *(law.logits for law in laws if law)]
+        laws = found if found and not isinstance(found, kind) else [found]
+        return [value, *(array for law in laws if law for array in law)]
 
     here, found = all_of(CPU), all_of(there)
     for one, other in zip(found, here, strict=True):
         expect_same(there, one, other, rtol=1e-10)
     public = {name for name in vars(Independent) if not name.startswith("_")}
     assert set(LAW) == public - {"logits", "sizes", "score", "codes"}
+
+
+def test_a_chain_draws_and_knows_its_score_on_the_device(there):
+    rng = np.random.default_rng(10)
+    arrays = rng.standard_normal((B, 3, 2)), rng.standard_normal((B, 2, 2, 2))
+    u, v = rng.random((4, B, 3)), rng.random((4, B, 3, 2))
+
+    def all_of(device):
+        q = Chain(*map(device.put, arrays))
+        z = q.codes(device.put(u))
+        log_z, backward = q.log_partition()
+        both, both_backward = q.both_marginals()
+        return [z, q.gumbel_codes(device.put(v)), *q.score(z), *backward(log_z), *both, *both_backward(both)]
+
+    for one, other in zip(all_of(there), all_of(CPU), strict=True):
+        expect_same(there, one, other, rtol=1e-10)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from dvae_np import vae
 from dvae_np.figures import models
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS
+from dvae_np.networks import INTERFACES, PRIORS, encoder
 from dvae_np.ops import softmax
 from dvae_np.train import load
 
@@ -55,7 +55,7 @@ def mean_image(params, z, model, white, c=None):
 
 def test_a_picture_of_a_code_is_the_mean_of_its_images_by_their_share(shown_model, shown):
     params, data, model = shown_model
-    q = softmax(vae.encoder(params["psi"], data.validation.x)[0])[0]  # (B, N, K)
+    q = softmax(encoder(params["psi"], data.validation.x)[0])[0]  # (B, N, K)
     models.codes(figure := Figure(), params, data, model)
     pair = np.einsum("bi,bj->ij", q[:, 0], q[:, 1]) / B  # share of each joint state
     image = {(i, j): mean_image(params, (i, j), model, data.white) for i in range(K) for j in range(K)}
@@ -70,7 +70,7 @@ def test_reconstructions_are_by_the_likeliest_codes_and_by_the_best(shown_model,
     params, data, model = shown_model
     models.reconstructions(Figure(), params, data, model, columns=B)
     x, states = data.test.x, [(i, j) for i in range(K) for j in range(K)]
-    likeliest = vae.encoder(params["psi"], x)[0].argmax(-1)
+    likeliest = encoder(params["psi"], x)[0].argmax(-1)
     f = vae.reconstruction(params["theta"], x, model=model)
     loss = np.array([f(np.tile(state, (1, B, 1)))[0][0] for state in states])
     best = [states[m] for m in loss.argmin(0)]
@@ -82,7 +82,7 @@ def test_reconstructions_are_by_the_likeliest_codes_and_by_the_best(shown_model,
 def test_effects_change_one_latent_of_an_images_own_codes(shown_model, shown):
     params, data, model = shown_model
     models.effects(Figure(), params, data, model)
-    own = vae.encoder(params["psi"], data.test.x[:1])[0].argmax(-1)[0]
+    own = encoder(params["psi"], data.test.x[:1])[0].argmax(-1)[0]
     codes = []
     for n in range(N):
         codes += [own, *(np.where(np.arange(N) == n, k, own) for k in range(K))]
@@ -118,7 +118,7 @@ def test_codes_are_drawn_from_the_prior(prior):
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
     z = models.prior_codes(params, rng, count, c, model)
     p, _ = PRIORS[prior].op(params.get("phi"), c)
-    each = np.full((1, N, K), 1 / K) if p is None else softmax(p.logits)[0]
+    each = np.full((1, N, K), 1 / K) if p is None else p.marginals()[0]
     assert z.shape == (count, N)
     found = (z[..., None] == np.arange(K)) - each  # each draw beside its own probabilities: of mean zero
     assert (abs(found.mean(0)) < 5 * (0.25 / count) ** 0.5).all()

@@ -14,6 +14,7 @@ from dvae_np.check.observations import LEVELS, example
 from dvae_np.check.suite import objective_results
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.networks import encoder
 from dvae_np.noise import draw
 from dvae_np.train import Settings
 
@@ -117,7 +118,7 @@ def test_a_sampled_kl_is_reported_as_the_mean_over_its_samples(kl):
     params = vae.parameters(rng, D, N, K, (H,), np.float64)
     x, u = (rng.random((B, D)) < 0.4).astype(float), rng.random((3, B, N, K))
     loss = vae.negative_elbo(params, x, TABLE["gumbel_softmax"], lambda _: (u,), kl=kl, hyper={"tau": 0.7})
-    sampled, _ = vae.SAMPLED_KL[kl](vae.encoder(params["psi"], x)[0], u, 0.7)
+    sampled, _ = vae.SAMPLED_KL[kl](encoder(params["psi"], x)[0], u, 0.7)
     np.testing.assert_allclose(loss.kl, sampled.mean(0), rtol=1e-13)
     assert loss.value == pytest.approx((loss.reconstruction + loss.kl).mean(), rel=1e-13)  # beta is 1 where not given
 
@@ -132,7 +133,7 @@ def test_every_gradient_is_of_the_mean_over_the_batch(name):
     params["phi"]["logits"] = rng.standard_normal(own)
     params |= {"omega": row.omega(rng, *own)} if row.omega else {}
     x, S = (rng.random((B, D)) < 0.4).astype(float), row.fewest_samples
-    noise = draw(rng, vae.encoder(params["psi"], x)[0], S, row.noise)
+    noise = draw(rng, encoder(params["psi"], x)[0], S, row.noise)
     one, three = (
         vae.negative_elbo(
             params,
@@ -223,6 +224,6 @@ def test_a_learned_prior_and_a_scale_have_gradients_as_their_formulas_say(likeli
     params["phi"]["logits"] = rng.standard_normal((N, K))
     x = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"]
     gradients = vae.negative_elbo(params, x, TABLE["exact"], lambda _: (), model=model).gradients
-    q, p = (ops.softmax(logits)[0] for logits in (vae.encoder(params["psi"], x)[0], params["phi"]["logits"]))
+    q, p = (ops.softmax(logits)[0] for logits in (encoder(params["psi"], x)[0], params["phi"]["logits"]))
     np.testing.assert_allclose(gradients["phi"]["logits"], p - q.mean(0), rtol=1e-12, atol=1e-15)
     assert {group: set(arrays) for group, arrays in gradients.items()} == {g: set(params[g]) for g in params}

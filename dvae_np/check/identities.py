@@ -7,6 +7,7 @@ from dvae_np.check import differences, enumeration, verdicts
 from dvae_np.check.enumeration import tiled
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
+from dvae_np.networks import encoder
 from dvae_np.noise import draw
 
 SEED = 11
@@ -59,7 +60,7 @@ def sampled_objective(rng):
     x = (rng.random((B, D)) < 0.4).astype(float)
     params = vae.parameters(rng, D, 1, K, (4,), np.float64)
     exact = vae.negative_elbo(params, x, TABLE["exact"], lambda _: (), beta=0.7)
-    logits, _ = vae.encoder(params["psi"], x)
+    logits, _ = encoder(params["psi"], x)
     q = ops.softmax(logits)[0][:, 0]  # (B, K)
     mean = {part: dict.fromkeys(params[part], 0) for part in params}
     for codes in categorical.joint_states(2 * B, K):  # two samples of each example

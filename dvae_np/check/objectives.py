@@ -10,7 +10,7 @@ from dvae_np.check.observations import LEVELS, example
 from dvae_np.check.report import Result, joined
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES
+from dvae_np.networks import INTERFACES, encoder
 
 SEED = 7
 B, D, C, N, K, S, HIDDEN = 4, 5, 9, 2, 3, 6, (8, 7)
@@ -62,11 +62,12 @@ def objective_cases(rng):
     ):
         model = vae.Model(**kind, activation=activation)
         params = vae.parameters(rng, D, N, K, HIDDEN, np.float64, model=model, C=0 if c is None else C, levels=LEVELS)
-        if "phi" in params and "logits" in params["phi"]:
-            params["phi"]["logits"] = rng.standard_normal((N, K))
+        for group, names in (("phi", ("logits", "unary", "pairwise")), ("psi", ("pairwise",))):  # what starts at zero
+            for key in set(names) & set(params.get(group, ())):
+                params[group][key] = rng.standard_normal(params[group][key].shape)
         options = {"beta": beta, "model": model, "kl": kl, "c": c}
         if binding:  # between the KLs of the two latents
-            options["free_bits"] = kl_per_latent(vae.encoder(params["psi"], x, c, activation)[0])[0].mean()
+            options["free_bits"] = kl_per_latent(encoder(params["psi"], x, c, activation)[0])[0].mean()
 
         def objective(params):
             return vae.negative_elbo(params, x, TABLE[row], lambda _: noise[row], **options)
@@ -81,6 +82,11 @@ def objective_cases(rng):
             name = f"{prior} prior, {kl} KL"
             yield case(name, row="gumbel_softmax", kl=kl, prior=prior, c=c if prior == "conditional" else None)
     yield case("learned prior", prior="learned")
+    for prior in ("uniform", "learned", "markov", "conditional"):
+        context = {"c": c} if prior == "conditional" else {}
+        yield case(f"a chain, {prior} prior", posterior="chain", prior=prior, **context)
+    yield case("markov prior", prior="markov")
+    yield case("markov prior", row="gumbel_softmax", prior="markov")
     for interface in INTERFACES:
         yield case(interface, interface=interface)
         yield case(f"{interface}, context", interface=interface, c=c, prior="conditional")
@@ -92,6 +98,6 @@ def objective_cases(rng):
         yield case(f"{likelihood}, context", **kind, c=c)
         yield case(f"{likelihood}, relaxed", row="gumbel_softmax", **kind)
     yield case("free bits that bind one latent", binding=True)
-    for prior in ("learned", "conditional"):
+    for prior in ("learned", "markov", "conditional"):
         fixed = {"row": "vimco", "beta": 1.0, "groups": ("theta", "phi"), "prior": prior}
         yield case(f"{prior} prior, at fixed codes", **fixed, c=c if prior == "conditional" else None)

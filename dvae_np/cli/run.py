@@ -65,7 +65,7 @@ def evaluate(options):
     seen = "(x, c)" if data.context_shape else "x"
     for n in range(settings.N):
         print(f"z{n + 1}: {measured.used[n]} of {settings.K} categories used, perplexity {measured.perplexity[n]:.2f}, "
-              f"{measured.information[n]:.3f} nats about {seen}, KL {measured.kl[n]:.3f} nats")  # fmt: skip
+              f"{measured.information[n]:.3f} nats about {seen}{measured.kl_of(n, 3)}")  # fmt: skip
     for warning in measured.warnings:
         print(f"warning: {warning}")
     print(f"written to {options.run_folder / 'evaluation.json'}")

@@ -8,7 +8,7 @@ from dvae_np.arrays import InputError
 from dvae_np.cli.options import add_data_dir, finite, number, probabilities, seed, sizes, whole
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS
+from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
 from dvae_np.train import Settings, load
 from dvae_np.train.data import BINARISATIONS, TASKS
 from dvae_np.train.settings import FIRST_IMAGES, OPTIMISERS, SCHEDULES
@@ -38,8 +38,12 @@ def add_model(group):
     words = "hidden layers of the encoder as 512,256, or none; the decoder mirrors them (128)"
     group.add_argument("--hidden", type=sizes, default=DEFAULTS["hidden"], metavar="SIZES", help=words)
     add_choice(
-        group, "prior", PRIORS, "p(z): uniform; fixed, by --prior-probabilities; learned; or p(z|c), conditional"
+        group,
+        "prior",
+        PRIORS,
+        "p(z): uniform; fixed, by --prior-probabilities; learned; markov, a chain; or p(z|c), conditional",
     )
+    add_choice(group, "posterior", POSTERIORS, "q(z|x): independent latents, or a chain")
     add_choice(
         group, "interface", INTERFACES, "how z enters the decoder: rows added up, rows side by side, or scale and shift"
     )
@@ -143,8 +147,8 @@ def expect_effect(options):
         "levels": (binarisation(options) == "levels", "--binarisation levels or --likelihood categorical"),
         "schedule_epochs": (options.schedule != "constant", "--schedule warm_up or cyclical"),
         "prior_rate": (
-            options.prior in ("learned", "conditional"),
-            "--prior learned or conditional, which are trained",
+            PRIORS[options.prior].trained,
+            "--prior learned, markov or conditional, which are trained",
         ),
     }
     for name in options.given:

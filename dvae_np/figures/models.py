@@ -133,8 +133,8 @@ def usage(figure, measured):
     for n, axes in enumerate(panels):
         axes.bar(np.arange(measured.share.shape[1]), measured.share[n], color="#0072B2", width=0.85)
         axes.set_title(
-            f"z{n + 1}: perplexity {measured.perplexity[n]:.1f}, {measured.information[n]:.2f} nats about x, "
-            f"KL {measured.kl[n]:.2f} nats", fontsize=8)  # fmt: skip
+            f"z{n + 1}: perplexity {measured.perplexity[n]:.1f}, {measured.information[n]:.2f} nats about x"
+            f"{measured.kl_of(n, 2)}", fontsize=8)  # fmt: skip
         axes.set_ylabel("share", fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("category")

@@ -19,13 +19,17 @@ class Usage:
     share: np.ndarray  # (N, K) the aggregate posterior: the mean of q(z_n = k|x) over the images
     perplexity: np.ndarray  # (N,) e^entropy of that: as many equally used categories would have it
     information: np.ndarray  # (N,) nats: mutual information of x and z_n, entropy(mean q) - mean entropy(q)
-    kl: np.ndarray  # (N,) nats: mean KL(q || p)
+    kl: np.ndarray  # nats: mean KL(q || p) of each latent (N,), or (1,) of all together where they are not independent
     examples: int
 
     @property
     def used(self):
         """(N,) categories with more than a thousandth of the images."""
         return (self.share > USED).sum(-1)
+
+    def kl_of(self, n, digits):
+        """', KL 1.23 nats' of latent n; nothing where the latents have none of their own."""
+        return f", KL {self.kl[n]:.{digits}f} nats" if len(self.kl) == len(self.information) else ""
 
     @property
     def warnings(self):
@@ -34,11 +38,11 @@ class Usage:
             return []  # one example, or one category, can say nothing
         shared = "every image has the same code, as may come of a random first image"  # the KL never asks for that
         return [
-            f"latent {n + 1} has collapsed: {self.information[n]:.4f} nats about the data, KL {self.kl[n]:.4f} nats, "
+            f"latent {n + 1} has collapsed: {self.information[n]:.4f} nats about the data{self.kl_of(n, 4)}, "
             f"perplexity {self.perplexity[n]:.2f}; "
             + (shared if self.perplexity[n] < ONE_CODE else "warm-up, free bits or a smaller beta may help")
             for n in range(len(self.information))
-            if min(self.information[n], self.kl[n]) < SILENT
+            if min(self.information[n], self.kl[n] if len(self.kl) > n else np.inf) < SILENT
         ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from dvae_np.arrays import InputError, expect_choice, expect_number, expect_whole
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS
+from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
 from dvae_np.train.evaluation import MOST_STATES
 from dvae_np.vae import Model, expect_objective
 
@@ -27,9 +27,10 @@ class Settings:
     schedule_epochs: int = 10  # of the warm-up, or of one cycle
     free_bits: float = 0.0  # nats of KL that each latent has for nothing
     kl: str = "analytic"  # or "relaxed", "plug_in" for gumbel_softmax
-    prior: str = "uniform"  # or "fixed", "learned", "conditional"
+    prior: str = "uniform"  # or another of `dvae_np.networks.PRIORS`
     prior_probabilities: tuple = ()  # K numbers, for the fixed prior
     prior_rate: float = 1.0  # the prior's step size, as a multiple of lr
+    posterior: str = "independent"  # or "chain"
     interface: str = "embedding"  # how z enters the decoder; or "concatenation", "film"
     likelihood: str = "bernoulli"  # or another of `dvae_np.likelihoods.LIKELIHOODS`
     scale: float | None = None  # sigma of the Gaussian; None: learned
@@ -44,7 +45,7 @@ class Settings:
     hyper: dict = field(default_factory=dict)  # the estimator's, where not the table's
 
     def __post_init__(self):
-        choices = {"estimator": TABLE, "schedule": SCHEDULES, "prior": PRIORS, "interface": INTERFACES,
+        choices = {"estimator": TABLE, "schedule": SCHEDULES, "prior": PRIORS, "posterior": POSTERIORS, "interface": INTERFACES,
                    "likelihood": LIKELIHOODS, "first_image": FIRST_IMAGES, "optimiser": OPTIMISERS}  # fmt: skip
         for name, known in choices.items():
             expect_choice(name, getattr(self, name), known)
@@ -72,12 +73,12 @@ class Settings:
         row = TABLE[self.estimator]
         row.expect_sizes(self.S, self.N, self.K, self.batch, MOST_STATES)
         for beta in (kl_weight(self, 0.0), self.beta):
-            expect_objective(row, self.kl, beta, self.free_bits, self.hyper)
+            expect_objective(row, self.kl, beta, self.free_bits, self.hyper, self.model)
 
     @property
     def model(self):
         """What the parameters of such a run are those of."""
-        return Model(self.likelihood, self.prior, self.interface)
+        return Model(self.likelihood, self.prior, self.interface, posterior=self.posterior)
 
 
 def kl_weight(settings, epochs):
