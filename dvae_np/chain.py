@@ -33,7 +33,7 @@ class Chain(NamedTuple):
                 weighted = filtered.message[:, :-1] * dvalue[:, None, None]
                 pairs = filtered.transfer * (weighted.transpose(1, 2, 0) @ r.transpose(1, 0, 2))
             else:
-                pairs = summed_to(self.pairwise.shape, dvalue[:, None, None, None] * edges(filtered, r))
+                pairs = summed_to(self.pairwise.shape, edges(filtered, dvalue[:, None, None] * r))
             return Chain(dvalue[:, None, None] * nodes, pairs)
 
         return filtered.log_z, log_z_backward

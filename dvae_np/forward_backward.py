@@ -33,8 +33,9 @@ def forward(unary, pairwise):
     """The forward pass: `Filtered`."""
     dtype = (unary if unary.dtype.kind == "c" else pairwise).dtype  # complex, where either is
     unary, pairwise = unary.astype(dtype, copy=False), pairwise.astype(dtype, copy=False)
-    safe = _span(unary, pairwise) <= SAFE[unary.real.dtype.itemsize]
-    return (_by_products if safe else _by_logarithms)(unary, pairwise)
+    highest = pairwise.real.max((-1, -2)) if pairwise.size else pairwise.real.sum((-1, -2))  # (B or 1, N-1)
+    safe = _span(unary, pairwise, highest) <= SAFE[unary.real.dtype.itemsize]
+    return _by_products(unary, pairwise, highest) if safe else _by_logarithms(unary, pairwise)
 
 
 def backward(filtered):
@@ -50,7 +51,9 @@ def backward(filtered):
 
 def edges(filtered, r):
     """q(z_n, z_(n+1)) for each example: (B, N-1, K, K)."""
-    return filtered.message[:, :-1, :, None] * filtered.transfer * r[:, :, None]
+    pairs = filtered.transfer * r[:, :, None]
+    pairs *= filtered.message[:, :-1, :, None]  # in place: these are the largest arrays
+    return pairs
 
 
 def kernels(filtered):
@@ -106,25 +109,25 @@ def sampled(filtered, choose):
     return np.stack(z[::-1], -1)
 
 
-def _span(unary, pairwise):
+def _span(unary, pairwise, highest):
     """The logarithm of what a product of message and potentials may span at most; infinite where something is ruled out."""
     node = (unary.real.max(-1) - unary.real.min(-1)).max(0)  # (N,)
     if not pairwise.size:
         return 0.0 if np.isfinite(node).all() else np.inf
-    edge = (pairwise.real.max((-1, -2)) - pairwise.real.min((-1, -2))).max(0)  # (N-1,)
+    edge = (highest - pairwise.real.min((-1, -2))).max(0)  # (N-1,)
     before = np.concatenate([np.zeros_like(edge[:1]), edge[:-1]])  # what a message spans comes of the step before
     span = float((before + node[:-1] + edge).max())
     return span if np.isfinite(node).all() and np.isfinite(span) else np.inf
 
 
-def _by_products(unary, pairwise):
+def _by_products(unary, pairwise, highest):
     N = unary.shape[1]
-    top = pairwise.real.max((-1, -2), keepdims=True) if N > 1 else pairwise
-    transfer = np.exp(pairwise - top)
+    transfer = pairwise - highest[..., None, None]
+    np.exp(transfer, out=transfer)
     heights = unary.real.max(-1, keepdims=True)
     nodes = np.exp(unary - heights)  # (B, N, K)
     message, reach = np.zeros_like(nodes), np.zeros_like(nodes[:, 1:])
-    log_z = heights[..., 0].sum(1) + (top[..., 0, 0].sum(1) if N > 1 else 0)
+    log_z = heights[..., 0].sum(1) + highest.sum(1)
     message[:, 0] = nodes[:, 0]
     for n in range(N):
         if n:

@@ -1,4 +1,4 @@
-"""What a newcomer adds, by the list in CONTRIBUTING and by nothing else: an estimator, and an observation model.
+"""What a newcomer adds, by the list in CONTRIBUTING and by nothing else: an estimator, an observation model, a law of q.
 
 Each is added to a copy of the package, in two files; then the verification, the comparison, figures, README's table and the
 command line of the copy run on it. A wrong version of either must be seen by the same commands.
@@ -81,6 +81,98 @@ def start(x, levels):
 GEOMETRIC = Likelihood("geometric", "counts, geometric", geometric, mean, draw, start, pixels="counts",
                        support=lambda levels: (np.arange(3000.0), np.ones(3000)))  # fmt: skip
 '''
+LAW = '''"""Independent latents whose logits are all multiplied by one factor for each latent."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dvae_np.arrays import summed_to
+from dvae_np.laws import Independent
+
+
+class Sharpened(NamedTuple):
+    """q(z) = prod_n softmax(factor_n logits_n)[z_n]."""
+
+    logit: np.ndarray  # (B, N, K)
+    factor: np.ndarray  # (B or 1, N, 1)
+
+    @property
+    def sizes(self):
+        return self.logit.shape
+
+    def _plain(self):
+        return Independent(self.factor * self.logit)
+
+    def _own(self, dq):
+        return Sharpened(self.factor * dq.logits, summed_to(self.factor.shape, (self.logit * dq.logits).sum(-1, keepdims=True)))
+
+    def _asked(self, method, *arguments):
+        value, backward = getattr(self._plain(), method)(*arguments)
+        return value, lambda dvalue: self._own(backward(dvalue))
+
+    def log_prob(self, z):
+        return self._asked("log_prob", z)
+
+    def marginals(self):
+        return self._asked("marginals")
+
+    def entropy(self):
+        return self._asked("entropy")
+
+    def probability(self):
+        op = self._plain().probability()
+        return lambda states: ((pair := op(states))[0], lambda dvalue: self._own(pair[1](dvalue)))
+
+    def score(self, z):
+        dlogits = self._plain().score(z).logits
+        return Sharpened(self.factor * dlogits, (self.logit * dlogits).sum(-1, keepdims=True))
+
+    def codes(self, u):
+        return self._plain().codes(u)
+
+    def mode(self):
+        return self._plain().mode()
+
+    def kl(self, p=None):
+        parts, backward = self.kl_parts(p)
+        return parts.sum(-1), lambda dvalue: backward(np.broadcast_to(dvalue[:, None], parts.shape))
+
+    def kl_parts(self, p=None):
+        known = p._plain() if isinstance(p, Sharpened) else p
+        value, backward = self._plain().kl_parts(known)
+
+        def both(dvalue):
+            dq, dp = backward(dvalue)
+            return self._own(dq), dp if known is p else p._own(dp)
+
+        return value, both
+'''
+OF_NETWORKS = '''def sharpened(psi, x, c=None, activation=relu):
+    """The logits of the network, each latent's multiplied by psi's ``factor``."""
+    q, q_backward = independent(psi, x, c, activation)
+    backward = lambda dq: q_backward(Independent(dq.logit)) | {"factor": dq.factor[0]}
+    return Sharpened(q.logits, 1 + psi["factor"][None]), backward
+
+
+'''
+ON_THE_LAW = """
+import sys
+from dvae_np import cli
+from dvae_np.check import suite
+
+suite.TABLE = {}
+for part in ("op", "identity", "observation", "sampler", "relation"):
+    setattr(suite, f"{part}_results", lambda: ())
+status = cli.main(["verify"])
+train = ["train", "--data", "bars", "--posterior", "sharpened", *"--N 2 --K 3 --S 2 --epochs 1 --hidden 4".split()]
+for name in ("reinforce_loo", "straight_through"):
+    assert cli.main([*train, "--estimator", name, "--prior", "learned", "--out", name]) == 0
+    for verb in ("show", "evaluate", "sample"):
+        assert cli.main([verb, name]) == 0
+assert cli.main([*train, "--estimator", "gumbel_softmax", "--out", "refused"]) == 2
+sys.exit(status)
+"""
 ON_THE_ESTIMATOR = """
 import dvae_np, re, sys
 from pathlib import Path
@@ -174,6 +266,38 @@ def with_likelihood(folder, source=LIKELIHOOD, script=ON_THE_LIKELIHOOD):
     table = [("from dvae_np.likelihoods.likelihood", line), ("POISSON)}", "GEOMETRIC, ")]
     added(folder, {"likelihoods/geometric.py": source, "likelihoods/__init__.py": table})
     return outcome(folder, script)
+
+
+def with_law(folder, source=LAW, script=ON_THE_LAW):
+    places = [
+        ("from dvae_np.ops import concatenation", "from dvae_np.sharpened import Sharpened\n"),
+        ("@dataclass(frozen=True)\nclass Posterior", OF_NETWORKS),
+        (
+            '    "chain": Posterior(',
+            '    "sharpened": Posterior(Sharpened, sharpened, lambda N, K: {"factor": (N, 1)}),\n',
+        ),
+    ]
+    added(folder, {"sharpened.py": source, "networks.py": places})
+    return outcome(folder, script)
+
+
+def test_a_new_law_of_q_is_one_file_an_op_and_a_row(tmp_path):
+    status, words = with_law(tmp_path)
+    assert status == 0, words
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("(self.logit * dq.logits).sum(-1, keepdims=True)))", "dq.logits.sum(-1, keepdims=True)))", "wrong: dfactor"),
+        ("return self._plain().codes(u)", "return Independent(self.logit).codes(u)", "codes: shares of 9 states"),
+        ("return self._plain().mode()", "return (-self.logit).argmax(-1)", "the most probable codes"),
+    ],
+)
+def test_a_wrong_law_is_seen(tmp_path, right, wrong, says):
+    assert LAW.count(right) == 1
+    status, words = with_law(tmp_path, LAW.replace(right, wrong), verified(ON_THE_LAW))
+    assert status != 0 and re.search(f"FAILED.*{re.escape(says)}", words), words
 
 
 def test_a_new_estimator_is_one_file_and_one_row(tmp_path):

@@ -21,6 +21,8 @@ from dvae_np.estimators import TABLE, markdown_table
 from dvae_np.experiments import reproduce
 from dvae_np.experiments.completion import VARIANTS
 from dvae_np.experiments.page import headline
+from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
 from dvae_np.train import Settings, evaluate, fit, load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +80,12 @@ def test_the_table_of_estimators_is_the_packages():
     headings = tuple(between("estimators").splitlines()[0].strip("| ").split(" | "))
     assert len(headings) < 5 and between("estimators") == markdown_table(headings)
     assert set(re.findall(r"^\| `(\w+)`", markdown_table(), re.M)) == set(TABLE)
+
+
+def test_the_kinds_are_those_of_the_tables():
+    tables = {"Observation models": LIKELIHOODS, "Posteriors": POSTERIORS, "Priors": PRIORS, "Interfaces": INTERFACES}
+    for kind, table in tables.items():
+        assert re.findall(r"`(\w+)`", re.search(rf"{kind}: ([^.]*)\.", README)[1]) == list(table), kind
 
 
 def test_the_few_numbers_are_the_recorded_ones():

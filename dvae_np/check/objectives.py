@@ -9,8 +9,9 @@ from dvae_np.check import differences
 from dvae_np.check.observations import LEVELS, example
 from dvae_np.check.report import Result, joined
 from dvae_np.estimators import TABLE
+from dvae_np.laws import Independent
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, encoder
+from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS, encoder
 
 SEED = 7
 B, D, C, N, K, S, HIDDEN = 4, 5, 9, 2, 3, 6, (8, 7)
@@ -77,16 +78,12 @@ def objective_cases(rng):
     yield case("tanh, Taylor")
     yield case("relu", activation=ops.relu)
     yield case("conditional, Taylor", c=c, prior="conditional", interface="film")
-    for kl in ("analytic", "relaxed", "plug_in"):
-        for prior in ("uniform", "learned", "conditional"):
-            name = f"{prior} prior, {kl} KL"
-            yield case(name, row="gumbel_softmax", kl=kl, prior=prior, c=c if prior == "conditional" else None)
-    yield case("learned prior", prior="learned")
-    for prior in ("uniform", "learned", "markov", "conditional"):
-        context = {"c": c} if prior == "conditional" else {}
-        yield case(f"a chain, {prior} prior", posterior="chain", prior=prior, **context)
-    yield case("markov prior", prior="markov")
-    yield case("markov prior", row="gumbel_softmax", prior="markov")
+    for prior, found in PRIORS.items():
+        of = {"prior": prior, "c": c if found.context else None}
+        for posterior in POSTERIORS:
+            yield case(f"{posterior} posterior, {prior} prior", posterior=posterior, **of)
+        for kl in ("analytic", "relaxed", "plug_in") if found.law is Independent else ("analytic",):
+            yield case(f"{prior} prior, {kl} KL", row="gumbel_softmax", kl=kl, **of)
     for interface in INTERFACES:
         yield case(interface, interface=interface)
         yield case(f"{interface}, context", interface=interface, c=c, prior="conditional")
@@ -98,6 +95,7 @@ def objective_cases(rng):
         yield case(f"{likelihood}, context", **kind, c=c)
         yield case(f"{likelihood}, relaxed", row="gumbel_softmax", **kind)
     yield case("free bits that bind one latent", binding=True)
-    for prior in ("learned", "markov", "conditional"):
-        fixed = {"row": "vimco", "beta": 1.0, "groups": ("theta", "phi"), "prior": prior}
-        yield case(f"{prior} prior, at fixed codes", **fixed, c=c if prior == "conditional" else None)
+    for prior, found in PRIORS.items():
+        if prior != "uniform":
+            fixed = {"row": "vimco", "beta": 1.0, "groups": ("theta", "phi"), "prior": prior}
+            yield case(f"{prior} prior, at fixed codes", **fixed, c=c if found.context else None)

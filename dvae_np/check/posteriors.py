@@ -7,16 +7,26 @@ import numpy as np
 from dvae_np.check.backward import check_op
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result
-from dvae_np.laws import Independent, joint_states
+from dvae_np.initial import encoder_parameters
+from dvae_np.laws import joint_states
+from dvae_np.networks import POSTERIORS
 
 SEED, DRAWS, SAMPLES = 7, 20_000, 4
 
 
 def law_results():
-    """Every `Result` on the laws of the package."""
+    """Every `Result` on the posteriors of the table, as random networks make them of random data."""
     rng = np.random.default_rng(SEED)
-    q, p = (Independent(rng.standard_normal((B, 2, 3))) for B in (5, 1))
-    yield from results_of_law(q, p, rng)
+    for name in POSTERIORS:
+        q, p = (example(name, rng, B) for B in (5, 1))
+        yield from results_of_law(q, p, rng)
+
+
+def example(name, rng, B, N=2, K=3):
+    """A law of B examples, of the posterior of that name."""
+    psi = encoder_parameters(rng, 4, (5,), N, K, np.float64, name)
+    psi = {array: 0.5 * rng.standard_normal(values.shape) for array, values in psi.items()}
+    return POSTERIORS[name].op(psi, rng.standard_normal((B, 4)))[0]
 
 
 def results_of_law(q, p, rng):
