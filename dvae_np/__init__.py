@@ -10,6 +10,7 @@ Everything is a loss to minimise, in nats. What is public, and why, is on the pa
 """
 
 from dvae_np import starting  # noqa: F401  # before all that takes long to import
+from dvae_np.additive import Additive, expected
 from dvae_np.arrays import InputError, evaluated, one_hot
 from dvae_np.categorical import codes, distinct, entropy, kl, kl_per_latent, log_prob, score
 from dvae_np.chain import Chain, padded
@@ -47,7 +48,9 @@ from dvae_np.vae import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Additive",
     "Chain",
+    "expected",
     "padded",
     "INTERFACES",
     "LIKELIHOODS",

@@ -1,4 +1,4 @@
-"""A chain over the latents: each code depends on its neighbours. With no pairwise potentials it is `Independent`."""
+"""A chain over the latents: each code depends on its neighbours [Eq. 16.1]. With no pairwise potentials it is `Independent`."""
 
 import math
 from typing import NamedTuple
@@ -118,12 +118,12 @@ class Chain(NamedTuple):
         return sampled(forward(*self), choose)
 
     def entropy(self):
-        """log Z - <marginals, potentials>, in nats: (B,); its gradient: minus the covariance times the potentials."""
+        """log Z - <marginals, potentials>, in nats: (B,) [Eq. 16.7]; its gradient: minus covariance times potentials."""
         divergence, kl_backward = self.kl()
         return self.sizes[1] * math.log(self.sizes[2]) - divergence, lambda dvalue: kl_backward(-dvalue)[0]
 
     def kl(self, p=None):
-        """KL(q || p) in nats: (B,); p, a chain of a batch of B or 1 or None for uniform, and gradients as `kl_parts`."""
+        """KL(q || p) in nats: (B,) [Eq. 16.8]; p a chain, of a batch of B or 1, or None; gradients as `kl_parts`."""
         parts, parts_backward = self.kl_parts(p)
         return parts[:, 0], lambda dvalue: parts_backward(dvalue[:, None])
 

@@ -18,7 +18,7 @@ LONGEST = 250  # lines
 TOO_LONG = []
 LAYERS = """
     starting memory arrays text
-    ops coupling laws perturbed forward_backward chain categorical concrete likelihoods noise networks initial
+    ops coupling laws perturbed forward_backward chain additive categorical concrete likelihoods noise networks initial
     estimators vae dvae_np
     files device records train check
     folders bench figures experiments exercises lesson cli __main__

@@ -78,14 +78,14 @@ def _ops(q, p, z, states):
     }
     of_both = {"KL": lambda q, p: q.kl(p), "the KL's parts": lambda q, p: q.kl_parts(p)}
     for name, ask in of_q.items():
-        yield name, _op(lambda *arrays, ask=ask: ask(type(q)(*arrays)), q._fields), q._asdict()
+        yield name, op_of_arrays(lambda *arrays, ask=ask: ask(type(q)(*arrays)), q._fields), q._asdict()
     prior = {f"p_{name}": array for name, array in p._asdict().items()}
     for name, ask in of_both.items():
         both = lambda *arrays, ask=ask: ask(type(q)(*arrays[: len(q)]), type(p)(*arrays[len(q) :]))
-        yield name, _op(both, (*q._fields, *prior)), q._asdict() | prior
+        yield name, op_of_arrays(both, (*q._fields, *prior)), q._asdict() | prior
 
 
-def _op(ask, names):
+def op_of_arrays(ask, names):
     """An op of arrays of these names, whose backward answers with laws; their arrays are its gradients, one after the other."""
 
     def op(**arrays):

@@ -360,4 +360,4 @@ except dvae_np.InputError as error:
 # - Y. Burda, R. Grosse, R. Salakhutdinov, *Importance weighted autoencoders*, 2016: bounds for evaluation.
 # - H. Larochelle, I. Murray, *The neural autoregressive distribution estimator*, 2011: binarised MNIST, and why its kind must be stated.
 #
-# This was the last lesson. Back to [the start](00_start_here.ipynb).
+# Next: [16 Structured latents](16_structured_latents.ipynb)
