@@ -33,9 +33,17 @@ def forward(unary, pairwise):
     """The forward pass: `Filtered` [Eq. 16.2]."""
     dtype = (unary if unary.dtype.kind == "c" else pairwise).dtype  # complex, where either is
     unary, pairwise = unary.astype(dtype, copy=False), pairwise.astype(dtype, copy=False)
-    highest = pairwise.real.max((-1, -2)) if pairwise.size else pairwise.real.sum((-1, -2))  # (B or 1, N-1)
-    safe = _span(unary, pairwise, highest) <= SAFE[unary.real.dtype.itemsize]
-    return _by_products(unary, pairwise, highest) if safe else _by_logarithms(unary, pairwise)
+    safe = span(unary, pairwise) <= SAFE[unary.real.dtype.itemsize]
+    return _by_products(unary, pairwise) if safe else _by_logarithms(unary, pairwise)
+
+
+def span(unary, pairwise):
+    """The logarithm of what a step's product may span at most: of a node, its edge, and the message, which has the edge before.
+
+    Infinite, or not a number, where something is ruled out.
+    """
+    node = float((unary.real.max(-1) - unary.real.min(-1)).max())
+    return node + 2 * float(pairwise.real.max() - pairwise.real.min()) if pairwise.size else node
 
 
 def backward(filtered):
@@ -109,25 +117,15 @@ def sampled(filtered, choose):
     return np.stack(z[::-1], -1)
 
 
-def _span(unary, pairwise, highest):
-    """The logarithm of what a product of message and potentials may span at most; infinite where something is ruled out."""
-    node = (unary.real.max(-1) - unary.real.min(-1)).max(0)  # (N,)
-    if not pairwise.size:
-        return 0.0 if np.isfinite(node).all() else np.inf
-    edge = (highest - pairwise.real.min((-1, -2))).max(0)  # (N-1,)
-    before = np.concatenate([np.zeros_like(edge[:1]), edge[:-1]])  # what a message spans comes of the step before
-    span = float((before + node[:-1] + edge).max())
-    return span if np.isfinite(node).all() and np.isfinite(span) else np.inf
-
-
-def _by_products(unary, pairwise, highest):
+def _by_products(unary, pairwise):
     N = unary.shape[1]
-    transfer = pairwise - highest[..., None, None]
+    highest = pairwise.real.max() if pairwise.size else 0
+    transfer = pairwise - highest
     np.exp(transfer, out=transfer)
     heights = unary.real.max(-1, keepdims=True)
     nodes = np.exp(unary - heights)  # (B, N, K)
     message, reach = np.zeros_like(nodes), np.zeros_like(nodes[:, 1:])
-    log_z = heights[..., 0].sum(1) + highest.sum(1)
+    log_z = heights[..., 0].sum(1) + (N - 1) * highest
     message[:, 0] = nodes[:, 0]
     for n in range(N):
         if n:

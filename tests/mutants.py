@@ -60,7 +60,8 @@ _BY_FILE = {
         ("own * (gains[n] - means[n][:, None]) + w", "own * gains[n] + w", "covariance without the mean given the next code"),
         ("score = unary[:, n + 1] + all_scores.max(1)", "score = all_scores.max(1)", "Viterbi without the unary potentials"),
         ("columns = transfer[own, n, :, z[-1].T]", "columns = transfer[own, n, z[-1].T]", "sampling by the wrong side of the pair"),
-        ("node[:-1] + edge).max()", "node[:-1]).max()", "what a product spans: without the edge"),
+        ("return node + 2 * float(pairwise", "return node + 0 * float(pairwise", "what a product spans: without the edge"),
+        ("+ (N - 1) * highest", "+ N * highest", "products: log Z with one edge more"),
         ("{4: 80.0, 8: 600.0}", "{4: 600.0, 8: 600.0}", "float32's products as far as float64's"),
         ("log_z = log_z + np.log(total[:, 0])", "log_z = log_z - np.log(total[:, 0])", "products: log Z with a flipped sign"),
         ("a, log_z = a - height, log_z + height[:, 0]", "a, log_z = a - height, log_z", "logarithms: heights not counted"),
@@ -75,6 +76,12 @@ _BY_FILE = {
         ("np.where(node, dq.unary, 0)", "dq.unary", "padded: gradients where nothing is"),
         ("np.arange(N, like=lengths) < lengths[:, None]", "np.arange(N, like=lengths) <= lengths[:, None]", "padded: one latent more"),
         ("argmax(log_weights + gumbel(u[..., n, :])", "argmax(log_weights - gumbel(u[..., n, :])", "Gumbel noise subtracted"),
+    ),
+    "additive.py": (
+        ("(left * after).sum((-1, -2))", "(left * after).mean((-1, -2))", "edges: a mean for the sum"),
+        ("(left[..., None, :] @ self.edge)[..., 0, :]", "(self.edge @ left[..., None])[..., 0]", "the slope at the later code: the pair turned round"),
+        ("edge * share.pairwise)", "share.pairwise)", "the gradient in the edges without the cotangent"),
+        ("Chain(node * f.node, edge * f.edge)", "Chain(node * f.node, 0 * f.edge)", "the gradient in q without the edges"),
     ),
     "laws.py": (
         ("by_state[n][states[:, n]] for n in range(N)", "by_state[n][states[:, n]] for n in range(1, N)", "log_prob without the first latent"),

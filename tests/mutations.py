@@ -46,6 +46,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "laws": "laws categorical estimators device",
     "forward_backward": "chain laws",
     "chain": "chain laws",
+    "additive": "additive",
     "perturbed": "categorical ops estimators",
     "concrete": "categorical vae ops",
     "coupling": "categorical estimators",

@@ -87,7 +87,7 @@ def test_what_is_nearly_ruled_out_may_be_asked_for_later(dtype, size, where):
 def test_products_and_logarithms_agree_where_products_are_taken(dtype, monkeypatch):
     """At the largest span that is still called safe, in either of the two ways."""
     q = chain(np.random.default_rng(2), 50, dtype=dtype)
-    size = dynamic.SAFE[np.dtype(dtype).itemsize] / dynamic._span(*q, q.pairwise.max((-1, -2)))
+    size = dynamic.SAFE[np.dtype(dtype).itemsize] / dynamic.span(*q)
     q = Chain(*(array * np.asarray(0.999 * size, dtype) for array in q))
     seen = []
     monkeypatch.setattr(dynamic, "_by_products", lambda *q, right=dynamic._by_products: seen.append(1) or right(*q))

@@ -15,10 +15,10 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.bench.problems import cases
-from dvae_np.bench.summary import tables, targets
+from dvae_np.bench.summary import SECTIONS, tables, targets
 from dvae_np.bench.turns import Contestant, command_of, installed, take_turns
 
-AGREE = {"step": 0.02, "replicates": 0.05, "exact": 1e-3, "joint": 1e-3, "conditional": 1e-3}  # the first two are drawn
+AGREE = {"step": 0.02, "replicates": 0.05, "exact": 1e-3, "joint": 1e-3, "conditional": 1e-3, "chain": 1e-4}  # relative
 STARTED = ("dvae_np", "PyTorch", "JAX")
 GROWING = ("dvae_np", "bare products")
 
@@ -31,7 +31,8 @@ def measure(sections, runs, progress=iter):
     """
     names = installed()
     record = {
-        "command": "python -m dvae_np bench",
+        "command": "python -m dvae_np bench"
+        + "".join(f" --section {name}" for name in sections if set(sections) != set(SECTIONS)),
         "machine": machine(names),
         "runs": runs,
         "cases": [],
@@ -66,7 +67,8 @@ def merged(old, record, sections):
     if old is None:
         return record
     cases = [case for case in old["cases"] if case["section"] not in sections] + record["cases"]
-    return record | {"cases": cases, **{name: record[name] or old[name] for name in ("growth", "start")}}
+    kept = {name: record[name] or old[name] for name in ("growth", "start")}
+    return record | {"command": old["command"], "cases": cases, **kept}
 
 
 def expect_mergeable(old):

@@ -25,6 +25,7 @@ STEPS = (  # estimator, K, N, S
 ONE_LATENT = (10, 64, 512, 4096)
 JOINT = ((8, 2), (8, 3), (10, 3), (8, 4), (10, 4))  # K, N
 REPLICATES = 10_000
+CHAINS = ((100, 8, 16), (100, 32, 32), (32, 128, 64))  # B, N, K
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def cases():
     found += [
         Case("check", f"{how}, 10,292 parameters", "check", {"how": how}) for how in ("along a direction", "complete")
     ]
+    found += [Case("chain", f"{N} of {K}, B = {B}", "chain", {"B": B, "N": N, "K": K}) for B, N, K in CHAINS]
+    found.append(Case("chain", "32 of 32, shared, B = 100", "chain", {"B": 100, "N": 32, "K": 32, "shared": True}))
     found.append(Case("start", "ST-Gumbel, 8x4", "step", {"estimator": STEPS[0][0], "K": 8, "N": 4, "S": 1}))
     return found + growth()
 
@@ -110,7 +113,21 @@ def check(how):
     return {"x": x, "params": vae.parameters(rng, 64, 2, 4, (70,), np.float64), "complete": how == "complete"}
 
 
-INPUTS = {"step": step, "exact": exact, "conditional": conditional, "replicates": replicates, "check": check}
+def chain(B, N, K, shared=False):
+    """Potentials of a chain, each example's own or one array of pairwise ones for all: log Z and its gradients."""
+    rng = _rng()
+    unary = rng.standard_normal((B, N, K)).astype(np.float32)
+    return {"unary": unary, "pairwise": rng.standard_normal((1 if shared else B, N - 1, K, K)).astype(np.float32)}
+
+
+INPUTS = {
+    "step": step,
+    "exact": exact,
+    "conditional": conditional,
+    "replicates": replicates,
+    "check": check,
+    "chain": chain,
+}
 
 
 def _rng():

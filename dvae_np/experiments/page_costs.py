@@ -7,6 +7,7 @@ from dvae_np.experiments import compare, rule, tuning
 
 BENCHES = {"bench": "", "bench-haswell": "The same machine, its products held to kernels for AVX2: ",
            "bench-avx2": "Another machine, and an earlier version of the code: "}  # fmt: skip
+CHAINS = {"bench-chain-1": "one", "bench-chain-2": "two"}  # threads
 
 
 def practical_rule():
@@ -61,6 +62,9 @@ def cost():
     """Times beside bare products and other frameworks, and the targets."""
     bench = records.read("bench")
     targets = "\n\n".join(words + _targets(name) for name, words in BENCHES.items())
+    chains = "\n\n".join(
+        f"With {words}:\n\n{_tables(records.read(name))}\n\n{_targets(name)}" for name, words in CHAINS.items()
+    )
     return f"""\
 ## What it costs
 
@@ -81,7 +85,15 @@ What each kind of work should reach, and what it reached at its worst over all r
 them, on one core, Adam passes over all parameters several times, and exact marginalisation takes an exponential for each
 pixel of each state. OpenBLAS chooses its kernels by the processor; `OPENBLAS_CORETYPE=Haswell` holds it to those for AVX2.
 
-{targets}"""
+{targets}
+
+### Chains
+
+`bench --section chain`, once with one thread for all libraries (`OPENBLAS_NUM_THREADS`, `OMP_NUM_THREADS`; JAX has no such
+setting), once with two. "Shared": one array of pairwise potentials for all examples. The products are exact at these
+potentials, N(0, 1); where they are not, the package takes logarithms, which takes longer.
+
+{chains}"""
 
 
 def _tables(record):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvae_np import TABLE, draw, exact, joint_states, reconstruction, training_step
+from dvae_np import TABLE, Chain, draw, exact, joint_states, reconstruction, training_step
 from dvae_np.check import complex_step, relative_error
 from dvae_np.check.differences import complex_step_along
 from dvae_np.device import CPU, device
@@ -75,6 +75,18 @@ def check(x, params, complete):
     return call
 
 
+def chain(unary, pairwise, where=CPU):
+    """log Z of a chain, and its gradients: forward-backward."""
+    q = Chain(where.put(unary), where.put(pairwise))
+
+    def call():
+        log_z, backward = q.log_partition()
+        backward(np.ones_like(log_z))
+        return float(log_z.sum())
+
+    return call
+
+
 def every_pair(x, theta, logits):
     """The exact sum over B x K pairs: every example decodes every state. From 4,096 states on it takes many gigabytes."""
     B, N, K = logits.shape
@@ -94,7 +106,9 @@ def every_pair(x, theta, logits):
 
 
 VARIANTS = {
-    "dvae_np, GPU": {"step": on_gpu(step), "exact": on_gpu(exact_sum), "conditional": on_gpu(conditional)},
-    "dvae_np": {"step": step, "exact": exact_sum, "conditional": conditional, "replicates": replicates, "check": check},
+    "dvae_np, GPU": {name: on_gpu(function) for name, function in
+                     {"step": step, "exact": exact_sum, "conditional": conditional, "chain": chain}.items()},
+    "dvae_np": {"step": step, "exact": exact_sum, "conditional": conditional, "replicates": replicates, "check": check,
+                "chain": chain},
     "NumPy, every pair": {"exact": every_pair},
-}
+}  # fmt: skip

@@ -189,12 +189,29 @@ def check(x, params, complete):
     return call
 
 
+def chain(unary, pairwise):
+    """log Z of a chain by the forward algorithm, its steps taken by `unbind`; gradients by autograd."""
+    unary, pairwise = (torch.tensor(array, requires_grad=True) for array in (unary, pairwise))
+
+    def call():
+        nodes, edges = unary.unbind(1), pairwise.unbind(1)
+        a = nodes[0]
+        for node, edge in zip(nodes[1:], edges, strict=True):
+            a = node + torch.logsumexp(a[:, :, None] + edge, 1)
+        log_z = torch.logsumexp(a, 1).sum()
+        torch.autograd.grad(log_z, (unary, pairwise))
+        return float(log_z.detach())
+
+    return call
+
+
 def _compiled(function):
     return lambda **inputs: function(**inputs, compiled=True)
 
 
 VARIANTS = {
-    "PyTorch": {"step": step, "exact": every_pair, "conditional": conditional, "replicates": replicates, "check": check},
+    "PyTorch": {"step": step, "exact": every_pair, "conditional": conditional, "replicates": replicates, "check": check,
+                "chain": chain},
     "PyTorch, compiled": {name: _compiled(function) for name, function in
                           {"step": step, "exact": every_pair, "conditional": conditional}.items()},
     "PyTorch, each state once": {"exact": each_once},
