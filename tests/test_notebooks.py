@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 import time
 from functools import cache
@@ -35,6 +36,16 @@ MACROS = set(
     neq approx sim simeq equiv propto ll gg in notin subset subseteq setminus cup cap emptyset forall exists pm mp bmod quad
     qquad begin end tag langle rangle lbrace rbrace lfloor rfloor lceil rceil""".split()
 )
+
+
+PAGE = 76  # columns of code that a page shows; the rest of a line is cut
+
+
+@pytest.mark.parametrize(("stem", "folder"), BOOKS)
+def test_no_line_of_code_is_cut_on_a_page(stem, folder):
+    book = json.loads((NOTEBOOKS / folder / f"{stem}.ipynb").read_text(encoding="utf-8"))
+    code = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert not [line for cell in code for line in cell.splitlines() if len(line) > PAGE]
 
 
 def names(stem, kind):

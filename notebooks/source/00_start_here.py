@@ -52,10 +52,14 @@ figure("problem.png")
 
 # %%
 rng = np.random.default_rng(0)
-logits = rng.standard_normal((1, 2, 3))  # (B, N, K): one example, two latents, three categories
+# (B, N, K): one example, two latents, three categories
+logits = rng.standard_normal((1, 2, 3))
 f = lookup_table(rng.standard_normal((3, 3)))  # any function of two codes
 (z,) = dvae_np.draw(rng, logits, 100_000, ("z",))  # (S, B, N)
-exact, sampled = dvae_np.exact(logits, f).dlogits[0, 0], dvae_np.reinforce_loo(logits, f, z).dlogits[0, 0]
+exact, sampled = (
+    dvae_np.exact(logits, f).dlogits[0, 0],
+    dvae_np.reinforce_loo(logits, f, z).dlogits[0, 0],
+)
 print("exact        ", exact)
 print("leave-one-out", sampled)
 difference = np.abs(sampled / exact - 1).max()
@@ -162,10 +166,16 @@ print(f"{len(dvae_np.TABLE)} estimators:", ", ".join(dvae_np.TABLE))
 def wrong(logits, f, z):
     """Leave-one-out, but for a factor."""
     fz, _ = f(z)
-    return ((fz - fz.mean(0))[..., None, None] * dvae_np.score(logits, z)).mean(0)
+    return (
+        (fz - fz.mean(0))[..., None, None] * dvae_np.score(logits, z)
+    ).mean(0)
 
 
-failed = [result for result in judge(wrong).failed if result.check.startswith("dlogits: mean")]
+failed = [
+    result
+    for result in judge(wrong).failed
+    if result.check.startswith("dlogits: mean")
+]
 for result in failed[:2]:
     print(f"{result.check}\n    {result.verdict}\n    {result.explanation}")
 

@@ -15,8 +15,23 @@
 # %% setup
 import numpy as np
 
-from dvae_np import embedding, linear, one_hot, relu, sigmoid, softmax, softplus, tanh
-from dvae_np.check import central, comparison, complex_step, relative_error, taylor_order
+from dvae_np import (
+    embedding,
+    linear,
+    one_hot,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    tanh,
+)
+from dvae_np.check import (
+    central,
+    comparison,
+    complex_step,
+    relative_error,
+    taylor_order,
+)
 from dvae_np.figures.lesson_01 import START, a_loss, slope_of_a_loss
 from dvae_np.lesson import confirm, figure, show
 
@@ -50,7 +65,8 @@ show(tanh)
 # %%
 x, dy = rng.standard_normal(3), rng.standard_normal(3)
 J = np.stack(
-    [softmax(x + 1e-20j * unit)[0].imag / 1e-20 for unit in np.eye(3)], axis=1
+    [softmax(x + 1e-20j * unit)[0].imag / 1e-20 for unit in np.eye(3)],
+    axis=1,
 )  # (3, 3): column i is dy / dx_i
 y, backward = softmax(x)
 confirm("1.1", backward(dy), J.T @ dy)
@@ -81,7 +97,8 @@ print(J.round(3))
 show(a_loss, slope_of_a_loss)
 right = slope_of_a_loss(START)
 for h in (1e-1, 1e-3, 6e-6, 1e-8, 1e-12):
-    print(f"h = {h:.0e}: relative error {relative_error(central(a_loss, {'x': START}, h)['x'], right):.0e}")
+    error = relative_error(central(a_loss, {"x": START}, h)["x"], right)
+    print(f"h = {h:.0e}: relative error {error:.0e}")
 confirm("1.9", central(a_loss, {"x": START})["x"], right, tolerance=1e-9)
 
 # %% [markdown]
@@ -135,8 +152,13 @@ figure("step_sizes.png")
 # %%
 d = rng.standard_normal(3)
 order = taylor_order(a_loss, {"x": START}, {"x": right}, {"x": d})
-wrong = taylor_order(a_loss, {"x": START}, {"x": right + [0, 0.05, 0]}, {"x": d})
-print(f"order of the remainder: {order:.3f}; with one entry off by 0.05: {wrong:.3f}")
+wrong = taylor_order(
+    a_loss, {"x": START}, {"x": right + [0, 0.05, 0]}, {"x": d}
+)
+print(
+    f"order of the remainder: {order:.3f}; with one entry off by 0.05: "
+    f"{wrong:.3f}"
+)
 confirm("1.10", order, 2, tolerance=0.02)
 
 # %% [markdown]
@@ -149,10 +171,17 @@ confirm("1.10", order, 2, tolerance=0.02)
 
 # %%
 tiny = 1e-9 * right
-print("absolute tolerance passes a flipped sign:", np.allclose(tiny, -tiny, atol=1e-8))
-print("relative error of the flipped sign:      ", relative_error(tiny, -tiny))
+print(
+    "absolute tolerance passes a flipped sign:",
+    np.allclose(tiny, -tiny, atol=1e-8),
+)
+print(
+    "relative error of the flipped sign:      ", relative_error(tiny, -tiny)
+)
 other = right + [1e-3, 0, 0]
-by_hand = sum((other - right) ** 2) ** 0.5 / (sum(other**2) ** 0.5 + sum(right**2) ** 0.5)
+by_hand = sum((other - right) ** 2) ** 0.5 / (
+    sum(other**2) ** 0.5 + sum(right**2) ** 0.5
+)
 confirm("1.11", relative_error(other, right), by_hand)
 
 # %% [markdown]
@@ -181,12 +210,18 @@ show(linear)
 
 # %% setup
 def by_complex_step(op, dy, **inputs):
-    """The gradients of <dy, op(...)> in its inputs, as a dict of the inputs' names."""
+    """The gradients of <dy, op(...)> in its inputs, as a dict of the
+    inputs' names.
+    """
     return complex_step(lambda arrays: (dy * op(**arrays)[0]).sum(), inputs)
 
 
 # %%
-layer = {"x": rng.standard_normal((4, 3)), "w": rng.standard_normal((3, 2)), "b": rng.standard_normal(2)}
+layer = {
+    "x": rng.standard_normal((4, 3)),
+    "w": rng.standard_normal((3, 2)),
+    "b": rng.standard_normal(2),
+}
 y, backward = linear(**layer)  # (4, 2)
 dy = rng.standard_normal(y.shape)
 numeric = by_complex_step(linear, dy, **layer)
@@ -206,7 +241,8 @@ for gradient, name in zip(backward(dy), layer, strict=True):
 
 # %%
 N, K, H = 2, 3, 5
-table, z = rng.standard_normal((N, K, H)), rng.integers(0, K, (4, N))  # four rows of two codes
+# four rows of two codes
+table, z = rng.standard_normal((N, K, H)), rng.integers(0, K, (4, N))
 y, backward = embedding(z, table)  # (4, H)
 dy = rng.standard_normal(y.shape)
 dz, dtable = backward(dy)
@@ -220,7 +256,9 @@ print("dz of integer codes:", dz)
 
 soft = rng.random((4, N, K))
 numeric = by_complex_step(embedding, dy, z=soft, table=table)
-for gradient, name in zip(embedding(soft, table)[1](dy), ("z", "table"), strict=True):
+for gradient, name in zip(
+    embedding(soft, table)[1](dy), ("z", "table"), strict=True
+):
     confirm("1.3", gradient, numeric[name])
 
 # %% [markdown]
@@ -255,7 +293,9 @@ x, dy = 2 * rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
 
 def slope_of(plain):
     """The gradient of <dy, plain(x)>, by the complex step."""
-    return complex_step(lambda arrays: (dy * plain(arrays["x"])).sum(), {"x": x})["x"]
+    return complex_step(
+        lambda arrays: (dy * plain(arrays["x"])).sum(), {"x": x}
+    )["x"]
 
 
 def plain_tanh(x):
@@ -265,19 +305,37 @@ def plain_tanh(x):
 confirm("1.4", tanh(x)[0], plain_tanh(x))
 confirm("1.4", tanh(x)[1](dy), slope_of(plain_tanh))
 confirm("1.6", softplus(x)[0], np.log(1 + np.exp(x)))
-confirm("1.6", softplus(x)[1](dy), slope_of(lambda x: np.log(1 + np.exp(x))))
+confirm(
+    "1.6", softplus(x)[1](dy), slope_of(lambda x: np.log(1 + np.exp(x)))
+)
 confirm("1.7", sigmoid(x)[0], 1 / (1 + np.exp(-x)))
 confirm("1.7", sigmoid(x)[1](dy), slope_of(lambda x: 1 / (1 + np.exp(-x))))
 
 # %%
 y, backward = relu(x)
 confirm("1.5", y, np.where(x > 0, x, 0))
-confirm("1.5", backward(dy), central(lambda a: (dy * np.where(a["x"] > 0, a["x"], 0)).sum(), {"x": x})["x"], 1e-9)
+confirm(
+    "1.5",
+    backward(dy),
+    central(
+        lambda a: (dy * np.where(a["x"] > 0, a["x"], 0)).sum(), {"x": x}
+    )["x"],
+    1e-9,
+)
 
 with np.errstate(over="ignore"):
-    print("log(1 + e^x) as it stands at 800 and -40:", np.log(1 + np.exp(np.array([800.0, -40.0]))))
-print("softplus at 800 and -40:                 ", softplus(np.array([800.0, -40.0]))[0])
-confirm("1.6", softplus(np.array(-40.0))[0] / np.exp(-40), 1 - np.exp(-40) / 2)  # log(1 + t) = t - t^2 / 2 + ...
+    print(
+        "log(1 + e^x) as it stands at 800 and -40:",
+        np.log(1 + np.exp(np.array([800.0, -40.0]))),
+    )
+print(
+    "softplus at 800 and -40:                 ",
+    softplus(np.array([800.0, -40.0]))[0],
+)
+# log(1 + t) = t - t^2 / 2 + ...
+confirm(
+    "1.6", softplus(np.array(-40.0))[0] / np.exp(-40), 1 - np.exp(-40) / 2
+)
 
 # %% [markdown]
 # A right derivative of a badly computed value is still bad: at $-40$ the plain formula has lost all its digits.
@@ -337,14 +395,20 @@ class CachingTanh:
 
 
 first, second = rng.standard_normal((2, 3, 4))
-numeric = complex_step(lambda arrays: np.tanh(arrays["x"]).sum(), {"x": first})["x"]
+numeric = complex_step(
+    lambda arrays: np.tanh(arrays["x"]).sum(), {"x": first}
+)["x"]
 layer = CachingTanh()
 layer.forward(first)
 layer.forward(second)
-print("class:   ", comparison("dx", layer.backward(np.ones((3, 4))), numeric))
+print(
+    "class:   ", comparison("dx", layer.backward(np.ones((3, 4))), numeric)
+)
 _, first_backward = tanh(first)
 _, second_backward = tanh(second)
-print("function:", comparison("dx", first_backward(np.ones((3, 4))), numeric))
+print(
+    "function:", comparison("dx", first_backward(np.ones((3, 4))), numeric)
+)
 
 # %% [markdown]
 # A function that returns its own backward cannot make this mistake: each call closes over its own arrays.
@@ -386,7 +450,11 @@ def best_step(value, third, eps):
 
     bound = lambda t: np.exp(2 * t) / 6 * third + eps * value / np.exp(t)
     middle = np.log(eps * value / third) / 3
-    return float(np.exp(minimize_scalar(bound, (middle - 1, middle + 1), tol=1e-12).x))
+    return float(
+        np.exp(
+            minimize_scalar(bound, (middle - 1, middle + 1), tol=1e-12).x
+        )
+    )
 
 
 # %% wrong 01.1: the step of a one-sided difference
@@ -470,7 +538,11 @@ def scale_and_shift(x, a, b):
         y[r] = a * x[r] + b
 
     def backward(dy):
-        return dy * a, np.einsum("rh,rh->h", x, dy), np.ones(len(x), dy.dtype) @ dy
+        return (
+            dy * a,
+            np.einsum("rh,rh->h", x, dy),
+            np.ones(len(x), dy.dtype) @ dy,
+        )
 
     return y, backward
 
@@ -529,7 +601,9 @@ def mean_square(y, target):
     def backward(dvalue):
         gradient = np.zeros_like(y)
         for i in np.ndindex(y.shape):
-            gradient[i] = 2 * dvalue * (y[i] - target[i]) / (y.shape[0] * y.shape[1])
+            gradient[i] = (
+                2 * dvalue * (y[i] - target[i]) / (y.shape[0] * y.shape[1])
+            )
         return gradient
 
     return value, backward

@@ -29,7 +29,15 @@ from dvae_np import (
     score,
     softmax,
 )
-from dvae_np.check import comparison, complex_step, every_code, from_samples, lookup_table, moments, tiled
+from dvae_np.check import (
+    comparison,
+    complex_step,
+    every_code,
+    from_samples,
+    lookup_table,
+    moments,
+    tiled,
+)
 from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(2)
@@ -69,7 +77,9 @@ def plain(arrays):
 
 
 confirm("2.1", backward(dy), complex_step(plain, {"x": logits})["x"])
-print("sum of the gradient over K:", abs(backward(dy).sum(-1)).max().round(15))
+print(
+    "sum of the gradient over K:", abs(backward(dy).sum(-1)).max().round(15)
+)
 print("logits of 1000 and 0:", log_softmax(np.array([1000.0, 0.0]))[0])
 
 # %% [markdown]
@@ -88,7 +98,12 @@ row = logits[0, 0]  # (K,)
 q, backward = softmax(row)
 J = np.stack([backward(unit) for unit in np.eye(K)])  # (K, K)
 confirm("2.2", J, np.diag(q) - np.outer(q, q))
-numeric = [complex_step(lambda a, k=k: np.exp(a["x"])[k] / np.exp(a["x"]).sum(), {"x": row})["x"] for k in range(K)]
+numeric = [
+    complex_step(
+        lambda a, k=k: np.exp(a["x"])[k] / np.exp(a["x"]).sum(), {"x": row}
+    )["x"]
+    for k in range(K)
+]
 confirm("2.2", J, np.array(numeric))
 print("rank of J:", np.linalg.matrix_rank(J), "of", K)
 
@@ -113,13 +128,28 @@ print("rank of J:", np.linalg.matrix_rank(J), "of", K)
 show(Independent.score)
 z = rng.integers(0, K, (5, B, N))  # (S, B, N): five codes for each example
 by_hand = np.array(
-    [[sum(np.log(softmax(logits[b, n])[0][z[s, b, n]]) for n in range(N)) for b in range(B)] for s in range(5)]
+    [
+        [
+            sum(
+                np.log(softmax(logits[b, n])[0][z[s, b, n]])
+                for n in range(N)
+            )
+            for b in range(B)
+        ]
+        for s in range(5)
+    ]
 )
 confirm("2.3", log_prob(logits, z)[0], by_hand)
-confirm("2.3", Independent(logits).log_prob(z)[0], by_hand)  # the same, q as a value
+# the same, q as a value
+confirm("2.3", Independent(logits).log_prob(z)[0], by_hand)
 weights = rng.standard_normal((5, B))
-numeric = complex_step(lambda a: (weights * log_prob(a["logits"], z)[0]).sum(), {"logits": logits})["logits"]
-confirm("2.4", (weights[..., None, None] * score(logits, z)).sum(0), numeric)
+numeric = complex_step(
+    lambda a: (weights * log_prob(a["logits"], z)[0]).sum(),
+    {"logits": logits},
+)["logits"]
+confirm(
+    "2.4", (weights[..., None, None] * score(logits, z)).sum(0), numeric
+)
 
 # %% [markdown]
 # On average the score is zero: the mean of $\mathrm{onehot}(z)$ is $q$. And its covariance is
@@ -128,9 +158,16 @@ confirm("2.4", (weights[..., None, None] * score(logits, z)).sum(0), numeric)
 
 # %%
 one = logits[:1]  # (1, N, K): the first example
-z, weights = every_code(one, 1)  # (1, T, N) and (T,), with T = K**N = 64 codes
-mean, variance = moments(weights, score(tiled(one, len(weights)), z)[0])  # (N, K) each
-print("codes:", len(weights), " their probabilities add up to", weights.sum().round(12))
+# (1, T, N) and (T,), with T = K**N = 64 codes
+z, weights = every_code(one, 1)
+# (N, K) each
+mean, variance = moments(weights, score(tiled(one, len(weights)), z)[0])
+print(
+    "codes:",
+    len(weights),
+    " their probabilities add up to",
+    weights.sum().round(12),
+)
 confirm("2.4", mean, np.zeros((N, K)))
 q = softmax(one)[0][0]
 confirm("2.4", variance, q * (1 - q))
@@ -151,7 +188,11 @@ confirm("2.4", variance, q * (1 - q))
 show(Independent.entropy)
 value, backward = entropy(logits)  # (B,): added up over the latents
 q = softmax(logits)[0]
-confirm("2.5", value, [-sum(p * np.log(p) for p in q[b].ravel()) for b in range(B)])
+confirm(
+    "2.5",
+    value,
+    [-sum(p * np.log(p) for p in q[b].ravel()) for b in range(B)],
+)
 
 
 def plain_entropy(arrays):
@@ -159,7 +200,11 @@ def plain_entropy(arrays):
     return -(q * np.log(q)).sum()
 
 
-confirm("2.5", backward(np.ones(B)), complex_step(plain_entropy, {"x": logits})["x"])
+confirm(
+    "2.5",
+    backward(np.ones(B)),
+    complex_step(plain_entropy, {"x": logits})["x"],
+)
 print("nats:", value.round(4), "of at most", round(N * np.log(K), 4))
 
 # %% [markdown]
@@ -177,7 +222,8 @@ print("nats:", value.round(4), "of at most", round(N * np.log(K), 4))
 show(Independent.codes)
 eighths = np.array([4, 2, 1, 1]) / 8
 grid = (np.arange(8) + 0.5) / 8
-drawn = codes(np.log(eighths)[None, None], grid[:, None, None])[:, 0, 0]  # (S, B, N) = (8, 1, 1)
+# (S, B, N) = (8, 1, 1)
+drawn = codes(np.log(eighths)[None, None], grid[:, None, None])[:, 0, 0]
 print("uniforms", grid, "\ncodes   ", drawn)
 confirm("2.8", np.bincount(drawn) / 8, eighths)
 
@@ -195,7 +241,8 @@ confirm("2.8", np.bincount(drawn) / 8, eighths)
 # %%
 show(gumbel)
 g = np.linspace(-2, 6, 9)
-confirm("2.6", gumbel(np.exp(-np.exp(-g))), g)  # the inverse of the distribution function
+# the inverse of the distribution function
+confirm("2.6", gumbel(np.exp(-np.exp(-g))), g)
 midpoints = (np.arange(1_000_000) + 0.5) / 1_000_000
 confirm("2.6", gumbel(midpoints).mean(), np.euler_gamma, tolerance=1e-5)
 confirm("2.6", gumbel(midpoints).var(), np.pi**2 / 6, tolerance=1e-4)
@@ -230,7 +277,10 @@ confirm("2.7", density.sum(-1) * (t[1] - t[0]), q)
 
 # %% setup
 cells = (np.arange(80) + 0.5) / 80
-cube = np.stack(np.meshgrid(cells, cells, cells, indexing="ij"), -1).reshape(-1, 1, 1, 3)  # (S, 1, 1, 3), S = 512,000
+# (S, 1, 1, 3), S = 512,000
+cube = np.stack(
+    np.meshgrid(cells, cells, cells, indexing="ij"), -1
+).reshape(-1, 1, 1, 3)
 
 # %%
 z = gumbel_max(three, cube)  # (S, 1, 1)
@@ -272,12 +322,20 @@ for first in (0.5, 0.8, 0.9, 1.0, 1.3):
 
 # %%
 def mean_and_variance_of_differences(h):
-    """Of (f(z(l + h, u)) - f(z(l - h, u))) / 2h in the first logit: over the pieces of u on which it is constant."""
-    ends = [np.cumsum(softmax(three[0, 0] + shift * np.eye(3)[0])[0])[:2] for shift in (h, -h)]
+    """Of (f(z(l + h, u)) - f(z(l - h, u))) / 2h in the first logit: over
+    the pieces of u on which it is constant.
+    """
+    ends = [
+        np.cumsum(softmax(three[0, 0] + shift * np.eye(3)[0])[0])[:2]
+        for shift in (h, -h)
+    ]
     edges = np.sort(np.concatenate([[0, 1], *ends]))
     middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     values = [
-        f(codes(three + shift * np.eye(3)[0], middles[:, None, None]))[0][:, 0] for shift in (h, -h)
+        f(codes(three + shift * np.eye(3)[0], middles[:, None, None]))[0][
+            :, 0
+        ]
+        for shift in (h, -h)
     ]  # (pieces,) each
     return moments(widths, (values[0] - values[1]) / (2 * h))
 
@@ -285,7 +343,10 @@ def mean_and_variance_of_differences(h):
 exact = dvae_np.exact(three, f).dlogits[0, 0, 0]
 for h in (0.5, 0.05, 0.005):
     mean, variance = mean_and_variance_of_differences(h)
-    print(f"h = {h}: mean {mean:.4f}, exact gradient {exact:.4f}, variance {variance:.1f}")
+    print(
+        f"h = {h}: mean {mean:.4f}, exact gradient {exact:.4f}, variance "
+        f"{variance:.1f}"
+    )
 
 # %% [markdown]
 # A tenth of the step, ten times the variance: there is no limit to take. All the estimators of this course are ways around this line.
@@ -314,10 +375,18 @@ def half_softmax(x):
 
 
 dy = rng.standard_normal((B, N, K))
-numeric = complex_step(lambda a: (dy * softmax(a["x"])[0]).sum(), {"x": logits})["x"]
-print(comparison("dx", half_softmax(logits)[1](dy), numeric, q=softmax(logits)[0]))
+numeric = complex_step(
+    lambda a: (dy * softmax(a["x"])[0]).sum(), {"x": logits}
+)["x"]
+print(
+    comparison(
+        "dx", half_softmax(logits)[1](dy), numeric, q=softmax(logits)[0]
+    )
+)
 centred = dy - (softmax(logits)[0] * dy).sum(-1, keepdims=True)
-numeric = complex_step(lambda a: (centred * softmax(a["x"])[0]).sum(), {"x": logits})["x"]
+numeric = complex_step(
+    lambda a: (centred * softmax(a["x"])[0]).sum(), {"x": logits}
+)["x"]
 print(comparison("dx", half_softmax(logits)[1](centred), numeric))
 
 # %% [markdown]
@@ -359,7 +428,9 @@ judge("02.1", my_log_softmax)
 def my_log_softmax(x):
     from scipy.special import log_softmax, softmax
 
-    return log_softmax(x, axis=-1), lambda dy: dy - softmax(x, axis=-1) * dy.sum(-1, keepdims=True)
+    return log_softmax(
+        x, axis=-1
+    ), lambda dy: dy - softmax(x, axis=-1) * dy.sum(-1, keepdims=True)
 
 
 # %% wrong 02.1: the gradient of the softmax: here it is its logarithm
@@ -443,8 +514,11 @@ judge("02.3", my_sample)
 
 # %% right 02.3
 def my_sample(logits, u):
-    rates = np.exp(logits - logits.max(-1, keepdims=True))  # of exponential clocks: the first to ring wins
-    return np.stack([np.argmin(np.log(1 / each) / rates, axis=-1) for each in u])
+    # of exponential clocks: the first to ring wins
+    rates = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.stack(
+        [np.argmin(np.log(1 / each) / rates, axis=-1) for each in u]
+    )
 
 
 # %% right 02.3
@@ -549,7 +623,9 @@ judge("02.5", invert)
 
 # %% right 02.5
 def invert(q, u):
-    return np.minimum(np.searchsorted(np.cumsum(q), u, side="right"), len(q) - 1)
+    return np.minimum(
+        np.searchsorted(np.cumsum(q), u, side="right"), len(q) - 1
+    )
 
 
 # %% wrong 02.5: there is no such category

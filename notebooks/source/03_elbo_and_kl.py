@@ -42,7 +42,8 @@ from dvae_np.train import Settings, evaluate, kl_weight
 rng = np.random.default_rng(3)
 B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels
 x = (rng.random((B, D)) < 0.4).astype(float)  # (B, D), binary
-params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)  # psi: encoder, theta: decoder
+# psi: encoder, theta: decoder
+params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)
 
 # %% [markdown]
 # ## 1 From log p(x) to the ELBO
@@ -76,24 +77,41 @@ states = joint_states(N, K)[:, None]  # (M, 1, N), M = 9
 logits, _ = dvae_np.encoder(params["psi"], x)  # (B, N, K)
 f = reconstruction(params["theta"], x)  # f(z) = -log p(x|z)
 fz = f(states)[0]  # (M, B)
-q = np.array([[np.prod([softmax(logits[b, n])[0][z[0, n]] for n in range(N)]) for b in range(B)] for z in states])
-log_joint = -N * np.log(K) - fz  # log p(z) + log p(x|z), with a uniform prior
+q = np.array(
+    [
+        [
+            np.prod([softmax(logits[b, n])[0][z[0, n]] for n in range(N)])
+            for b in range(B)
+        ]
+        for z in states
+    ]
+)
+# log p(z) + log p(x|z), with a uniform prior
+log_joint = -N * np.log(K) - fz
 log_evidence = np.log(np.exp(log_joint).sum(0))  # (B,)
 posterior = np.exp(log_joint - log_evidence)  # (M, B)
 gap = (q * np.log(q / posterior)).sum(0)
 elbo = (q * (log_joint - np.log(q))).sum(0)
 
-differ = np.array([0.005, 0.495, 0.495, 0.005])  # a posterior over (0, 0), (0, 1), (1, 0), (1, 1)
+# a posterior over (0, 0), (0, 1), (1, 0), (1, 1)
+differ = np.array([0.005, 0.495, 0.495, 0.005])
 grid = np.linspace(1e-4, 1 - 1e-4, 400)
-pairs = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)  # the probabilities of a 1 in both latents
-independent = np.stack([(1 - pairs[:, 0]) * (1 - pairs[:, 1]), (1 - pairs[:, 0]) * pairs[:, 1],
-                        pairs[:, 0] * (1 - pairs[:, 1]), pairs[:, 0] * pairs[:, 1]], -1)  # fmt: skip
+# the probabilities of a 1 in both latents
+pairs = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
+one, two = pairs.T
+independent = np.stack(
+    [(1 - one) * (1 - two), (1 - one) * two, one * (1 - two), one * two], -1
+)
 smallest_gap = (independent * np.log(independent / differ)).sum(-1).min()
-print(f"the best independent latents stay {smallest_gap:.3f} nats away from this posterior")
+print(
+    f"the best independent latents stay {smallest_gap:.3f} nats away from "
+    "this posterior"
+)
 
 worth = evaluate(params, x)
 print(
-    f"negative ELBO {worth.negative_elbo:.4f}, -log p(x) {-worth.log_likelihood:.4f}, gap {worth.posterior_gap:.4f} nats"
+    f"negative ELBO {worth.negative_elbo:.4f}, -log p(x) "
+    f"{-worth.log_likelihood:.4f}, gap {worth.posterior_gap:.4f} nats"
 )
 confirm("3.1", -worth.log_likelihood, (-elbo - gap).mean())
 confirm("3.1", worth.posterior_gap, gap.mean())
@@ -120,13 +138,20 @@ confirm("3.1", worth.posterior_gap, gap.mean())
 # %%
 show(negative_elbo)
 loss = negative_elbo(params, x, TABLE["exact"], lambda logits: (), beta=0.7)
-divergence = (q * (np.log(q) + N * np.log(K))).sum(0)  # (B,), over the joint states
+# (B,), over the joint states
+divergence = (q * (np.log(q) + N * np.log(K))).sum(0)
 confirm("3.2", loss.value, ((q * fz).sum(0) + 0.7 * divergence).mean())
 
 
 # %%
 def objective(psi):
-    return negative_elbo({"psi": psi, "theta": params["theta"]}, x, TABLE["exact"], lambda logits: (), beta=0.7).value
+    return negative_elbo(
+        {"psi": psi, "theta": params["theta"]},
+        x,
+        TABLE["exact"],
+        lambda logits: (),
+        beta=0.7,
+    ).value
 
 
 numeric = complex_step(objective, params["psi"])
@@ -153,18 +178,24 @@ for name in params["psi"]:
 
 # %%
 show(Independent.kl_parts)
-prior = rng.standard_normal((B, N, K))  # a prior for each example, as p(z|c) has
+# a prior for each example, as p(z|c) has
+prior = rng.standard_normal((B, N, K))
 dvalue = rng.standard_normal(B)
 
 
 def plain(arrays):
     """The KL as the sum that it is: (B,)."""
-    q, p = (np.exp(arrays[name]) / np.exp(arrays[name]).sum(-1, keepdims=True) for name in ("q", "p"))
+    q, p = (
+        np.exp(arrays[name]) / np.exp(arrays[name]).sum(-1, keepdims=True)
+        for name in ("q", "p")
+    )
     return (q * np.log(q / p)).sum((-1, -2))
 
 
 value, backward = kl(logits, prior)
-numeric = complex_step(lambda arrays: (dvalue * plain(arrays)).sum(), {"q": logits, "p": prior})
+numeric = complex_step(
+    lambda arrays: (dvalue * plain(arrays)).sum(), {"q": logits, "p": prior}
+)
 confirm("3.3", value, plain({"q": logits, "p": prior}))
 confirm("3.4", backward(dvalue)[0], numeric["q"])
 confirm("3.5", backward(dvalue)[1], numeric["p"])
@@ -183,7 +214,9 @@ confirm("3.5", backward(dvalue)[1], numeric["p"])
 # %%
 shared = rng.standard_normal((1, N, K))
 value, backward = kl(logits, shared)
-numeric = complex_step(lambda arrays: plain(arrays).sum(), {"q": logits, "p": shared})
+numeric = complex_step(
+    lambda arrays: plain(arrays).sum(), {"q": logits, "p": shared}
+)
 confirm("3.5", backward(np.ones(B))[1], numeric["p"])
 mean_of_q = softmax(logits)[0].mean(0, keepdims=True)  # (1, N, K)
 _, backward = kl(logits, np.log(mean_of_q))
@@ -237,25 +270,44 @@ value, backward = bernoulli(a, x)
 
 def plain_bernoulli(a):
     p = 1 / (1 + np.exp(-a))
-    return -np.log(np.where(x == 1, p, 1 - p).prod(-1))  # the product of the pixels' probabilities
+    # the product of the pixels' probabilities
+    return -np.log(np.where(x == 1, p, 1 - p).prod(-1))
 
 
 confirm("3.7", value, plain_bernoulli(a))
-confirm("3.8", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_bernoulli(v["a"])).sum(), {"a": a})["a"])
-confirm("3.15", value, (np.maximum(a, 0) - x * a).sum(-1) + np.log((1 + np.exp(-abs(a))).prod(-1)))
+confirm(
+    "3.8",
+    backward(dvalue)[0],
+    complex_step(
+        lambda v: (dvalue * plain_bernoulli(v["a"])).sum(), {"a": a}
+    )["a"],
+)
+confirm(
+    "3.15",
+    value,
+    (np.maximum(a, 0) - x * a).sum(-1)
+    + np.log((1 + np.exp(-abs(a))).prod(-1)),
+)
 
-# A decoder that is nearly sure of each of 784 pixels, and mostly right, in float32 beside float64.
+# A decoder that is nearly sure of each of 784 pixels, and mostly right, in
+# float32 beside float64.
 some = np.random.default_rng(31)
 image = (some.random(784) < 0.2).astype(np.float32)
-sure = (20 * (image - 0.5) * abs(some.standard_normal((1, 100, 784))) + some.standard_normal((1, 100, 784))).astype(
-    np.float32
-)
+sure = (
+    20 * (image - 0.5) * abs(some.standard_normal((1, 100, 784)))
+    + some.standard_normal((1, 100, 784))
+).astype(np.float32)
 zeta, images = softplus(sure)[0], np.tile(image, (100, 1))
 truth = bernoulli(sure.astype(float), images.astype(float))[0]
 print(
-    f"of {truth.mean():.0f} nats wrong:  {abs(zeta.sum(-1) - (sure * images).sum(-1) - truth).max():.0e} with one sum of zeta(a) and one of x a,"
+    f"of {truth.mean():.0f} nats wrong:  "
+    f"{abs(zeta.sum(-1) - (sure * images).sum(-1) - truth).max():.0e} with "
+    "one sum of zeta(a) and one of x a,"
 )
-print(f"{abs((zeta - sure * images).sum(-1) - truth).max():26.0e} with the difference taken pixel by pixel,")
+print(
+    f"{abs((zeta - sure * images).sum(-1) - truth).max():26.0e} with the "
+    "difference taken pixel by pixel,"
+)
 print(f"{abs(bernoulli(sure, images)[0] - truth).max():26.0e} by Eq. 3.15")
 
 # %% [markdown]
@@ -278,11 +330,17 @@ value, backward = gaussian(a, real, log_scale)
 
 def plain_gaussian(a, log_scale):
     scale = np.exp(log_scale)
-    return -np.log(np.exp(-((real - a) ** 2) / (2 * scale**2)) / (scale * (2 * np.pi) ** 0.5)).sum(-1)
+    return -np.log(
+        np.exp(-((real - a) ** 2) / (2 * scale**2))
+        / (scale * (2 * np.pi) ** 0.5)
+    ).sum(-1)
 
 
 confirm("3.11", value, plain_gaussian(a, log_scale))
-numeric = complex_step(lambda v: (dvalue * plain_gaussian(**v)).sum(), {"a": a, "log_scale": log_scale})
+numeric = complex_step(
+    lambda v: (dvalue * plain_gaussian(**v)).sum(),
+    {"a": a, "log_scale": log_scale},
+)
 da, _, dlog_scale = backward(dvalue)
 confirm("3.12", da, numeric["a"])
 confirm("3.12", dlog_scale, numeric["log_scale"])
@@ -308,11 +366,19 @@ value, backward = categorical_pixels(a, levels / (V - 1))
 def plain_categorical(a):
     p = np.exp(a.reshape(S, B, D, V))
     p = p / p.sum(-1, keepdims=True)
-    return -sum(np.log(p[:, np.arange(B), d, levels[:, d]]) for d in range(D))
+    return -sum(
+        np.log(p[:, np.arange(B), d, levels[:, d]]) for d in range(D)
+    )
 
 
 confirm("3.13", value, plain_categorical(a))
-confirm("3.14", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_categorical(v["a"])).sum(), {"a": a})["a"])
+confirm(
+    "3.14",
+    backward(dvalue)[0],
+    complex_step(
+        lambda v: (dvalue * plain_categorical(v["a"])).sum(), {"a": a}
+    )["a"],
+)
 
 # %% [markdown]
 # **Counts** 0, 1, 2, ... come from a Poisson law, $p(x) = r^x e^{-r} / x!$, whose only parameter is the rate $r = e^{a}$, its mean:
@@ -328,7 +394,9 @@ confirm("3.14", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_cate
 counts = rng.poisson(3.0, (B, D)).astype(float)
 a, dvalue = rng.standard_normal((S, B, D)), rng.standard_normal((S, B))
 value, backward = poisson(a, counts)
-factorials = np.array([[math.factorial(int(count)) for count in row] for row in counts])
+factorials = np.array(
+    [[math.factorial(int(count)) for count in row] for row in counts]
+)
 
 
 def plain_poisson(a):
@@ -337,9 +405,18 @@ def plain_poisson(a):
 
 
 confirm("3.16", value, plain_poisson(a))
-confirm("3.17", backward(dvalue)[0], complex_step(lambda v: (dvalue * plain_poisson(v["a"])).sum(), {"a": a})["a"])
+confirm(
+    "3.17",
+    backward(dvalue)[0],
+    complex_step(
+        lambda v: (dvalue * plain_poisson(v["a"])).sum(), {"a": a}
+    )["a"],
+)
 values = np.arange(60.0)[:, None]  # of one pixel, one after the other
-print("its probabilities sum to", np.exp(-poisson(np.log([[[3.0]]]), values)[0]).sum().round(12))
+print(
+    "its probabilities sum to",
+    np.exp(-poisson(np.log([[[3.0]]]), values)[0]).sum().round(12),
+)
 
 # %% [markdown]
 # ## 5 Keeping codes alive
@@ -364,8 +441,20 @@ each, _ = kl_per_latent(logits, prior)  # (B, N)
 print("mean KL of each latent:", each.mean(0).round(4), "nats")
 least = each.mean(0).mean()  # between the two
 cost, slope = floored(each, least)
-confirm("3.9", cost, sum(max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)))
-confirm("3.9", slope, complex_step(lambda v: floored(v["each"], least)[0], {"each": each})["each"])
+confirm(
+    "3.9",
+    cost,
+    sum(
+        max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)
+    ),
+)
+confirm(
+    "3.9",
+    slope,
+    complex_step(lambda v: floored(v["each"], least)[0], {"each": each})[
+        "each"
+    ],
+)
 print("gradient for the first example:", slope[0])
 
 
@@ -404,7 +493,10 @@ def kl_with_one_over_K(logits):
     q = softmax(logits)[0]
     value = (q * (np.log(q) - 1 / K)).sum((-1, -2))
     each = (q * np.log(q)).sum(-1, keepdims=True)
-    return value, lambda dvalue: dvalue[:, None, None] * q * (np.log(q) - each)
+    return (
+        value,
+        lambda dvalue: dvalue[:, None, None] * q * (np.log(q) - each),
+    )
 
 
 def kl_with_flipped_sign(logits):
@@ -415,7 +507,10 @@ def kl_with_flipped_sign(logits):
 
 uniform, ones = np.zeros((1, N, K)), np.ones(B)
 for wrong in (kl_with_one_over_K, kl_with_flipped_sign):
-    numeric = complex_step(lambda v, wrong=wrong: wrong(v["logits"])[0].sum(), {"logits": logits})["logits"]
+    numeric = complex_step(
+        lambda v, wrong=wrong: wrong(v["logits"])[0].sum(),
+        {"logits": logits},
+    )["logits"]
     print(wrong.__name__)
     print("   ", comparison("dlogits", wrong(logits)[1](ones), numeric))
     print("    KL(u || u) =", wrong(uniform)[0][0].round(4))
@@ -450,7 +545,9 @@ def my_kl(q_logits, p_logits):
     value = (q * ratio).sum(-1)
 
     def backward(dvalue):
-        return dvalue[:, None] * q * (ratio - value[:, None]), dvalue[:, None] * (p - q)
+        return dvalue[:, None] * q * (ratio - value[:, None]), dvalue[
+            :, None
+        ] * (p - q)
 
     return value, backward
     ### END SOLUTION
@@ -471,7 +568,10 @@ def my_kl(q_logits, p_logits):
 
     def backward(dvalue):
         dq = log_softmax(q_logits, axis=-1) - log_softmax(p_logits, axis=-1)
-        return (dvalue[:, None] * q * (dq - (q * dq).sum(-1, keepdims=True)), (p - q) * dvalue[:, None])
+        return (
+            dvalue[:, None] * q * (dq - (q * dq).sum(-1, keepdims=True)),
+            (p - q) * dvalue[:, None],
+        )
 
     return value, backward
 
@@ -481,7 +581,10 @@ def my_kl(q_logits, p_logits):
     q, p = softmax(q_logits)[0], softmax(p_logits)[0]
     ratio = np.log(q / p)
     value = (q * ratio).sum(-1)
-    return value, lambda d: (d[:, None] * q * (ratio - value[:, None]), -d[:, None] * q)
+    return value, lambda d: (
+        d[:, None] * q * (ratio - value[:, None]),
+        -d[:, None] * q,
+    )
 
 
 # %% wrong 03.1: the mean is taken under the first argument
@@ -489,7 +592,10 @@ def my_kl(q_logits, p_logits):
     q, p = softmax(q_logits)[0], softmax(p_logits)[0]
     ratio = np.log(p / q)
     value = (p * ratio).sum(-1)
-    return value, lambda d: (d[:, None] * (q - p), d[:, None] * p * (ratio - value[:, None]))
+    return value, lambda d: (
+        d[:, None] * (q - p),
+        d[:, None] * p * (ratio - value[:, None]),
+    )
 
 
 # %% wrong 03.1: the second term of the softmax Jacobian
@@ -648,7 +754,9 @@ def kl_to_uniform(q):
 
 # %% solution 03.5
 def objective_of(a, x, kl_of_each):
-    """The mean over the batch of -log p(x|z) + KL, for Bernoulli pixels with logits a."""
+    """The mean over the batch of -log p(x|z) + KL, for Bernoulli pixels
+    with logits a.
+    """
     cross_entropy = np.log(1 + np.exp(a)) - x * a  # (B, D)
     ### BEGIN SOLUTION
     reconstruction_of_each = cross_entropy.sum(-1)

@@ -61,8 +61,16 @@ show(joint_states)
 states = joint_states(N, K)  # (M, N)
 print(states.tolist())
 confirm("4.5", states, list(itertools.product(range(K), repeat=N)))
-confirm("4.5", [sum(z * K ** (N - n) for n, z in enumerate(state, 1)) for state in states], np.arange(M))
-confirm("4.5", joint_states(N, K, 4, 7), states[4:7])  # any piece of the list, without the rest
+confirm(
+    "4.5",
+    [
+        sum(z * K ** (N - n) for n, z in enumerate(state, 1))
+        for state in states
+    ],
+    np.arange(M),
+)
+# any piece of the list, without the rest
+confirm("4.5", joint_states(N, K, 4, 7), states[4:7])
 
 # %% [markdown]
 # The probability of a state is a product, $q(z) = \prod_n q_{n z_n}$ [Eq. 2.3]: one row of a table with an entry for each example, looked up for each latent.
@@ -102,12 +110,22 @@ confirm("4.1", estimate.value, by_hand)
 
 # %%
 def expectation_of(arrays):
-    """E_q[f] summed over the batch, as plainly as possible, from the logits and the decoder's parameters."""
-    q = np.exp(arrays["logits"]) / np.exp(arrays["logits"]).sum(-1, keepdims=True)
+    """E_q[f] summed over the batch, as plainly as possible, from the logits
+    and the decoder's parameters.
+    """
+    q = np.exp(arrays["logits"]) / np.exp(arrays["logits"]).sum(
+        -1, keepdims=True
+    )
     theta = {name: arrays[name] for name in params["theta"]}
     total = 0
     for state in states:
-        total = total + (q[:, np.arange(N), state].prod(-1) * reconstruction(theta, x)(state[None, None])[0][0]).sum()
+        total = (
+            total
+            + (
+                q[:, np.arange(N), state].prod(-1)
+                * reconstruction(theta, x)(state[None, None])[0][0]
+            ).sum()
+        )
     return total
 
 
@@ -134,16 +152,25 @@ for name in params["theta"]:
 # And the states come in blocks: two partial sums are joined by the same formula, so that only one block is in memory.
 
 # %%
-from dvae_np.train.evaluation import _visited  # the part of `evaluate` that does the sums
+# the part of `evaluate` that does the sums
+from dvae_np.train.evaluation import _visited
 
 show(_visited)
-learned = params | {"phi": {"logits": rng.standard_normal((N, K))}}  # a prior that is not uniform
+# a prior that is not uniform
+learned = params | {"phi": {"logits": rng.standard_normal((N, K))}}
 p = softmax(learned["phi"]["logits"])[0]  # (N, K)
 fz = f(states[:, None])[0]  # (M, B)
-evidence = sum(np.prod([p[n, state[n]] for n in range(N)]) * np.exp(-fz[m]) for m, state in enumerate(states))  # (B,)
+# (B,)
+evidence = sum(
+    np.prod([p[n, state[n]] for n in range(N)]) * np.exp(-fz[m])
+    for m, state in enumerate(states)
+)
 worth = evaluate(learned, x, model=Model(prior="learned"))
 confirm("4.4", worth.log_likelihood, np.log(evidence).mean())
-print(f"log p(x) {worth.log_likelihood:.4f}, negative ELBO {worth.negative_elbo:.4f} nats; {worth.method}")
+print(
+    f"log p(x) {worth.log_likelihood:.4f}, negative ELBO "
+    f"{worth.negative_elbo:.4f} nats; {worth.method}"
+)
 
 # %% [markdown]
 # ## 4 What it costs
@@ -183,11 +210,24 @@ except InputError as error:
 # %%
 once, _ = decoder(params["theta"], states[:, None])  # (M, 1, D)
 value, backward = bernoulli(once, x)
-every_pair = np.array([[sum(np.log(1 + np.exp(a)) - x[b] * a) for b in range(B)] for a in once[:, 0]])
+every_pair = np.array(
+    [
+        [sum(np.log(1 + np.exp(a)) - x[b] * a) for b in range(B)]
+        for a in once[:, 0]
+    ]
+)
 confirm("4.6", value, every_pair)
 weights = rng.random((M, B))
 da, _ = backward(weights)
-by_hand = np.array([sum(weights[m, b] * (1 / (1 + np.exp(-once[m, 0])) - x[b]) for b in range(B)) for m in range(M)])
+by_hand = np.array(
+    [
+        sum(
+            weights[m, b] * (1 / (1 + np.exp(-once[m, 0])) - x[b])
+            for b in range(B)
+        )
+        for m in range(M)
+    ]
+)
 confirm("4.6", da[:, 0], by_hand)
 print("decoded:", once.shape, " scored:", value.shape)
 
@@ -205,17 +245,28 @@ print("decoded:", once.shape, " scored:", value.shape)
 # %%
 figure("exact_cost.png")
 record, lines = measured()
-fair = sorted(line[name] / line["dvae_np"] for line in lines
-              for name in ("PyTorch, each state once", "JAX, each state once"))[:: 2 * len(lines) - 1]  # fmt: skip
+fair = sorted(
+    line[name] / line["dvae_np"]
+    for line in lines
+    for name in ("PyTorch, each state once", "JAX, each state once")
+)[:: 2 * len(lines) - 1]
 print("measured on:", record["machine"])
 for line in lines:
     others = [
         f"{name} {line[name] / line['dvae_np']:.3g}"
-        for name in ("NumPy, every pair", "PyTorch", "Pyro", "PyTorch, each state once", "JAX, each state once")
+        for name in (
+            "NumPy, every pair",
+            "PyTorch",
+            "Pyro",
+            "PyTorch, each state once",
+            "JAX, each state once",
+        )
         if name in line
     ]
     print(
-        f"K = {line['K']:4}: exact {line['dvae_np']:6.1f} ms, {line['dvae_np'] / line['bare products']:.2f} of bare; times as long:",
+        f"K = {line['K']:4}: exact {line['dvae_np']:6.1f} ms, "
+        f"{line['dvae_np'] / line['bare products']:.2f} of bare; "
+        "times as long:",
         ", ".join(others) or "not run",
     )
 
@@ -255,12 +306,15 @@ for line in lines:
 show(decoder, scaled)  # embedding and concatenation join in a line each
 
 # %%
-C, H = 6, 8  # the context's size, and the first layer's; without hidden layers that layer is the output
+# the context's size, and the first layer's; without hidden layers that
+# layer is the output
+C, H = 6, 8
 c = rng.standard_normal((B, C))
 z = states[:, None]  # (M, 1, N): shared by the batch
 one_hots = np.eye(K)[states].reshape(M, N * K)
 theta = {
-    name: decoder_parameters(rng, N, K, (), H, np.float64, C, name) for name in ("embedding", "concatenation", "film")
+    name: decoder_parameters(rng, N, K, (), H, np.float64, C, name)
+    for name in ("embedding", "concatenation", "film")
 }
 
 
@@ -270,29 +324,58 @@ def pairs_of(rule):
 
 
 own = theta["embedding"]
-glued = np.concatenate([own["context"], own["table"].reshape(N * K, H)])  # (C + N K, H)
-plain = pairs_of(lambda m, b: np.concatenate([c[b], one_hots[m]]) @ glued + own["bias"])
+# (C + N K, H)
+glued = np.concatenate([own["context"], own["table"].reshape(N * K, H)])
+plain = pairs_of(
+    lambda m, b: np.concatenate([c[b], one_hots[m]]) @ glued + own["bias"]
+)
 confirm("4.7", decoder(own, z, c)[0], plain)
 
 own = theta["concatenation"]
-side_by_side = np.array([np.concatenate([own["table"][n, state[n]] for n in range(N)]) for state in states])  # (M, N E)
-plain = pairs_of(lambda m, b: side_by_side[m] @ own["mix"] + c[b] @ own["context"] + own["bias"])
+# (M, N E)
+side_by_side = np.array(
+    [
+        np.concatenate([own["table"][n, state[n]] for n in range(N)])
+        for state in states
+    ]
+)
+plain = pairs_of(
+    lambda m, b: (
+        side_by_side[m] @ own["mix"] + c[b] @ own["context"] + own["bias"]
+    )
+)
 confirm("4.8", decoder(own, z, c, interface="concatenation")[0], plain)
 
 own = theta["film"]
-scale, shift = (one_hots @ own[name].reshape(N * K, H) for name in ("scale", "table"))  # (M, H)
-plain = pairs_of(lambda m, b: (1 + scale[m]) * (c[b] @ own["context"] + own["bias"]) + shift[m])
+# (M, H)
+scale, shift = (
+    one_hots @ own[name].reshape(N * K, H) for name in ("scale", "table")
+)
+plain = pairs_of(
+    lambda m, b: (
+        (1 + scale[m]) * (c[b] @ own["context"] + own["bias"]) + shift[m]
+    )
+)
 confirm("4.9", decoder(own, z, c, interface="film")[0], plain)
 
 # %% [markdown]
 # And the backward passes, of every table, matrix and bias:
 
 # %%
-for name, number in (("embedding", "4.7"), ("concatenation", "4.8"), ("film", "4.9")):
+for name, number in (
+    ("embedding", "4.7"),
+    ("concatenation", "4.8"),
+    ("film", "4.9"),
+):
     decode = lambda arrays, name=name: decoder(arrays, z, c, interface=name)
     a, backward = decode(theta[name])  # (M, B, H)
     cotangent = rng.standard_normal(a.shape)
-    numeric = complex_step(lambda arrays, g=cotangent, decode=decode: (g * decode(arrays)[0]).sum(), theta[name])
+    numeric = complex_step(
+        lambda arrays, g=cotangent, decode=decode: (
+            g * decode(arrays)[0]
+        ).sum(),
+        theta[name],
+    )
     print(name, {key: array.shape for key, array in theta[name].items()})
     for key, gradient in backward(cotangent)[1].items():
         confirm(number, gradient, numeric[key])
@@ -307,10 +390,14 @@ for name, number in (("embedding", "4.7"), ("concatenation", "4.8"), ("film", "4
 log_joint = -N * np.log(K) - fz  # (M, B), with the uniform prior
 log_evidence = np.log(np.exp(log_joint).sum(0))
 log_q = dvae_np.log_prob(logits, states[:, None])[0]  # (M, B)
-gap = (np.exp(log_q) * (log_q - log_joint + log_evidence)).sum(0)  # KL(q || posterior)
+# KL(q || posterior)
+gap = (np.exp(log_q) * (log_q - log_joint + log_evidence)).sum(0)
 for times in (1, 2, 0):
     claimed = exact(logits, f).value + times * dvae_np.kl(logits)[0]
-    print(f"KL counted {times} times:", comparison("negative ELBO", claimed, gap - log_evidence))
+    print(
+        f"KL counted {times} times:",
+        comparison("negative ELBO", claimed, gap - log_evidence),
+    )
 
 # %% [markdown]
 # ## Reading
@@ -402,13 +489,19 @@ def all_pairs(a, x):
     from scipy.special import expit
 
     fz = np.logaddexp(0, a).sum(1)[:, None] - np.einsum("md,bd->mb", a, x)
-    return fz, lambda dfz: (expit(a) * dfz.sum(1)[:, None] - np.einsum("mb,bd->md", dfz, x), None)
+    return fz, lambda dfz: (
+        expit(a) * dfz.sum(1)[:, None] - np.einsum("mb,bd->md", dfz, x),
+        None,
+    )
 
 
 # %% wrong 04.2: is there an array of too many axes
 def all_pairs(a, x):
     each = np.log1p(np.exp(a))[:, None] - a[:, None] * x  # (M, B, D)
-    return each.sum(-1), lambda dfz: ((dfz[..., None] * (1 / (1 + np.exp(-a))[:, None] - x)).sum(1), None)
+    return each.sum(-1), lambda dfz: (
+        (dfz[..., None] * (1 / (1 + np.exp(-a))[:, None] - x)).sum(1),
+        None,
+    )
 
 
 # %% wrong 04.2: the sigmoid counts with the sum of dfz
@@ -422,7 +515,10 @@ def all_pairs(a, x):
 def all_pairs(a, x):
     partition, softplus_backward = softplus(a)
     fz = partition.sum(-1, keepdims=True) - a @ x.T
-    return fz, lambda dfz: (softplus_backward(dfz.mean(1, keepdims=True)) - dfz @ x, None)
+    return fz, lambda dfz: (
+        softplus_backward(dfz.mean(1, keepdims=True)) - dfz @ x,
+        None,
+    )
 
 
 # %% wrong 04.2: shape (5, 4), expected (4, 5)

@@ -59,9 +59,15 @@ x = (rng.random((1, D)) < 0.5).astype(float)  # (B, D)
 theta = dvae_np.parameters(rng, D, N, K, (4,), np.float64)["theta"]
 g = dvae_np.reconstruction(theta, x)  # -log p(x|z)
 z, weights = every_code(logits, 2)  # (S, 81, N), (81,)
-mean = sum(w * dvae_np.reinforce(logits, g, z[:, [t]]).dtheta["table"] for t, w in enumerate(weights))
+mean = sum(
+    w * dvae_np.reinforce(logits, g, z[:, [t]]).dtheta["table"]
+    for t, w in enumerate(weights)
+)
 numeric = complex_step(
-    lambda a: expectation(logits, dvae_np.reconstruction(theta | a, x)).sum(), {"table": theta["table"]}
+    lambda a: expectation(
+        logits, dvae_np.reconstruction(theta | a, x)
+    ).sum(),
+    {"table": theta["table"]},
 )
 confirm("5.1", mean, numeric["table"])
 
@@ -75,7 +81,11 @@ confirm("5.1", mean, numeric["table"])
 # %%
 u = rng.random((6, 1, N))  # (S, B, N)
 slopes = [
-    central(lambda a, s=s: f(codes(a["logits"], u[[s]]))[0].sum(), {"logits": logits})["logits"] for s in range(6)
+    central(
+        lambda a, s=s: f(codes(a["logits"], u[[s]]))[0].sum(),
+        {"logits": logits},
+    )["logits"]
+    for s in range(6)
 ]
 print("largest slope of six samples:", np.abs(slopes).max())
 print("slope of their mean, E_q[f]:\n", exact.dlogits[0].round(3))
@@ -114,9 +124,12 @@ show(dvae_np.reinforce)
 # %%
 S = 2
 z, weights = every_code(logits, S)  # (S, T, N), (T,) with T = (K^N)^S = 81
-estimates = dvae_np.reinforce(tiled(logits, len(weights)), f, z).dlogits  # (T, N, K)
+# (T, N, K)
+estimates = dvae_np.reinforce(tiled(logits, len(weights)), f, z).dlogits
 mean = np.tensordot(weights, estimates, 1)  # (N, K)
-numeric = complex_step(lambda a: expectation(a["logits"], f).sum(), {"logits": logits})["logits"]
+numeric = complex_step(
+    lambda a: expectation(a["logits"], f).sum(), {"logits": logits}
+)["logits"]
 confirm("5.2", mean, numeric[0])
 confirm("5.2", mean, exact.dlogits[0])
 
@@ -145,9 +158,13 @@ show(every_code, moments)
 
 # %% setup
 def mean_and_variance(estimator, S, f=f):
-    """The exact mean (N, K) and total variance of an estimator's gradient, over every outcome of its S codes."""
+    """The exact mean (N, K) and total variance of an estimator's gradient,
+    over every outcome of its S codes.
+    """
     z, weights = every_code(logits, S)
-    mean, variance = moments(weights, estimator(tiled(logits, len(weights)), f, z).dlogits)
+    mean, variance = moments(
+        weights, estimator(tiled(logits, len(weights)), f, z).dlogits
+    )
     return mean, variance.sum()
 
 
@@ -161,7 +178,10 @@ for S in (1, 2, 4):
     mean, variance = mean_and_variance(dvae_np.reinforce, S)
     confirm("5.3", variance, V1 / S)
     noise_to_signal = np.sqrt(variance) / np.linalg.norm(exact.dlogits)
-    print(f"S = {S}: variance {variance:.3f}, deviation / length of the gradient {noise_to_signal:.2f}")
+    print(
+        f"S = {S}: variance {variance:.3f}, deviation / length of the "
+        f"gradient {noise_to_signal:.2f}"
+    )
 
 # %% [markdown]
 # With one sample the noise is four times as long as the gradient. And it gets worse with the size of $f$: the term
@@ -169,7 +189,9 @@ for S in (1, 2, 4):
 
 # %%
 for constant in (-2, 0, 100):
-    mean, variance = mean_and_variance(dvae_np.reinforce, 1, lookup_table(table + constant))
+    mean, variance = mean_and_variance(
+        dvae_np.reinforce, 1, lookup_table(table + constant)
+    )
     confirm("5.2", mean, exact.dlogits[0])
     print(f"f + {constant:3d}: the same mean, variance {variance:10.3f}")
 
@@ -197,7 +219,12 @@ for constant in (-2, 0, 100):
 for R in (1_000, 10_000, 100_000):
     many = tiled(logits, R)
     (z,) = draw(rng, many, 1, ("z",))
-    print(f"{R:7,d} draws:", from_samples(dvae_np.reinforce(many, f, z).dlogits, exact.dlogits[0]))
+    print(
+        f"{R:7,d} draws:",
+        from_samples(
+            dvae_np.reinforce(many, f, z).dlogits, exact.dlogits[0]
+        ),
+    )
 
 # %% [markdown]
 # Is $\delta$ right? Take an estimator whose bias along the gradient is exactly that, run the test two thousand times, count the alarms: the share should be
@@ -209,7 +236,10 @@ from scipy.stats import norm, t
 repeats, R, false_alarm, power = 2000, 400, 0.01, 0.9
 (z,) = draw(rng, tiled(logits, repeats * R), 1, ("z",))
 direction = exact.dlogits[0] / (exact.dlogits**2).sum()
-along = (dvae_np.reinforce(tiled(logits, repeats * R), f, z).dlogits * direction).sum((-1, -2))  # mean 1
+# mean 1
+along = (
+    dvae_np.reinforce(tiled(logits, repeats * R), f, z).dlogits * direction
+).sum((-1, -2))
 c, c_power = t.isf(false_alarm / 2, R - 1), norm.isf(1 - power)
 s = along.std()
 delta = (c + c_power) * s / np.sqrt(R)
@@ -218,16 +248,23 @@ along = along.reshape(repeats, R)
 
 def share_of_alarms(bias):
     deviation = (along + bias).mean(1) - 1
-    return np.mean(np.abs(deviation) > c * along.std(1, ddof=1) / np.sqrt(R))
+    return np.mean(
+        np.abs(deviation) > c * along.std(1, ddof=1) / np.sqrt(R)
+    )
 
 
 print(
-    f"a bias of {delta:.0%} should be seen in {power:.0%} of the tests; without one, {false_alarm:.0%} raise an alarm"
+    f"a bias of {delta:.0%} should be seen in {power:.0%} of the tests; "
+    f"without one, {false_alarm:.0%} raise an alarm"
 )
-print(f"alarms with this bias: {share_of_alarms(delta):.1%}, without: {share_of_alarms(0):.1%}")
+print(
+    f"alarms with this bias: {share_of_alarms(delta):.1%}, without: "
+    f"{share_of_alarms(0):.1%}"
+)
 confirm("5.4", share_of_alarms(delta), power, tolerance=0.02)
 skewness = ((along - along.mean()) ** 3).mean() / along.std() ** 3
-print(f"REINFORCE along the gradient has a skewness of {skewness:+.2f}: a bias of the other sign is seen in "
+print("REINFORCE along the gradient has a skewness of "
+      f"{skewness:+.2f}: a bias of the other sign is seen in "
       f"{share_of_alarms(-delta):.1%} of the tests")  # fmt: skip
 
 # %% [markdown]
@@ -239,7 +276,9 @@ print(f"REINFORCE along the gradient has a skewness of {skewness:+.2f}: a bias o
 # added has {{further:.0f}} times the deviation along the gradient, and so needs {{further**2:,.0f}} times the draws. Enumeration sees a relative bias of $10^{-12}$.
 
 # %%
-further = deviation_along("reinforce", logits, table + 100) / deviation_along("reinforce", logits, table)
+further = deviation_along(
+    "reinforce", logits, table + 100
+) / deviation_along("reinforce", logits, table)
 figure("score_function.png")
 
 # %% [markdown]
@@ -290,7 +329,7 @@ from scipy.stats import norm
 
 # %% solution 05.1
 def draws_needed(s, bias, false_alarm=1e-4, power=0.99):
-    """The number of draws at which a relative bias is seen with this power."""
+    """The draws at which a relative bias is seen with this power."""
     ### BEGIN SOLUTION
     c = norm.isf(false_alarm / 2) + norm.isf(1 - power)
     return (c * s / bias) ** 2
@@ -308,7 +347,9 @@ def draws_needed(s, bias, false_alarm=1e-4, power=0.99):
     from statistics import NormalDist
 
     quantile = NormalDist().inv_cdf
-    return ((quantile(1 - false_alarm / 2) + quantile(power)) * s / bias) ** 2
+    return (
+        (quantile(1 - false_alarm / 2) + quantile(power)) * s / bias
+    ) ** 2
 
 
 # %% wrong 05.1: a power of 50 %
@@ -339,7 +380,8 @@ def my_reinforce(logits, f, z):
     """The score-function estimator."""
     ### BEGIN SOLUTION
     fz, _ = f(z)  # (S, B)
-    scores = one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0]  # (S, B, N, K)
+    # (S, B, N, K)
+    scores = one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0]
     return (fz[..., None, None] * scores).mean(0)
     ### END SOLUTION
 
@@ -361,19 +403,27 @@ def my_reinforce(logits, f, z):
 
 # %% wrong 05.2: multiply each by its f
 def my_reinforce(logits, f, z):
-    return (one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0]).mean(0)
+    return (
+        one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0]
+    ).mean(0)
 
 
 # %% wrong 05.2: a flipped sign
 def my_reinforce(logits, f, z):
     fz, _ = f(z)
-    return (fz[..., None, None] * (softmax(logits)[0] - one_hot(z, logits.shape[-1], logits.dtype))).mean(0)
+    return (
+        fz[..., None, None]
+        * (softmax(logits)[0] - one_hot(z, logits.shape[-1], logits.dtype))
+    ).mean(0)
 
 
 # %% wrong 05.2: is wrong at S = 3
 def my_reinforce(logits, f, z):
     fz, _ = f(z)
-    return (fz[..., None, None] * (one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0])).sum(0)
+    return (
+        fz[..., None, None]
+        * (one_hot(z, logits.shape[-1], logits.dtype) - softmax(logits)[0])
+    ).sum(0)
 
 
 # %% [markdown] exercise 05.3
@@ -398,7 +448,9 @@ def my_moments(estimator, p):
     ### BEGIN SOLUTION
     pairs = [(i, j) for i in range(len(p)) for j in range(len(p))]
     mean = sum(p[i] * p[j] * estimator(i, j) for i, j in pairs)
-    variance = sum(p[i] * p[j] * (estimator(i, j) - mean) ** 2 for i, j in pairs)
+    variance = sum(
+        p[i] * p[j] * (estimator(i, j) - mean) ** 2 for i, j in pairs
+    )
     return np.stack([mean, variance])
     ### END SOLUTION
 
@@ -412,21 +464,32 @@ judge("05.3", my_moments)
 # %% right 05.3
 def my_moments(estimator, p):
     weights = np.outer(p, p).ravel()
-    values = np.array([estimator(i, j) for i in range(len(p)) for j in range(len(p))])
+    values = np.array(
+        [estimator(i, j) for i in range(len(p)) for j in range(len(p))]
+    )
     mean = np.average(values, axis=0, weights=weights)
-    return np.stack([mean, np.average((values - mean) ** 2, axis=0, weights=weights)])
+    return np.stack(
+        [mean, np.average((values - mean) ** 2, axis=0, weights=weights)]
+    )
 
 
 # %% wrong 05.3: all pairs equally probable
 def my_moments(estimator, p):
-    every = np.array([estimator(i, j) for i in range(len(p)) for j in range(len(p))])
+    every = np.array(
+        [estimator(i, j) for i in range(len(p)) for j in range(len(p))]
+    )
     return np.stack([every.mean(0), every.var(0)])
 
 
 # %% wrong 05.3: subtract the mean before squaring
 def my_moments(estimator, p):
     pairs = [(i, j) for i in range(len(p)) for j in range(len(p))]
-    return np.stack([sum(p[i] * p[j] * estimator(i, j) ** power for i, j in pairs) for power in (1, 2)])
+    return np.stack(
+        [
+            sum(p[i] * p[j] * estimator(i, j) ** power for i, j in pairs)
+            for power in (1, 2)
+        ]
+    )
 
 
 # %% [markdown] exercise 05.4
@@ -446,7 +509,9 @@ too_long = 1.1 + 0.8 * np.random.default_rng(4).standard_normal(2_500)
 
 # %% solution 05.4
 def z_statistic(draws, exact_value):
-    """How many standard errors the mean of the draws is away from the exact value."""
+    """How many standard errors the mean of the draws is away from the exact
+    value.
+    """
     ### BEGIN SOLUTION
     standard_error = draws.std(ddof=1) / np.sqrt(len(draws))
     ### END SOLUTION

@@ -21,7 +21,8 @@ from dvae_np.check import every_code, judge, lookup_table, moments, tiled
 from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(0)
-logits = rng.standard_normal((1, 1, 4))  # (B, N, K): one example, one latent of four categories
+# (B, N, K): one example, one latent of four categories
+logits = rng.standard_normal((1, 1, 4))
 table = 3 + rng.standard_normal(4)  # f of each category, in nats
 f = lookup_table(table)
 q = softmax(logits)[0][0, 0]  # (K,)
@@ -50,9 +51,14 @@ show(dvae_np.reinforce)
 
 # %% setup
 def mean_and_variance(estimator, S, **hyper):
-    """The exact mean (N, K) and total variance of an estimator's gradient, over every outcome of its S codes."""
+    """The exact mean (N, K) and total variance of an estimator's gradient,
+    over every outcome of its S codes.
+    """
     z, weights = every_code(logits, S)
-    mean, variance = moments(weights, estimator(tiled(logits, len(weights)), f, z, **hyper).dlogits)
+    mean, variance = moments(
+        weights,
+        estimator(tiled(logits, len(weights)), f, z, **hyper).dlogits,
+    )
     return mean, variance.sum()
 
 
@@ -83,11 +89,17 @@ squares = 1 - 2 * q + (q**2).sum()
 best = (q * table * squares).sum() / (q * squares).sum()
 print(f"E[f] = {q @ table:.4f} nats, optimal baseline {best:.4f} nats")
 for b in (q @ table, best):
-    print(f"variance {mean_and_variance(dvae_np.reinforce, 1, baseline=b)[1]:.6f}")
+    print(
+        "variance "
+        f"{mean_and_variance(dvae_np.reinforce, 1, baseline=b)[1]:.6f}"
+    )
 grid = np.linspace(best - 1, best + 1, 2001)
 variances = [(q * (table - b) ** 2 * squares).sum() for b in grid]
 least = mean_and_variance(dvae_np.reinforce, 1, baseline=best)[1]
-print(f"without a baseline: {without_baseline / least:.1f} times the least variance")
+print(
+    f"without a baseline: {without_baseline / least:.1f} times the least "
+    "variance"
+)
 confirm("6.4", best, grid[np.argmin(variances)], tolerance=1e-3)
 
 # %% [markdown]
@@ -114,7 +126,9 @@ confirm("6.4", mean, exact)
 # %%
 show(dvae_np.reinforce_ema)
 z, weights = every_code(logits, 1)
-estimate = dvae_np.reinforce_ema(tiled(logits, 4), f, z, omega={"baseline": np.asarray(1.5)})
+estimate = dvae_np.reinforce_ema(
+    tiled(logits, 4), f, z, omega={"baseline": np.asarray(1.5)}
+)
 confirm("6.2", moments(weights, estimate.dlogits)[0], exact)
 confirm("6.2", np.sum(estimate.domega["baseline"]), np.sum(1.5 - table))
 
@@ -159,12 +173,21 @@ S = 3
 (drawn,) = draw(rng, logits, S, ("z",))
 fz, _ = f(drawn)
 others = (fz.sum(0) - fz) / (S - 1)
-by_definition = ((fz - others)[..., None, None] * score(logits, drawn)).mean(0)
-confirm("6.3", dvae_np.reinforce_loo(logits, f, drawn).dlogits, by_definition)
+by_definition = (
+    (fz - others)[..., None, None] * score(logits, drawn)
+).mean(0)
+confirm(
+    "6.3", dvae_np.reinforce_loo(logits, f, drawn).dlogits, by_definition
+)
 confirm("6.3", mean_and_variance(dvae_np.reinforce_loo, S)[0], exact)
-for S in (2, 3, 5):  # beside the best constant, at the same number of samples
-    ratio_at_5 = mean_and_variance(dvae_np.reinforce_loo, S)[1] / (least / S)
-    print(f"S = {S}: {ratio_at_5:.2f} times the variance of the best constant")
+# beside the best constant, at the same number of samples
+for S in (2, 3, 5):
+    ratio_at_5 = mean_and_variance(dvae_np.reinforce_loo, S)[1] / (
+        least / S
+    )
+    print(
+        f"S = {S}: {ratio_at_5:.2f} times the variance of the best constant"
+    )
 
 # %% [markdown]
 # ## 5 The picture
@@ -186,7 +209,9 @@ figure("baselines.png")
 
 # %%
 def own_sample_in_the_baseline(logits, f, z):
-    """A bug: the baseline contains its own sample, and the sum is divided by S."""
+    """A bug: the baseline contains its own sample, and the sum is divided
+    by S.
+    """
     fz, _ = f(z)
     return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).mean(0)
 
@@ -233,7 +258,11 @@ def variance_at(b, q, table):
     scores = np.eye(len(q)) - q
     gradients = (table - b)[:, None] * scores
     mean = sum(q[k] * gradients[k] for k in range(len(q)))
-    return float(sum(q[k] * ((gradients[k] - mean) ** 2).sum() for k in range(len(q))))
+    return float(
+        sum(
+            q[k] * ((gradients[k] - mean) ** 2).sum() for k in range(len(q))
+        )
+    )
 
 
 # %% wrong 06.1: the second moment: subtract the squared mean
@@ -251,7 +280,9 @@ def variance_at(b, q, table):
 # %% wrong 06.1: is wrong
 def variance_at(b, q, table):
     squares = 1 - 2 * q + (q**2).sum()
-    return (q * table**2 * squares).sum() - ((q * (table - q @ table)) ** 2).sum()
+    return (q * table**2 * squares).sum() - (
+        (q * (table - q @ table)) ** 2
+    ).sum()
 
 
 # %% [markdown] exercise 06.2
@@ -266,7 +297,9 @@ def my_loo(logits, f, z):
     """REINFORCE with the mean of the other samples as its baseline."""
     ### BEGIN SOLUTION
     fz, _ = f(z)
-    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1)
+    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(
+        0
+    ) / (len(z) - 1)
     ### END SOLUTION
 
 
@@ -282,7 +315,10 @@ def my_loo(logits, f, z):
     for s in range(len(z)):
         for t in range(len(z)):
             if t != s:
-                total = total + (fz[s] - fz[t])[:, None, None] * score(logits, z)[s]
+                total = (
+                    total
+                    + (fz[s] - fz[t])[:, None, None] * score(logits, z)[s]
+                )
     return total / (len(z) * (len(z) - 1))
 
 
@@ -295,19 +331,27 @@ def my_loo(logits, f, z):
 # %% wrong 06.2: a flipped sign
 def my_loo(logits, f, z):
     fz, _ = f(z)
-    return ((fz.mean(0) - fz)[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1)
+    return ((fz.mean(0) - fz)[..., None, None] * score(logits, z)).sum(
+        0
+    ) / (len(z) - 1)
 
 
 # %% wrong 06.2: a mean where a sum is due
 def my_loo(logits, f, z):
     fz, _ = f(z)
-    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1) / len(z)
+    return (
+        ((fz - fz.mean(0))[..., None, None] * score(logits, z)).sum(0)
+        / (len(z) - 1)
+        / len(z)
+    )
 
 
 # %% wrong 06.2: shape (3, 5, 2, 4), expected (5, 2, 4)
 def my_loo(logits, f, z):
     fz, _ = f(z)
-    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)) / (len(z) - 1)
+    return ((fz - fz.mean(0))[..., None, None] * score(logits, z)) / (
+        len(z) - 1
+    )
 
 
 # %% wrong 06.2: REINFORCE without a baseline
@@ -323,7 +367,9 @@ def my_loo(logits, f, z):
 # %% wrong 06.2: each example has its own
 def my_loo(logits, f, z):
     fz, _ = f(z)
-    return ((fz - fz.mean())[..., None, None] * score(logits, z)).sum(0) / (len(z) - 1)
+    return ((fz - fz.mean())[..., None, None] * score(logits, z)).sum(0) / (
+        len(z) - 1
+    )
 
 
 # %% [markdown] exercise 06.3
@@ -342,7 +388,9 @@ def my_loo(logits, f, z):
 
 # %% solution 06.3
 def moving_average(logits, f, z, b, decay=0.9):
-    """One step of REINFORCE with a moving-average baseline: (gradient (B, N, K), the new b)."""
+    """One step of REINFORCE with a moving-average baseline: (gradient (B,
+    N, K), the new b).
+    """
     fz, _ = f(z)  # (1, B)
     ### BEGIN SOLUTION
     gradient = ((fz - b)[..., None, None] * score(logits, z)).mean(0)
@@ -360,7 +408,9 @@ judge("06.3", moving_average)
 # %% right 06.3
 def moving_average(logits, f, z, b, decay=0.9):
     fz = f(z)[0][0]
-    gradient = np.stack([(fz[i] - b) * score(logits, z)[0, i] for i in range(len(fz))])
+    gradient = np.stack(
+        [(fz[i] - b) * score(logits, z)[0, i] for i in range(len(fz))]
+    )
     return gradient, b - (1 - decay) * (b - np.mean(fz))
 
 
@@ -428,7 +478,9 @@ def optimal_constant(logits, table):
     q = np.exp(logits[0]) / np.exp(logits[0]).sum(-1, keepdims=True)
     above = below = 0.0
     for i, j in np.ndindex(table.shape):
-        square = ((np.eye(len(table))[i] - q[0]) ** 2).sum() + ((np.eye(len(table))[j] - q[1]) ** 2).sum()
+        square = ((np.eye(len(table))[i] - q[0]) ** 2).sum() + (
+            (np.eye(len(table))[j] - q[1]) ** 2
+        ).sum()
         above += q[0, i] * q[1, j] * square * table[i, j]
         below += q[0, i] * q[1, j] * square
     return above / below
@@ -452,5 +504,8 @@ def optimal_constant(logits, table):
 # %% wrong 06.4: the squared score is a sum over both
 def optimal_constant(logits, table):
     q = softmax(logits)[0][0]
-    weight, squares = q[0][:, None] * q[1], (1 - 2 * q[0] + (q[0] ** 2).sum())[:, None]
+    weight, squares = (
+        q[0][:, None] * q[1],
+        (1 - 2 * q[0] + (q[0] ** 2).sum())[:, None],
+    )
     return (weight * table * squares).sum() / (weight * squares).sum()

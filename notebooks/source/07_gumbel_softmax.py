@@ -16,15 +16,34 @@
 import numpy as np
 
 import dvae_np
-from dvae_np import concrete_log_prob, gumbel, gumbel_max, log_softmax, one_hot, plug_in_kl, relaxed_kl, softmax
-from dvae_np.check import comparison, complex_step, every_code, gumbel_nodes, moments, polynomial, tiled
+from dvae_np import (
+    concrete_log_prob,
+    gumbel,
+    gumbel_max,
+    log_softmax,
+    one_hot,
+    plug_in_kl,
+    relaxed_kl,
+    softmax,
+)
+from dvae_np.check import (
+    comparison,
+    complex_step,
+    every_code,
+    gumbel_nodes,
+    moments,
+    polynomial,
+    tiled,
+)
 from dvae_np.figures.lesson_07 import log_ratio_grid, simplex
 from dvae_np.lesson import confirm, figure, interactive, show
 
 rng = np.random.default_rng(0)
 K = 3
-logits = rng.standard_normal((1, 1, K))  # (B, N, K): one example, one latent
-f = polynomial(rng.standard_normal((2, 1, K)), 3)  # smooth in y, of degree 3
+# (B, N, K): one example, one latent
+logits = rng.standard_normal((1, 1, K))
+# smooth in y, of degree 3
+f = polynomial(rng.standard_normal((2, 1, K)), 3)
 exact = dvae_np.exact(logits, f)
 u = rng.random((4, 1, 1, K))  # (S, B, N, K)
 
@@ -46,10 +65,21 @@ show(dvae_np.gumbel_softmax)
 tau = 0.6
 perturbed = logits - np.log(-np.log(u))  # (S, B, N, K)
 y = np.exp(perturbed / tau) / np.exp(perturbed / tau).sum(-1, keepdims=True)
-reads = [polynomial(np.eye(K)[[k]][:, None], 1) for k in range(K)]  # f(y) = y_k
-confirm("7.1", [dvae_np.gumbel_softmax(logits, each, u, tau=tau).value[0] for each in reads], y.mean(0)[0, 0])
+# f(y) = y_k
+reads = [polynomial(np.eye(K)[[k]][:, None], 1) for k in range(K)]
+confirm(
+    "7.1",
+    [
+        dvae_np.gumbel_softmax(logits, each, u, tau=tau).value[0]
+        for each in reads
+    ],
+    y.mean(0)[0, 0],
+)
 for temperature in (2.0, 0.6, 0.1):
-    print(f"tau = {temperature}:", softmax((logits + gumbel(u)) / temperature)[0][0, 0, 0].round(4))
+    print(
+        f"tau = {temperature}:",
+        softmax((logits + gumbel(u)) / temperature)[0][0, 0, 0].round(4),
+    )
 print("the code: ", gumbel_max(logits, u)[0, 0])
 
 # %% [markdown]
@@ -70,8 +100,17 @@ interactive(simplex, tau=[0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0])
 # The factor $1/\tau$ is the one that gets lost. The complex step at fixed noise sees it.
 
 # %%
-numeric = complex_step(lambda a: dvae_np.gumbel_softmax(a["logits"], f, u, tau=tau).value.sum(), {"logits": logits})
-confirm("7.2", dvae_np.gumbel_softmax(logits, f, u, tau=tau).dlogits, numeric["logits"])
+numeric = complex_step(
+    lambda a: dvae_np.gumbel_softmax(
+        a["logits"], f, u, tau=tau
+    ).value.sum(),
+    {"logits": logits},
+)
+confirm(
+    "7.2",
+    dvae_np.gumbel_softmax(logits, f, u, tau=tau).dlogits,
+    numeric["logits"],
+)
 
 # %% [markdown]
 # So [Eq. 7.2] is an unbiased gradient of $\mathbb{E}[f(y)]$. But we want that of $\mathbb{E}[f(z)]$. They differ, since $f$ at
@@ -90,9 +129,14 @@ many = tiled(logits, len(weights))  # (T, N, K)
 
 
 def mean_and_variance(estimator, tau):
-    """The mean (N, K) and total variance of a gradient over Gumbel noise, by quadrature."""
-    found = estimator(many, f, nodes["u"], tau=tau)  # an Estimate, or dlogits (T, N, K) alone
-    mean, variance = moments(weights, found if isinstance(found, np.ndarray) else found.dlogits)
+    """The mean (N, K) and total variance of a gradient over Gumbel noise,
+    by quadrature.
+    """
+    # an Estimate, or dlogits (T, N, K) alone
+    found = estimator(many, f, nodes["u"], tau=tau)
+    mean, variance = moments(
+        weights, found if isinstance(found, np.ndarray) else found.dlogits
+    )
     return mean, variance.sum()
 
 
@@ -101,20 +145,33 @@ finer, finer_weights, _ = gumbel_nodes(logits, 372)
 change_of = {}
 for tau in (0.1, 1.0):
     once = mean_and_variance(dvae_np.gumbel_softmax, tau)[0]
-    again = dvae_np.gumbel_softmax(tiled(logits, len(finer_weights)), f, finer["u"], tau=tau).dlogits
-    change_of[tau] = np.linalg.norm(moments(finer_weights, again)[0] - once) / np.linalg.norm(once)
-print("change by twice the nodes:", {tau: f"{change:.0e}" for tau, change in change_of.items()})
+    again = dvae_np.gumbel_softmax(
+        tiled(logits, len(finer_weights)), f, finer["u"], tau=tau
+    ).dlogits
+    change_of[tau] = np.linalg.norm(
+        moments(finer_weights, again)[0] - once
+    ) / np.linalg.norm(once)
+print(
+    "change by twice the nodes:",
+    {tau: f"{change:.0e}" for tau, change in change_of.items()},
+)
 
 
 def relative_bias(mean):
-    return np.linalg.norm(mean - exact.dlogits[0]) / np.linalg.norm(exact.dlogits)
+    return np.linalg.norm(mean - exact.dlogits[0]) / np.linalg.norm(
+        exact.dlogits
+    )
 
 
 print("            Gumbel-Softmax         straight-through Gumbel-Softmax")
 for tau in (0.1, 0.3, 0.7, 1.0, 2.0):
-    soft, hard = (mean_and_variance(e, tau) for e in (dvae_np.gumbel_softmax, dvae_np.straight_through_gumbel))
+    soft, hard = (
+        mean_and_variance(e, tau)
+        for e in (dvae_np.gumbel_softmax, dvae_np.straight_through_gumbel)
+    )
     print(
-        f"tau = {tau}:  bias {relative_bias(soft[0]):6.1%}, variance {soft[1]:6.3f}    "
+        f"tau = {tau}:  bias {relative_bias(soft[0]):6.1%}, variance "
+        f"{soft[1]:6.3f}    "
         f"bias {relative_bias(hard[0]):6.1%}, variance {hard[1]:6.3f}"
     )
 
@@ -144,25 +201,50 @@ tau = 0.6
 by_hand = 0
 for each in softmax((logits + gumbel(u)) / tau)[0][:, 0, 0]:  # (K,)
     hard = np.eye(K)[each.argmax()][None, None, None]  # (1, 1, 1, K)
-    slope = complex_step(lambda a: f(a["z"])[0].sum(), {"z": hard})["z"][0, 0, 0]
-    by_hand = by_hand + (np.diag(each) - np.outer(each, each)) @ slope / tau / len(u)
-confirm("7.3", dvae_np.straight_through_gumbel(logits, f, u, tau=tau).dlogits[0, 0], by_hand)
+    slope = complex_step(lambda a: f(a["z"])[0].sum(), {"z": hard})["z"][
+        0, 0, 0
+    ]
+    by_hand = by_hand + (
+        np.diag(each) - np.outer(each, each)
+    ) @ slope / tau / len(u)
+confirm(
+    "7.3",
+    dvae_np.straight_through_gumbel(logits, f, u, tau=tau).dlogits[0, 0],
+    by_hand,
+)
 
 
 def bias_along(tau, f=f):
-    """The bias of straight-through Gumbel-Softmax along the exact gradient, relative to it."""
+    """The bias of straight-through Gumbel-Softmax along the exact gradient,
+    relative to it.
+    """
     right = dvae_np.exact(logits, f).dlogits[0]
-    mean, _ = moments(weights, dvae_np.straight_through_gumbel(many, f, nodes["u"], tau=tau).dlogits)
-    return ((mean - right) * right).sum() / (right**2).sum(), np.linalg.norm(mean - right) / np.linalg.norm(right)
+    mean, _ = moments(
+        weights,
+        dvae_np.straight_through_gumbel(
+            many, f, nodes["u"], tau=tau
+        ).dlogits,
+    )
+    return ((mean - right) * right).sum() / (
+        right**2
+    ).sum(), np.linalg.norm(mean - right) / np.linalg.norm(right)
 
 
-low, high = 0.6, 0.9  # where the bias of our cubic f changes its sign along the gradient
+# where the bias of our cubic f changes its sign along the gradient
+low, high = 0.6, 0.9
 for _ in range(20):
     crossing = (low + high) / 2
-    low, high = (crossing, high) if bias_along(crossing)[0] * bias_along(low)[0] > 0 else (low, crossing)
-quadratic = polynomial(np.random.default_rng(5).standard_normal((2, 1, K)), 2)
+    low, high = (
+        (crossing, high)
+        if bias_along(crossing)[0] * bias_along(low)[0] > 0
+        else (low, crossing)
+    )
+quadratic = polynomial(
+    np.random.default_rng(5).standard_normal((2, 1, K)), 2
+)
 for temperature in (1.0, 0.3, 0.1):
-    print(f"tau = {temperature}: bias for a quadratic f {bias_along(temperature, quadratic)[1]:.2%}, "
+    print(f"tau = {temperature}: bias for a quadratic f "
+          f"{bias_along(temperature, quadratic)[1]:.2%}, "
           f"for our cubic f {bias_along(temperature)[1]:.1%}")  # fmt: skip
 
 # %% [markdown]
@@ -172,15 +254,21 @@ for temperature in (1.0, 0.3, 0.1):
 
 # %%
 pair, pair_weights = every_code(logits, 2)
-loo = dvae_np.reinforce_loo(tiled(logits, len(pair_weights)), f, pair).dlogits
+loo = dvae_np.reinforce_loo(
+    tiled(logits, len(pair_weights)), f, pair
+).dlogits
 loo_variance = moments(pair_weights, loo)[1].sum()
 low, high = 0.2, 0.6
 for _ in range(20):
     equal_variance = (low + high) / 2
-    more = mean_and_variance(dvae_np.gumbel_softmax, equal_variance)[1] > loo_variance
+    more = (
+        mean_and_variance(dvae_np.gumbel_softmax, equal_variance)[1]
+        > loo_variance
+    )
     low, high = (equal_variance, high) if more else (low, equal_variance)
 print(
-    f"leave-one-out with S = 2: variance {loo_variance:.3f}; Gumbel-Softmax has as much at tau = {equal_variance:.3f}"
+    f"leave-one-out with S = 2: variance {loo_variance:.3f}; "
+    f"Gumbel-Softmax has as much at tau = {equal_variance:.3f}"
 )
 figure("temperature.png")
 
@@ -214,11 +302,17 @@ show(concrete_log_prob)
 
 # %%
 tau = 0.7
-xi, area = log_ratio_grid(K, 60 / tau, 241)  # (T, 1, 1, K), the area of a cell
+# (T, 1, 1, K), the area of a cell
+xi, area = log_ratio_grid(K, 60 / tau, 241)
 density = np.exp(concrete_log_prob(logits, xi, tau)[0][:, 0])  # (T,)
 y = softmax((many + gumbel(nodes["u"])) / tau)[0][0, :, 0]  # (nodes, K)
 confirm("7.4", area * density.sum(), 1.0)
-confirm("7.4", area * density @ np.exp(xi[:, 0, 0]) ** 2, weights @ y**2, tolerance=1e-8)
+confirm(
+    "7.4",
+    area * density @ np.exp(xi[:, 0, 0]) ** 2,
+    weights @ y**2,
+    tolerance=1e-8,
+)
 
 # %% [markdown]
 # ## 6 Which KL?
@@ -252,16 +346,36 @@ show(relaxed_kl, plug_in_kl)
 
 # %%
 flat = np.zeros_like(logits)  # the uniform prior
-logq, logp = (concrete_log_prob(each, xi, tau)[0][:, 0] for each in (logits, flat))
+logq, logp = (
+    concrete_log_prob(each, xi, tau)[0][:, 0] for each in (logits, flat)
+)
 for temperature in (0.3, 2.0):
-    confirm("7.5", weights @ relaxed_kl(many, nodes["u"], temperature)[0][0], area * density @ (logq - logp), 1e-8)
-plug_in = np.exp(xi[:, 0, 0]) @ (log_softmax(logits)[0][0, 0] + np.log(K))  # (T,)
-confirm("7.6", weights @ plug_in_kl(many, nodes["u"], tau)[0][0], area * density @ plug_in, 1e-8)
+    confirm(
+        "7.5",
+        weights @ relaxed_kl(many, nodes["u"], temperature)[0][0],
+        area * density @ (logq - logp),
+        1e-8,
+    )
+# (T,)
+plug_in = np.exp(xi[:, 0, 0]) @ (log_softmax(logits)[0][0, 0] + np.log(K))
+confirm(
+    "7.6",
+    weights @ plug_in_kl(many, nodes["u"], tau)[0][0],
+    area * density @ plug_in,
+    1e-8,
+)
 
 discrete = dvae_np.kl(logits)[0][0]
-print(f"discrete KL {discrete:.4f}, relaxed {weights @ relaxed_kl(many, nodes['u'], tau)[0][0]:.4f} nats")
+print(
+    f"discrete KL {discrete:.4f}, relaxed "
+    f"{weights @ relaxed_kl(many, nodes['u'], tau)[0][0]:.4f} nats"
+)
 for temperature in (0.1, 0.7, 2.0):
-    print(f"plug-in at tau = {temperature}: {weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:.4f} nats")
+    print(
+        f"plug-in at tau = {temperature}: "
+        f"{weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:.4f} "
+        "nats"
+    )
 
 # %% [markdown]
 # Left: the three against the temperature. The plug-in mean falls below the KL and, between $\tau = 1.5$ and 2, below zero. Right: why the analytic KL makes no bound. Take our $f$ for a
@@ -269,22 +383,39 @@ for temperature in (0.1, 0.7, 2.0):
 # $-\log p(x)$: {{relaxed + discrete:.3f}}. No model can be that good. So report the ELBO of real codes, whatever the training used.
 
 # %%
-values = f(np.arange(K)[:, None, None])[0][:, 0]  # of every code, each with p(z) = 1 / K
+# of every code, each with p(z) = 1 / K
+values = f(np.arange(K)[:, None, None])[0][:, 0]
 evidence = -np.log(np.exp(-values).mean())
-print(f"-log p(x) {evidence:.3f}, exact negative ELBO {exact.value[0] + discrete:.3f} nats")
+print(
+    f"-log p(x) {evidence:.3f}, exact negative ELBO "
+    f"{exact.value[0] + discrete:.3f} nats"
+)
 for temperature in (0.5, 1.5):
-    relaxed = weights @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=temperature).value
-    print(f"relaxed reconstruction + analytic KL at tau = {temperature}: {relaxed + discrete:.3f} nats")
+    relaxed = (
+        weights
+        @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=temperature).value
+    )
+    print(
+        f"relaxed reconstruction + analytic KL at tau = {temperature}: "
+        f"{relaxed + discrete:.3f} nats"
+    )
 for temperature in (1.5, 2.0):
-    print(f"plug-in at tau = {temperature}: {weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:+.4f} nats")
+    print(
+        f"plug-in at tau = {temperature}: "
+        f"{weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:+.4f} "
+        "nats"
+    )
 
 # %%
 relaxed_at = {
-    each: weights @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=each).value for each in np.arange(1, 6, 0.25)
+    each: weights
+    @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=each).value
+    for each in np.arange(1, 6, 0.25)
 }
 lowest_at = min(relaxed_at, key=relaxed_at.get)
 print(
-    f"least relaxed reconstruction + analytic KL: {relaxed_at[lowest_at] + discrete:.3f} nats at tau = {lowest_at:.2f}"
+    "least relaxed reconstruction + analytic KL: "
+    f"{relaxed_at[lowest_at] + discrete:.3f} nats at tau = {lowest_at:.2f}"
 )
 figure("three_kls.png")
 
@@ -308,10 +439,17 @@ def without_tau(logits, f, u, tau):
     """A bug: the gradient stops at a = (logits + G) / tau."""
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)
     fz, f_backward = f(y)
-    return softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0)
+    return softmax_backward(
+        f_backward(np.full_like(fz, 1 / len(u)))[0]
+    ).sum(0)
 
 
-verdict = comparison("dlogits", without_tau(logits, f, u, 0.6), numeric["logits"], sizes={"tau": 0.6})
+verdict = comparison(
+    "dlogits",
+    without_tau(logits, f, u, 0.6),
+    numeric["logits"],
+    sizes={"tau": 0.6},
+)
 print(verdict)
 
 # %% [markdown]
@@ -339,7 +477,11 @@ def my_relaxed(logits, u, tau):
     y, _ = softmax((logits + gumbel(u)) / tau)
 
     def backward(dy):
-        return (y * (dy - (y * dy).sum(-1, keepdims=True))).sum(0) / tau, None, None
+        return (
+            (y * (dy - (y * dy).sum(-1, keepdims=True))).sum(0) / tau,
+            None,
+            None,
+        )
 
     return y, backward
     ### END SOLUTION
@@ -359,7 +501,14 @@ def my_relaxed(logits, u, tau):
 
     def backward(dy):
         da = y * dy
-        return np.einsum("sbnk->bnk", da - y * np.einsum("sbnk->sbn", da)[..., None]) / tau, None, None
+        return (
+            np.einsum(
+                "sbnk->bnk", da - y * np.einsum("sbnk->sbn", da)[..., None]
+            )
+            / tau,
+            None,
+            None,
+        )
 
     return y, backward
 
@@ -367,7 +516,11 @@ def my_relaxed(logits, u, tau):
 # %% wrong 07.1: without the factor 1/tau
 def my_relaxed(logits, u, tau):
     y, _ = softmax((logits + gumbel(u)) / tau)
-    return y, lambda dy: ((y * (dy - (y * dy).sum(-1, keepdims=True))).sum(0), None, None)
+    return y, lambda dy: (
+        (y * (dy - (y * dy).sum(-1, keepdims=True))).sum(0),
+        None,
+        None,
+    )
 
 
 # %% wrong 07.1: the second term of the softmax Jacobian is missing
@@ -407,7 +560,9 @@ def my_hard(logits, f, u, tau):
     for each in u:
         y = np.exp((logits + gumbel(each)) / tau)
         y = y / y.sum(-1, keepdims=True)
-        hard = np.eye(logits.shape[-1], dtype=logits.dtype)[np.argmax(logits + gumbel(each), -1)][None]
+        hard = np.eye(logits.shape[-1], dtype=logits.dtype)[
+            np.argmax(logits + gumbel(each), -1)
+        ][None]
         slope = f(hard)[1](np.ones((1, len(logits)), logits.dtype))[0][0]
         gradient += y * (slope - (y * slope).sum(-1, keepdims=True)) / tau
     return gradient / len(u)
@@ -417,12 +572,17 @@ def my_hard(logits, f, u, tau):
 def my_hard(logits, f, u, tau):
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)
     fz, f_backward = f(y)
-    return softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0) / tau
+    return (
+        softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0)
+        / tau
+    )
 
 
 # %% wrong 07.2: the Jacobian belongs at the perturbed logits
 def my_hard(logits, f, u, tau):
-    fz, f_backward = f(one_hot(gumbel_max(logits, u), logits.shape[-1], float))
+    fz, f_backward = f(
+        one_hot(gumbel_max(logits, u), logits.shape[-1], float)
+    )
     dz, _ = f_backward(np.full_like(fz, 1 / len(u)))
     return softmax(logits / tau)[1](dz.sum(0)) / tau
 
@@ -431,7 +591,9 @@ def my_hard(logits, f, u, tau):
 def my_hard(logits, f, u, tau):
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)
     fz, f_backward = f(one_hot(y.argmax(-1), logits.shape[-1], float))
-    return softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0)
+    return softmax_backward(
+        f_backward(np.full_like(fz, 1 / len(u)))[0]
+    ).sum(0)
 
 
 # %% [markdown] exercise 07.3
@@ -490,7 +652,9 @@ def log_density(a, l, tau):
 
 # %% solution 07.4
 def kl_estimate(logits, u, tau):
-    """The KL of the relaxed posterior from the relaxed uniform prior, at each sample."""
+    """The KL of the relaxed posterior from the relaxed uniform prior, at
+    each sample.
+    """
     xi, _ = log_softmax((logits + gumbel(u)) / tau)  # log y, (S, B, N, K)
     ### BEGIN SOLUTION
     posterior = concrete_log_prob(logits, xi, tau)[0]
@@ -507,7 +671,10 @@ judge("07.4", kl_estimate)
 # %% right 07.4
 def kl_estimate(logits, u, tau):
     K, G = logits.shape[-1], gumbel(u)
-    each = logits.sum(-1) + K * (np.log(np.exp(-logits - G).sum(-1)) - np.log(np.exp(-G).sum(-1)))  # no tau is left
+    # no tau is left
+    each = logits.sum(-1) + K * (
+        np.log(np.exp(-logits - G).sum(-1)) - np.log(np.exp(-G).sum(-1))
+    )
     return each.sum(-1)
 
 
@@ -521,7 +688,10 @@ def kl_estimate(logits, u, tau):
 # %% wrong 07.4: flipped sign
 def kl_estimate(logits, u, tau):
     xi, _ = log_softmax((logits + gumbel(u)) / tau)
-    return concrete_log_prob(np.zeros_like(logits), xi, tau)[0] - concrete_log_prob(logits, xi, tau)[0]
+    return (
+        concrete_log_prob(np.zeros_like(logits), xi, tau)[0]
+        - concrete_log_prob(logits, xi, tau)[0]
+    )
 
 
 # %% wrong 07.4: right for codes, but this is a relaxed sample
@@ -533,7 +703,10 @@ def kl_estimate(logits, u, tau):
 def my_hard(logits, f, u, tau):
     y, softmax_backward = softmax((logits + gumbel(u)) / 0.5)
     fz, f_backward = f(one_hot(y.argmax(-1), logits.shape[-1], float))
-    return softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0) / 0.5
+    return (
+        softmax_backward(f_backward(np.full_like(fz, 1 / len(u)))[0]).sum(0)
+        / 0.5
+    )
 
 
 # %% wrong 07.4: is wrong at S = 5

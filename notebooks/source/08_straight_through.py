@@ -17,28 +17,49 @@ import numpy as np
 
 import dvae_np
 from dvae_np import TABLE, draw, one_hot, softmax
-from dvae_np.check import complex_step, every_code, from_mean, gumbel_nodes, moments, polynomial, tiled
+from dvae_np.check import (
+    complex_step,
+    every_code,
+    from_mean,
+    gumbel_nodes,
+    moments,
+    polynomial,
+    tiled,
+)
 from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(0)
 K = 3
-logits = rng.standard_normal((1, 1, K))  # (B, N, K): one example, one latent
+# (B, N, K): one example, one latent
+logits = rng.standard_normal((1, 1, K))
 w = rng.standard_normal((2, 1, K))
-f = {degree: polynomial(w, degree) for degree in (1, 2, 3, 4, 5)}  # the same directions, five degrees
-exact = {degree: dvae_np.exact(logits, f[degree]).dlogits[0] for degree in f}  # (N, K)
+# the same directions, five degrees
+f = {degree: polynomial(w, degree) for degree in (1, 2, 3, 4, 5)}
+# (N, K)
+exact = {
+    degree: dvae_np.exact(logits, f[degree]).dlogits[0] for degree in f
+}
 q = softmax(logits)[0][0, 0]  # (K,)
-nodes, node_weights, _ = gumbel_nodes(logits, 186)  # quadrature over Gumbel noise, lesson 07
+# quadrature over Gumbel noise, lesson 07
+nodes, node_weights, _ = gumbel_nodes(logits, 186)
 
 
 def mean_and_variance(name, degree, **hyper):
-    """The exact mean (N, K) and total variance of an estimator's gradient at S = 1."""
+    """The exact mean (N, K) and total variance of an estimator's gradient
+    at S = 1.
+    """
     row = TABLE[name]
     if row.noise == ("z",):
         z, weights = every_code(logits, 1)
         noise = [z]
     else:
         noise, weights = [nodes[each] for each in row.noise], node_weights
-    mean, variance = moments(weights, row.estimate(tiled(logits, len(weights)), f[degree], *noise, **hyper).dlogits)
+    mean, variance = moments(
+        weights,
+        row.estimate(
+            tiled(logits, len(weights)), f[degree], *noise, **hyper
+        ).dlogits,
+    )
     return mean, variance.sum()
 
 
@@ -50,7 +71,9 @@ def jacobian(p):
 def slope_at(k, degree):
     """f' at code k, (K,), by the complex step."""
     at = np.eye(K)[[[[k]]]]  # (1, 1, 1, K)
-    return complex_step(lambda a: f[degree](a["z"])[0].sum(), {"z": at})["z"][0, 0, 0]
+    return complex_step(lambda a: f[degree](a["z"])[0].sum(), {"z": at})[
+        "z"
+    ][0, 0, 0]
 
 
 # %% [markdown]
@@ -77,14 +100,26 @@ show(dvae_np.straight_through)
 # %%
 confirm("8.1", mean_and_variance("straight_through", 1)[0], exact[1])
 tau = 1.3
-by_hand = jacobian(softmax(logits[0, 0] / tau)[0]) / tau @ sum(q[k] * slope_at(k, 3) for k in range(K))
-confirm("8.1", mean_and_variance("straight_through", 3, tau=tau)[0][0], by_hand)
+by_hand = (
+    jacobian(softmax(logits[0, 0] / tau)[0])
+    / tau
+    @ sum(q[k] * slope_at(k, 3) for k in range(K))
+)
+confirm(
+    "8.1", mean_and_variance("straight_through", 3, tau=tau)[0][0], by_hand
+)
 
 
 def report(name, degree, **hyper):
     mean, variance = mean_and_variance(name, degree, **hyper)
-    bias = np.linalg.norm(mean - exact[degree]) / np.linalg.norm(exact[degree])
-    print(f"{name:27} degree {degree}: bias {bias:7.1%}, variance {variance:7.4f}", hyper or "")
+    bias = np.linalg.norm(mean - exact[degree]) / np.linalg.norm(
+        exact[degree]
+    )
+    print(
+        f"{name:27} degree {degree}: "
+        f"bias {bias:7.1%}, variance {variance:7.4f}",
+        hyper or "",
+    )
 
 
 for degree in (1, 2, 3):
@@ -104,9 +139,12 @@ show(dvae_np.decoupled_straight_through)
 forward = softmax(logits[0, 0] / 0.5)[0]
 backward = jacobian(softmax(logits[0, 0] / 2.0)[0]) / 2.0
 by_hand = backward @ sum(forward[k] * slope_at(k, 3) for k in range(K))
-at_forward, forward_weights, _ = gumbel_nodes(logits / 0.5, 186)  # split where *these* codes jump
+# split where *these* codes jump
+at_forward, forward_weights, _ = gumbel_nodes(logits / 0.5, 186)
 many = tiled(logits, len(forward_weights))
-found = dvae_np.decoupled_straight_through(many, f[3], at_forward["u"], tau_forward=0.5, tau_backward=2.0)
+found = dvae_np.decoupled_straight_through(
+    many, f[3], at_forward["u"], tau_forward=0.5, tau_backward=2.0
+)
 confirm("8.2", moments(forward_weights, found.dlogits)[0][0], by_hand)
 report("decoupled_straight_through", 3, tau_forward=1.0, tau_backward=2.0)
 report("decoupled_straight_through", 3, tau_forward=1.0, tau_backward=1.0)
@@ -130,19 +168,36 @@ report("decoupled_straight_through", 3, tau_forward=1.0, tau_backward=1.0)
 # %%
 show(dvae_np.gumbel_rao)
 confirm(
-    "8.3", mean_and_variance("gumbel_rao", 3, tau=0.5)[0], mean_and_variance("straight_through_gumbel", 3, tau=0.5)[0]
+    "8.3",
+    mean_and_variance("gumbel_rao", 3, tau=0.5)[0],
+    mean_and_variance("straight_through_gumbel", 3, tau=0.5)[0],
 )
 many = tiled(logits, len(node_weights))
-single = dvae_np.straight_through_gumbel(many, f[3], nodes["u"], tau=0.5).dlogits  # (T, N, K)
-chosen = one_hot(nodes["z"][0, :, 0], K, float) * node_weights[:, None]  # (T, K): the weight, in its code's column
-given_z = np.tensordot(chosen.T, single, 1) / chosen.sum(0)[:, None, None]  # (K, N, K): E[g | z]
+# (T, N, K)
+single = dvae_np.straight_through_gumbel(
+    many, f[3], nodes["u"], tau=0.5
+).dlogits
+# (T, K): the weight, in its code's column
+chosen = one_hot(nodes["z"][0, :, 0], K, float) * node_weights[:, None]
+# (K, N, K): E[g | z]
+given_z = np.tensordot(chosen.T, single, 1) / chosen.sum(0)[:, None, None]
 mean = np.tensordot(q, given_z, 1)
 between = q @ ((given_z - mean) ** 2).sum((-1, -2))
-within = mean_and_variance("straight_through_gumbel", 3, tau=0.5)[1] - between
+within = (
+    mean_and_variance("straight_through_gumbel", 3, tau=0.5)[1] - between
+)
 print(f"variance between codes {between:.3f}, within {within:.3f}")
 replicates = tiled(logits, 40_000)
-sampled = dvae_np.gumbel_rao(replicates, f[3], *draw(rng, replicates, 1, ("z", *10 * ("v",))), tau=0.5).dlogits
-print(f"M = 10: expected {between + within / 10:.3f}, of 40,000 draws {sampled.var(0).sum():.3f}")
+sampled = dvae_np.gumbel_rao(
+    replicates,
+    f[3],
+    *draw(rng, replicates, 1, ("z", *10 * ("v",))),
+    tau=0.5,
+).dlogits
+print(
+    f"M = 10: expected {between + within / 10:.3f}, of 40,000 draws "
+    f"{sampled.var(0).sum():.3f}"
+)
 confirm("8.3", sampled.var(0).sum(), between + within / 10, tolerance=0.03)
 
 # %% [markdown]
@@ -157,9 +212,17 @@ confirm("8.3", sampled.var(0).sum(), between + within / 10, tolerance=0.03)
 show(dvae_np.gapped_straight_through)
 by_hand, top = 0, logits.max()
 for k in range(K):
-    moved = np.where(np.arange(K) == k, top, np.minimum(logits[0, 0], top - 1.0))
-    by_hand = by_hand + q[k] * jacobian(softmax(moved / 0.8)[0]) / 0.8 @ slope_at(k, 3)
-confirm("8.4", mean_and_variance("gapped_straight_through", 3, tau=0.8, gap=1.0)[0][0], by_hand)
+    moved = np.where(
+        np.arange(K) == k, top, np.minimum(logits[0, 0], top - 1.0)
+    )
+    by_hand = by_hand + q[k] * jacobian(
+        softmax(moved / 0.8)[0]
+    ) / 0.8 @ slope_at(k, 3)
+confirm(
+    "8.4",
+    mean_and_variance("gapped_straight_through", 3, tau=0.8, gap=1.0)[0][0],
+    by_hand,
+)
 report("gapped_straight_through", 3)
 
 # %% [markdown]
@@ -212,7 +275,9 @@ for degree in (1, 2, 3, 4, 5):
 
 # %%
 def relative_bias(name, degree):
-    return np.linalg.norm(mean_and_variance(name, degree)[0] - exact[degree]) / np.linalg.norm(exact[degree])
+    return np.linalg.norm(
+        mean_and_variance(name, degree)[0] - exact[degree]
+    ) / np.linalg.norm(exact[degree])
 
 
 def with_a_cubic_part(w, epsilon):
@@ -232,22 +297,33 @@ def with_a_cubic_part(w, epsilon):
 
 
 def closer_share(epsilon, problems=400):
-    """In what share of random problems ReinMax's mean is closer to the exact gradient than straight-through's."""
+    """In what share of random problems ReinMax's mean is closer to the
+    exact gradient than straight-through's.
+    """
     some, wins = np.random.default_rng(6), 0
     for _ in range(problems):
         one = some.standard_normal((1, 1, K))
         g = with_a_cubic_part(some.standard_normal((2, 1, K)), epsilon)
         z, weights = every_code(one, 1)
         means = [
-            moments(weights, e(tiled(one, K), g, z).dlogits)[0] for e in (dvae_np.reinmax, dvae_np.straight_through)
+            moments(weights, e(tiled(one, K), g, z).dlogits)[0]
+            for e in (dvae_np.reinmax, dvae_np.straight_through)
         ]
-        apart = [np.linalg.norm(mean - dvae_np.exact(one, g).dlogits[0]) for mean in means]
+        apart = [
+            np.linalg.norm(mean - dvae_np.exact(one, g).dlogits[0])
+            for mean in means
+        ]
         wins += apart[0] < apart[1]
     return wins / problems
 
 
-closer = {epsilon: closer_share(epsilon) for epsilon in (0.1, 0.3, 1.0, 3.0, 10.0)}
-print("ReinMax closer than straight-through:", {epsilon: f"{share:.0%}" for epsilon, share in closer.items()})
+closer = {
+    epsilon: closer_share(epsilon) for epsilon in (0.1, 0.3, 1.0, 3.0, 10.0)
+}
+print(
+    "ReinMax closer than straight-through:",
+    {epsilon: f"{share:.0%}" for epsilon, share in closer.items()},
+)
 figure("polynomial_degree.png")
 
 # %% [markdown]
@@ -266,7 +342,11 @@ def half_jacobian(logits, f, z):
 
 
 z, weights = every_code(logits, 1)
-verdict = from_mean(moments(weights, half_jacobian(tiled(logits, K), f[1], z))[0], exact[1], q=q[None])
+verdict = from_mean(
+    moments(weights, half_jacobian(tiled(logits, K), f[1], z))[0],
+    exact[1],
+    q=q[None],
+)
 print(verdict.kind, verdict.detail)
 print(verdict.explanation)
 
@@ -309,14 +389,21 @@ judge("08.1", my_straight_through)
 def my_straight_through(logits, f, z):
     q = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)  # (B, N, K)
     hard = np.eye(logits.shape[-1], dtype=logits.dtype)[z]
-    slope = f(hard)[1](np.ones(z.shape[:2], logits.dtype))[0].mean(0)  # (B, N, K)
-    return np.einsum("bnk,bnkj->bnj", slope, q[..., None] * (np.eye(q.shape[-1]) - q[..., None, :]))
+    # (B, N, K)
+    slope = f(hard)[1](np.ones(z.shape[:2], logits.dtype))[0].mean(0)
+    return np.einsum(
+        "bnk,bnkj->bnj",
+        slope,
+        q[..., None] * (np.eye(q.shape[-1]) - q[..., None, :]),
+    )
 
 
 # %% wrong 08.1: the second term of the softmax Jacobian
 def my_straight_through(logits, f, z):
     fz, f_backward = f(one_hot(z, logits.shape[-1], float))
-    return softmax(logits)[0] * f_backward(np.full_like(fz, 1 / len(z)))[0].sum(0)
+    return softmax(logits)[0] * f_backward(np.full_like(fz, 1 / len(z)))[
+        0
+    ].sum(0)
 
 
 # %% wrong 08.1: the slope at q, not at the sample
@@ -354,7 +441,8 @@ judge("08.2", bias_of_quadratic)
 
 # %% right 08.2
 def bias_of_quadratic(q, A):
-    centred = (np.eye(len(q)) - q).T * q  # its product with g is q (g - <q, g>)
+    # its product with g is q (g - <q, g>)
+    centred = (np.eye(len(q)) - q).T * q
     return centred.T @ (A @ q) - q * (np.diag(A) / 2 - q @ np.diag(A) / 2)
 
 
@@ -393,7 +481,9 @@ judge("08.3", trapezoid)
 # %% right 08.3
 def trapezoid(q, z, g):
     m = (q + z) / 2
-    through = lambda p: p * g - p * np.einsum("...k,...k->...", p, g)[..., None]
+    through = lambda p: (
+        p * g - p * np.einsum("...k,...k->...", p, g)[..., None]
+    )
     return 2 * through(m) - 0.5 * through(q)
 
 
@@ -455,7 +545,9 @@ def second_order(l, z, g):
 # %% wrong 08.1: is wrong at S = 3
 def my_straight_through(logits, f, z):
     fz, f_backward = f(one_hot(z, logits.shape[-1], float))
-    return softmax(logits)[1](f_backward(np.ones_like(fz))[0].sum((0, 1)) / len(z))
+    return softmax(logits)[1](
+        f_backward(np.ones_like(fz))[0].sum((0, 1)) / len(z)
+    )
 
 
 # %% wrong 08.2: subtract the exact gradient

@@ -17,12 +17,25 @@ import numpy as np
 
 import dvae_np
 from dvae_np import draw, joint, log_prob, log_softmax, score, softmax
-from dvae_np.check import complex_step, every_code, judge, lookup_table, moments, multi_sample_bound, tiled
-from dvae_np.figures.lesson_09 import small_model, variance, without_a_baseline
+from dvae_np.check import (
+    complex_step,
+    every_code,
+    judge,
+    lookup_table,
+    moments,
+    multi_sample_bound,
+    tiled,
+)
+from dvae_np.figures.lesson_09 import (
+    small_model,
+    variance,
+    without_a_baseline,
+)
 from dvae_np.lesson import confirm, figure, interactive, show
 
 rng = np.random.default_rng(0)
-logits, f = small_model()  # (B, N, K) = (1, 1, 4); f(z) = -log p(x, z) of one x, in nats
+# (B, N, K) = (1, 1, 4); f(z) = -log p(x, z) of one x, in nats
+logits, f = small_model()
 K = logits.shape[-1]
 codes = np.arange(K)[:, None, None]  # every code, as (M, 1, 1)
 log_joint = -f(codes)[0][:, 0]  # log p(x, z), (K,)
@@ -33,12 +46,19 @@ def exact_mean(estimator, S, **hyper):
     """The exact mean (N, K) of a gradient, over every S-tuple of codes."""
     z, weights = every_code(logits, S)
     found = estimator(tiled(logits, len(weights)), f, z, **hyper)
-    return moments(weights, found if isinstance(found, np.ndarray) else found.dlogits)[0]
+    return moments(
+        weights, found if isinstance(found, np.ndarray) else found.dlogits
+    )[0]
 
 
 def slope_of_bound(S):
-    """The gradient (N, K) of the negative bound in the logits, by the complex step through the plain sum."""
-    return complex_step(lambda a: multi_sample_bound(a["logits"], f, S).sum(), {"logits": logits})["logits"][0]
+    """The gradient (N, K) of the negative bound in the logits, by the
+    complex step through the plain sum.
+    """
+    return complex_step(
+        lambda a: multi_sample_bound(a["logits"], f, S).sum(),
+        {"logits": logits},
+    )["logits"][0]
 
 
 # %% [markdown]
@@ -69,7 +89,10 @@ elbo = (np.exp(logq) * (log_joint - logq)).sum()
 confirm("9.1", -multi_sample_bound(logits, f, 1)[0], elbo)
 evidence = np.log(np.exp(log_joint).sum())
 for S in (1, 2, 4, 6):
-    print(f"S = {S}: L_S = {-multi_sample_bound(logits, f, S)[0]:.4f} nats (log p(x) = {evidence:.4f})")
+    print(
+        f"S = {S}: L_S = {-multi_sample_bound(logits, f, S)[0]:.4f} nats "
+        f"(log p(x) = {evidence:.4f})"
+    )
 
 # %% [markdown]
 # ## 2 Its gradient has two parts
@@ -115,13 +138,22 @@ for mean in ("geometric", "arithmetic"):
     signals = []
     for s in range(S):
         others = np.delete(logw, s)
-        own = others.mean() if mean == "geometric" else np.log(np.exp(others).mean())
-        signals.append(np.log(np.exp(logw).mean()) - np.log((np.exp(others).sum() + np.exp(own)) / S))
+        own = (
+            others.mean()
+            if mean == "geometric"
+            else np.log(np.exp(others).mean())
+        )
+        signals.append(
+            np.log(np.exp(logw).mean())
+            - np.log((np.exp(others).sum() + np.exp(own)) / S)
+        )
     share = np.exp(logw) / np.exp(logw).sum()
     by_hand = ((share - signals)[:, None] * score(logits, z)[:, 0, 0]).sum(
         0
     )  # the library minimises: the sign is turned
-    confirm("9.3", dvae_np.vimco(logits, f, z, mean=mean).dlogits[0, 0], by_hand)
+    confirm(
+        "9.3", dvae_np.vimco(logits, f, z, mean=mean).dlogits[0, 0], by_hand
+    )
 
 # %% [markdown]
 # **Never subtract one weight from the sum.** The obvious code computes $\log(e^{\mathrm{total}} - w_s)$. If one weight dominates, the difference is $0$ in floating
@@ -130,7 +162,9 @@ for mean in ("geometric", "arithmetic"):
 # %%
 lopsided = lookup_table(np.array([500.0, 900.0, 900.0]))
 one_of_each = np.arange(3)[:, None, None]  # S = 3 codes, (S, B, N)
-found = dvae_np.vimco(np.zeros((1, 1, 3)), lopsided, one_of_each).dlogits[0, 0]
+found = dvae_np.vimco(np.zeros((1, 1, 3)), lopsided, one_of_each).dlogits[
+    0, 0
+]
 logw = np.array([-500.0, -900.0, -900.0])
 with np.errstate(divide="ignore"):
     naive = np.log(np.exp(logw + 500).sum() - np.exp(logw + 500)) - 500
@@ -152,11 +186,19 @@ show(joint)
 table = rng.standard_normal(K)
 prior_logits = rng.standard_normal((1, 1, K))
 both = joint(lookup_table(table), prior_logits, 1, K)
-confirm("9.4", both(codes)[0][:, 0], table - log_softmax(prior_logits)[0][0, 0])
+confirm(
+    "9.4", both(codes)[0][:, 0], table - log_softmax(prior_logits)[0][0, 0]
+)
 z, weights = every_code(logits, 2)
-dprior = sum(w * dvae_np.vimco(logits, both, z[:, [t]]).dtheta["prior_logits"] for t, w in enumerate(weights))
+dprior = sum(
+    w * dvae_np.vimco(logits, both, z[:, [t]]).dtheta["prior_logits"]
+    for t, w in enumerate(weights)
+)
 numeric = complex_step(
-    lambda a: multi_sample_bound(logits, joint(lookup_table(table), a["prior"], 1, K), 2).sum(), {"prior": prior_logits}
+    lambda a: multi_sample_bound(
+        logits, joint(lookup_table(table), a["prior"], 1, K), 2
+    ).sum(),
+    {"prior": prior_logits},
 )
 confirm("9.4", dprior, numeric["prior"])
 
@@ -167,8 +209,13 @@ confirm("9.4", dprior, numeric["prior"])
 # {{ratios[2]:.0f}} times ($S = 2$) to {{ratios[5]:.0f}} times ($S = 5$) that of the geometric mean, and grows with $S$. The arithmetic mean's is the same at $S = 2$, where both are the other sample's weight, and {{arithmetic:.1f}} times that of the geometric mean at $S = 5$.
 
 # %%
-ratios = {S: variance(logits, f, S, None) / variance(logits, f, S, "geometric") for S in (2, 5)}
-arithmetic = variance(logits, f, 5, "arithmetic") / variance(logits, f, 5, "geometric")
+ratios = {
+    S: variance(logits, f, S, None) / variance(logits, f, S, "geometric")
+    for S in (2, 5)
+}
+arithmetic = variance(logits, f, 5, "arithmetic") / variance(
+    logits, f, 5, "geometric"
+)
 figure("bound.png")
 
 # %% [markdown]
@@ -180,14 +227,20 @@ posterior = (log_joint - evidence)[None, None]  # the logits of p(z|x)
 
 
 def gap_against_samples(canvas, distance):
-    """The gap log p(x) - L_S for logits that are `distance` times as far from the posterior's as those of this lesson."""
+    """The gap log p(x) - L_S for logits that are `distance` times as far
+    from the posterior's as those of this lesson.
+    """
     moved = posterior + distance * (logits - posterior)
     samples = (1, 2, 3, 4, 5)
     gaps = [evidence + multi_sample_bound(moved, f, S)[0] for S in samples]
     axes = canvas.subplots()
     axes.plot(samples, gaps, "o-", color="#D55E00")
     axes.set(
-        xlabel="samples S", ylabel="log p(x) - L_S (nats)", xticks=samples, ylim=(0, None), title=f"distance {distance}"
+        xlabel="samples S",
+        ylabel="log p(x) - L_S (nats)",
+        xticks=samples,
+        ylim=(0, None),
+        title=f"distance {distance}",
     )
 
 
@@ -204,20 +257,31 @@ def without_the_path(logits, f, z):
     """VIMCO, but for the term with the normalised weights."""
     logw = -f(z)[0] - log_prob(logits, z)[0]
     share = softmax(logw.T)[0].T  # (S, B)
-    return dvae_np.vimco(logits, f, z).dlogits - (share[..., None, None] * score(logits, z)).sum(0)
+    return dvae_np.vimco(logits, f, z).dlogits - (
+        share[..., None, None] * score(logits, z)
+    ).sum(0)
 
 
 wrong, right = exact_mean(without_the_path, 2), slope_of_bound(2)
-print(f"relative error of the mean: {np.linalg.norm(wrong - right) / np.linalg.norm(right):.0%}")
+print(
+    "relative error of the mean: "
+    f"{np.linalg.norm(wrong - right) / np.linalg.norm(right):.0%}"
+)
 
 # %% [markdown]
 # The judge can tell, if it knows what is to be judged: without a word it compares with the gradient of $\mathbb{E}_q[f]$, for which VIMCO is biased; with `bound=True` with that of the bound.
 # (On the command line: `python -m dvae_np verify my_file.py:my_function --bound`.)
 
 # %%
-for function, bound in ((dvae_np.vimco, False), (dvae_np.vimco, True), (without_the_path, True)):
+for function, bound in (
+    (dvae_np.vimco, False),
+    (dvae_np.vimco, True),
+    (without_the_path, True),
+):
     report = judge(function, bound=bound)
-    print(f"{function.__name__}, bound={bound}: {len(report.failed)} failed")
+    print(
+        f"{function.__name__}, bound={bound}: {len(report.failed)} failed"
+    )
     for result in report.failed[:1]:
         print(f"    {result.verdict}\n    {result.explanation}")
 
@@ -305,8 +369,12 @@ def my_vimco(logits, f, z):
     logw = -f(z)[0] - log_prob(logits, z)[0]
     w = np.exp(logw)
     bound, share = np.log(w.mean(0)), w / w.sum(0)
-    baseline = np.stack([np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))])
-    return ((share - (bound - baseline))[..., None, None] * score(logits, z)).sum(0)
+    baseline = np.stack(
+        [np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))]
+    )
+    return (
+        (share - (bound - baseline))[..., None, None] * score(logits, z)
+    ).sum(0)
     ### END SOLUTION
 
 
@@ -319,10 +387,17 @@ judge("09.2", my_vimco)
 # %% right 09.2
 def my_vimco(logits, f, z):
     logw = -f(z)[0] - log_prob(logits, z)[0]  # (S, B)
-    total, gradient = np.logaddexp.reduce(logw, axis=0), np.zeros(logits.shape)
+    total, gradient = (
+        np.logaddexp.reduce(logw, axis=0),
+        np.zeros(logits.shape),
+    )
     for s in range(len(z)):
         others = np.logaddexp.reduce(np.delete(logw, s, 0), axis=0)
-        signal = (total - np.log(len(z))) - (others - np.log(len(z) - 1)) - np.exp(logw[s] - total)
+        signal = (
+            (total - np.log(len(z)))
+            - (others - np.log(len(z) - 1))
+            - np.exp(logw[s] - total)
+        )
         gradient -= signal[:, None, None] * score(logits, z)[s]
     return gradient
 
@@ -330,15 +405,25 @@ def my_vimco(logits, f, z):
 # %% wrong 09.2: turn the sign
 def my_vimco(logits, f, z):
     w = np.exp(-f(z)[0] - log_prob(logits, z)[0])
-    baseline = np.stack([np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))])
-    return ((np.log(w.mean(0)) - baseline - w / w.sum(0))[..., None, None] * score(logits, z)).sum(0)
+    baseline = np.stack(
+        [np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))]
+    )
+    return (
+        (np.log(w.mean(0)) - baseline - w / w.sum(0))[..., None, None]
+        * score(logits, z)
+    ).sum(0)
 
 
 # %% wrong 09.2: the mean over the samples where they add up
 def my_vimco(logits, f, z):
     w = np.exp(-f(z)[0] - log_prob(logits, z)[0])
-    baseline = np.stack([np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))])
-    return ((w / w.sum(0) - np.log(w.mean(0)) + baseline)[..., None, None] * score(logits, z)).mean(0)
+    baseline = np.stack(
+        [np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))]
+    )
+    return (
+        (w / w.sum(0) - np.log(w.mean(0)) + baseline)[..., None, None]
+        * score(logits, z)
+    ).mean(0)
 
 
 # %% wrong 09.2: write it yourself
@@ -349,14 +434,21 @@ def my_vimco(logits, f, z):
 # %% wrong 09.2: the gradient without a baseline
 def my_vimco(logits, f, z):
     w = np.exp(-f(z)[0] - log_prob(logits, z)[0])
-    return ((w / w.sum(0) - np.log(w.mean(0)))[..., None, None] * score(logits, z)).sum(0)
+    return (
+        (w / w.sum(0) - np.log(w.mean(0)))[..., None, None]
+        * score(logits, z)
+    ).sum(0)
 
 
 # %% wrong 09.2: without the weights' own derivative
 def my_vimco(logits, f, z):
     w = np.exp(-f(z)[0] - log_prob(logits, z)[0])
-    baseline = np.stack([np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))])
-    return -((np.log(w.mean(0)) - baseline)[..., None, None] * score(logits, z)).sum(0)
+    baseline = np.stack(
+        [np.log(np.delete(w, s, 0).mean(0)) for s in range(len(z))]
+    )
+    return -(
+        (np.log(w.mean(0)) - baseline)[..., None, None] * score(logits, z)
+    ).sum(0)
 
 
 # %% [markdown] exercise 09.3
@@ -416,7 +508,12 @@ def baselines(logw):
     """log of the mean of the other weights, (S, B)."""
     ### BEGIN SOLUTION
     others = [np.delete(logw, s, 0) for s in range(len(logw))]
-    return np.stack([each.max(0) + np.log(np.exp(each - each.max(0)).mean(0)) for each in others])
+    return np.stack(
+        [
+            each.max(0) + np.log(np.exp(each - each.max(0)).mean(0))
+            for each in others
+        ]
+    )
     ### END SOLUTION
 
 
@@ -428,7 +525,10 @@ judge("09.4", baselines)
 
 # %% right 09.4
 def baselines(logw):
-    every = np.where(np.eye(len(logw), dtype=bool)[:, :, None], -np.inf, logw)  # (S, S, B): row s lacks sample s
+    # (S, S, B): row s lacks sample s
+    every = np.where(
+        np.eye(len(logw), dtype=bool)[:, :, None], -np.inf, logw
+    )
     return np.logaddexp.reduce(every, axis=1) - np.log(len(logw) - 1)
 
 
@@ -442,7 +542,12 @@ def baselines(logw):
 # %% wrong 09.4: divide by S - 1
 def baselines(logw):
     others = [np.delete(logw, s, 0) for s in range(len(logw))]
-    return np.stack([each.max(0) + np.log(np.exp(each - each.max(0)).sum(0)) for each in others])
+    return np.stack(
+        [
+            each.max(0) + np.log(np.exp(each - each.max(0)).sum(0))
+            for each in others
+        ]
+    )
 
 
 # %% wrong 09.1: is wrong at S = 3
@@ -454,4 +559,6 @@ def bound_of(logw):
 def baselines(logw):
     top = logw.max()  # of all the weights, where each example needs its own
     others = [np.delete(logw, s, 0) for s in range(len(logw))]
-    return np.stack([top + np.log(np.exp(each - top).mean(0)) for each in others])
+    return np.stack(
+        [top + np.log(np.exp(each - top).mean(0)) for each in others]
+    )

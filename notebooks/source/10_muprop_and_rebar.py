@@ -16,14 +16,32 @@
 import numpy as np
 
 import dvae_np
-from dvae_np import TABLE, conditional_gumbel, gumbel, log_softmax, score, softmax
-from dvae_np.check import additive_variance, complex_step, every_code, gumbel_nodes, judge, moments, polynomial, tiled
+from dvae_np import (
+    TABLE,
+    conditional_gumbel,
+    gumbel,
+    log_softmax,
+    score,
+    softmax,
+)
+from dvae_np.check import (
+    additive_variance,
+    complex_step,
+    every_code,
+    gumbel_nodes,
+    judge,
+    moments,
+    polynomial,
+    tiled,
+)
 from dvae_np.estimators.control_variate import controlled, relaxed
 from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(1)
-logits = rng.standard_normal((1, 1, 3))  # (B, N, K): one latent of three categories
-f = polynomial(0.5 * rng.standard_normal((2, 1, 3)) + 0.6, 3)  # cubic, smooth in relaxed codes too
+# (B, N, K): one latent of three categories
+logits = rng.standard_normal((1, 1, 3))
+# cubic, smooth in relaxed codes too
+f = polynomial(0.5 * rng.standard_normal((2, 1, 3)) + 0.6, 3)
 q = softmax(logits)[0][0]  # (N, K)
 exact = dvae_np.exact(logits, f).dlogits[0]  # (N, K)
 z, chances = every_code(logits, 1)  # (1, 3, 1), (3,)
@@ -55,17 +73,29 @@ z, chances = every_code(logits, 1)  # (1, 3, 1), (3,)
 
 # %%
 show(dvae_np.muprop)
-mean, variance = moments(chances, dvae_np.muprop(tiled(logits, 3), f, z).dlogits)
+mean, variance = moments(
+    chances, dvae_np.muprop(tiled(logits, 3), f, z).dlogits
+)
 confirm("10.3", mean, exact)
-plain = moments(chances, dvae_np.reinforce(tiled(logits, 3), f, z).dlogits)[1].sum()
+plain = moments(chances, dvae_np.reinforce(tiled(logits, 3), f, z).dlogits)[
+    1
+].sum()
 print(f"variance: REINFORCE {plain:.4f}, MuProp {variance.sum():.4f}")
 
 at_q, f_backward = f(q[None, None])
 slope = f_backward(np.ones((1, 1)))[0][0, 0]  # f'(q), (N, K)
 for k in range(3):  # every outcome by the formula
-    remainder = f(np.array([[[k]]]))[0] - at_q - (slope * (np.eye(3)[k] - q)).sum()
-    by_formula = remainder[0, 0] * (np.eye(3)[k] - q) + q * (slope - (q * slope).sum())
-    confirm("10.3", dvae_np.muprop(logits, f, np.array([[[k]]])).dlogits[0], by_formula)
+    remainder = (
+        f(np.array([[[k]]]))[0] - at_q - (slope * (np.eye(3)[k] - q)).sum()
+    )
+    by_formula = remainder[0, 0] * (np.eye(3)[k] - q) + q * (
+        slope - (q * slope).sum()
+    )
+    confirm(
+        "10.3",
+        dvae_np.muprop(logits, f, np.array([[[k]]])).dlogits[0],
+        by_formula,
+    )
 
 # %% [markdown]
 # ## 3 Gumbels, given who won
@@ -96,25 +126,39 @@ v = rng.random((4, 1, 1, 3))  # (S, B, N, K)
 b = np.array([0, 1, 2, 2]).reshape(4, 1, 1)  # winners to condition on
 E = -np.log(v)
 winner = np.take_along_axis(E, b[..., None], -1)  # (S, B, N, 1)
-by_formula = np.where(np.arange(3) == b[..., None], -np.log(winner), -np.log(E / q + winner))
+by_formula = np.where(
+    np.arange(3) == b[..., None], -np.log(winner), -np.log(E / q + winner)
+)
 zt, zt_backward = conditional_gumbel(logits, b, v)
 confirm("10.1", zt, by_formula)
 print("argmax:", zt.argmax(-1).ravel(), "as told")
 
 s, step = np.linspace(-27, 4.5, 64, retstep=True)
-E_nodes = np.exp(np.stack(np.meshgrid(s, s, s), -1).reshape(-1, 1, 3))  # (64^3, N, K)
+# (64^3, N, K)
+E_nodes = np.exp(np.stack(np.meshgrid(s, s, s), -1).reshape(-1, 1, 3))
 mass = (step * E_nodes * np.exp(-E_nodes)).prod((-1, -2))
 mean = 0
 for k in range(3):
-    perturbed, _ = conditional_gumbel(tiled(logits, len(mass)), np.full((1, len(mass), 1), k), np.exp(-E_nodes)[None])
+    perturbed, _ = conditional_gumbel(
+        tiled(logits, len(mass)),
+        np.full((1, len(mass), 1), k),
+        np.exp(-E_nodes)[None],
+    )
     mean = mean + q[0, k] * np.tensordot(mass, perturbed[0], 1)
 confirm("10.1", mean, np.log(q) + np.euler_gamma, tolerance=1e-4)
 
 dy = rng.standard_normal(zt.shape)
-numeric = complex_step(lambda a: (dy * conditional_gumbel(a["logits"], b, v)[0]).sum(), {"logits": logits})
+numeric = complex_step(
+    lambda a: (dy * conditional_gumbel(a["logits"], b, v)[0]).sum(),
+    {"logits": logits},
+)
 confirm("10.2", zt_backward(dy)[0], numeric["logits"])
-slopes = np.where(np.arange(3) == b[..., None], 0, (E / q) / (E / q + winner))
-confirm("10.2", zt_backward(dy)[0], log_softmax(logits)[1]((slopes * dy).sum(0)))
+slopes = np.where(
+    np.arange(3) == b[..., None], 0, (E / q) / (E / q + winner)
+)
+confirm(
+    "10.2", zt_backward(dy)[0], log_softmax(logits)[1]((slopes * dy).sum(0))
+)
 
 # %% [markdown]
 # ## 4 REBAR: the relaxation
@@ -143,7 +187,8 @@ show(controlled, relaxed)
 
 
 # %% setup
-nodes, weights, winners = gumbel_nodes(logits, 134)  # noise {"z", "u", "v"}, each (1, T, 1, 3); (T,); (T,)
+# noise {"z", "u", "v"}, each (1, T, 1, 3); (T,); (T,)
+nodes, weights, winners = gumbel_nodes(logits, 134)
 
 
 def tunables(eta, tau):
@@ -153,13 +198,20 @@ def tunables(eta, tau):
 def rebar_mean(eta, tau):
     """The mean of REBAR's gradient, by quadrature: (N, K)."""
     many = tiled(logits, len(weights))
-    return moments(weights, dvae_np.rebar(many, f, nodes["u"], nodes["v"], omega=tunables(eta, tau)).dlogits)[0]
+    return moments(
+        weights,
+        dvae_np.rebar(
+            many, f, nodes["u"], nodes["v"], omega=tunables(eta, tau)
+        ).dlogits,
+    )[0]
 
 
 def rebar_variance(eta, tau):
     """The total variance of REBAR's gradient, by quadrature: a number."""
     noise, hyper = (nodes["u"], nodes["v"]), {"omega": tunables(eta, tau)}
-    return additive_variance(TABLE["rebar"], logits, f, noise, weights, winners, hyper)
+    return additive_variance(
+        TABLE["rebar"], logits, f, noise, weights, winners, hyper
+    )
 
 
 # %%
@@ -167,8 +219,11 @@ for eta, tau in ((1.0, 0.5), (0.7, 2.0), (-1.0, 1.0)):
     confirm("10.4", rebar_mean(eta, tau), exact, tolerance=1e-8)
 u, v = rng.random((2, 5, 1, 1, 3))
 drawn = (log_softmax(logits)[0] + gumbel(u)).argmax(-1)
-confirm("10.4", dvae_np.rebar(logits, f, u, v, omega=tunables(0.0, 0.5)).dlogits,
-        dvae_np.reinforce(logits, f, drawn).dlogits)  # fmt: skip
+confirm(
+    "10.4",
+    dvae_np.rebar(logits, f, u, v, omega=tunables(0.0, 0.5)).dlogits,
+    dvae_np.reinforce(logits, f, drawn).dlogits,
+)
 
 # %% [markdown]
 # The last line: at $\eta = 0$ it is REINFORCE, number by number.
@@ -180,10 +235,15 @@ confirm("10.4", dvae_np.rebar(logits, f, u, v, omega=tunables(0.0, 0.5)).dlogits
 # %%
 print(f"REINFORCE {plain:.3f}")
 for tau in (0.1, 0.3, 1.0, 2.0, 4.0, 20.0):
-    low, middle, high = (rebar_variance(eta, tau) for eta in (0.0, 0.5, 1.0))
+    low, middle, high = (
+        rebar_variance(eta, tau) for eta in (0.0, 0.5, 1.0)
+    )
     curvature = 2 * (low + high - 2 * middle)
     best = (low + curvature - high) / (2 * curvature)
-    print(f"tau {tau}: variance at eta = 1 {high:.3f}; best eta {best:.2f}, with {rebar_variance(best, tau):.3f}")
+    print(
+        f"tau {tau}: variance at eta = 1 {high:.3f}; best eta {best:.2f}, "
+        f"with {rebar_variance(best, tau):.3f}"
+    )
 
 # %% [markdown]
 # ## 6 The picture
@@ -204,11 +264,23 @@ codes_f, lengths = (
     f(z)[0][0],
     (score(tiled(logits, 3), z)[0] ** 2).sum((-1, -2)),
 )  # f and the squared score of every code
-constant = (chances * codes_f * lengths).sum() / (chances * lengths).sum()  # Eq. 6.4
-best_constant = variance_of(dvae_np.reinforce(tiled(logits, 3), f, z, baseline=constant).dlogits)
-mean_code = variance_of(dvae_np.reinforce(tiled(logits, 3), f, z, baseline=float(f(q[None, None])[0][0, 0])).dlogits)
-muprop_variance = variance_of(dvae_np.muprop(tiled(logits, 3), f, z).dlogits)
-print(f"best constant {best_constant:.3f}, f at the mean code {mean_code:.3f}, MuProp {muprop_variance:.3f}")
+# Eq. 6.4
+constant = (chances * codes_f * lengths).sum() / (chances * lengths).sum()
+best_constant = variance_of(
+    dvae_np.reinforce(tiled(logits, 3), f, z, baseline=constant).dlogits
+)
+mean_code = variance_of(
+    dvae_np.reinforce(
+        tiled(logits, 3), f, z, baseline=float(f(q[None, None])[0][0, 0])
+    ).dlogits
+)
+muprop_variance = variance_of(
+    dvae_np.muprop(tiled(logits, 3), f, z).dlogits
+)
+print(
+    f"best constant {best_constant:.3f}, f at the mean code "
+    f"{mean_code:.3f}, MuProp {muprop_variance:.3f}"
+)
 figure("rebar.png")
 
 # %% [markdown]
@@ -221,7 +293,9 @@ figure("rebar.png")
 
 # %% setup
 def path(f, perturbed, tau):
-    """c = f(softmax(perturbed / tau)), (S, B), and its gradient in the perturbed logits, (S, B, N, K)."""
+    """c = f(softmax(perturbed / tau)), (S, B), and its gradient in the
+    perturbed logits, (S, B, N, K).
+    """
     y, softmax_backward = softmax(perturbed / tau)
     value, f_backward = f(y)
     return value, softmax_backward(f_backward(np.ones_like(value))[0]) / tau
@@ -229,13 +303,15 @@ def path(f, perturbed, tau):
 
 # %%
 def detached(logits, f, u, v, tau=0.5):
-    """A bug: REBAR without the derivative through the conditional sample."""
+    """A bug: REBAR without the derivative by the conditional sample."""
     logq, logq_backward = log_softmax(logits)
     zg = logq + gumbel(u)  # (S, B, N, K)
     z = zg.argmax(-1)
     zt, _ = conditional_gumbel(logits, z, v)
     (_, dzg), (c_zt, _) = path(f, zg, tau), path(f, zt, tau)
-    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(
+        0
+    )
     return gradient + logq_backward(dzg.mean(0))
 
 
@@ -264,7 +340,8 @@ print(failed.explanation)
 def best_eta(v0, v_half, v1):
     """The minimum of the parabola through three points."""
     ### BEGIN SOLUTION
-    square = 2 * (v0 + v1 - 2 * v_half)  # V = v0 + linear eta + square eta^2
+    # V = v0 + linear eta + square eta^2
+    square = 2 * (v0 + v1 - 2 * v_half)
     linear = v1 - v0 - square
     return -linear / (2 * square)
     ### END SOLUTION
@@ -278,7 +355,10 @@ judge("10.1", best_eta)
 
 # %% right 10.1
 def best_eta(v0, v_half, v1):
-    slope = lambda eta: (v1 - v0) + (2 * eta - 1) * 2 * (v1 - 2 * v_half + v0)  # of the parabola, at eta
+    # of the parabola, at eta
+    slope = lambda eta: (
+        (v1 - v0) + (2 * eta - 1) * 2 * (v1 - 2 * v_half + v0)
+    )
     return slope(0) / (slope(0) - slope(1))
 
 
@@ -335,7 +415,10 @@ def my_conditional(logits, z, v):
 def my_conditional(logits, z, v):
     E = -np.log(v)
     winner = np.take_along_axis(E, z[..., None], -1)
-    return -np.log((np.arange(logits.shape[-1]) != z[..., None]) * E / np.exp(logits) + winner)
+    return -np.log(
+        (np.arange(logits.shape[-1]) != z[..., None]) * E / np.exp(logits)
+        + winner
+    )
 
 
 # %% wrong 10.2: nothing makes z win
@@ -374,7 +457,10 @@ def my_simple_muprop(logits, f, z):
     q = probabilities(logits, axis=-1)
     signal = (f(z)[0] - f(q[None])[0]) / len(z)  # (S, B)
     hard = np.eye(logits.shape[-1])[z]
-    return np.einsum("sb,sbnk->bnk", signal, hard) - signal.sum(0)[:, None, None] * q
+    return (
+        np.einsum("sb,sbnk->bnk", signal, hard)
+        - signal.sum(0)[:, None, None] * q
+    )
 
 
 # %% wrong 10.3: takes nothing away that must come back
@@ -382,7 +468,9 @@ def my_simple_muprop(logits, f, z):
     q = softmax(logits)[0]
     at_q, backward = f(q[None])
     path = softmax(logits)[1](backward(np.ones_like(at_q))[0][0])
-    return ((f(z)[0] - at_q)[..., None, None] * score(logits, z)).mean(0) + path
+    return ((f(z)[0] - at_q)[..., None, None] * score(logits, z)).mean(
+        0
+    ) + path
 
 
 # %% wrong 10.3: f at the mean code is not taken off
@@ -398,7 +486,9 @@ def my_simple_muprop(logits, f, z):
 # %% wrong 10.3: a mean where a sum is due
 def my_simple_muprop(logits, f, z):
     q = softmax(logits)[0]
-    return ((f(z)[0] - f(q[None])[0])[..., None, None] * score(logits, z)).sum(0)
+    return (
+        (f(z)[0] - f(q[None])[0])[..., None, None] * score(logits, z)
+    ).sum(0)
 
 
 # %% [markdown] exercise 10.4
@@ -421,9 +511,13 @@ def my_rebar(logits, f, u, v, tau=0.5):
     z = zg.argmax(-1)  # (S, B, N)
     zt, zt_backward = conditional_gumbel(logits, z, v)
     (_, dzg), (c_zt, dzt) = path(f, zg, tau), path(f, zt, tau)
-    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(
+        0
+    )
     ### BEGIN SOLUTION
-    gradient = gradient + logq_backward(dzg.mean(0)) - zt_backward(dzt)[0] / len(u)
+    gradient = (
+        gradient + logq_backward(dzg.mean(0)) - zt_backward(dzt)[0] / len(u)
+    )
     ### END SOLUTION
     return gradient
 
@@ -444,7 +538,11 @@ def my_rebar(logits, f, u, v, tau=0.5):
         z = np.argmax(zg, -1)
         zt, zt_backward = conditional_gumbel(logits, z, v[one])
         (_, dzg), (c_zt, dzt) = path(f, zg, tau), path(f, zt, tau)
-        total += (f(z)[0] - c_zt)[0, :, None, None] * score(logits, z)[0] + logq_backward(dzg[0]) - zt_backward(dzt)[0]
+        total += (
+            (f(z)[0] - c_zt)[0, :, None, None] * score(logits, z)[0]
+            + logq_backward(dzg[0])
+            - zt_backward(dzt)[0]
+        )
     return total / len(u)
 
 
@@ -455,7 +553,9 @@ def my_rebar(logits, f, u, v, tau=0.5):
     z = zg.argmax(-1)
     zt, _ = conditional_gumbel(logits, z, v)
     (_, dzg), (c_zt, _) = path(f, zg, tau), path(f, zt, tau)
-    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(
+        0
+    )
     return gradient + logq_backward(dzg.mean(0))
 
 
@@ -463,7 +563,9 @@ def my_rebar(logits, f, u, v, tau=0.5):
 def my_conditional(logits, z, v):
     E = -np.log(v)
     winner = np.take_along_axis(E, z[..., None], -1)
-    return -np.log((np.arange(logits.shape[-1]) != z[..., None]) * E + winner)
+    return -np.log(
+        (np.arange(logits.shape[-1]) != z[..., None]) * E + winner
+    )
 
 
 # %% wrong 10.4: where it is taken off
@@ -473,8 +575,12 @@ def my_rebar(logits, f, u, v, tau=0.5):
     z = zg.argmax(-1)
     zt, zt_backward = conditional_gumbel(logits, z, v)
     (_, dzg), (c_zt, dzt) = path(f, zg, tau), path(f, zt, tau)
-    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
-    return gradient + logq_backward(dzg.mean(0)) + zt_backward(dzt)[0] / len(u)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(
+        0
+    )
+    return (
+        gradient + logq_backward(dzg.mean(0)) + zt_backward(dzt)[0] / len(u)
+    )
 
 
 # %% wrong 10.4: take the mean
@@ -484,5 +590,7 @@ def my_rebar(logits, f, u, v, tau=0.5):
     z = zg.argmax(-1)
     zt, zt_backward = conditional_gumbel(logits, z, v)
     (_, dzg), (c_zt, dzt) = path(f, zg, tau), path(f, zt, tau)
-    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(0)
+    gradient = ((f(z)[0] - c_zt)[..., None, None] * score(logits, z)).mean(
+        0
+    )
     return gradient + logq_backward(dzg.mean(0)) - zt_backward(dzt)[0]

@@ -17,7 +17,15 @@ import numpy as np
 
 import dvae_np
 from dvae_np import draw, score, softmax, tanh
-from dvae_np.check import complex_step, defaults, every_code, gumbel_nodes, lookup_table, moments, tiled
+from dvae_np.check import (
+    complex_step,
+    defaults,
+    every_code,
+    gumbel_nodes,
+    lookup_table,
+    moments,
+    tiled,
+)
 from dvae_np.estimators.control_variate import controlled, relaxed
 from dvae_np.figures.lesson_11 import exact_variance, toy
 from dvae_np.lesson import confirm, figure, show
@@ -25,8 +33,17 @@ from dvae_np.lesson import confirm, figure, show
 rng = np.random.default_rng(0)
 logits = rng.standard_normal((1, 1, 2))  # (B, N, K): one binary latent
 exact = dvae_np.exact(logits, toy).dlogits[0]  # (N, K)
-omega = {name: np.array(value) for name, value in defaults(dvae_np.TABLE["relax"], 1, 2)["omega"].items()}
-omega = {name: value + 0.3 * rng.standard_normal(value.shape) for name, value in omega.items()}  # any values will do
+omega = {
+    name: np.array(value)
+    for name, value in defaults(dvae_np.TABLE["relax"], 1, 2)[
+        "omega"
+    ].items()
+}
+# any values will do
+omega = {
+    name: value + 0.3 * rng.standard_normal(value.shape)
+    for name, value in omega.items()
+}
 
 # %% [markdown]
 # ## 1 Any function may be the control variate
@@ -75,11 +92,18 @@ def control_variate(z):
 
 
 found = dvae_np.relax(logits, toy, u, v, omega=omega)
-confirm("11.1", found.dlogits, controlled(logits, toy, control_variate, u, v).dlogits)
+confirm(
+    "11.1",
+    found.dlogits,
+    controlled(logits, toy, control_variate, u, v).dlogits,
+)
 
 nodes, weights, winner = gumbel_nodes(logits, 186)
 many = tiled(logits, len(weights))
-mean, _ = moments(weights, dvae_np.relax(many, toy, nodes["u"], nodes["v"], omega=omega).dlogits)
+mean, _ = moments(
+    weights,
+    dvae_np.relax(many, toy, nodes["u"], nodes["v"], omega=omega).dlogits,
+)
 confirm("11.1", mean, exact, tolerance=1e-8)
 
 # %% [markdown]
@@ -97,10 +121,14 @@ confirm("11.1", mean, exact, tolerance=1e-8)
 # can be enumerated. A code has the squared score $\lVert \mathrm{score}(k) \rVert^2 = 1 - 2 q_k + \sum_j q_j^2$.
 
 # %% setup
-f, three = lookup_table(np.array([1.0, 3.0, 2.0])), rng.standard_normal((1, 1, 3))
+f, three = (
+    lookup_table(np.array([1.0, 3.0, 2.0])),
+    rng.standard_normal((1, 1, 3)),
+)
 z, q = every_code(three, 1)  # three outcomes and their probabilities
 values = f(z)[0][0]  # (3,)
-norms = (score(tiled(three, 3), z)[0] ** 2).sum((-1, -2))  # of the scores, squared, (3,)
+# of the scores, squared, (3,)
+norms = (score(tiled(three, 3), z)[0] ** 2).sum((-1, -2))
 
 # %%
 a = 0.7
@@ -108,11 +136,19 @@ a = 0.7
 
 def variance_of(a):
     """The exact variance of REINFORCE with this baseline."""
-    return (q * (values - a) ** 2 * norms).sum() - (dvae_np.exact(three, f).dlogits ** 2).sum()
+    return (q * (values - a) ** 2 * norms).sum() - (
+        dvae_np.exact(three, f).dlogits ** 2
+    ).sum()
 
 
-slope = complex_step(lambda arrays: variance_of(arrays["a"]), {"a": np.array(a)})["a"]
-single = [-2 * (f(z)[0][0, k] - a) * (score(three, z[:, [k]])[0, 0] ** 2).sum() for k in range(3)]  # d ||g||^2 / da
+slope = complex_step(
+    lambda arrays: variance_of(arrays["a"]), {"a": np.array(a)}
+)["a"]
+# d ||g||^2 / da
+single = [
+    -2 * (f(z)[0][0, k] - a) * (score(three, z[:, [k]])[0, 0] ** 2).sum()
+    for k in range(3)
+]
 confirm("11.2", q @ single, slope)
 
 # %% [markdown]
@@ -141,14 +177,22 @@ u, v = draw(rng, logits, 1, ("u", "v"))
 
 def squared(tunables):
     """||g||^2 of one sample."""
-    return float((dvae_np.relax(logits, toy, u, v, omega=tunables).dlogits ** 2).sum())
+    return float(
+        (
+            dvae_np.relax(logits, toy, u, v, omega=tunables).dlogits ** 2
+        ).sum()
+    )
 
 
 numeric = central(squared, omega)
 domega = dvae_np.relax(logits, toy, u, v, omega=omega).domega
 for name in ("eta", "log_tau", "w0", "w1"):
     confirm("11.2", domega[name], numeric[name], tolerance=1e-6)
-print("b1:", domega["b1"], "(a constant in c changes c(zt) score: it is a baseline)")
+print(
+    "b1:",
+    domega["b1"],
+    "(a constant in c changes c(zt) score: it is a baseline)",
+)
 confirm("11.2", domega["b1"], numeric["b1"], tolerance=1e-6)
 
 # %% [markdown]
@@ -170,7 +214,9 @@ paper, three_categories = (measured(problem) for problem in PROBLEMS)
 codes, even_odds = every_code(np.zeros((1, 1, 2)), 1)
 f_0, f_1 = toy(codes)[0][0]
 print(
-    f"the best constant for the toy: {best_constant(even_odds, np.array([f_0, f_1])):.4f}; by the formula below {(f_1 + f_0) / 2:.4f}"
+    "the best constant for the toy: "
+    f"{best_constant(even_odds, np.array([f_0, f_1])):.4f}; by the formula "
+    f"below {(f_1 + f_0) / 2:.4f}"
 )
 
 # %% [markdown]
@@ -192,9 +238,14 @@ print(
 # %%
 from dvae_np import records
 
-lines = {line["estimator"]: line for line in records.read("compare")["lines"]}
+lines = {
+    line["estimator"]: line for line in records.read("compare")["lines"]
+}
 for name in ("reinforce_loo", "rebar", "relax"):
-    print(f"{name:14} {lines[name]['evaluations']} evaluations of f: relative variance {lines[name]['variance']:.2f}")
+    print(
+        f"{name:14} {lines[name]['evaluations']} evaluations of f: "
+        f"relative variance {lines[name]['variance']:.2f}"
+    )
 
 # %% [markdown]
 # ## 5 Break it
@@ -210,24 +261,40 @@ u, v = draw(rng, batch, 1, ("u", "v"))
 
 
 def squares(tunables):
-    """For each batch: the mean of the squared norms, and the squared norm of the mean, (2, batches)."""
-    g = dvae_np.relax(batch, toy, u, v, omega=tunables).dlogits.reshape(batches, B, 2)
+    """For each batch: the mean of the squared norms, and the squared norm
+    of the mean, (2, batches).
+    """
+    g = dvae_np.relax(batch, toy, u, v, omega=tunables).dlogits.reshape(
+        batches, B, 2
+    )
     return np.array([(g**2).sum(-1).mean(-1), (g.mean(1) ** 2).sum(-1)])
 
 
 h = 1e-5
-slopes = (squares({**omega, "eta": omega["eta"] + h}) - squares({**omega, "eta": omega["eta"] - h})) / (2 * h)
-(right, wrong), (right_deviation, wrong_deviation) = slopes.mean(1), slopes.std(1)
-print(
-    f"slope in eta of the mean of the squared norms: {right:9.6f}, standard deviation from batch to batch {right_deviation:.6f}"
+slopes = (
+    squares({**omega, "eta": omega["eta"] + h})
+    - squares({**omega, "eta": omega["eta"] - h})
+) / (2 * h)
+(right, wrong), (right_deviation, wrong_deviation) = (
+    slopes.mean(1),
+    slopes.std(1),
 )
 print(
-    f"the same divided by B = {B}:                   {right / B:9.6f},                                   {right_deviation / B:.6f}"
+    f"slope in eta of the mean of the squared norms: {right:9.6f}, "
+    f"standard deviation from batch to batch {right_deviation:.6f}"
 )
 print(
-    f"slope in eta of the squared norm of the mean:  {wrong:9.6f}, standard deviation from batch to batch {wrong_deviation:.6f}"
+    f"the same divided by B = {B}:                   {right / B:9.6f},     "
+    f"                              {right_deviation / B:.6f}"
 )
-print(f"exact variance at these tunables: {exact_variance('relax', logits, toy, omega):.4f} nats^2")
+print(
+    f"slope in eta of the squared norm of the mean:  {wrong:9.6f}, "
+    f"standard deviation from batch to batch {wrong_deviation:.6f}"
+)
+print(
+    "exact variance at these tunables: "
+    f"{exact_variance('relax', logits, toy, omega):.4f} nats^2"
+)
 
 # %% [markdown]
 # The right slope is {{right / right_deviation:.1f}} times as large as its noise in one batch; of the wrong one, the mean that should be left, $1/B$ of the right slope, is {{right / B / wrong_deviation:.3f}} times its noise.
@@ -266,8 +333,12 @@ judge("11.1", slope_at)
 
 # %% right 11.1
 def slope_at(a, q, values, norms):
-    variance = lambda a: sum(p * (value - a) ** 2 * norm for p, value, norm in zip(q, values, norms, strict=True))
-    return (variance(a + 1) - variance(a - 1)) / 2  # a parabola: the central difference is exact
+    variance = lambda a: sum(
+        p * (value - a) ** 2 * norm
+        for p, value, norm in zip(q, values, norms, strict=True)
+    )
+    # a parabola: the central difference is exact
+    return (variance(a + 1) - variance(a - 1)) / 2
 
 
 # %% wrong 11.1: a flipped sign
@@ -320,7 +391,9 @@ judge("11.2", combined)
 
 # %% right 11.2
 def combined(fb, c_zt, score_b, slope_z, slope_zt):
-    by_score = np.einsum("sb,sbnk->bnk", fb, score_b) - np.einsum("sb,sbnk->bnk", c_zt, score_b)
+    by_score = np.einsum("sb,sbnk->bnk", fb, score_b) - np.einsum(
+        "sb,sbnk->bnk", c_zt, score_b
+    )
     return (by_score + slope_z.sum(0) - slope_zt.sum(0)) / len(fb)
 
 
@@ -331,7 +404,9 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
 
 # %% wrong 11.2: the two slopes exchanged
 def combined(fb, c_zt, score_b, slope_z, slope_zt):
-    return ((fb - c_zt)[..., None, None] * score_b + slope_zt - slope_z).mean(0)
+    return (
+        (fb - c_zt)[..., None, None] * score_b + slope_zt - slope_z
+    ).mean(0)
 
 
 # %% wrong 11.2: it must be taken off f
@@ -341,12 +416,15 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
 
 # %% wrong 11.2: a mean where a sum is due
 def combined(fb, c_zt, score_b, slope_z, slope_zt):
-    return ((fb - c_zt)[..., None, None] * score_b + slope_z - slope_zt).sum(0)
+    return (
+        (fb - c_zt)[..., None, None] * score_b + slope_z - slope_zt
+    ).sum(0)
 
 
 # %% wrong 11.2: is wrong
 def combined(fb, c_zt, score_b, slope_z, slope_zt):
-    signal = (fb - c_zt).mean(0)[:, None, None]  # a mean of products is not the product of means
+    # a mean of products is not the product of means
+    signal = (fb - c_zt).mean(0)[:, None, None]
     return signal * score_b.mean(0) + slope_z.mean(0) - slope_zt.mean(0)
 
 
@@ -365,7 +443,11 @@ def surrogate(y, w, a):
 
     def backward(dr):
         dpre = dr[..., None] * a * (1 - h * h)
-        return dpre @ w.T, np.einsum("sbk,sbh->kh", y, dpre), np.einsum("sb,sbh->h", dr, h)
+        return (
+            dpre @ w.T,
+            np.einsum("sbk,sbh->kh", y, dpre),
+            np.einsum("sb,sbh->h", dr, h),
+        )
 
     return h @ a, backward
     ### END SOLUTION
@@ -383,7 +465,11 @@ def surrogate(y, w, a):
     r = (np.sinh(pre) / np.cosh(pre) * a).sum(-1)
 
     def backward(dr):
-        dy, dw, da = np.zeros_like(y + dr[..., None]), np.zeros_like(w + dr.sum()), np.zeros_like(a + dr.sum())
+        dy, dw, da = (
+            np.zeros_like(y + dr[..., None]),
+            np.zeros_like(w + dr.sum()),
+            np.zeros_like(a + dr.sum()),
+        )
         for s, b in np.ndindex(r.shape):
             slope = a / np.cosh(pre[s, b]) ** 2 * dr[s, b]
             dy[s, b] = w @ slope
@@ -399,8 +485,13 @@ def surrogate(y, w, a):
     h = np.tanh(y @ w)
 
     def backward(dr):
-        dpre = dr[..., None] * a * np.ones_like(h)  # the slope of tanh is missing
-        return dpre @ w.T, np.einsum("sbk,sbh->kh", y, dpre), np.einsum("sb,sbh->h", dr, h)
+        # the slope of tanh is missing
+        dpre = dr[..., None] * a * np.ones_like(h)
+        return (
+            dpre @ w.T,
+            np.einsum("sbk,sbh->kh", y, dpre),
+            np.einsum("sb,sbh->h", dr, h),
+        )
 
     return h @ a, backward
 
@@ -411,7 +502,11 @@ def surrogate(y, w, a):
 
     def backward(dr):
         dpre = dr[..., None] * a * (1 - h * h)
-        return 2 * dpre @ w.T, np.einsum("sbk,sbh->kh", y, dpre), np.einsum("sb,sbh->h", dr, h)
+        return (
+            2 * dpre @ w.T,
+            np.einsum("sbk,sbh->kh", y, dpre),
+            np.einsum("sb,sbh->h", dr, h),
+        )
 
     return h @ a, backward
 
@@ -422,7 +517,11 @@ def surrogate(y, w, a):
 
     def backward(dr):
         dpre = dr[..., None] * a * (1 - h * h.conj()).real
-        return (dpre @ w.T).real, np.einsum("sbk,sbh->kh", y, dpre).real, np.einsum("sb,sbh->h", dr, h).real
+        return (
+            (dpre @ w.T).real,
+            np.einsum("sbk,sbh->kh", y, dpre).real,
+            np.einsum("sb,sbh->h", dr, h).real,
+        )
 
     return (h @ a).real, backward
 

@@ -16,7 +16,15 @@
 import numpy as np
 
 import dvae_np
-from dvae_np import TABLE, coupled_codes, distinct, one_hot, pair_probability, score, softmax
+from dvae_np import (
+    TABLE,
+    coupled_codes,
+    distinct,
+    one_hot,
+    pair_probability,
+    score,
+    softmax,
+)
 from dvae_np.check import (
     every_code,
     every_coupled,
@@ -32,14 +40,17 @@ from dvae_np.estimators.unordered_set import _set_probability
 from dvae_np.lesson import confirm, figure, show
 
 rng = np.random.default_rng(0)
-logits = rng.standard_normal((1, 2, 3))  # (B, N, K): one example, two latents of three categories, nine states
+# (B, N, K): one example, two latents of three categories, nine states
+logits = rng.standard_normal((1, 2, 3))
 table = 2 + rng.standard_normal((3, 3))  # f of each state, in nats
 f = lookup_table(table)
 q = softmax(logits)[0][0]  # (N, K)
 exact = dvae_np.exact(logits, f).dlogits[0]  # (N, K)
 
-binary = rng.standard_normal((1, 3, 2))  # three binary latents, eight states
-g = polynomial(rng.standard_normal((2, 3, 2)), 3)  # an f for them, with a slope
+# three binary latents, eight states
+binary = rng.standard_normal((1, 3, 2))
+# an f for them, with a slope
+g = polynomial(rng.standard_normal((2, 3, 2)), 3)
 binary_exact = dvae_np.exact(binary, g).dlogits[0]  # (3, 2)
 
 # %% [markdown]
@@ -58,7 +69,9 @@ OUTCOMES = {
 
 
 def mean_and_variance(estimate, noise, S, logits=logits, f=f, **hyper):
-    """The exact mean (N, K) and total variance of an estimator's gradient, over every outcome of its noise."""
+    """The exact mean (N, K) and total variance of an estimator's gradient,
+    over every outcome of its noise.
+    """
     outcomes, weights = OUTCOMES[noise](logits, S)
     found = estimate(tiled(logits, len(weights)), f, outcomes, **hyper)
     mean, variance = moments(weights, getattr(found, "dlogits", found))
@@ -69,7 +82,9 @@ variances = {}  # (estimator, S): exact variance, as it was reported last
 
 
 def report(name, S, words="", **options):
-    mean, variance = mean_and_variance(TABLE[name].estimate, TABLE[name].noise[0], S, **options)
+    mean, variance = mean_and_variance(
+        TABLE[name].estimate, TABLE[name].noise[0], S, **options
+    )
     variances[name + words, S] = variance
     print(f"{name + words:26} S = {S}: variance {variance:7.4f}")
     return mean
@@ -100,11 +115,17 @@ def report(name, S, words="", **options):
 show(dvae_np.local_expectation)
 confirm("12.1", report("local_expectation", 1), exact)
 report("reinforce", 1)
-z = np.array([[[2, 0]]])  # one draw: its conditional means by the plain sum over the latent's own categories
+# one draw: its conditional means by the plain sum over the latent's own
+# categories
+z = np.array([[[2, 0]]])
 by_sum = np.zeros((2, 3))
 for k in range(3):
-    by_sum[0] += q[0, k] * table[k, 0] * score(logits, np.array([[[k, 0]]]))[0, 0, 0]
-    by_sum[1] += q[1, k] * table[2, k] * score(logits, np.array([[[2, k]]]))[0, 0, 1]
+    by_sum[0] += (
+        q[0, k] * table[k, 0] * score(logits, np.array([[[k, 0]]]))[0, 0, 0]
+    )
+    by_sum[1] += (
+        q[1, k] * table[2, k] * score(logits, np.array([[[2, k]]]))[0, 0, 1]
+    )
 confirm("12.1", dvae_np.local_expectation(logits, f, z).dlogits[0], by_sum)
 
 # %% [markdown]
@@ -121,7 +142,11 @@ for S in (2, 3, 4):
     report("reinforce_loo", S)
 
 
-def leave_one_out(S, two=variances["reinforce_loo", 2], three=variances["reinforce_loo", 3]):
+def leave_one_out(
+    S,
+    two=variances["reinforce_loo", 2],
+    three=variances["reinforce_loo", 3],
+):
     """Its exact variance at S samples, from those at two and at three."""
     zeta_1, zeta_2 = (3 * three - two) / 2, two
     return 2 / (S * (S - 1)) * (2 * (S - 2) * zeta_1 + zeta_2)
@@ -129,7 +154,8 @@ def leave_one_out(S, two=variances["reinforce_loo", 2], three=variances["reinfor
 
 print(f"leave-one-out at S = 4, by the formula: {leave_one_out(4):.4f}")
 print(
-    f"six evaluations of f: reinforce {variances['reinforce', 1] / 6:.3f}, reinforce_loo {leave_one_out(6):.3f}, "
+    f"six evaluations of f: reinforce {variances['reinforce', 1] / 6:.3f}, "
+    f"reinforce_loo {leave_one_out(6):.3f}, "
     f"local_expectation {variances['local_expectation', 1]:.3f}"
 )
 
@@ -161,10 +187,18 @@ print(
 show(distinct)
 axis = (np.arange(60) + 0.5) / 60
 u = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)  # (60^3, K)
-drawn = distinct(np.broadcast_to(logits[:, :1], (len(u), 1, 3)), u)[:2, :, 0]  # the first two of each, (2, 60^3)
+# the first two of each, (2, 60^3)
+drawn = distinct(np.broadcast_to(logits[:, :1], (len(u), 1, 3)), u)[
+    :2, :, 0
+]
 pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
 frequency = [(drawn == [[a], [b]]).all(0).mean() for a, b in pairs]
-confirm("12.2", frequency, [q[0, a] * q[0, b] / (1 - q[0, a]) for a, b in pairs], tolerance=5e-3)
+confirm(
+    "12.2",
+    frequency,
+    [q[0, a] * q[0, b] / (1 - q[0, a]) for a, b in pairs],
+    tolerance=5e-3,
+)
 
 # %% [markdown]
 # ## 3 Sum what you have, sample the rest
@@ -190,17 +224,39 @@ confirm("12.2", frequency, [q[0, a] * q[0, b] / (1 - q[0, a]) for a, b in pairs]
 show(dvae_np.sum_and_sample)
 confirm("12.3", report("top_k", 3), exact)
 confirm("12.4", report("sum_and_sample", 3), exact)
-states = np.array([[[0, 1]], [[2, 2]], [[1, 0]]])  # one outcome, S = 3, by plain sums
+# one outcome, S = 3, by plain sums
+states = np.array([[[0, 1]], [[2, 2]], [[1, 0]]])
 probability = np.array([q[0, a] * q[1, b] for a, b in states[:, 0]])
-terms = np.array([table[a, b] for a, b in states[:, 0]])[:, None, None] * score(logits, states)[:, 0]  # (S, N, K)
+# (S, N, K)
+terms = (
+    np.array([table[a, b] for a, b in states[:, 0]])[:, None, None]
+    * score(logits, states)[:, 0]
+)
 weights = np.append(probability[:2], 1 - probability[:2].sum())
-confirm("12.4", dvae_np.sum_and_sample(logits, f, states).dlogits[0], np.tensordot(weights, terms, 1))
-everything = np.sort([q[0, a] * q[1, b] for a in range(3) for b in range(3)])[::-1]
+confirm(
+    "12.4",
+    dvae_np.sum_and_sample(logits, f, states).dlogits[0],
+    np.tensordot(weights, terms, 1),
+)
+everything = np.sort(
+    [q[0, a] * q[1, b] for a in range(3) for b in range(3)]
+)[::-1]
 best = [divmod(m, 3) for m in np.argsort(-np.outer(q[0], q[1]).ravel())[:2]]
-print("the two most probable states:", [(int(a), int(b)) for a, b in best], "with mass", round(everything[:2].sum(), 4))
-kept = np.array([[[a, b]] for a, b in best] + [[[0, 0]]])  # the last one is the sample of the rest
-terms = np.array([table[a, b] for a, b in kept[:, 0]])[:, None, None] * score(logits, kept)[:, 0]
-by_hand = np.tensordot([*everything[:2], 1 - everything[:2].sum()], terms, 1)
+print(
+    "the two most probable states:",
+    [(int(a), int(b)) for a, b in best],
+    "with mass",
+    round(everything[:2].sum(), 4),
+)
+# the last one is the sample of the rest
+kept = np.array([[[a, b]] for a, b in best] + [[[0, 0]]])
+terms = (
+    np.array([table[a, b] for a, b in kept[:, 0]])[:, None, None]
+    * score(logits, kept)[:, 0]
+)
+by_hand = np.tensordot(
+    [*everything[:2], 1 - everything[:2].sum()], terms, 1
+)
 assert (0, 0) not in best
 confirm("12.3", dvae_np.top_k(logits, f, kept[::-1]).dlogits[0], by_hand)
 
@@ -227,14 +283,31 @@ confirm("12.3", dvae_np.top_k(logits, f, kept[::-1]).dlogits[0], by_hand)
 # %%
 show(dvae_np.unordered_set)
 confirm("12.5", report("unordered_set", 3), exact)
-confirm("12.5", report("unordered_set", 3, " without baseline", baseline=False), exact)
+confirm(
+    "12.5",
+    report("unordered_set", 3, " without baseline", baseline=False),
+    exact,
+)
 orders, chances = every_sequence(logits, 3)  # (S, T, N), (T,)
-numbers = np.sort(orders @ [3, 1], axis=0)  # the set that each order belongs to, as sorted state numbers (S, T)
-same = (numbers == np.sort(states[:, 0] @ [3, 1])[:, None]).all(0)  # the 3! orders of the set above
-confirm("12.6", _set_probability(probability[:, None]), [chances[same].sum()])
-each = dvae_np.sum_and_sample(tiled(logits, len(chances)), f, orders).dlogits[same]  # (3!, N, K)
-mean_over_orders = np.tensordot(chances[same] / chances[same].sum(), each, 1)
-confirm("12.5", dvae_np.unordered_set(logits, f, states, baseline=False).dlogits[0], mean_over_orders)
+# the set that each order belongs to, as sorted state numbers (S, T)
+numbers = np.sort(orders @ [3, 1], axis=0)
+# the 3! orders of the set above
+same = (numbers == np.sort(states[:, 0] @ [3, 1])[:, None]).all(0)
+confirm(
+    "12.6", _set_probability(probability[:, None]), [chances[same].sum()]
+)
+# (3!, N, K)
+each = dvae_np.sum_and_sample(
+    tiled(logits, len(chances)), f, orders
+).dlogits[same]
+mean_over_orders = np.tensordot(
+    chances[same] / chances[same].sum(), each, 1
+)
+confirm(
+    "12.5",
+    dvae_np.unordered_set(logits, f, states, baseline=False).dlogits[0],
+    mean_over_orders,
+)
 
 # %% [markdown]
 # The last line is a second proof: the average of `sum_and_sample` over the orders of one set is the same estimator. The variance falls from {{variances["sum_and_sample", 3]:.2f}}
@@ -270,10 +343,12 @@ confirm("12.8", report("disarm", 2, logits=binary, f=g), binary_exact)
 e, weights = threshold_nodes(binary)  # (1, T, N), (T,)
 p = softmax(binary)[0][0, :, 1]  # (N,)
 z, twin = (e < p).astype(int), (e > 1 - p).astype(int)
-by_formula = (g(twin)[0] - g(z)[0])[0][:, None] * (e[0] - 0.5)  # (T, N), the gradient in phi
+# (T, N), the gradient in phi
+by_formula = (g(twin)[0] - g(z)[0])[0][:, None] * (e[0] - 0.5)
 arm = dvae_np.arm(tiled(binary, len(weights)), g, e).dlogits  # (T, N, 2)
 confirm("12.7", arm[..., 1], by_formula)
-same = (z[0] == [1, 0, 1]).all(-1) & (twin[0] == 1 - z[0]).all(-1)  # all uniforms that give this pair
+# all uniforms that give this pair
+same = (z[0] == [1, 0, 1]).all(-1) & (twin[0] == 1 - z[0]).all(-1)
 pair = np.array([[[1, 0, 1]], [[0, 1, 0]]])
 average = np.tensordot(weights[same] / weights[same].sum(), arm[same], 1)
 confirm("12.8", dvae_np.disarm(binary, g, pair).dlogits[0], average)
@@ -298,17 +373,42 @@ confirm("12.8", dvae_np.disarm(binary, g, pair).dlogits[0], average)
 # %%
 show(coupled_codes, pair_probability)
 axis = (np.arange(40) + 0.5) / 40
-noise = np.stack(np.meshgrid(axis, axis, axis), 0).reshape(3, -1, 1)  # S + 1 = 3 uniforms for each of 40^3
-codes = coupled_codes(np.broadcast_to(logits[:, :1], (40**3, 1, 3)), noise)[..., 0]  # (S, 40^3)
-confirm("12.9", [[(codes[i] == k).mean() for k in range(3)] for i in range(2)], [q[0], q[0]], tolerance=1e-2)
+# S + 1 = 3 uniforms for each of 40^3
+noise = np.stack(np.meshgrid(axis, axis, axis), 0).reshape(3, -1, 1)
+# (S, 40^3)
+codes = coupled_codes(np.broadcast_to(logits[:, :1], (40**3, 1, 3)), noise)[
+    ..., 0
+]
+confirm(
+    "12.9",
+    [[(codes[i] == k).mean() for k in range(3)] for i in range(2)],
+    [q[0], q[0]],
+    tolerance=1e-2,
+)
 
-z, weights = every_coupled(logits[:, :1], 3)  # triples by another route: eight corners of a box each; (3, T, 1)
-law = np.array([[weights[(z[0, :, 0] == a) & (z[1, :, 0] == b)].sum() for b in range(3)] for a in range(3)])
-at = np.array(list(np.ndindex(3, 3)))  # both codes of a pair; the third sample's code does not matter
+# triples by another route: eight corners of a box each; (3, T, 1)
+z, weights = every_coupled(logits[:, :1], 3)
+law = np.array(
+    [
+        [
+            weights[(z[0, :, 0] == a) & (z[1, :, 0] == b)].sum()
+            for b in range(3)
+        ]
+        for a in range(3)
+    ]
+)
+# both codes of a pair; the third sample's code does not matter
+at = np.array(list(np.ndindex(3, 3)))
 codes = np.concatenate([at, at[:, :1]], 1).T[..., None]  # (3, 9, 1)
-pairs = pair_probability(np.broadcast_to(q[:1], (9, 1, 3)), codes)[0, 1, :, 0].reshape(3, 3)
+pairs = pair_probability(np.broadcast_to(q[:1], (9, 1, 3)), codes)[
+    0, 1, :, 0
+].reshape(3, 3)
 confirm("12.10", pairs, law)
-print("P(z_1, z_2), coupled:     ", np.round(np.diag(pairs), 3), "on the diagonal")
+print(
+    "P(z_1, z_2), coupled:     ",
+    np.round(np.diag(pairs), 3),
+    "on the diagonal",
+)
 print("P(z_1) P(z_2), independent:", np.round(q[0] ** 2, 3))
 
 # %% [markdown]
@@ -328,8 +428,11 @@ for S in (2, 3):
     confirm("12.11", report("carms", S), exact)
     report("reinforce_loo", S)
 z, weights = every_coupled(binary, 2)
-confirm("12.11", dvae_np.carms(tiled(binary, len(weights)), g, z).dlogits,
-        dvae_np.disarm(tiled(binary, len(weights)), g, z).dlogits)  # fmt: skip
+confirm(
+    "12.11",
+    dvae_np.carms(tiled(binary, len(weights)), g, z).dlogits,
+    dvae_np.disarm(tiled(binary, len(weights)), g, z).dlogits,
+)
 
 # %% [markdown]
 # At $S = 2$ and $K = 2$ it *is* DisARM, outcome by outcome.
@@ -353,7 +456,14 @@ show(dvae_np.double_cv)
 for alpha in (0.0, -0.5, -1.0):
     confirm(
         "12.12",
-        report("double_cv", 2, f", alpha = {alpha}", logits=binary, f=g, omega={"alpha": np.array(alpha)}),
+        report(
+            "double_cv",
+            2,
+            f", alpha = {alpha}",
+            logits=binary,
+            f=g,
+            omega={"alpha": np.array(alpha)},
+        ),
         binary_exact,
     )
 
@@ -369,14 +479,30 @@ figure("variance_evaluations.png")
 from dvae_np.figures.lesson_12 import DRAWN, curve, exact_variance, problem
 
 bought = {name: curve(name) for name in DRAWN}
-print("exact variance at this many evaluations of f\n" + " " * 18 + "".join(f"{n:8}" for n in range(1, 8)))
+print(
+    "exact variance at this many evaluations of f\n"
+    + " " * 18
+    + "".join(f"{n:8}" for n in range(1, 8))
+)
 for name, found in bought.items():
-    print(f"{name:18}" + "".join(f"{found[n]:8.3f}" if n in found else " " * 8 for n in range(1, 8)))
+    print(
+        f"{name:18}"
+        + "".join(
+            f"{found[n]:8.3f}" if n in found else " " * 8
+            for n in range(1, 8)
+        )
+    )
 print("\nat two evaluations, with larger weights in f:")
 larger = {}
 for scale in (0.6, 1.0, 1.5):
-    larger[scale] = [exact_variance(name, *problem(scale), 2) for name in ("reinforce", "reinforce_loo")]
-    print(f"weights of size {scale}: reinforce {larger[scale][0]:.2f}, reinforce_loo {larger[scale][1]:.2f}")
+    larger[scale] = [
+        exact_variance(name, *problem(scale), 2)
+        for name in ("reinforce", "reinforce_loo")
+    ]
+    print(
+        f"weights of size {scale}: reinforce {larger[scale][0]:.2f}, "
+        f"reinforce_loo {larger[scale][1]:.2f}"
+    )
 
 # %% [markdown]
 # At two evaluations leave-one-out has {{bought["reinforce_loo"][2]:.2f}}, DisARM and CARMS {{bought["disarm"][2]:.2f}} (one point: they are equal), and the slope brings {{bought["double_cv"][2]:.2f}}, with its $\alpha$ chosen by this
@@ -398,17 +524,31 @@ def clipped_carms(logits, f, coupled, least):
     """A bug: CARMS with its pair probabilities clipped from below."""
     S, q = len(coupled), softmax(logits)[0]
     fz, _ = f(coupled)
-    drawn = (one_hot(coupled, q.shape[-1], q.dtype) * q).sum(-1)  # (S, B, N)
+    # (S, B, N)
+    drawn = (one_hot(coupled, q.shape[-1], q.dtype) * q).sum(-1)
     pair = np.maximum(pair_probability(q, coupled), least)
-    weight = (coupled[:, None] != coupled) * drawn[:, None] * drawn / pair * (fz[:, None] - fz)[..., None]
-    return (weight.sum(1)[..., None] * one_hot(coupled, q.shape[-1], q.dtype)).sum(0) / (S * (S - 1))
+    weight = (
+        (coupled[:, None] != coupled)
+        * drawn[:, None]
+        * drawn
+        / pair
+        * (fz[:, None] - fz)[..., None]
+    )
+    return (
+        weight.sum(1)[..., None] * one_hot(coupled, q.shape[-1], q.dtype)
+    ).sum(0) / (S * (S - 1))
 
 
 skewed = 2 * logits
 skewed_exact = dvae_np.exact(skewed, f).dlogits[0]
 for least in (0.0, 0.05, 0.1):
-    mean, variance = mean_and_variance(clipped_carms, "coupled", 3, logits=skewed, least=max(least, 1e-300))
-    print(f"P at least {least}: variance {variance:.4f}, {from_mean(mean, skewed_exact)}")
+    mean, variance = mean_and_variance(
+        clipped_carms, "coupled", 3, logits=skewed, least=max(least, 1e-300)
+    )
+    print(
+        f"P at least {least}: variance {variance:.4f}, "
+        f"{from_mean(mean, skewed_exact)}"
+    )
 
 # %% [markdown]
 # ## Reading
@@ -461,11 +601,14 @@ def my_local(logits, f, z):
     B, N, K = logits.shape
     gradient = np.zeros(logits.shape)
     for n in range(N):
-        ks = np.repeat(np.arange(K), len(z))  # every category with every sample
+        # every category with every sample
+        ks = np.repeat(np.arange(K), len(z))
         tried = np.tile(z, (K, 1, 1))
         tried[:, :, n] = ks[:, None]
         F = f(tried)[0].reshape(K, len(z), B).mean(1)  # (K, B)
-        gradient[:, n] = np.einsum("bkl,lb->bk", softmax_jacobians(softmax(logits)[0][:, n]), F)
+        gradient[:, n] = np.einsum(
+            "bkl,lb->bk", softmax_jacobians(softmax(logits)[0][:, n]), F
+        )
     return gradient
 
 
@@ -587,12 +730,16 @@ def set_of_two(a, b):
 
 # %% solution 12.3
 def my_disarm(logits, f, coupled):
-    """Half the difference of f, times the difference of the codes, times sigma(|phi|)."""
+    """Half the difference of f, times the difference of the codes, times
+    sigma(|phi|).
+    """
     ### BEGIN SOLUTION
     fz, _ = f(coupled)  # (2, B)
     phi = logits[..., 1] - logits[..., 0]  # (B, N)
     weight = dvae_np.sigmoid(np.abs(phi))[0]
-    dphi = 0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    dphi = (
+        0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    )
     return np.stack([-dphi, dphi], -1)
     ### END SOLUTION
 
@@ -615,7 +762,9 @@ def my_disarm(logits, f, coupled):
 def my_disarm(logits, f, coupled):
     fz, _ = f(coupled)
     weight = dvae_np.sigmoid(logits[..., 1] - logits[..., 0])[0]
-    dphi = 0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    dphi = (
+        0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    )
     return np.stack([-dphi, dphi], -1)
 
 
@@ -638,14 +787,18 @@ def my_disarm(logits, f, coupled):
 def my_disarm(logits, f, coupled):
     fz, _ = f(coupled)
     weight = dvae_np.sigmoid(np.abs(logits[..., 1] - logits[..., 0]))[0]
-    dphi = 0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    dphi = (
+        0.5 * (fz[0] - fz[1])[:, None] * (coupled[0] - coupled[1]) * weight
+    )
     return np.stack([dphi, -dphi], -1)
 
 
 # %% wrong 12.3: leave-one-out for two independent samples: unbiased there, not for a pair
 def my_disarm(logits, f, coupled):
     fz, _ = f(coupled)
-    return ((fz - fz.mean(0))[..., None, None] * score(logits, coupled)).sum(0)
+    return (
+        (fz - fz.mean(0))[..., None, None] * score(logits, coupled)
+    ).sum(0)
 
 
 # %% wrong 12.3: write it yourself
@@ -688,8 +841,15 @@ def summed_and_sampled(logits, f, distinct):
     fz, left, total = f(distinct)[0], 1.0, 0.0
     for s in range(len(distinct)):
         last = s == len(distinct) - 1
-        weight = left if last else np.exp(dvae_np.log_prob(logits, distinct[[s]])[0][0])  # (B,)
-        total = total + np.einsum("b,bnk->bnk", weight * fz[s], score(logits, distinct[[s]])[0])
+        # (B,)
+        weight = (
+            left
+            if last
+            else np.exp(dvae_np.log_prob(logits, distinct[[s]])[0][0])
+        )
+        total = total + np.einsum(
+            "b,bnk->bnk", weight * fz[s], score(logits, distinct[[s]])[0]
+        )
         left = left - weight
     return total
 
@@ -747,7 +907,9 @@ judge("12.5", gained)
 
 # %% right 12.5
 def gained(p):
-    end = min(p, 1 - p)  # of this length are both ends, and e is uniform there: its variance is lost
+    # of this length are both ends, and e is uniform there: its variance is
+    # lost
+    end = min(p, 1 - p)
     return 2 * end * end**2 / 12
 
 

@@ -32,16 +32,22 @@ from dvae_np.check import complex_step
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.networks import conditional
 
-B, D, C, N, K = 3, 4, 5, 2, 3  # examples, pixels of the part to predict, of the part given, latents, categories
+# examples, pixels of the part to predict, of the part given, latents,
+# categories
+B, D, C, N, K = 3, 4, 5, 2, 3
 rng = np.random.default_rng(0)
 x, c = (rng.random((B, D)) < 0.4).astype(float), rng.standard_normal((B, C))
 model = Model(prior="conditional")
 params = parameters(rng, D, N, K, (6,), np.float64, model=model, C=C)
-params["phi"] = {name: array + 0.5 * rng.standard_normal(array.shape) for name, array in params["phi"].items()}
+params["phi"] = {
+    name: array + 0.5 * rng.standard_normal(array.shape)
+    for name, array in params["phi"].items()
+}
 logits, _ = encoder(params["psi"], x, c)  # (B, N, K)
 prior_logits = conditional(params["phi"], c)[0].logits  # (B, N, K)
 states = joint_states(N, K)[:, None]  # (M, 1, N) = (9, 1, 2)
-fz = reconstruction(params["theta"], x, c, model)(states)[0]  # -log p(x|c,z), (M, B)
+# -log p(x|c,z), (M, B)
+fz = reconstruction(params["theta"], x, c, model)(states)[0]
 log_prior = log_prob(prior_logits, states)[0]  # log p(z|c), (M, B)
 logq = log_prob(logits, states)[0]  # log q(z|x,c), (M, B)
 
@@ -74,9 +80,13 @@ confirm("13.1", np.exp(log_prior).reshape(K, K, B).sum(1), q_of_c[:, 0].T)
 # %%
 from dvae_np.train import evaluate
 
-every_x = ((np.arange(2**D)[:, None] >> np.arange(D)) & 1).astype(float)  # (16, D)
+# (16, D)
+every_x = ((np.arange(2**D)[:, None] >> np.arange(D)) & 1).astype(float)
 of_first = evaluate(params, x[:1], c[:1], model=model).log_likelihood
-total = sum(np.exp(evaluate(params, image[None], c[:1], model=model).log_likelihood) for image in every_x)
+total = sum(
+    np.exp(evaluate(params, image[None], c[:1], model=model).log_likelihood)
+    for image in every_x
+)
 confirm("13.3", total, 1.0)
 confirm("13.3", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
 
@@ -94,14 +104,23 @@ confirm("13.3", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
 # What is lost in the inequality is $\mathrm{KL}(q \,\Vert\, p(z \mid x, c))$, the posterior gap.
 
 # %%
-loss = negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7)
+loss = negative_elbo(
+    params, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7
+)
 by_sums = (np.exp(logq) * (fz + 0.7 * (logq - log_prior))).sum(0).mean()
 confirm("13.2", loss.value, by_sums)
-posterior_of_sum = np.exp(log_softmax((log_prior - fz).T)[0].T)  # p(z|x,c), (M, B)
+# p(z|x,c), (M, B)
+posterior_of_sum = np.exp(log_softmax((log_prior - fz).T)[0].T)
 gap = (np.exp(logq) * (logq - np.log(posterior_of_sum))).sum(0).mean()
 exactly = evaluate(params, x, c, model=model)
 confirm("13.2", exactly.negative_elbo, gap - exactly.log_likelihood)
-confirm("13.2", exactly.negative_elbo, negative_elbo(params, x, TABLE["exact"], lambda _: (), c=c, model=model).value)
+confirm(
+    "13.2",
+    exactly.negative_elbo,
+    negative_elbo(
+        params, x, TABLE["exact"], lambda _: (), c=c, model=model
+    ).value,
+)
 
 # %% [markdown]
 # ## 3 Gradients to both sides of the KL
@@ -117,21 +136,36 @@ confirm("13.2", exactly.negative_elbo, negative_elbo(params, x, TABLE["exact"], 
 show(negative_elbo)
 
 # %%
-flat = {f"{group}.{name}": array for group in params for name, array in params[group].items()}
+flat = {
+    f"{group}.{name}": array
+    for group in params
+    for name, array in params[group].items()
+}
 
 
 def total_loss(arrays):
     """The loss as a function of all parameter arrays."""
-    tree = {group: {name: arrays[f"{group}.{name}"] for name in params[group]} for group in params}
-    return negative_elbo(tree, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7).value
+    tree = {
+        group: {name: arrays[f"{group}.{name}"] for name in params[group]}
+        for group in params
+    }
+    return negative_elbo(
+        tree, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7
+    ).value
 
 
 numeric = complex_step(total_loss, flat)
 for group in params:
     names = [f"{group}.{name}" for name in params[group]]
-    found = np.concatenate([loss.gradients[group][name].ravel() for name in params[group]])
+    found = np.concatenate(
+        [loss.gradients[group][name].ravel() for name in params[group]]
+    )
     print(f"{group:6}", end="")
-    confirm("13.2", found, np.concatenate([numeric[name].ravel() for name in names]))
+    confirm(
+        "13.2",
+        found,
+        np.concatenate([numeric[name].ravel() for name in names]),
+    )
 
 # %% [markdown]
 # ## 4 Every pair, but no pair twice
@@ -151,13 +185,18 @@ show(decoder)
 import time
 
 examples, inputs, categories, units = 100, 392, 20, 512
-contexts, w_c = rng.standard_normal((examples, inputs)), rng.standard_normal((inputs, units))
+contexts, w_c = (
+    rng.standard_normal((examples, inputs)),
+    rng.standard_normal((inputs, units)),
+)
 w_z = rng.standard_normal((categories, units))
 
 
 def by_concatenation():
     rows = np.broadcast_to(contexts, (categories, examples, inputs))
-    hot = np.broadcast_to(np.eye(categories)[:, None], (categories, examples, categories))
+    hot = np.broadcast_to(
+        np.eye(categories)[:, None], (categories, examples, categories)
+    )
     return np.concatenate([rows, hot], -1) @ np.concatenate([w_c, w_z])
 
 
@@ -177,10 +216,17 @@ def milliseconds(compute):
 
 confirm("4.7", by_parts(), by_concatenation())
 pairs = examples * categories
-multiplications = {"by concatenation": pairs * (inputs + categories) * units, "by parts": examples * inputs * units}
-for words, compute in (("by concatenation", by_concatenation), ("by parts", by_parts)):
+multiplications = {
+    "by concatenation": pairs * (inputs + categories) * units,
+    "by parts": examples * inputs * units,
+}
+for words, compute in (
+    ("by concatenation", by_concatenation),
+    ("by parts", by_parts),
+):
     print(
-        f"{words:16}: {multiplications[words] / 1e6:4.0f} million multiplications, {milliseconds(compute):.1f} ms here"
+        f"{words:16}: {multiplications[words] / 1e6:4.0f} million "
+        f"multiplications, {milliseconds(compute):.1f} ms here"
     )
 
 # %% [markdown]
@@ -194,18 +240,38 @@ for words, compute in (("by concatenation", by_concatenation), ("by parts", by_p
 from dvae_np.train import Settings, fit, load
 
 data = load("digits", task="completion")
-settings = Settings(N=1, K=20, hidden=(64,), lr=3e-3, epochs=40, prior="conditional", prior_rate=0.2)
+settings = Settings(
+    N=1,
+    K=20,
+    hidden=(64,),
+    lr=3e-3,
+    epochs=40,
+    prior="conditional",
+    prior_rate=0.2,
+)
 run = fit(data, settings)
-test = evaluate(run.params, data.test.x, data.test.c, model=run.settings.model)
+test = evaluate(
+    run.params, data.test.x, data.test.c, model=run.settings.model
+)
 print(data)
-print(f"test log p(x|c) {test.log_likelihood:.2f} nats, KL {test.kl:.2f} ({test.method})")
+print(
+    f"test log p(x|c) {test.log_likelihood:.2f} nats, KL {test.kl:.2f} "
+    f"({test.method})"
+)
 
 # %%
 from dvae_np.figures.models import completed, completions
 
 figure(
     completions,
-    completed(run.params, data, np.random.default_rng(0), run.settings.model, columns=10, draws=3),
+    completed(
+        run.params,
+        data,
+        np.random.default_rng(0),
+        run.settings.model,
+        columns=10,
+        draws=3,
+    ),
     size=(7.4, 3.6),
 )
 
@@ -235,13 +301,21 @@ for name in ("digits", "mnist", "mnist-rate-0.1"):
 def of(name, kind, what):
     """What a record says of one kind of prior, for each seed."""
     return np.array(
-        [run[what] for run in records.read(f"completion-{name}")["runs"] if run["variant"].startswith(kind)]
+        [
+            run[what]
+            for run in records.read(f"completion-{name}")["runs"]
+            if run["variant"].startswith(kind)
+        ]
     )
 
 
 def gain(name, kind="conditional", other="unconditional"):
-    """The paired differences, seed by seed: log p(x|c) with one kind of prior less that with another."""
-    return of(name, kind, "log_likelihood") - of(name, other, "log_likelihood")
+    """The paired differences, seed by seed: log p(x|c) with one kind of
+    prior less that with another.
+    """
+    return of(name, kind, "log_likelihood") - of(
+        name, other, "log_likelihood"
+    )
 
 
 def left_open(name, kind="conditional"):
@@ -258,17 +332,33 @@ rates = {
     "0.01": "mnist-rate-0.01",
     "0.005": "mnist-rate-0.005",
 }
-slower = [np.median(gain(name)) for rate, name in rates.items() if float(rate) < 0.1]
+slower = [
+    np.median(gain(name))
+    for rate, name in rates.items()
+    if float(rate) < 0.1
+]
 print(
-    "MNIST: complete --data mnist --prior-rate R\n    R   codes left open   gain over p(z), the median of paired differences (and their range)"
+    "MNIST: complete --data mnist --prior-rate R\n    R   codes left open  "
+    " gain over p(z), the median of paired differences (and their range)"
 )
 for rate, name in rates.items():
     print(
-        f"{rate:>5}{left_open(name):18.1f}   {np.median(gain(name)):+.2f} ({gain(name).min():+.2f} to {gain(name).max():+.2f})"
+        f"{rate:>5}{left_open(name):18.1f}   {np.median(gain(name)):+.2f} "
+        f"({gain(name).min():+.2f} to {gain(name).max():+.2f})"
     )
-print("\nthe digits: complete --data digits --prior-rate R\n    R   codes left open   log p(x|c), median")
-for rate, name in {"1": "digits-rate-1.0", "0.2": "digits", "0.1": "digits-rate-0.1"}.items():
-    print(f"{rate:>5}{left_open(name):18.1f}   {np.median(of(name, 'conditional', 'log_likelihood')):.2f}")
+print(
+    "\nthe digits: complete --data digits --prior-rate R\n    R   codes "
+    "left open   log p(x|c), median"
+)
+for rate, name in {
+    "1": "digits-rate-1.0",
+    "0.2": "digits",
+    "0.1": "digits-rate-0.1",
+}.items():
+    print(
+        f"{rate:>5}{left_open(name):18.1f}   "
+        f"{np.median(of(name, 'conditional', 'log_likelihood')):.2f}"
+    )
 
 # %% [markdown]
 # A latent helps on both data sets: $p(z)$ has {{np.median(gain("digits", "unconditional", "deterministic")):.1f}} nats more than the deterministic model on the digits and {{np.median(gain("mnist", "unconditional", "deterministic")):.0f}} on MNIST
@@ -293,11 +383,15 @@ for rate, name in {"1": "digits-rate-1.0", "0.2": "digits", "0.1": "digits-rate-
 # over *all* parameters finds it at once; one over the encoder's alone never does.
 
 # %%
-forgotten = {name: 0 * gradient for name, gradient in loss.gradients["phi"].items()}
+forgotten = {
+    name: 0 * gradient for name, gradient in loss.gradients["phi"].items()
+}
 from dvae_np.check import comparison
 
 for name in ("w0", "b1"):
-    print(comparison(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"]))
+    print(
+        comparison(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"])
+    )
 
 # %% [markdown]
 # ## Reading
@@ -355,7 +449,10 @@ def prior_side(q_logits, p_logits):
 
 # %% wrong 13.1: the gradient on the encoder's side
 def prior_side(q_logits, p_logits):
-    q, ratio = softmax(q_logits)[0], log_softmax(q_logits)[0] - log_softmax(p_logits)[0]
+    q, ratio = (
+        softmax(q_logits)[0],
+        log_softmax(q_logits)[0] - log_softmax(p_logits)[0],
+    )
     return q * (ratio - (q * ratio).sum(-1, keepdims=True))
 
 
@@ -391,7 +488,11 @@ judge("13.2", first_layer)
 # %% right 13.2
 def first_layer(c, states, w_context, table, bias):
     hot = np.eye(table.shape[1])[states]  # (M, N, K)
-    return np.add.outer(np.zeros(len(states)), c @ w_context) + np.einsum("mnk,nkh->mh", hot, table)[:, None] + bias
+    return (
+        np.add.outer(np.zeros(len(states)), c @ w_context)
+        + np.einsum("mnk,nkh->mh", hot, table)[:, None]
+        + bias
+    )
 
 
 # %% wrong 13.2: with the axes of states and examples exchanged
@@ -415,14 +516,29 @@ def first_layer(c, states, w_context, table, bias):
 def first_layer(c, states, w_context, table, bias):
     M, (B, C) = len(states), c.shape
     hot = np.eye(table.shape[1])[states].reshape(M, 1, -1)
-    rows = np.concatenate([np.broadcast_to(c, (M, B, C)), np.broadcast_to(hot, (M, B, hot.shape[-1]))], -1)
-    return rows @ np.concatenate([w_context, table.reshape(-1, len(bias))]) + bias
+    rows = np.concatenate(
+        [
+            np.broadcast_to(c, (M, B, C)),
+            np.broadcast_to(hot, (M, B, hot.shape[-1])),
+        ],
+        -1,
+    )
+    return (
+        rows @ np.concatenate([w_context, table.reshape(-1, len(bias))])
+        + bias
+    )
 
 
 # %% wrong 13.2: is wrong
 def first_layer(c, states, w_context, table, bias):
-    every = np.stack(np.meshgrid(*[np.arange(table.shape[1])] * len(table), indexing="ij"), -1)
-    states = np.resize(every.reshape(-1, len(table)), states.shape)  # all states in order, whatever was asked
+    every = np.stack(
+        np.meshgrid(
+            *[np.arange(table.shape[1])] * len(table), indexing="ij"
+        ),
+        -1,
+    )
+    # all states in order, whatever was asked
+    states = np.resize(every.reshape(-1, len(table)), states.shape)
     code = sum(table[n][states[:, n]] for n in range(len(table)))
     return code[:, None] + (c @ w_context + bias)[None]
 
@@ -503,7 +619,8 @@ judge("13.4", estimate_of_evidence)
 
 # %% right 13.4
 def estimate_of_evidence(z, b, fz, log_prior, logq):
-    times = np.bincount(z, minlength=len(fz))  # how often each state was drawn
+    # how often each state was drawn
+    times = np.bincount(z, minlength=len(fz))
     return times @ np.exp(log_prior[:, b] - fz[:, b] - logq[:, b]) / len(z)
 
 

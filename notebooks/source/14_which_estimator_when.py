@@ -17,7 +17,13 @@ import numpy as np
 
 import dvae_np
 from dvae_np import TABLE, records
-from dvae_np.check import every_code, gumbel_nodes, moments, polynomial, tiled
+from dvae_np.check import (
+    every_code,
+    gumbel_nodes,
+    moments,
+    polynomial,
+    tiled,
+)
 from dvae_np.experiments import gradient_problems, measurement, rule
 from dvae_np.figures import comparison, practical_rule, sweep
 from dvae_np.lesson import confirm, figure, show
@@ -43,31 +49,44 @@ from dvae_np.lesson import confirm, figure, show
 
 # %%
 rng = np.random.default_rng(0)
-logits, f = rng.standard_normal((1, 1, 3)), polynomial(rng.standard_normal((2, 1, 3)), 3)
+logits, f = (
+    rng.standard_normal((1, 1, 3)),
+    polynomial(rng.standard_normal((2, 1, 3)), 3),
+)
 exact = dvae_np.exact(logits, f).dlogits[0]
 
 
 def errors_of_the_mean(draws):
-    """Expected squared error of the mean of so many independent straight-through estimates, over every outcome."""
+    """Expected squared error of the mean of so many independent straight-
+    through estimates, over every outcome.
+    """
     z, weights = every_code(logits, draws)
-    estimates = dvae_np.straight_through(tiled(logits, len(weights)), f, z).dlogits  # it averages over its samples
+    # it averages over its samples
+    estimates = dvae_np.straight_through(
+        tiled(logits, len(weights)), f, z
+    ).dlogits
     return (weights * ((estimates - exact) ** 2).sum((-1, -2))).sum()
 
 
 z, weights = every_code(logits, 1)
-mean, spread = moments(weights, dvae_np.straight_through(tiled(logits, 3), f, z).dlogits)
+mean, spread = moments(
+    weights, dvae_np.straight_through(tiled(logits, 3), f, z).dlogits
+)
 bias, variance = np.linalg.norm(mean - exact), spread.sum()
 confirm("14.1", errors_of_the_mean(3), bias**2 + variance / 3)
 print(
-    f"bias^2 {bias**2:.4f}, variance {variance:.4f}: five hundred draws would still be {bias / np.linalg.norm(exact):.0%} wrong"
+    f"bias^2 {bias**2:.4f}, variance {variance:.4f}: five hundred draws "
+    f"would still be {bias / np.linalg.norm(exact):.0%} wrong"
 )
 
 # %%
 show(rule.milliseconds_to_error)
 line = {"bias": bias, "variance": variance, "milliseconds": 2.0}
-target = errors_of_the_mean(5) ** 0.5  # the error of five draws, from all their 3^5 outcomes, without Eq. 14.1
+# the error of five draws, from all their 3^5 outcomes, without Eq. 14.1
+target = errors_of_the_mean(5) ** 0.5
 confirm("14.2", rule.milliseconds_to_error(line, target), 5 * 2.0)
-assert errors_of_the_mean(4) ** 0.5 > target > errors_of_the_mean(6) ** 0.5  # four are too few, six more than needed
+# four are too few, six more than needed
+assert errors_of_the_mean(4) ** 0.5 > target > errors_of_the_mean(6) ** 0.5
 print("to half its bias:", rule.milliseconds_to_error(line, bias / 2))
 
 # %% [markdown]
@@ -89,24 +108,46 @@ print(record["problem"])
 figure(comparison, record, size=(8.6, 4.4))
 
 # %%
-lines = sorted(record["lines"], key=lambda line: line["bias"] ** 2 + line["variance"])
-lines.sort(key=lambda line: line["bias_from"] == "own bound")  # that one last
-print("estimator                      bias  deviation  error   ms for 100 digits")
+lines = sorted(
+    record["lines"], key=lambda line: line["bias"] ** 2 + line["variance"]
+)
+# that one last
+lines.sort(key=lambda line: line["bias_from"] == "own bound")
+print(
+    "estimator                      bias  deviation  error   ms for 100 "
+    "digits"
+)
 error = {}
 for line in lines:
     name, row = line["estimator"], TABLE[line["estimator"]]
     error[name] = (line["bias"] ** 2 + line["variance"]) ** 0.5
-    marks = "b" * row.binary + "t" * (row.omega is not None) + " (its own bound)" * row.owns_kl
+    marks = (
+        "b" * row.binary
+        + "t" * (row.omega is not None)
+        + " (its own bound)" * row.owns_kl
+    )
     print(
-        f"{name + ' ' + marks:28}{line['bias']:7.2f}{line['variance'] ** 0.5:11.2f}{error[name]:7.2f}{line['milliseconds']:10.1f}"
+        f"{name + ' ' + marks:28}{line['bias']:7.2f}"
+        f"{line['variance'] ** 0.5:11.2f}{error[name]:7.2f}"
+        f"{line['milliseconds']:10.1f}"
     )
 
 # %%
 by_name = {line["estimator"]: line for line in record["lines"]}
-relaxed = ("gumbel_softmax", "straight_through_gumbel", "straight_through", "decoupled_straight_through", "gumbel_rao",
-           "gapped_straight_through", "reinmax")  # fmt: skip
+relaxed = (
+    "gumbel_softmax",
+    "straight_through_gumbel",
+    "straight_through",
+    "decoupled_straight_through",
+    "gumbel_rao",
+    "gapped_straight_through",
+    "reinmax",
+)
 biases = [by_name[name]["bias"] for name in relaxed]
-without, with_baseline = by_name["reinforce"]["variance"], by_name["reinforce_loo"]["variance"]
+without, with_baseline = (
+    by_name["reinforce"]["variance"],
+    by_name["reinforce_loo"]["variance"],
+)
 
 # %% [markdown]
 # What to see, in this record:
@@ -138,12 +179,20 @@ figure(practical_rule, record, size=(8.6, 3.7))
 print("milliseconds to a relative error of 0.3\n")
 print(rule.rule_table(record, 0.3))
 largest = record["models"][-1]
-at_the_border = next(model for model in record["models"] if model["states"] == rule.exact_up_to(record, 0.3))
+at_the_border = next(
+    model
+    for model in record["models"]
+    if model["states"] == rule.exact_up_to(record, 0.3)
+)
 reached = [
-    model["states"] for model in record["models"] if model["reinmax"]["milliseconds_to_error"]["0.3"] is not None
+    model["states"]
+    for model in record["models"]
+    if model["reinmax"]["milliseconds_to_error"]["0.3"] is not None
 ]
 print(
-    f"\nto an error of 0.1 the exact sum is the cheapest up to {rule.exact_up_to(record, 0.1):,} states, the largest size is {largest['states']:,}"
+    "\nto an error of 0.1 the exact sum is the cheapest up to "
+    f"{rule.exact_up_to(record, 0.1):,} states, the largest size is "
+    f"{largest['states']:,}"
 )
 
 # %% [markdown]
@@ -159,13 +208,22 @@ print(
 outcomes, node_weights, _ = gumbel_nodes(logits, 186)
 many, length = tiled(logits, len(node_weights)), np.linalg.norm(exact)
 at_tau = {}
-print("                            tau   bias  deviation of one draw, both relative")
+print(
+    "                            tau   bias  deviation of one draw, both "
+    "relative"
+)
 for name in ("gumbel_softmax", "straight_through_gumbel"):
     for tau in (1.0, 0.5, 0.25):
         found = TABLE[name].estimate(many, f, outcomes["u"], tau=tau)
         average, spread_of_one = moments(node_weights, found.dlogits)
-        at_tau[name, tau] = np.linalg.norm(average - exact) / length, spread_of_one.sum() ** 0.5 / length
-        print(f"{name:24}{tau:7.2f}{at_tau[name, tau][0]:7.2f}{at_tau[name, tau][1]:11.2f}")
+        at_tau[name, tau] = (
+            np.linalg.norm(average - exact) / length,
+            spread_of_one.sum() ** 0.5 / length,
+        )
+        print(
+            f"{name:24}{tau:7.2f}{at_tau[name, tau][0]:7.2f}"
+            f"{at_tau[name, tau][1]:11.2f}"
+        )
 
 # %% [markdown]
 # With the temperature, the bias of Gumbel-Softmax falls from {{at_tau["gumbel_softmax", 1.0][0]:.2f}} to {{at_tau["gumbel_softmax", 0.25][0]:.2f}} of the gradient's length, and its deviation grows from
@@ -195,9 +253,12 @@ problem = gradient_problems.toy_problem(2, 3)
 rng = np.random.Generator(np.random.SFC64(0))
 for name in ("reinforce_loo", "local_expectation", "reinmax"):
     row = dvae_np.TABLE[name]
-    line = measurement.measure(row, problem, 12, dict(row.hyper), rng, replicates=200, timed=False)
+    line = measurement.measure(
+        row, problem, 12, dict(row.hyper), rng, replicates=200, timed=False
+    )
     print(
-        f"{name:20} S = {line['samples']:2}: bias {line['bias']:.3f}, standard deviation {line['variance'] ** 0.5:.3f}"
+        f"{name:20} S = {line['samples']:2}: bias {line['bias']:.3f}, "
+        f"standard deviation {line['variance'] ** 0.5:.3f}"
     )
 
 # %% [markdown]
@@ -215,13 +276,21 @@ means = {}
 for name in ("straight_through", "gapped_straight_through", "reinmax"):
     found = TABLE[name].estimate(tiled(logits, 3), f, z)
     means[name] = moments(weights, found.dlogits)[0]
-means["gumbel_softmax"] = moments(node_weights, TABLE["gumbel_softmax"].estimate(many, f, outcomes["u"]).dlogits)[0]
-print("                         length  cosine  error as it is  error at the best step size")
+means["gumbel_softmax"] = moments(
+    node_weights,
+    TABLE["gumbel_softmax"].estimate(many, f, outcomes["u"]).dlogits,
+)[0]
+print(
+    "                         length  cosine  error as it is  error at the "
+    "best step size"
+)
 for name, average in means.items():
     product, norm = (average * exact).sum(), np.linalg.norm(average)
     cosine, best = product / norm / length, product / norm**2
     print(
-        f"{name:24}{norm / length:7.2f}{cosine:8.3f}{np.linalg.norm(average - exact) / length:16.2f}{np.linalg.norm(best * average - exact) / length:29.2f}"
+        f"{name:24}{norm / length:7.2f}{cosine:8.3f}"
+        f"{np.linalg.norm(average - exact) / length:16.2f}"
+        f"{np.linalg.norm(best * average - exact) / length:29.2f}"
     )
 
 # %% [markdown]

@@ -19,8 +19,19 @@ import time
 import numpy as np
 
 import dvae_np
-from dvae_np import bernoulli, encoder, entropy, keep_freed_memory, ops, records, vae
-from dvae_np.experiments.first_steps import first_gradient, first_steps_table
+from dvae_np import (
+    bernoulli,
+    encoder,
+    entropy,
+    keep_freed_memory,
+    ops,
+    records,
+    vae,
+)
+from dvae_np.experiments.first_steps import (
+    first_gradient,
+    first_steps_table,
+)
 from dvae_np.lesson import confirm, figure, show
 from dvae_np.likelihoods.bernoulli import start as first_image_of
 from dvae_np.train import (
@@ -78,23 +89,40 @@ w, m, v = start, 0, 0
 for t in range(1, 5):
     g = rng.standard_normal(5)
     adam.step({"psi": {"w": g}})  # sums, in place
-    w, m, v = adam_step(w, m, v, g, t, lr=0.1, beta1=0.8, beta2=0.95, eps=1e-3)  # averages, as the formula has them
+    # averages, as the formula has them
+    w, m, v = adam_step(
+        w, m, v, g, t, lr=0.1, beta1=0.8, beta2=0.95, eps=1e-3
+    )
 confirm("15.1", params["psi"]["w"], w)
 
 # %%
-keep_freed_memory()  # as `fit` does: otherwise every step pays for new memory
-model = dvae_np.parameters(rng, 784, 8, 4, (512, 256))  # the size of an MNIST model
-x = (rng.random((100, 784)) < 0.2).astype(np.float32)  # a batch of noise, as the time does not depend on what is seen
-adam, estimator, seconds = Adam(model, lr=1e-3), dvae_np.TABLE["straight_through_gumbel"], []
+# as `fit` does: otherwise every step pays for new memory
+keep_freed_memory()
+# the size of an MNIST model
+model = dvae_np.parameters(rng, 784, 8, 4, (512, 256))
+# a batch of noise, as the time does not depend on what is seen
+x = (rng.random((100, 784)) < 0.2).astype(np.float32)
+adam, estimator, seconds = (
+    Adam(model, lr=1e-3),
+    dvae_np.TABLE["straight_through_gumbel"],
+    [],
+)
 for _ in range(20):
     started = time.perf_counter()
-    loss = vae.negative_elbo(model, x, estimator, lambda logits: dvae_np.draw(rng, logits, 1, estimator.noise))
+    loss = vae.negative_elbo(
+        model,
+        x,
+        estimator,
+        lambda logits: dvae_np.draw(rng, logits, 1, estimator.noise),
+    )
     between = time.perf_counter()
     adam.step(loss.gradients)
     seconds.append((between - started, time.perf_counter() - between))
 gradients, update = np.median(seconds, axis=0)
 print(
-    f"a step of this size, on this machine: gradients {1e3 * gradients:.1f} ms, Adam {1e3 * update:.1f} ms, {update / (gradients + update):.0%} of both"
+    "a step of this size, on this machine: gradients "
+    f"{1e3 * gradients:.1f} ms, Adam {1e3 * update:.1f} ms, "
+    f"{update / (gradients + update):.0%} of both"
 )
 
 # %% [markdown]
@@ -111,9 +139,12 @@ print(
 show(rectification, RAdam)
 beta2, t = 0.9, 12
 weights = beta2 ** (t - np.arange(1, t + 1))  # of the squares of steps 1..t
-age = ((t - np.arange(1, t + 1)) * weights).sum() / weights.sum()  # a plain average of n has the mean age (n - 1) / 2
+# a plain average of n has the mean age (n - 1) / 2
+age = ((t - np.arange(1, t + 1)) * weights).sum() / weights.sum()
 most, length = 2 / (1 - beta2) - 1, 2 * age + 1
-rectified = np.sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length))
+rectified = np.sqrt(
+    (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
+)
 confirm("15.3", rectification(t, beta2), rectified)
 
 # %% [markdown]
@@ -132,7 +163,9 @@ print(data)
 settings = Settings(N=2, K=8, epochs=30)
 run = fit(data, settings)
 print(
-    f"validation negative ELBO: {run.history['validation'][0]:.2f} nats after one epoch, {run.history['validation'][-1]:.2f} after {settings.epochs}"
+    f"validation negative ELBO: {run.history['validation'][0]:.2f} nats "
+    f"after one epoch, {run.history['validation'][-1]:.2f} after "
+    f"{settings.epochs}"
 )
 
 # %% [markdown]
@@ -150,10 +183,13 @@ print(
 exactly = evaluate(run.params, data.test.x)
 sampled = evaluate(run.params, data.test.x, S=50, sample=True)
 print(
-    f"negative ELBO {exactly.negative_elbo:.3f}, log p(x) {exactly.log_likelihood:.3f}, gap {exactly.posterior_gap:.3f}  ({exactly.method}; {data.binarisation})"
+    f"negative ELBO {exactly.negative_elbo:.3f}, log p(x) "
+    f"{exactly.log_likelihood:.3f}, gap {exactly.posterior_gap:.3f}  "
+    f"({exactly.method}; {data.binarisation})"
 )
 print(
-    f"negative ELBO {sampled.negative_elbo:.3f}, bound    {sampled.bound:.3f}  ({sampled.method}; {data.binarisation})"
+    f"negative ELBO {sampled.negative_elbo:.3f}, bound    "
+    f"{sampled.bound:.3f}  ({sampled.method}; {data.binarisation})"
 )
 
 # %% [markdown]
@@ -171,11 +207,18 @@ print(
 # %%
 show(usage)
 measured = usage(run.params, data.test.x)
-q = ops.softmax(encoder(run.params["psi"], data.test.x)[0].astype(float))[0]  # (B, N, K)
-confirm("15.2", measured.information, (q * np.log(q / q.mean(0))).sum(-1).mean(0))
+# (B, N, K)
+q = ops.softmax(encoder(run.params["psi"], data.test.x)[0].astype(float))[0]
+confirm(
+    "15.2",
+    measured.information,
+    (q * np.log(q / q.mean(0))).sum(-1).mean(0),
+)
 for n in range(2):
     print(
-        f"z{n + 1}: {measured.used[n]} of 8 categories used, perplexity {measured.perplexity[n]:.2f}, {measured.information[n]:.2f} nats about x"
+        f"z{n + 1}: {measured.used[n]} of 8 categories used, perplexity "
+        f"{measured.perplexity[n]:.2f}, {measured.information[n]:.2f} nats "
+        "about x"
     )
 print("warnings:", measured.warnings)
 
@@ -207,18 +250,38 @@ few = data.train.x[:100]
 for first_image in ("random", "mean"):
     firsts, entropies = [], []
     for seed in range(3):
-        training = Training(data, Settings(N=2, K=8, seed=seed, first_image=first_image))
+        training = Training(
+            data, Settings(N=2, K=8, seed=seed, first_image=first_image)
+        )
         firsts.append(first_gradient(training.params, few))
         for _ in range(50):
             training.step()
-            entropies.append(entropy(encoder(training.params["psi"], few)[0])[0].mean() / 2)
+            entropies.append(
+                entropy(encoder(training.params["psi"], few)[0])[0].mean()
+                / 2
+            )
     said = "; ".join(f"{share:.2f}, {norm:.2f}" for share, norm in firsts)
-    print(f"{first_image:6}: c and |mean g| {said} (three seeds); least entropy in 50 steps {min(entropies):.2f} nats")
-fresh = Training(data, Settings(N=2, K=8, seed=2, first_image="mean")).params
-g = dvae_np.exact(encoder(fresh["psi"], few)[0], vae.reconstruction(fresh["theta"], few)).dlogits
-confirm("15.5", firsts[-1][0], 1 - g.var(0).sum() / (g**2).sum((1, 2)).mean(), tolerance=1e-4)
-pixels = np.concatenate([few, np.full((1, 64), 0.5)]).astype(float)  # half a time on, half a time off
-slope = bernoulli(first_image_of(pixels[:-1], 1)[None, None], pixels)[1](np.ones((1, 101)))[0]
+    print(
+        f"{first_image:6}: c and |mean g| {said} (three seeds); least "
+        f"entropy in 50 steps {min(entropies):.2f} nats"
+    )
+fresh = Training(
+    data, Settings(N=2, K=8, seed=2, first_image="mean")
+).params
+g = dvae_np.exact(
+    encoder(fresh["psi"], few)[0], vae.reconstruction(fresh["theta"], few)
+).dlogits
+confirm(
+    "15.5",
+    firsts[-1][0],
+    1 - g.var(0).sum() / (g**2).sum((1, 2)).mean(),
+    tolerance=1e-4,
+)
+# half a time on, half a time off
+pixels = np.concatenate([few, np.full((1, 64), 0.5)]).astype(float)
+slope = bernoulli(first_image_of(pixels[:-1], 1)[None, None], pixels)[1](
+    np.ones((1, 101))
+)[0]
 confirm("15.4", slope, np.zeros_like(slope))
 
 # %% [markdown]
@@ -237,23 +300,52 @@ first_steps = records.read("collapse")["runs"]
 
 
 def first(what, start, estimator, at=-1):
-    """What the record says after so many steps (the last ones), for each of the three seeds."""
+    """What the record says after so many steps (the last ones), for each of
+    the three seeds.
+    """
     place = at if at < 0 else at // records.read("collapse")["every"]
-    return [run[what][place] for run in first_steps if (run["start"], run["estimator"]) == (start, estimator)]
+    return [
+        run[what][place]
+        for run in first_steps
+        if (run["start"], run["estimator"]) == (start, estimator)
+    ]
 
 
 most = np.log(8)
-published = [code for name in ("exact", "reinmax") for code in first("codes", "as published", name, 25)]
-from_random = [share for name in ("exact", "reinmax") for share in first("information", "train, random image", name)]
-from_mean = [share for name in ("exact", "reinmax") for share in first("information", "train", name)]
+published = [
+    code
+    for name in ("exact", "reinmax")
+    for code in first("codes", "as published", name, 25)
+]
+from_random = [
+    share
+    for name in ("exact", "reinmax")
+    for share in first("information", "train, random image", name)
+]
+from_mean = [
+    share
+    for name in ("exact", "reinmax")
+    for share in first("information", "train", name)
+]
 stuck = records.read("reinmax-8x4-reinmax-s1")
 kl, loss_of = np.array(stuck["history"]["kl"]), stuck["history"]["loss"]
-escaped = next(epoch for epoch, value in enumerate(loss_of) if value < loss_of[1] - 1)  # counted from 0
+# counted from 0
+escaped = next(
+    epoch for epoch, value in enumerate(loss_of) if value < loss_of[1] - 1
+)
 likelihoods = {
     name: records.read(name)["test"]["log_likelihood"]
-    for name in ("mnist512", "mnist512-s1", "mnist512-random", "mnist512-random-s1")
+    for name in (
+        "mnist512",
+        "mnist512-s1",
+        "mnist512-random",
+        "mnist512-random-s1",
+    )
 }
-print(f"as published, after 25 steps: {published} codes (exact with three seeds, then reinmax)")
+print(
+    f"as published, after 25 steps: {published} codes (exact with three "
+    "seeds, then reinmax)"
+)
 print(
     "information after 100 steps, of at most",
     round(most, 2),
@@ -264,9 +356,14 @@ print(
     np.round(from_mean, 2),
 )
 print(
-    f"reinmax, seed 1: loss in epoch 2 {loss_of[1]:.1f}, epoch {escaped} {loss_of[escaped - 1]:.1f}, epoch {escaped + 1} {loss_of[escaped]:.1f}, epoch {len(loss_of)} {loss_of[-1]:.1f} nats"
+    f"reinmax, seed 1: loss in epoch 2 {loss_of[1]:.1f}, epoch {escaped} "
+    f"{loss_of[escaped - 1]:.1f}, epoch {escaped + 1} "
+    f"{loss_of[escaped]:.1f}, epoch {len(loss_of)} {loss_of[-1]:.1f} nats"
 )
-print("512 categories, test log p(x):", {name: round(value, 2) for name, value in likelihoods.items()})
+print(
+    "512 categories, test log p(x):",
+    {name: round(value, 2) for name, value in likelihoods.items()},
+)
 
 # %% [markdown]
 # Even the exact gradient, without bias or noise, sends all images to one code within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights and on the
@@ -290,16 +387,26 @@ print("512 categories, test log p(x):", {name: round(value, 2) for name, value i
 with tempfile.TemporaryDirectory() as folder:
     keeper, asked = Checkpoints(folder), iter(range(1, 1000))
     try:
-        fit(data, settings, checkpoints=keeper, stop=lambda: next(asked) == 100)
+        fit(
+            data,
+            settings,
+            checkpoints=keeper,
+            stop=lambda: next(asked) == 100,
+        )
     except Interrupted as stopped:
         print(stopped)
     path, facts, arrays, _ = keeper.newest()
     print(
         path.name,
-        f"{path.stat().st_size / 1e6:.1f} MB, {len(arrays)} arrays, generator {facts['generator']['bit_generator']}",
+        f"{path.stat().st_size / 1e6:.1f} MB, {len(arrays)} arrays, "
+        f"generator {facts['generator']['bit_generator']}",
     )
     resumed = fit(data, settings, start=(facts, arrays))
-same = all(np.array_equal(resumed.params[g][n], run.params[g][n]) for g in run.params for n in run.params[g])
+same = all(
+    np.array_equal(resumed.params[g][n], run.params[g][n])
+    for g in run.params
+    for n in run.params[g]
+)
 print("equal to the uninterrupted run, bit for bit:", same)
 
 # %% [markdown]
@@ -316,7 +423,8 @@ record = records.read("mnist512")
 test = record["test"]
 print(record["command"])
 print(
-    f"test log p(x) {test['log_likelihood']:.2f} nats, {test['method']}, {record['seconds']:.0f} s on {record['machine']}"
+    f"test log p(x) {test['log_likelihood']:.2f} nats, {test['method']}, "
+    f"{record['seconds']:.0f} s on {record['machine']}"
 )
 
 # %% [markdown]
@@ -337,7 +445,10 @@ except dvae_np.InputError as error:
     print(error)
 few = Settings("reinforce_loo", S=4, N=2, K=10, epochs=1)
 history = fit(data, few, device=where).history
-print(f"{where.name}: training loss {history['loss'][0]:.2f} nats, validation {history['validation'][0]:.2f} nats")
+print(
+    f"{where.name}: training loss {history['loss'][0]:.2f} nats, "
+    f"validation {history['validation'][0]:.2f} nats"
+)
 
 # %% [markdown]
 # ## 10 Break it

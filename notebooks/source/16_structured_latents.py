@@ -15,15 +15,40 @@
 
 import numpy as np
 
-from dvae_np import TABLE, Additive, Chain, Independent, draw, expected, joint_states
-from dvae_np.check import comparison, complex_step, every_code, expectation, lookup_table, moments, tiled
-from dvae_np.forward_backward import backward, best, covariance, forward, sampled
+from dvae_np import (
+    TABLE,
+    Additive,
+    Chain,
+    Independent,
+    draw,
+    expected,
+    joint_states,
+)
+from dvae_np.check import (
+    comparison,
+    complex_step,
+    every_code,
+    expectation,
+    lookup_table,
+    moments,
+    tiled,
+)
+from dvae_np.forward_backward import (
+    backward,
+    best,
+    covariance,
+    forward,
+    sampled,
+)
 from dvae_np.lesson import confirm, show
 from dvae_np.train import Settings, evaluate, fit, load
 
 rng = np.random.default_rng(16)
 B, N, K = 2, 4, 3  # examples, latents, categories
-unary, pairwise = rng.standard_normal((B, N, K)), rng.standard_normal((B, N - 1, K, K))
+unary, pairwise = (
+    rng.standard_normal((B, N, K)),
+    rng.standard_normal((B, N - 1, K, K)),
+)
 q = Chain(unary, pairwise)
 states = joint_states(N, K)  # (M, N), M = 81
 
@@ -38,9 +63,17 @@ posterior = np.array([[0, 0.5], [0.5, 0]])  # p(z_1, z_2 | x)
 one_code = np.array([[0, 1.0], [0, 0]])
 mine = one_code > 0
 lost = (one_code[mine] * np.log(one_code[mine] / posterior[mine])).sum()
-print(f"KL of the best factorised posterior: {lost:.4f} nats; log 2 = {np.log(2):.4f}")
-differ = Chain(np.zeros((1, 2, 2)), np.array([[[[-np.inf, 0], [0, -np.inf]]]]))
-print("a chain has the posterior itself:", np.exp(differ.log_prob(joint_states(2, 2)[:, None])[0][:, 0]))
+print(
+    f"KL of the best factorised posterior: {lost:.4f} nats; log 2 = "
+    f"{np.log(2):.4f}"
+)
+differ = Chain(
+    np.zeros((1, 2, 2)), np.array([[[[-np.inf, 0], [0, -np.inf]]]])
+)
+print(
+    "a chain has the posterior itself:",
+    np.exp(differ.log_prob(joint_states(2, 2)[:, None])[0][:, 0]),
+)
 
 # %% [markdown]
 # ## 2 The chain
@@ -61,7 +94,8 @@ show(forward)
 scores = np.array(
     [
         [
-            sum(unary[b, n, z[n]] for n in range(N)) + sum(pairwise[b, n, z[n], z[n + 1]] for n in range(N - 1))
+            sum(unary[b, n, z[n]] for n in range(N))
+            + sum(pairwise[b, n, z[n], z[n + 1]] for n in range(N - 1))
             for b in range(B)
         ]
         for z in states
@@ -71,7 +105,11 @@ log_z, log_z_backward = q.log_partition()
 confirm("16.2", log_z, np.log(np.exp(scores).sum(0)))
 confirm("16.1", q.log_prob(states[:, None])[0], scores - log_z)
 still = Chain(unary, 0 * pairwise)
-confirm("16.1", still.log_prob(states[:, None])[0], Independent(unary).log_prob(states[:, None])[0])
+confirm(
+    "16.1",
+    still.log_prob(states[:, None])[0],
+    Independent(unary).log_prob(states[:, None])[0],
+)
 
 # %% [markdown]
 # ## 3 Its backward pass has a name
@@ -95,7 +133,9 @@ edges = np.einsum("mb,mni,mnj->bnij", chance, hot[:, :-1], hot[:, 1:])
 slopes = log_z_backward(np.ones(B))
 confirm("16.3", slopes.unary, nodes)
 confirm("16.3", slopes.pairwise, edges)
-numeric = complex_step(lambda arrays: Chain(**arrays).log_partition()[0].sum(), q._asdict())
+numeric = complex_step(
+    lambda arrays: Chain(**arrays).log_partition()[0].sum(), q._asdict()
+)
 confirm("16.3", slopes.pairwise, numeric["pairwise"])
 
 # %% [markdown]
@@ -104,11 +144,20 @@ confirm("16.3", slopes.pairwise, numeric["pairwise"])
 
 # %%
 for size in (1, 30, 100, 1000):
-    large = Chain((size * unary).astype(np.float32), (size * pairwise).astype(np.float32))
+    large = Chain(
+        (size * unary).astype(np.float32),
+        (size * pairwise).astype(np.float32),
+    )
     wide = Chain(*(array.astype(np.float64) for array in large))
     logits = wide.log_prob(states[:, None])[0]
-    error = abs(large.both_marginals()[0].unary - np.einsum("mb,mnk->bnk", np.exp(logits), hot)).max()
-    print(f"potentials times {size:4}: largest error of a marginal {error:.0e}")
+    error = abs(
+        large.both_marginals()[0].unary
+        - np.einsum("mb,mnk->bnk", np.exp(logits), hot)
+    ).max()
+    print(
+        f"potentials times {size:4}: largest error of a marginal "
+        f"{error:.0e}"
+    )
 
 # %% [markdown]
 # ## 4 Drawing, and the most probable code
@@ -124,9 +173,16 @@ for size in (1, 30, 100, 1000):
 # %%
 show(sampled, best)
 (z,) = draw(rng, tiled(Chain(unary[:1], pairwise[:1]), 100_000), 1, ("z",))
-share = np.bincount(z[0] @ K ** np.arange(N - 1, -1, -1), minlength=K**N) / 100_000
+share = (
+    np.bincount(z[0] @ K ** np.arange(N - 1, -1, -1), minlength=K**N)
+    / 100_000
+)
 error = np.sqrt(chance[:, 0] * (1 - chance[:, 0]) / 100_000)
-print(f"shares of all {K**N} codes: at most {abs((share - chance[:, 0]) / error).max():.1f} standard errors from q")
+print(
+    f"shares of all {K**N} codes: at most "
+    f"{abs((share - chance[:, 0]) / error).max():.1f} standard errors from "
+    "q"
+)
 confirm("16.6", (abs(share - chance[:, 0]) < 5 * error).mean(), 1.0)
 confirm("16.5", q.mode(), states[scores.argmax(0)])
 
@@ -146,16 +202,25 @@ confirm("16.5", q.mode(), states[scores.argmax(0)])
 
 # %%
 show(covariance)
-p = Chain(rng.standard_normal((1, N, K)), rng.standard_normal((1, N - 1, K, K)))
-log_q, log_p = q.log_prob(states[:, None])[0], p.log_prob(states[:, None])[0]
+p = Chain(
+    rng.standard_normal((1, N, K)), rng.standard_normal((1, N - 1, K, K))
+)
+log_q, log_p = (
+    q.log_prob(states[:, None])[0],
+    p.log_prob(states[:, None])[0],
+)
 confirm("16.7", q.entropy()[0], -(chance * log_q).sum(0))
 confirm("16.8", q.kl(p)[0], (chance * (log_q - log_p)).sum(0))
 value, kl_backward = q.kl(p)
 dq, dp = kl_backward(np.ones(B))
-numeric = complex_step(lambda arrays: Chain(**arrays).kl(p)[0].sum(), q._asdict())
+numeric = complex_step(
+    lambda arrays: Chain(**arrays).kl(p)[0].sum(), q._asdict()
+)
 confirm("16.4", dq.unary, numeric["unary"])
 confirm("16.4", dq.pairwise, numeric["pairwise"])
-numeric = complex_step(lambda arrays: q.kl(Chain(**arrays))[0].sum(), p._asdict())
+numeric = complex_step(
+    lambda arrays: q.kl(Chain(**arrays))[0].sum(), p._asdict()
+)
 confirm("16.8", dp.pairwise, numeric["pairwise"])
 
 # %% [markdown]
@@ -167,15 +232,25 @@ confirm("16.8", dp.pairwise, numeric["pairwise"])
 # for an `Additive(node, edge)` and takes nothing else. A decoder that sees all codes at once is *not* additive.
 
 # %%
-f = Additive(rng.standard_normal((1, N, K)), rng.standard_normal((1, N - 1, K, K)))
+f = Additive(
+    rng.standard_normal((1, N, K)), rng.standard_normal((1, N - 1, K, K))
+)
 value, expected_backward = expected(q, f)
 exact = TABLE["exact"].estimate(q, f)  # every code
 dq, df = expected_backward(np.ones(B))
 confirm("16.9", value, exact.value)
 confirm("16.9", dq.pairwise, exact.dq.pairwise)
 confirm("16.9", df.edge, exact.dtheta["edge"])
-long = Chain(rng.standard_normal((1, 500, K)), rng.standard_normal((1, 499, K, K)))
-mean, _ = expected(long, Additive(rng.standard_normal((1, 500, K)), rng.standard_normal((1, 499, K, K))))
+long = Chain(
+    rng.standard_normal((1, 500, K)), rng.standard_normal((1, 499, K, K))
+)
+mean, _ = expected(
+    long,
+    Additive(
+        rng.standard_normal((1, 500, K)),
+        rng.standard_normal((1, 499, K, K)),
+    ),
+)
 print(f"500 latents, 3^500 codes: E[f] = {mean[0]:.4f}")
 
 # %% [markdown]
@@ -191,13 +266,20 @@ print(
         for asked in ("log_prob", "marginals", "probability")
     }
 )
-one = Chain(unary[:1, :3], pairwise[:1, :2])  # three latents: 27 codes, 729 pairs
+# three latents: 27 codes, 729 pairs
+one = Chain(unary[:1, :3], pairwise[:1, :2])
 f = lookup_table(rng.standard_normal((K, K, K)))
 codes, weights = every_code(one, 2)
-found = TABLE["reinforce_loo"].estimate(tiled(one, len(weights)), f, codes).dq
-numeric = complex_step(lambda arrays: expectation(Chain(**arrays), f).sum(), one._asdict())
+found = (
+    TABLE["reinforce_loo"].estimate(tiled(one, len(weights)), f, codes).dq
+)
+numeric = complex_step(
+    lambda arrays: expectation(Chain(**arrays), f).sum(), one._asdict()
+)
 for array, gradient in found._asdict().items():
-    print(comparison(array, moments(weights, gradient)[0], numeric[array][0]))
+    print(
+        comparison(array, moments(weights, gradient)[0], numeric[array][0])
+    )
 
 # %% [markdown]
 # Relaxations ask for logits, of which each latent has its own: Gumbel-Softmax does not work on a chain as it stands, and the package refuses it. Straight-through does, *through the
@@ -217,10 +299,17 @@ kinds = {
 }
 worth = {}
 for name, kind in kinds.items():
-    run = fit(data, Settings(N=4, K=4, hidden=(64,), lr=3e-3, epochs=40, **kind))
-    worth[name] = evaluate(run.params, data.test.x, model=run.settings.model)
+    run = fit(
+        data, Settings(N=4, K=4, hidden=(64,), lr=3e-3, epochs=40, **kind)
+    )
+    worth[name] = evaluate(
+        run.params, data.test.x, model=run.settings.model
+    )
     each = worth[name]
-    print(f"{name:21} negative ELBO {each.negative_elbo:.2f}   posterior gap {each.posterior_gap:.2f} nats")
+    print(
+        f"{name:21} negative ELBO {each.negative_elbo:.2f}   posterior gap "
+        f"{each.posterior_gap:.2f} nats"
+    )
 
 # %% [markdown]
 # On this run the chain's gap to the true posterior is {{worth["chain, markov"].posterior_gap:.2f}} nats, that of the factorised one {{worth["independent, markov"].posterior_gap:.2f}}; the test negative ELBO is
@@ -234,7 +323,9 @@ for name, kind in kinds.items():
 
 # %%
 turned = np.einsum("mb,mni,mnj->bnji", chance, hot[:, :-1], hot[:, 1:])
-numeric = complex_step(lambda arrays: Chain(**arrays).log_partition()[0].sum(), q._asdict())
+numeric = complex_step(
+    lambda arrays: Chain(**arrays).log_partition()[0].sum(), q._asdict()
+)
 print(comparison("dpairwise", turned, numeric["pairwise"]))
 
 # %% [markdown]
