@@ -10,8 +10,9 @@ Everything is a loss to minimise, in nats. What is public, and why, is on the pa
 """
 
 from dvae_np import starting  # noqa: F401  # before all that takes long to import
-from dvae_np.additive import Additive, expected
+from dvae_np.additive import Additive, expected, log_evidence, true_posterior
 from dvae_np.arrays import InputError, evaluated, one_hot
+from dvae_np.autoregressive import Autoregressive, kl_given
 from dvae_np.categorical import codes, distinct, entropy, kl, kl_per_latent, log_prob, score
 from dvae_np.chain import Chain, padded
 from dvae_np.concrete import concrete_log_prob, plug_in_kl, relaxed_kl
@@ -29,10 +30,11 @@ from dvae_np.laws import (
 )
 from dvae_np.likelihoods import LIKELIHOODS, Likelihood
 from dvae_np.memory import keep_freed_memory
-from dvae_np.networks import INTERFACES, PRIORS, decoder, encoder
+from dvae_np.networks import INTERFACES, decoder, encoder
 from dvae_np.noise import draw
 from dvae_np.ops import concatenation, embedding, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from dvae_np.perturbed import conditional_gumbel, gumbel, gumbel_max
+from dvae_np.structure import PRIORS
 from dvae_np.vae import (
     Loss,
     Model,
@@ -49,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Additive",
+    "Autoregressive",
     "Chain",
     "expected",
     "padded",
@@ -87,10 +90,12 @@ __all__ = [
     "joint_states",
     "keep_freed_memory",
     "kl",
+    "kl_given",
     "kl_per_latent",
     "law",
     "law_and_codes",
     "linear",
+    "log_evidence",
     "log_prob",
     "log_softmax",
     "logits_and_codes",
@@ -109,6 +114,7 @@ __all__ = [
     "softplus",
     "tanh",
     "training_step",
+    "true_posterior",
     *(row.nll.__name__ for row in LIKELIHOODS.values()),
     *TABLE,
 ]  # fmt: skip

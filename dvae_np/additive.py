@@ -1,12 +1,13 @@
 """An f that is a sum over the latents and their neighbours: its mean under a chain is exact, however many codes there are."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, is_codes, one_hot, summed_to
 from dvae_np.chain import Chain, unlinked
-from dvae_np.laws import Independent, law
+from dvae_np.laws import Independent, each_array, law
 
 
 class Additive(NamedTuple):
@@ -14,6 +15,7 @@ class Additive(NamedTuple):
 
     node: np.ndarray  # (B, N, K), or (1, N, K) where the batch shares them
     edge: np.ndarray  # (B, N-1, K, K), or (1, N-1, K, K)
+    dtheta: Callable = lambda dnode, dedge: {"node": dnode, "edge": dedge}  # their gradients as those of f's parameters
 
     def __call__(self, z):
         """f of codes (S, B, N), of states (S, 1, N) or of relaxed codes (S, B, N, K), as estimators call it: (S, B)."""
@@ -25,7 +27,7 @@ class Additive(NamedTuple):
         def f_backward(dfz):
             weighted = dfz[..., None, None] * y
             pairs = weighted[..., :-1, :, None] * right[..., None, :]
-            dtheta = {"node": summed_to(self.node.shape, weighted), "edge": summed_to(self.edge.shape, pairs)}
+            dtheta = self.dtheta(summed_to(self.node.shape, weighted), summed_to(self.edge.shape, pairs))
             if is_codes(z):
                 return None, dtheta
             dz = self.node + np.zeros_like(y)
@@ -40,8 +42,8 @@ def expected(q, f):
     """E_q[f] of an `Additive` f, by dynamic programming: (B,) [Eq. 16.9].
 
     q: a `Chain`, independent latents or their logits (B, N, K). <marginals, node> + <marginals of neighbours, edge>, in
-    N steps of K^2 terms. `backward(dvalue)` returns the gradient in q, the covariance times f's terms, and in f's terms, the
-    marginals, each as a value of its own type. Raises InputError for an f that is not `Additive`, for another law, and for
+    N steps of K^2 terms. `backward(dvalue)` returns (dq, dtheta), as estimators do: the covariance times f's terms, and the
+    marginals, the gradient in f's terms. Raises InputError for an f that is not `Additive`, for another law, and for
     terms whose shapes do not fit.
     """
     q = law(q)
@@ -58,7 +60,39 @@ def expected(q, f):
     def expected_backward(dvalue):
         node, edge = dvalue[:, None, None], dvalue[:, None, None, None]
         dchain = share_backward(Chain(node * f.node, edge * f.edge))
-        df = Additive(summed_to(f.node.shape, node * share.unary), summed_to(f.edge.shape, edge * share.pairwise))
-        return Independent(dchain.unary) if isinstance(q, Independent) else dchain, df
+        dtheta = f.dtheta(summed_to(f.node.shape, node * share.unary), summed_to(f.edge.shape, edge * share.pairwise))
+        return Independent(dchain.unary) if isinstance(q, Independent) else dchain, dtheta
 
     return value, expected_backward
+
+
+def true_posterior(p, f):
+    """p(z|x), proportional to p(z) e^(-f(z)), for an `Additive` f = -log p(x|z): a `Chain` again [Eq. 16.12].
+
+    p: a `Chain` or independent latents, of a batch of B or 1. f's terms (B or 1, ...). The value is all that inference needs:
+    its log Z less that of p is log p(x), in nats. Raises InputError for an f that is not `Additive`.
+    """
+    if not isinstance(f, Additive):
+        raise InputError(f"f: dynamic programming expected an Additive(node, edge), got a {type(f).__name__}")
+    p = unlinked(law(p)) if isinstance(law(p), Independent) else p
+    return Chain(p.unary - f.node, p.pairwise - f.edge)
+
+
+def log_evidence(p, f):
+    """log p(x) = log sum_z p(z) e^(-f(z)), in nats: (B,), over all K^N codes [Eq. 16.12]; p and f as in `true_posterior`.
+
+    `backward(dvalue)` returns (dp, dtheta): marginals of the posterior less those of the prior; minus those of the posterior,
+    as the gradient in f's terms.
+    """
+    q = true_posterior(p, f)
+    prior = unlinked(law(p)) if isinstance(law(p), Independent) else p
+    (log_z, log_z_backward), (log_zp, log_zp_backward) = q.log_partition(), prior.log_partition()
+
+    def log_evidence_backward(dvalue):
+        dq = log_z_backward(dvalue)
+        less = log_zp_backward(dvalue if len(log_zp) == len(dvalue) else dvalue.sum(0, keepdims=True))
+        dp = each_array(lambda gradient, other: summed_to(other.shape, gradient) - other, dq, less)
+        dtheta = f.dtheta(-summed_to(f.node.shape, dq.unary), -summed_to(f.edge.shape, dq.pairwise))
+        return Independent(dp.unary) if isinstance(law(p), Independent) else dp, dtheta
+
+    return log_z - log_zp, log_evidence_backward

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_codes, one_hot, summed_to
-from dvae_np.forward_backward import backward, best, covariance, edges, forward, sampled
-from dvae_np.laws import Independent
+from dvae_np.forward_backward import backward, best, covariance, edges, forward, sampled, through_messages
+from dvae_np.laws import Independent, expect_uniforms
+from dvae_np.ops import softmax
 from dvae_np.perturbed import gumbel
 
 
@@ -97,25 +98,38 @@ class Chain(NamedTuple):
         self._expect()
         expect("u", u, ("S", *self.sizes[:2]))
 
-        def choose(n, weights):
-            cumulated = np.cumsum(weights, axis=-1, dtype=np.float64)
-            highest = cumulated[..., -1:]
-            target = np.minimum(u[..., n, None] * highest, highest * (1 - 2**-52))
-            return (cumulated[..., :-1] <= target).sum(-1)
+        return sampled(forward(*self), lambda n, weights: by_uniforms(weights, u[..., n]))
 
-        return sampled(forward(*self), choose)
+    def relaxed_codes(self, u, tau):
+        """(y, z): codes z (S, B, N) drawn from the last to the first, each by Gumbel-max; y (S, B, N, K) is softmax(. / tau) of
+        what z is the argmax of: log q(z_n | z_(n+1)) + Gumbel noise (Fu et al. 2020) [Eq. 16.13].
 
-    def gumbel_codes(self, u):
-        """The same with K uniforms for each code, u (S, B, N, K): each conditional by Gumbel-max."""
+        u: uniforms (S, B, N, K). `backward(dy)` returns the gradient by y, of all samples together, z held: through the
+        potentials of the chosen edge, and through the messages.
+        """
         self._expect()
-        expect("u", u, ("S", *self.sizes))
+        expect_uniforms(self, u)
+        filtered, noise, backwards = forward(*self), gumbel(u), {}
+        y = np.zeros_like(self.unary, dtype=filtered.message.dtype, shape=u.shape)
 
         def choose(n, weights):
-            possible = weights > 0
+            possible = weights.real > 0
             log_weights = np.where(possible, np.log(np.where(possible, weights, 1)), -np.inf)
-            return np.argmax(log_weights + gumbel(u[..., n, :]), axis=-1)
+            perturbed = (log_weights + noise[..., n, :]) / tau
+            y[..., n, :], backwards[n] = softmax(perturbed)
+            return np.argmax(perturbed.real, axis=-1)
 
-        return sampled(forward(*self), choose)
+        z = sampled(filtered, choose)
+
+        def relaxed_backward(dy):
+            dweights = np.stack([backwards[n](dy[..., n, :]) for n in range(self.sizes[1])], -2) / tau
+            chosen = paired(
+                dweights[..., :-1, :], one_hot(z[..., 1:], self.sizes[2], dy.dtype), len(self.pairwise) == 1
+            )
+            dunary, dpairwise = through_messages(filtered, dweights.sum(0))
+            return Chain(dunary, chosen + summed_to(self.pairwise.shape, dpairwise))
+
+        return (y, z), relaxed_backward
 
     def entropy(self):
         """log Z - <marginals, potentials>, in nats: (B,) [Eq. 16.7]; its gradient: minus covariance times potentials."""
@@ -184,16 +198,27 @@ class Chain(NamedTuple):
         _, _, K = self.sizes
         nodes = one_hot(z, K, weights.dtype)  # (S, B, N, K)
         weighted = weights[..., None, None] * nodes
-        left, right = weighted[..., :-1, :], nodes[..., 1:, :]
-        if len(self.pairwise) < len(self.unary):  # shared
-            left, right = (array.reshape(len(z) * array.shape[1], 1, *array.shape[2:]) for array in (left, right))
-        pairs = left.transpose(1, 2, 3, 0) @ right.transpose(1, 2, 0, 3)  # (B or 1, N-1, K, K)
-        return Chain(weighted.sum(0), pairs)
+        return Chain(weighted.sum(0), paired(weighted[..., :-1, :], nodes[..., 1:, :], len(self.pairwise) == 1))
 
     def _expect(self):
         expect("unary", self.unary, ("B", "N", "K"))
         B, N, K = self.sizes
         expect("pairwise", self.pairwise, (1 if len(self.pairwise) == 1 else B, N - 1, K, K))
+
+
+def by_uniforms(weights, u):
+    """Codes (S, B) drawn by weights (S, B, K), not normalised, with uniforms u (S, B): as `Independent.codes` inverts them."""
+    cumulated = np.cumsum(weights, axis=-1, dtype=np.float64)
+    highest = cumulated[..., -1:]
+    target = np.minimum(u[..., None] * highest, highest * (1 - 2**-52))
+    return (cumulated[..., :-1] <= target).sum(-1)
+
+
+def paired(left, right, shared):
+    """sum_s left_s[i] right_s[j] of (S, B, N, I) and (S, B, N, J): (B, N, I, J), or (1, ...) where it is shared."""
+    if shared:
+        left, right = (array.reshape(array.shape[0] * array.shape[1], 1, *array.shape[2:]) for array in (left, right))
+    return left.transpose(1, 2, 3, 0) @ right.transpose(1, 2, 0, 3)
 
 
 def unlinked(q):

@@ -92,6 +92,18 @@ def covariance(filtered, direction, edge_direction):
     return np.stack(nodes[::-1], 1), np.stack(pairs[::-1], 1) if pairs else w
 
 
+def through_messages(filtered, da):
+    """The gradients in the potentials, given those in each a_n, da (B, N, K): (B, N, K) and (B, N-1, K, K).
+
+    da_n += sum_j w_n[., j] da_(n+1)[j]: the backward pass of all forward steps, where each a_n was used on its own, too.
+    """
+    w, nodes, pairs = kernels(filtered), [da[:, -1]], []
+    for n in range(da.shape[1] - 2, -1, -1):
+        pairs.append(w[:, n] * nodes[-1][:, None])
+        nodes.append(da[:, n] + pairs[-1].sum(-1))
+    return np.stack(nodes[::-1], 1), np.stack(pairs[::-1], 1) if pairs else w
+
+
 def best(unary, pairwise):
     """The codes with the largest score: (B, N), by maxima in the place of sums (Viterbi) [Eq. 16.5]."""
     B, N, _ = unary.shape

@@ -3,17 +3,19 @@
 import numpy as np
 
 from dvae_np.arrays import InputError, expect_choice
-from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
+from dvae_np.networks import INTERFACES
+from dvae_np.structure import POSTERIORS, PRIORS
 
 
 def encoder_parameters(rng, D, hidden, N, K, dtype=np.float32, posterior="independent"):
-    """Fresh psi: D inputs (with a context D + C), hidden layers of the given sizes, N x K logits; potentials of 0 on edges."""
-    edges = {name: np.zeros(shape, dtype) for name, shape in POSTERIORS[posterior].arrays(N, K).items()}
-    return mlp_parameters(rng, (D, *hidden, (N, K)), dtype) | edges
+    """Fresh psi: D inputs (with a context D + C), hidden layers of the given sizes, N x K logits; the law's other arrays."""
+    psi = mlp_parameters(rng, (D, *hidden, (N, K)), dtype)
+    return psi | _fresh(rng, POSTERIORS[posterior].arrays(N, K), dtype)
 
 
 def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="embedding"):
-    """Fresh theta: N x K codes and C context dimensions enter by the interface; hidden layers of the given sizes, D outputs.
+    """Fresh theta: N x K codes and C context dimensions enter by the interface; hidden layers of the given sizes, or none
+    where every latent emits a part of x; D outputs.
 
     The N rows that a code selects add up to numbers of variance 1, as layers of embeddings usually start. Far smaller rows
     (1 / (3 K) of that variance, as a linear layer over one-hot codes would start) make all codes mean nearly the same, and
@@ -21,10 +23,10 @@ def decoder_parameters(rng, N, K, hidden, D, dtype=np.float32, C=0, interface="e
     Raises InputError for another interface.
     """
     expect_choice("interface", interface, INTERFACES)
-    sizes = (*hidden, D)
+    sizes = (D,) if INTERFACES[interface].additive else (*hidden, D)
     H = sizes[0]
     arrays = INTERFACES[interface].arrays(N, K, H)
-    theta = {name: _symmetric(rng, shape, size, dtype) for name, (shape, size) in arrays.items()}
+    theta = _fresh(rng, arrays, dtype)
     theta["bias"] = _symmetric(rng, (H,), (N * K) ** -0.5, dtype)
     if C:
         theta["context"] = _symmetric(rng, (C, H), C**-0.5, dtype)
@@ -38,12 +40,13 @@ def prior_parameters(rng, name, N, K, hidden=(), C=0, dtype=np.float32):
     for another name, and for a conditional prior without a context.
     """
     expect_choice("prior", name, PRIORS)
+    own = _fresh(rng, PRIORS[name].arrays(N, K), dtype)
     if not PRIORS[name].context:
-        return {array: np.zeros(shape, dtype) for array, shape in PRIORS[name].arrays(N, K).items()} or None
+        return own or None
     if not C:
         raise InputError("prior: a conditional prior p(z|c) needs a context, and these data have none")
     phi, last = mlp_parameters(rng, (C, *hidden, (N, K)), dtype), len(hidden)
-    return phi | {f"w{last}": 0 * phi[f"w{last}"], f"b{last}": 0 * phi[f"b{last}"]}
+    return phi | own | {f"w{last}": 0 * phi[f"w{last}"], f"b{last}": 0 * phi[f"b{last}"]}
 
 
 def mlp_parameters(rng, sizes, dtype=np.float32):
@@ -54,6 +57,12 @@ def mlp_parameters(rng, sizes, dtype=np.float32):
         params[f"w{i}"] = _symmetric(rng, (fan_in, *out), fan_in**-0.5, dtype)
         params[f"b{i}"] = _symmetric(rng, out, fan_in**-0.5, dtype)
     return params
+
+
+def _fresh(rng, arrays, dtype):
+    """Arrays by name, from {name: (shape, largest entry)}: 0 draws nothing."""
+    return {name: _symmetric(rng, shape, size, dtype) if size else np.zeros(shape, dtype)
+            for name, (shape, size) in arrays.items()}  # fmt: skip
 
 
 def _symmetric(rng, shape, scale, dtype):

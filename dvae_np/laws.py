@@ -6,6 +6,7 @@ A law is a tuple of named arrays; the first one, (B, N, K), is of the single lat
     probability()   q(z) of joint states: an op of its own, for sums over all of them
     score(z)        the gradient of log q(z), of each sample on its own
     codes(u)        draw codes (S, B, N) by uniforms
+    relaxed_codes   (u, tau): the same by Gumbel noise, and relaxed ones (S, B, N, K), which have a derivative
     marginals()     q(z_n = k): (B, N, K)
     entropy()       in nats: (B,)
     kl(p)           KL(q || p) in nats: (B,); kl_parts(p) the parts that add up to it, (B, parts)
@@ -26,6 +27,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_codes, one_hot, summed_to
 from dvae_np.ops import log_softmax, row_sums, rows_by_code, softmax
+from dvae_np.perturbed import gumbel
 
 
 class Independent(NamedTuple):
@@ -106,6 +108,13 @@ class Independent(NamedTuple):
         target = np.minimum(u * highest, highest * (1 - 2**-52))  # strictly below the top, whatever u rounds to
         return (cumulated[:-1, None] <= target).sum(0)
 
+    def relaxed_codes(self, u, tau):
+        """y = softmax((logits + Gumbel noise of u) / tau), (S, B, N, K) [Eq. 7.1], and z = argmax y; backward(dy) is of y."""
+        expect_uniforms(self, u)
+        perturbed = (self.logits + gumbel(u)) / tau
+        y, softmax_backward = softmax(perturbed)
+        return (y, np.argmax(perturbed.real, axis=-1)), lambda dy: Independent(softmax_backward(dy).sum(0) / tau)
+
     def marginals(self):
         """softmax(logits): (B, N, K) [Eq. 2.2]."""
         value, backward = softmax(self.logits)
@@ -162,11 +171,24 @@ class Independent(NamedTuple):
         return np.argmax(self.logits, axis=-1)
 
 
-def law(q):
-    """q as a law: plain logits (B, N, K) are `Independent`. Raises InputError for what is neither."""
+def law(q, *asked):
+    """q as a law: plain logits (B, N, K) are `Independent`. Raises InputError for what is neither, or lacks what is `asked`."""
     q = q if isinstance(q, tuple) else Independent(q)
     expect("logits", q[0], ("B", "N", "K"))
+    for method in asked:
+        if not hasattr(q, method):
+            raise InputError(
+                f"q: expected a law with {method.replace('_', ' ')}, got a {type(q).__name__}, which has none"
+            )
     return q
+
+
+def expect_uniforms(q, *uniforms):
+    """Raises InputError for uniforms that are not (S, B, N, K) with S of at least 1."""
+    for u in uniforms:
+        expect("uniforms", u, ("S", *q.sizes))
+        if len(u) < 1:
+            raise InputError(f"S: expected at least 1 sample, got {len(u)}")
 
 
 def each_array(function, *laws):
@@ -179,19 +201,16 @@ def independent_logits(q, *uniforms):
     q = law(q)
     if not isinstance(q, Independent):
         raise InputError(f"q: expected independent latents, their logits (B, N, K), got a {type(q).__name__}")
-    for u in uniforms:
-        expect("uniforms", u, ("S", *q.sizes))
-        if len(u) < 1:
-            raise InputError(f"S: expected at least 1 sample, got {len(u)}")
+    expect_uniforms(q, *uniforms)
     return q.logits
 
 
-def law_and_codes(q, z, fewest=1):
-    """q as a law, and the codes z (S, B, N) as int64: in a small or unsigned type, differences and places would wrap.
+def law_and_codes(q, z, fewest=1, *asked):
+    """q as a law, as `law`, and the codes z (S, B, N) as int64: in a small or unsigned type, differences and places would wrap.
 
     Raises InputError unless they are codes from 0 to K-1 of q's sizes, with S >= fewest.
     """
-    q = law(q)
+    q = law(q, *asked)
     B, N, K = q[0].shape
     expect("z", z, ("S", B, N), "i")
     if len(z) < fewest:

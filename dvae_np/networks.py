@@ -1,8 +1,8 @@
 """Encoder, decoder and prior: multi-layer perceptrons, their parameters plain dicts of named arrays (`dvae_np.initial`).
 
 Layer i has weights ``w<i>`` and biases ``b<i>``; a network that ends in logits has a last w (H, N, K) and b (N, K). How the
-code enters the decoder is one of `INTERFACES`; which law the posterior is, one of `POSTERIORS`; and the prior, one of `PRIORS`.
-A new one is a paragraph here and a row.
+code enters the decoder is one of `INTERFACES`: a new one is a paragraph here and a row. The posteriors and priors here are of
+independent latents; those that are not, and the tables of both, are in `dvae_np.structure`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.arrays import InputError, summed_to
-from dvae_np.chain import Chain
 from dvae_np.laws import Independent
 from dvae_np.ops import concatenation, embedding, linear, relu
 
@@ -31,31 +30,6 @@ def independent(psi, x, c=None, activation=relu):
     return Independent(logits), lambda dq: mlp_backward(dq.logits)[1]
 
 
-def chained(psi, x, c=None, activation=relu):
-    """q(z|x,c) a chain: its unary potentials by the same network, psi's ``pairwise`` (N-1, K, K) the same for all x."""
-    q, q_backward = independent(psi, x, c, activation)
-
-    def backward(dq):
-        return q_backward(Independent(dq.unary)) | {"pairwise": dq.pairwise[0]}
-
-    return Chain(q.logits, psi["pairwise"][None]), backward
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """A posterior: its law, an op (psi, x, c, activation) -> q, and the shapes, by N and K, of what psi has besides."""
-
-    law: type
-    op: Callable
-    arrays: Callable = lambda N, K: {}
-
-
-POSTERIORS = {
-    "independent": Posterior(Independent, independent),
-    "chain": Posterior(Chain, chained, lambda N, K: {"pairwise": (N - 1, K, K)}),
-}
-
-
 def decoder(theta, z, c=None, activation=relu, interface="embedding"):
     """What p(x|z) or p(x|z,c) is parametrised by, from codes z (S, B, N) or relaxed codes (S, B, N, K): (S, B, D).
 
@@ -67,14 +41,7 @@ def decoder(theta, z, c=None, activation=relu, interface="embedding"):
     `backward(da)` returns (dz, dtheta), dz None for integer codes. Raises InputError where a context is missing or not
     expected, and where theta is that of another interface.
     """
-    if (c is None) != ("context" not in theta):
-        raise InputError(
-            "decoder: a context c is " + ("missing" if c is None else "given, but this decoder takes none")
-        )
-    row = INTERFACES.get(interface)
-    if row is None or JOINED & set(theta) != row.joined:
-        names = f"{', '.join(INTERFACES)}, each with its own arrays in theta"
-        raise InputError(f"interface: expected one of {names}; got {interface!r} with {', '.join(theta)}")
+    row = expect_interface(theta, c, interface)
     if c is None:
         u = theta["bias"]  # (H,)
     else:
@@ -96,6 +63,21 @@ def decoder(theta, z, c=None, activation=relu, interface="embedding"):
         return None if dz is None else dz + dz_joined, dtheta
 
     return a, backward
+
+
+def expect_interface(theta, c, interface):
+    """That row of `INTERFACES`, or InputError where theta is that of another, and a context is missing or not expected."""
+    if (c is None) != ("context" not in theta):
+        raise InputError(
+            "decoder: a context c is " + ("missing" if c is None else "given, but this decoder takes none")
+        )
+    row = INTERFACES.get(interface)
+    N, _, E = theta["table"].shape
+    wide = E * (N if row and row.additive else 1) == len(theta["bias"]) or "mix" in theta
+    if row is None or JOINED & set(theta) != row.joined or not wide or (row.additive and "w0" in theta):
+        names = f"{', '.join(INTERFACES)}, each with its own arrays in theta"
+        raise InputError(f"interface: expected one of {names}; got {interface!r} with {', '.join(theta)}")
+    return row
 
 
 def added(theta, z, code, u):
@@ -133,6 +115,7 @@ class Interface:
     join: Callable
     arrays: Callable  # (N, K, H) -> {its arrays: (shape, the largest entry at the start)}
     joined: set = frozenset()  # the names of those that `join` takes
+    additive: bool = False  # does every code decide a part of x alone, without hidden layers? (`dvae_np.emissions`)
 
 
 def _rows(N, K, H):
@@ -144,68 +127,50 @@ def _narrow(N, K, H):
     return {"table": ((N, K, E), 3**0.5), "mix": ((N * E, H), (3 / (N * E)) ** 0.5)}
 
 
+def _parts(N, K, D):
+    if D % N:
+        raise InputError(f"N: expected as many latents as there are equal parts of {D} outputs, got {N}")
+    return {"table": ((N, K, D // N), 3**0.5)}
+
+
 INTERFACES = {
     "embedding": Interface(embedding, added, lambda *sizes: {"table": _rows(*sizes)}),
     "concatenation": Interface(concatenation, mixed, _narrow, {"mix"}),
     "film": Interface(embedding, scaled, lambda *sizes: {"table": _rows(*sizes), "scale": _rows(*sizes)}, {"scale"}),
+    "emission": Interface(concatenation, added, _parts, additive=True),
 }
 JOINED = {name for row in INTERFACES.values() for name in row.joined}
 
 
-def uniform(phi, c, activation=relu):
+def uniform(phi, c, N, activation=relu):
     """p(z) with all codes alike: None, whose KL is known without a law [Eq. 3.6]. phi: None."""
     if phi is not None:
         raise InputError(f"prior: expected no parameters phi of a uniform prior, got {', '.join(phi)}")
     return None, lambda dp: {}
 
 
-def shared(phi, c, activation=relu):
+def shared(phi, c, N, activation=relu):
     """p(z), one law for all examples [Eq. 13.1]. phi: ``logits`` (N, K). backward(dp) gives dphi."""
-    if phi is None or "logits" not in phi:
-        raise InputError("prior: expected the logits of a fixed or learned prior in phi, found none")
+    expect_arrays(phi, {"logits"}, False, "the logits of a fixed or learned prior")
     return Independent(phi["logits"][None]), lambda dp: {"logits": dp.logits[0]}
 
 
-def markov(phi, c, activation=relu):
-    """p(z) a chain for all examples. phi: ``unary`` (N, K), ``pairwise`` (N-1, K, K). backward(dp) gives dphi."""
-    if phi is None or "pairwise" not in phi:
-        raise InputError("prior: expected the potentials of a markov prior in phi, found none")
-    p = Chain(phi["unary"][None], phi["pairwise"][None])
-    return p, lambda dp: {"unary": dp.unary[0], "pairwise": dp.pairwise[0]}
-
-
-def conditional(phi, c, activation=relu):
+def conditional(phi, c, N, activation=relu):
     """p(z|c) [Eq. 13.1]: phi is a network of the context c (B, C). backward(dp) gives dphi."""
     if c is None:
         raise InputError("prior: a conditional prior p(z|c) needs a context c, got None")
-    if phi is None or "w0" not in phi:
-        raise InputError("prior: expected a network of the context in phi, found none")
+    expect_arrays(phi, set(), True, "a network of the context")
     logits, mlp_backward = mlp(phi, c, activation, data=True)
     return Independent(logits), lambda dp: mlp_backward(dp.logits)[1]
 
 
-@dataclass(frozen=True)
-class Prior:
-    """A prior: an op (phi, c, activation) -> p or None; shapes of its arrays; are they trained, is it of a context; its law."""
-
-    op: Callable
-    arrays: Callable = lambda N, K: {}
-    trained: bool = True
-    context: bool = False
-    law: type = Independent
-
-
-def _table(N, K):
-    return {"logits": (N, K)}
-
-
-PRIORS = {
-    "uniform": Prior(uniform, trained=False),
-    "fixed": Prior(shared, _table, trained=False),
-    "learned": Prior(shared, _table),
-    "markov": Prior(markov, lambda N, K: {"unary": (N, K), "pairwise": (N - 1, K, K)}, law=Chain),
-    "conditional": Prior(conditional, context=True),
-}
+def expect_arrays(phi, own, network, words):
+    """Raise `InputError` unless phi has the arrays `own`, by name, and, or not, those of a network besides."""
+    found = set(phi or ())
+    rest = found - own
+    layers = {f"{kind}{i}" for i in range(len(rest)) for kind in "wb"}
+    if not own <= found or not rest <= layers or bool(rest) != network:
+        raise InputError(f"prior: expected {words} in phi, found {', '.join(phi or ()) or 'none'}")
 
 
 def mlp(params, h, activation, data=False):

@@ -20,6 +20,19 @@ def uniform(rng, shape, dtype):
     return np.clip(rng.random(shape, dtype=dtype), np.finfo(dtype).eps / 4, 1)
 
 
+def evenly(S, B, N, like):
+    """Numbers (S, B, N) spread over (0, 1) as evenly as a fixed rule does it, in the place of uniforms: no generator needed.
+
+    Multiples, modulo 1, of powers of the root of x^(N+1) = x + 1, which generalises the golden ratio (Roberts 2018).
+    """
+    root = 2.0
+    for _ in range(60):
+        root = (1 + root) ** (1 / (N + 1))
+    steps = root ** -np.arange(1.0, N + 1, like=like)
+    number = np.arange(S, like=like)[:, None] + S * np.arange(B, like=like)
+    return ((number[..., None] + 0.5) * steps % 1).astype(like.dtype)
+
+
 def draw(rng, q, S, names):
     """The noise that an estimator asks for, S samples of it: a tuple of arrays in the order of `names`.
 

@@ -10,20 +10,23 @@ such, ``phi`` (prior) and ``omega`` (an estimator's own tunables). A `Model` say
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from dvae_np.arrays import InputError, expect_choice, summed_to
+from dvae_np.autoregressive import Autoregressive, kl_given, weighted_codes
 from dvae_np.concrete import plug_in_kl, relaxed_kl
+from dvae_np.emissions import emissions
 from dvae_np.estimators.row import ASKED
 from dvae_np.initial import decoder_parameters, encoder_parameters, prior_parameters
 from dvae_np.laws import Independent, each_array, law
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS, decoder
+from dvae_np.networks import INTERFACES, decoder, expect_interface
 from dvae_np.noise import draw
 from dvae_np.ops import relu
+from dvae_np.structure import POSTERIORS, PRIORS, known_kl
 
 SAMPLED_KL = {"relaxed": relaxed_kl, "plug_in": plug_in_kl}
 OWN = {name for row in LIKELIHOODS.values() for name in row.own}
@@ -34,15 +37,20 @@ class Model:
     """What the parameters are those of: a row of each table, by its name. Raises InputError for a name that has none."""
 
     likelihood: str = "bernoulli"  # of `dvae_np.likelihoods.LIKELIHOODS`
-    prior: str = "uniform"  # of `dvae_np.networks.PRIORS`
+    prior: str = "uniform"  # of `dvae_np.structure.PRIORS`
     interface: str = "embedding"  # of `dvae_np.networks.INTERFACES`
     activation: Callable = relu  # between the layers of all networks
-    posterior: str = "independent"  # of `dvae_np.networks.POSTERIORS`
+    posterior: str = "independent"  # of `dvae_np.structure.POSTERIORS`
+    sequential: bool = field(init=False)  # is a law autoregressive, and the KL no closed form, but a mean over codes?
 
     def __post_init__(self):
         tables = {"likelihood": LIKELIHOODS, "prior": PRIORS, "posterior": POSTERIORS, "interface": INTERFACES}
         for name, table in tables.items():
             expect_choice(name, getattr(self, name), table)
+        if not known_kl(self.posterior, self.prior):
+            raise InputError(f"prior: no KL is known of a {self.posterior} posterior to a {self.prior} prior")
+        laws = PRIORS[self.prior].law, POSTERIORS[self.posterior].law
+        object.__setattr__(self, "sequential", Autoregressive in laws)
 
 
 PLAIN = Model()
@@ -66,10 +74,12 @@ def reconstruction(theta, x, c=None, model=PLAIN):
     """The objective f(z) = -log p(x|z), or -log p(x|z,c) with a context c (B, C), in nats, for data x (B, D).
 
     f takes codes (S, B, N), relaxed codes (S, B, N, K) or states shared by the batch (S, 1, N), and returns fz (S, B)
-    with `backward(dfz)` returning (dz, dtheta). It never depends on q; the KL is an op of its own. Raises InputError where
-    theta has not the arrays of the model's rows, or those of others.
+    with `backward(dfz)` returning (dz, dtheta). It never depends on q; the KL is an op of its own. Where every latent speaks of
+    a part of x, f is `Additive`. Raises InputError where theta has not the arrays of the model's rows, or those of others.
     """
     observation, own = LIKELIHOODS[model.likelihood], own_arrays(theta, model)
+    if expect_interface(theta, c, model.interface).additive:
+        return emissions(theta, x, observation.nll, own, c)
 
     def f(z):
         a, decoder_backward = decoder(theta, z, c, model.activation, model.interface)
@@ -96,7 +106,7 @@ def own_arrays(theta, model=PLAIN):
 def posterior_and_prior(params, x, c=None, model=PLAIN):
     """The laws q(z|x,c) and p(z|c), the latter None where it is uniform, for data x (B, D) and contexts c (B, C) or None."""
     q, _ = POSTERIORS[model.posterior].op(params["psi"], x, c, model.activation)
-    return q, PRIORS[model.prior].op(params.get("phi"), c, model.activation)[0]
+    return q, PRIORS[model.prior].op(params.get("phi"), c, q[0].shape[1], model.activation)[0]
 
 
 def joint(f, p, N, K):
@@ -140,8 +150,14 @@ def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0, hyper=None, mo
     """
     if not hasattr(POSTERIORS[model.posterior].law, row.asks):
         raise InputError(f"estimator: {row.name} needs {ASKED[row.asks]}, got the posterior {model.posterior}")
-    if kl != "analytic" and PRIORS[model.prior].law is not Independent:
-        raise InputError(f"kl: only the analytic one with a {model.prior} prior, got {kl!r}")
+    laws = {f"{model.prior} prior": PRIORS[model.prior], f"{model.posterior} posterior": POSTERIORS[model.posterior]}
+    for what, found in laws.items():
+        if kl != "analytic" and found.law is not Independent:
+            raise InputError(f"kl: only the analytic one with a {what}, got {kl!r}")
+    if model.sequential and row.noise not in ((), ("z",)):
+        raise InputError(
+            f"estimator: an autoregressive law needs one that draws codes, for its KL, or exact; got {row.name}"
+        )
     if row.owns_kl and (beta != 1 or free_bits):
         raise InputError(
             f"beta: {row.name}'s bound contains the KL with weight 1, got beta = {beta}, free bits {free_bits}"
@@ -182,7 +198,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     beta = 0.0 if row.owns_kl else float(beta)  # NumPy's numbers would turn float32 into float64
     B, hyper = len(x), row.hyper | (hyper or {})
     q, encoder_backward = POSTERIORS[model.posterior].op(params["psi"], x, c, model.activation)
-    p, prior_backward = PRIORS[model.prior].op(params.get("phi"), c, model.activation)
+    p, prior_backward = PRIORS[model.prior].op(params.get("phi"), c, q[0].shape[1], model.activation)
     f = reconstruction(params["theta"], x, c, model)
     arrays = noise(q)
     tunables = {"omega": params["omega"]} if "omega" in params else {}
@@ -190,7 +206,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     dtheta = dict(expectation.dtheta)
 
     if kl == "analytic":
-        parts, kl_backward = q.kl_parts(p)
+        parts, kl_backward = kl_given(q, p, *weighted_codes(q, *arrays)) if model.sequential else q.kl_parts(p)
         divergence = parts.sum(-1)
         cost, dparts = (
             floored(parts, float(free_bits)) if free_bits else (parts.mean(0).sum(), np.full_like(parts, 1 / B))
@@ -212,7 +228,9 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
         gradients["omega"] = {name: gradient / B for name, gradient in expectation.domega.items()}
     for gradient in dtheta.values():
         gradient /= B
-    dq = [array / B + beta * more for array, more in zip(law(expectation.dq), dq_kl, strict=True)]
+    dq = []
+    for array, more in zip(law(expectation.dq), dq_kl, strict=True):
+        dq.append(array / B + beta * more)
     gradients |= {"psi": encoder_backward(type(q)(*dq)), "theta": dtheta}
     return Loss(expectation.value.mean() + beta * cost, expectation.value, divergence, gradients)
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from dvae_np import TABLE, Additive, Chain, Independent, InputError, expected
+from dvae_np import TABLE, Additive, Chain, Independent, InputError, expected, log_evidence, true_posterior
 from dvae_np.check import complex_step
 from dvae_np.check.backward import check_op
 from dvae_np.check.posteriors import op_of_arrays
+from dvae_np.laws import joint_states
 
 B, N, K = 3, 4, 3
 rng = np.random.default_rng(0)
@@ -32,10 +33,11 @@ def test_dynamic_programming_is_the_sum_over_every_code(name, few):
     q = LAWS[name]
     f = terms(q, few)
     value, backward = expected(q, f)
-    exact = TABLE["exact"].estimate(q, f)
+    exact = TABLE["exact"].estimate(q, lambda z: f(z))  # as what it is to whoever is not told: any function
     dq, df = backward(np.ones(B))
+    assert list(df) == list(exact.dtheta)
     np.testing.assert_allclose(value, exact.value, rtol=1e-12)
-    for mine, theirs in zip((*dq, *df), (*exact.dq, *exact.dtheta.values()), strict=True):
+    for mine, theirs in zip((*dq, *df.values()), (*exact.dq, *exact.dtheta.values()), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-13)
 
 
@@ -44,18 +46,43 @@ def test_dynamic_programming_is_the_sum_over_every_code(name, few):
 def test_every_gradient_is_right(name, few):
     q = LAWS[name]
     f = terms(q, few)
-    both = lambda *arrays: expected(type(q)(*arrays[: len(q)]), Additive(*arrays[len(q) :]))
-    inputs = {**q._asdict(), **f._asdict()}
-    found = check_op(op_of_arrays(both, inputs), inputs, np.random.default_rng(2))
-    assert found.kind == "right", found
+    inputs = {**q._asdict(), "node": f.node, "edge": f.edge}
+    for op in (expected, log_evidence):
+
+        def both(*arrays, op=op):
+            value, backward = op(type(q)(*arrays[: len(q)]), Additive(*arrays[len(q) :]))
+            return value, lambda dvalue: (lambda dq, dtheta: (dq, dtheta.values()))(*backward(dvalue))
+
+        found = check_op(op_of_arrays(both, inputs), inputs, np.random.default_rng(2))
+        assert found.kind == "right", found
     y = np.random.default_rng(3).random((5, *q.sizes))  # relaxed codes
 
     def of_codes(y, node, edge):
         value, backward = Additive(node, edge)(y)
         return value, lambda dvalue: (lambda dz, dtheta: (dz, *dtheta.values()))(*backward(dvalue))
 
-    found = check_op(of_codes, {"y": y, **f._asdict()}, np.random.default_rng(4))
+    found = check_op(of_codes, {"y": y, "node": f.node, "edge": f.edge}, np.random.default_rng(4))
     assert found.kind == "right", found
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_the_true_posterior_and_log_p_of_x_are_those_of_all_codes(name):
+    """A prior of one example that the batch shares, or of each its own; f of each example."""
+    p, states = LAWS[name], joint_states(*LAWS[name].sizes[1:])[:, None]
+    f, weights = terms(p, False), np.arange(1.0, B + 1)
+    for prior in (p, type(p)(*(array[:1] for array in p))):
+        log_joint = prior.log_prob(states)[0] - f(states)[0]  # (M, B)
+        evidence = np.log(np.exp(log_joint).sum(0))
+        np.testing.assert_allclose(log_evidence(prior, f)[0], evidence, rtol=1e-12)
+        np.testing.assert_allclose(true_posterior(prior, f).log_prob(states)[0], log_joint - evidence, rtol=1e-10)
+        dp, dtheta = log_evidence(prior, f)[1](weights)
+        exact = complex_step(
+            lambda arrays: (log_evidence(type(p)(*arrays.values()), f)[0] * weights).sum(), prior._asdict()
+        )
+        for gradient, wanted in zip(dp, exact.values(), strict=True):
+            np.testing.assert_allclose(gradient, wanted, rtol=1e-10, atol=1e-12)
+        assert [array.shape for array in dp] == [array.shape for array in prior]
+        assert dtheta["node"].shape == f.node.shape
 
 
 def test_codes_are_their_one_hots_and_float32_stays():
@@ -64,7 +91,8 @@ def test_codes_are_their_one_hots_and_float32_stays():
     np.testing.assert_allclose(f(z)[0], f(np.eye(K)[z])[0], rtol=1e-13)
     small = Chain(*(array.astype(np.float32) for array in q))
     value, backward = expected(small, terms(q, False, np.float32))
-    assert {array.dtype for part in backward(value) for array in part} | {value.dtype} == {np.dtype(np.float32)}
+    dq, dtheta = backward(value)
+    assert {array.dtype for array in (*dq, *dtheta.values(), value)} == {np.dtype(np.float32)}
     np.testing.assert_allclose(value, expected(q, f)[0], rtol=2e-5, atol=2e-6)
 
 

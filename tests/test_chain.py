@@ -5,6 +5,7 @@ import pytest
 
 from dvae_np import Chain, Independent, InputError, padded
 from dvae_np import forward_backward as dynamic
+from dvae_np.chain import by_uniforms
 from dvae_np.check.posteriors import results_of_law
 from dvae_np.laws import joint_states
 
@@ -155,7 +156,7 @@ def test_a_code_and_a_pair_can_be_ruled_out(dtype):
     assert all(np.isfinite(array).all() for array in gradients)
     for codes in (
         q.codes(rng.random((50, 40, 4)).astype(dtype)),
-        q.gumbel_codes(rng.random((50, 40, 4, 3)).astype(dtype)),
+        q.relaxed_codes(rng.random((50, 40, 4, 3)).astype(dtype), 1.0)[0][1],
         q.mode()[None],
     ):
         assert not (codes[..., 1] == 0).any() and not (codes[..., 0] == 2).any()
@@ -166,7 +167,7 @@ def test_codes_by_gumbel_noise_have_the_chains_law():
     """The share of every joint state among 40,000 draws, at five standard errors: 27 shares, false alarms 2e-5."""
     rng, R = np.random.default_rng(6), 40_000
     q = chain(rng, 1, 3)
-    z = q.gumbel_codes(rng.random((R, 1, 3, 3)))[:, 0]
+    z = q.relaxed_codes(rng.random((R, 1, 3, 3)), 1.0)[0][1][:, 0]
     chance = np.exp(q.log_prob(joint_states(3, 3)[:, None])[0][:, 0])
     share = np.bincount(z @ [9, 3, 1], minlength=27) / R
     assert (abs(share - chance) < 5 * np.sqrt(chance * (1 - chance) / R)).all()
@@ -215,3 +216,9 @@ def test_padded_lengths_are_shorter_chains(shared):
 def test_bad_input_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call(chain(np.random.default_rng(8), 3))
+
+
+def test_a_code_without_weight_is_not_drawn_though_u_is_1():
+    weights = np.array([[[0.3, 0.7, 0.0]]])
+    np.testing.assert_array_equal(by_uniforms(weights, np.array([[1.0]])), [[1]])
+    np.testing.assert_array_equal(by_uniforms(weights, np.array([[0.0]])), [[0]])

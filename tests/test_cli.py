@@ -158,7 +158,7 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     (["--levels", "8"], "--levels: has an effect only with --binarisation levels or --likelihood categorical"),
     (["--binarisation", "grey", "--likelihood", "categorical", "--levels", "4"], "--levels: has an effect only with"),
     (["--schedule-epochs", "10"], "--schedule-epochs: has an effect only with --schedule warm_up or cyclical"),
-    (["--prior-rate", "0.1"], "--prior-rate: has an effect only with --prior learned, markov or conditional"),
+    (["--prior-rate", "0.1"], "--prior-rate: has an effect only with --prior learned, or another that is trained"),
     (["--S", "5"], "S: exact visits every state and takes no samples, got S = 5"),
     (["--N", "100000000", "--K", "10"], "10**100000000 joint states are more than 65536"),
     (["--epochs", "1", "--batch", "1000000", "--lr", "1e30"], "training diverged in epoch 1"),

@@ -4,11 +4,12 @@ import json
 import re
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
 
-from dvae_np import cli, networks, ops, records, vae
+from dvae_np import cli, networks, ops, records, structure, vae
 from dvae_np.arrays import InputError
 from dvae_np.check.observations import example
 from dvae_np.estimators import TABLE
@@ -21,8 +22,9 @@ from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weig
 from dvae_np.train.code_usage import Usage
 from dvae_np.train.data import BINARISATIONS
 
-B, D, C, N, K, S, H = 5, 11, 9, 2, 3, 4, 7
+B, D, C, N, K, S, H = 5, 12, 9, 2, 3, 4, 7
 CONDITIONAL = vae.Model(prior="conditional")
+LAWS = [names for names in product(structure.POSTERIORS, structure.PRIORS) if structure.known_kl(*names)]
 
 
 @pytest.fixture
@@ -106,8 +108,7 @@ def test_a_context_must_be_there_where_it_is_expected(problem):
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("interface", networks.INTERFACES)
-@pytest.mark.parametrize("prior", networks.PRIORS)
-@pytest.mark.parametrize("posterior", networks.POSTERIORS)
+@pytest.mark.parametrize(("posterior", "prior"), LAWS)
 def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(
     problem, posterior, prior, interface, likelihood, monkeypatch
 ):
@@ -118,8 +119,8 @@ def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C, levels=8)
     if "phi" in params:
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
-    if "pairwise" in params["psi"]:
-        params["psi"]["pairwise"] = rng.standard_normal((N - 1, K, K))
+    for name in {"pairwise", "table", "out"} & set(params["psi"]):
+        params["psi"][name] = rng.standard_normal(params["psi"][name].shape)
     q, p = vae.posterior_and_prior(params, x, c, model)
     states = joint_states(N, K)[:, None]
     fz, _ = vae.reconstruction(params["theta"], x, c, model)(states)
@@ -144,7 +145,7 @@ def test_the_multi_sample_bound_lies_between_and_grows_with_s(problem):
     params["psi"]["b1"] = params["psi"]["b1"] + rng.standard_normal((N, K))  # a q far from the posterior
     exactly, many = evaluate(params, x, c, model=CONDITIONAL), (np.tile(x, (400, 1)), np.tile(c, (400, 1)))
     sampled = lambda seed, S: evaluate(params, *many, np.random.default_rng(seed), S, True, CONDITIONAL)
-    bounds = [sampled(S, S).bound for S in (1, 3, 10, 100)]
+    bounds = [sampled(S, S).bound for S in (1, 3, 10, 300)]
     assert (np.diff(bounds) > 0).all()
     assert bounds[0] == pytest.approx(-exactly.negative_elbo, abs=0.1)
     assert bounds[-1] == pytest.approx(exactly.log_likelihood, abs=0.05) and exactly.posterior_gap > 0.2
@@ -373,7 +374,7 @@ def test_completions_run_end_to_end(tmp_path, monkeypatch, capsys):
     assert changed["command"] == "python -m dvae_np complete --data digits --hidden 4 --prior-rate 0.5"
 
 
-@pytest.mark.parametrize("prior", networks.PRIORS)
+@pytest.mark.parametrize("prior", structure.PRIORS)
 def test_the_joint_objective_is_a_probability(problem, prior):
     """exp(-joint) summed over all states is p(x|c), whatever the prior, as a law or as its logits where it has such."""
     rng, x, c = problem

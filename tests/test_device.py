@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dvae_np import InputError, categorical, cli, perturbed, vae
+from dvae_np.autoregressive import Autoregressive
 from dvae_np.chain import Chain
 from dvae_np.check.means import defaults, sizes
 from dvae_np.check.observations import LEVELS, example
@@ -22,13 +23,14 @@ from dvae_np.device import CPU, Device, device
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent, joint_states
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS
+from dvae_np.networks import INTERFACES
 from dvae_np.noise import draw
+from dvae_np.structure import PRIORS
 from dvae_np.train import SGD, Adam, Settings, Training, evaluate, fit, load, usage
 from dvae_np.train.data import Split
 from dvae_np.train.resuming import state
 
-B, D, H = 5, 11, 7
+B, D, H = 5, 12, 7
 STAND_IN = Device("stand-in", fake_cupy.put, fake_cupy.get)
 try:
     DEVICES = [STAND_IN, device("gpu")]
@@ -245,10 +247,18 @@ def test_samplers_run_on_the_device(there):
     assert categorical.score(logits, z).shape == (S, B, N, K)
 
 
+def relaxed(q, states):
+    """The relaxed codes of four samples alone, with their backward pass."""
+    u = (np.arange(4 * q[0].size, like=states) + 0.5).reshape(4, *q.sizes) / (4 * q[0].size)
+    (y, _), backward = q.relaxed_codes(u, 0.7)
+    return y, backward
+
+
 LAW = {  # what a law can do, as ops of its arrays and of states
     "log_prob": lambda q, p, states: q.log_prob(states[:, None]),
     "probability": lambda q, p, states: q.probability()(states),
     "marginals": lambda q, p, states: q.marginals(),
+    "relaxed_codes": lambda q, p, states: relaxed(q, states),
     "entropy": lambda q, p, states: q.entropy(),
     "kl": lambda q, p, states: q.kl(p),
     "kl_parts": lambda q, p, states: q.kl_parts(p),
@@ -257,12 +267,14 @@ LAW = {  # what a law can do, as ops of its arrays and of states
 
 
 @pytest.mark.parametrize("size", [1, 1000])  # products, and logarithms
-@pytest.mark.parametrize("kind", [Independent, Chain])
-@pytest.mark.parametrize("method", LAW)
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [(kind, name) for kind in (Independent, Chain, Autoregressive) for name in LAW if hasattr(kind, name)],
+)
 def test_laws_give_the_same_on_the_device(method, kind, size, there):
     """Each method's value and gradients; laws draw, and know their score, in the tests beside."""
     rng = np.random.default_rng(9)
-    shapes = {"logits": (2, 3), "unary": (2, 3), "pairwise": (1, 3, 3)}
+    shapes = {"logits": (2, 3), "unary": (2, 3), "pairwise": (1, 3, 3), "table": (1, 3, 4), "out": (1, 4, 3)}
     arrays = [[size * rng.standard_normal((B, *shapes[name])) for name in kind._fields] for _ in range(2)]
 
     def all_of(device):
@@ -289,7 +301,14 @@ def test_a_chain_draws_and_knows_its_score_on_the_device(there):
         z = q.codes(device.put(u))
         log_z, backward = q.log_partition()
         both, both_backward = q.both_marginals()
-        return [z, q.gumbel_codes(device.put(v)), *q.score(z), *backward(log_z), *both, *both_backward(both)]
+        return [
+            z,
+            q.relaxed_codes(device.put(v), 1.0)[0][1],
+            *q.score(z),
+            *backward(log_z),
+            *both,
+            *both_backward(both),
+        ]
 
     for one, other in zip(all_of(there), all_of(CPU), strict=True):
         expect_same(there, one, other, rtol=1e-10)

@@ -36,6 +36,7 @@ COMMANDS = {  # every command that writes into a folder: its words before the fo
     "complete": (["complete", "--out"], "figures",
                  ["data/completion-digits.json", "data/completion-digits.npz", "completion-digits.png"]),
     "collapse": (["collapse", "--out"], "figures", ["data/collapse.json", "collapse.png"]),
+    "gaps": (["gaps", "--out"], "figures", ["data/gaps.json"]),
     "bench": (["bench", "--out"], "figures", ["data/bench.json", "bench.png"]),
     "figures": (["figures", "--out"], "figures", gallery.WRITTEN),
 }  # fmt: skip

@@ -18,7 +18,8 @@ LONGEST = 250  # lines
 TOO_LONG = []
 LAYERS = """
     starting memory arrays text
-    ops coupling laws perturbed forward_backward chain additive categorical concrete likelihoods noise networks initial
+    ops coupling perturbed laws forward_backward chain additive emissions autoregressive categorical concrete likelihoods noise
+    networks structure initial
     estimators vae dvae_np
     files device records train check
     folders bench figures experiments exercises lesson cli __main__

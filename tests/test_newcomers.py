@@ -162,7 +162,7 @@ from dvae_np import cli
 from dvae_np.check import suite
 
 suite.TABLE = {}
-for part in ("op", "identity", "observation", "sampler", "relation"):
+for part in ("op", "identity", "structured", "observation", "sampler", "relation"):
     setattr(suite, f"{part}_results", lambda: ())
 status = cli.main(["verify"])
 train = ["train", "--data", "bars", "--posterior", "sharpened", *"--N 2 --K 3 --S 2 --epochs 1 --hidden 4".split()]
@@ -184,7 +184,7 @@ from dvae_np.experiments import compare, tuning
 name = "reinforce_median"
 for only in (suite, compare, tuning):  # the other rows are verified and compared elsewhere
     only.TABLE = {key: TABLE[key] for key in ("exact", name)}
-for part in ("op", "identity", "law", "observation", "objective", "sampler", "relation"):
+for part in ("op", "identity", "law", "structured", "observation", "objective", "sampler", "relation"):
     setattr(suite, f"{part}_results", lambda: ())
 status = cli.main(["verify"])
 assert dvae_np.reinforce_median is TABLE[name].estimate and name in dvae_np.__all__
@@ -209,7 +209,7 @@ from dvae_np import cli
 from dvae_np.check import suite
 
 suite.TABLE = {}
-for part in ("identity", "law", "objective", "sampler", "relation"):
+for part in ("identity", "law", "structured", "objective", "sampler", "relation"):
     setattr(suite, f"{part}_results", lambda: ())
 status = cli.main(["verify"])
 train = ["train", "--data", "digits", "--likelihood", "geometric", "--N", "2", "--K", "3", "--epochs", "1", "--hidden", "4"]
@@ -270,14 +270,14 @@ def with_likelihood(folder, source=LIKELIHOOD, script=ON_THE_LIKELIHOOD):
 
 def with_law(folder, source=LAW, script=ON_THE_LAW):
     places = [
-        ("from dvae_np.ops import concatenation", "from dvae_np.sharpened import Sharpened\n"),
+        ("from dvae_np.ops import log_softmax", "from dvae_np.sharpened import Sharpened\n"),
         ("@dataclass(frozen=True)\nclass Posterior", OF_NETWORKS),
         (
             '    "chain": Posterior(',
-            '    "sharpened": Posterior(Sharpened, sharpened, lambda N, K: {"factor": (N, 1)}),\n',
+            '    "sharpened": Posterior(Sharpened, sharpened, lambda N, K: {"factor": ((N, 1), 0.0)}),\n',
         ),
     ]
-    added(folder, {"sharpened.py": source, "networks.py": places})
+    added(folder, {"sharpened.py": source, "structure.py": places})
     return outcome(folder, script)
 
 

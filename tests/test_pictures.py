@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 
 from dvae_np import vae
 from dvae_np.figures import models
+from dvae_np.laws import joint_states
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS, encoder
+from dvae_np.networks import INTERFACES, encoder
 from dvae_np.ops import softmax
+from dvae_np.structure import PRIORS
 from dvae_np.train import load
 
 N, K, B = 2, 3, 10
@@ -117,8 +119,10 @@ def test_codes_are_drawn_from_the_prior(prior):
     if "phi" in params:
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
     z = models.prior_codes(params, rng, count, c, model)
-    p, _ = PRIORS[prior].op(params.get("phi"), c)
-    each = np.full((1, N, K), 1 / K) if p is None else p.marginals()[0]
+    p, _ = PRIORS[prior].op(params.get("phi"), c, N)
+    states = joint_states(N, K)
+    q = np.full((len(states), 1), float(K) ** -N) if p is None else p.probability()(states)[0]  # (M, count or 1)
+    each = np.einsum("mb,mnk->bnk", q, np.eye(K)[states])
     assert z.shape == (count, N)
     found = (z[..., None] == np.arange(K)) - each  # each draw beside its own probabilities: of mean zero
     assert (abs(found.mean(0)) < 5 * (0.25 / count) ** 0.5).all()

@@ -22,7 +22,8 @@ from dvae_np.experiments import reproduce
 from dvae_np.experiments.completion import VARIANTS
 from dvae_np.experiments.page import headline
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
+from dvae_np.networks import INTERFACES
+from dvae_np.structure import POSTERIORS, PRIORS
 from dvae_np.train import Settings, evaluate, fit, load
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,8 +6,9 @@ import pytest
 from dvae_np import vae
 from dvae_np.initial import decoder_parameters, prior_parameters
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS
+from dvae_np.networks import INTERFACES
 from dvae_np.ops import embedding, softmax
+from dvae_np.structure import PRIORS
 from dvae_np.train import Settings, Training, load
 from dvae_np.train.settings import kl_weight
 
@@ -15,7 +16,7 @@ N, K, H, D, C = 3, 11, 240, 60, 50
 E = H // N
 BOUNDS = {  # of each array, uniform in (-bound, bound); `table` by interface
     "psi.w0": (D + C) ** -0.5, "psi.b0": (D + C) ** -0.5, "psi.w1": H**-0.5, "psi.b1": H**-0.5,
-    "theta.table": {"embedding": (3 / N) ** 0.5, "film": (3 / N) ** 0.5, "concatenation": 3**0.5},
+    "theta.table": {"embedding": (3 / N) ** 0.5, "film": (3 / N) ** 0.5, "concatenation": 3**0.5, "emission": 3**0.5},
     "theta.scale": (3 / N) ** 0.5, "theta.mix": (3 / (N * E)) ** 0.5, "theta.bias": (N * K) ** -0.5,
     "theta.context": C**-0.5, "theta.w0": H**-0.5, "theta.b0": H**-0.5,
     "phi.w0": C**-0.5, "phi.b0": C**-0.5, "phi.w1": 0, "phi.b1": 0,
@@ -29,14 +30,16 @@ def test_every_fresh_array_is_uniform_in_its_bounds(interface):
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C)
     arrays = {f"{group}.{name}": array for group in params for name, array in params[group].items()}
     rest = {"theta.scale": "film", "theta.mix": "concatenation"}
-    assert set(arrays) == {name for name in BOUNDS if rest.get(name, interface) == interface}
+    layers = {"theta.w0", "theta.b0"} if INTERFACES[interface].additive else ()
+    assert set(arrays) == {name for name in BOUNDS if rest.get(name, interface) == interface} - set(layers)
     for name, array in arrays.items():
         bound = BOUNDS[name][interface] if isinstance(BOUNDS[name], dict) else BOUNDS[name]
         assert abs(array).max() <= bound, name
         if bound:  # of n draws the largest is near the bound, the mean near 0: five standard deviations each
             assert abs(array).max() >= bound * (1 - 10 / array.size), name
             assert abs(array.mean()) <= 5 * bound / (3 * array.size) ** 0.5, name
-    assert params["theta"]["table"].shape == (N, K, E if interface == "concatenation" else H)
+    widths = {"concatenation": E, "emission": D // N}
+    assert params["theta"]["table"].shape == (N, K, widths.get(interface, H))
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
@@ -45,7 +48,7 @@ def test_a_code_enters_the_decoder_with_variance_1(interface):
     theta = decoder_parameters(rng, N, K, (H,), D, np.float64, interface=interface)
     z = rng.integers(0, K, (1, 400, N))
     row = INTERFACES[interface]
-    h, _ = row.join(theta, z, row.look_up(z, theta["table"])[0], np.zeros(H))
+    h, _ = row.join(theta, z, row.look_up(z, theta["table"])[0], np.zeros(len(theta["bias"])))
     assert h.var() == pytest.approx(1, rel=0.1)
     if interface == "film":
         assert embedding(z, theta["scale"])[0].var() == pytest.approx(1, rel=0.1)
@@ -55,11 +58,12 @@ def test_a_code_enters_the_decoder_with_variance_1(interface):
 def test_every_prior_starts_as_uniform(kind):
     rng = np.random.default_rng(2)
     phi = prior_parameters(rng, kind, N, K, (H,), C, np.float64)
-    p, _ = PRIORS[kind].op(phi, rng.standard_normal((4, C)))
+    p, _ = PRIORS[kind].op(phi, rng.standard_normal((4, C)), N)
     assert (p is None) == (phi is None) == (kind == "uniform")
     if p is not None:
         assert type(p) is PRIORS[kind].law and p.sizes == (4 if PRIORS[kind].context else 1, N, K)
-        assert not any(np.ptp(array) for array in p)
+        z = rng.integers(0, K, (9, p.sizes[0], N))
+        np.testing.assert_allclose(p.log_prob(z)[0], -N * np.log(K), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)

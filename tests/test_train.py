@@ -14,7 +14,8 @@ from dvae_np.categorical import kl
 from dvae_np.estimators import TABLE
 from dvae_np.laws import joint_states
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, PRIORS, encoder
+from dvae_np.networks import INTERFACES, encoder
+from dvae_np.structure import PRIORS
 from dvae_np.train import (
     SGD,
     Adam,
@@ -214,7 +215,7 @@ def test_too_many_states_are_evaluated_by_sampling(monkeypatch):
     ({"optimiser": "lbfgs"}, "optimiser: expected one of adam, radam, sgd, got 'lbfgs'"),
     ({"hyper": {"tau": 1.0}}, "tau: not a hyper-parameter of exact, which has block"),
     ({"schedule": "up"}, "schedule: expected one of constant, warm_up, cyclical, got 'up'"),
-    ({"prior": "gamma"}, "prior: expected one of uniform, fixed, learned, markov, conditional"),
+    ({"prior": "gamma"}, f"prior: expected one of {', '.join(PRIORS)}, got 'gamma'"),
     ({"prior": "fixed"}, "prior_probabilities: a fixed prior takes K = 16 numbers"),
     ({"prior": "fixed", "K": 2, "prior_probabilities": (1.0, 0.0)}, "prior_probabilities: .* above 0"),
     ({"K": 2, "prior_probabilities": (0.5, 0.5)}, "the others none"),

@@ -5,16 +5,18 @@ import numpy as np
 
 from dvae_np import ops, vae
 from dvae_np.categorical import kl_per_latent
+from dvae_np.chain import Chain
 from dvae_np.check import differences
 from dvae_np.check.observations import LEVELS, example
 from dvae_np.check.report import Result, joined
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS, encoder
+from dvae_np.networks import INTERFACES, encoder
+from dvae_np.structure import POSTERIORS, PRIORS, known_kl
 
 SEED = 7
-B, D, C, N, K, S, HIDDEN = 4, 5, 9, 2, 3, 6, (8, 7)
+B, D, C, N, K, S, HIDDEN = 4, 6, 9, 2, 3, 5, (8, 7)
 
 
 def objective_results():
@@ -63,9 +65,10 @@ def objective_cases(rng):
     ):
         model = vae.Model(**kind, activation=activation)
         params = vae.parameters(rng, D, N, K, HIDDEN, np.float64, model=model, C=0 if c is None else C, levels=LEVELS)
-        for group, names in (("phi", ("logits", "unary", "pairwise")), ("psi", ("pairwise",))):  # what starts at zero
-            for key in set(names) & set(params.get(group, ())):
-                params[group][key] = rng.standard_normal(params[group][key].shape)
+        for group in {"phi", "psi"} & set(params):
+            for key, array in params[group].items():
+                if not array.any():  # what starts at zero
+                    params[group][key] = rng.standard_normal(array.shape)
         options = {"beta": beta, "model": model, "kl": kl, "c": c}
         if binding:  # between the KLs of the two latents
             options["free_bits"] = kl_per_latent(encoder(params["psi"], x, c, activation)[0])[0].mean()
@@ -81,19 +84,26 @@ def objective_cases(rng):
     for prior, found in PRIORS.items():
         of = {"prior": prior, "c": c if found.context else None}
         for posterior in POSTERIORS:
-            yield case(f"{posterior} posterior, {prior} prior", posterior=posterior, **of)
-        for kl in ("analytic", "relaxed", "plug_in") if found.law is Independent else ("analytic",):
+            if known_kl(posterior, prior):
+                yield case(f"{posterior} posterior, {prior} prior", posterior=posterior, **of)
+        kls = {Independent: ("analytic", "relaxed", "plug_in"), Chain: ("analytic",)}.get(found.law, ())
+        for kl in kls:
             yield case(f"{prior} prior, {kl} KL", row="gumbel_softmax", kl=kl, **of)
     for interface in INTERFACES:
         yield case(interface, interface=interface)
         yield case(f"{interface}, context", interface=interface, c=c, prior="conditional")
         yield case(interface, row="gumbel_softmax", interface=interface)
         yield case(f"{interface}, context", row="gumbel_softmax", interface=interface, c=c, prior="conditional")
+    for posterior in ("independent", "chain"):  # of hidden Markov models
+        of = {"posterior": posterior, "interface": "emission"}
+        yield case(f"emission, {posterior} posterior, transition prior", prior="transition", **of)
+        yield case(f"emission, {posterior} posterior, context", prior="conditional_markov", c=c, **of)
     for likelihood, row in LIKELIHOODS.items():
         kind = {"x": example(row, rng, B=B, D=D)["x"], "likelihood": likelihood}
         yield case(likelihood, **kind)
         yield case(f"{likelihood}, context", **kind, c=c)
         yield case(f"{likelihood}, relaxed", row="gumbel_softmax", **kind)
+        yield case(f"{likelihood}, emission", **kind, interface="emission")
     yield case("free bits that bind one latent", binding=True)
     for prior, found in PRIORS.items():
         if prior != "uniform":

@@ -4,12 +4,14 @@ from inspect import Parameter, Signature
 
 import numpy as np
 
+from dvae_np.autoregressive import kl_given
 from dvae_np.check.backward import check_op
+from dvae_np.check.differences import comparison_along
 from dvae_np.check.identities import equal
-from dvae_np.check.report import Result
+from dvae_np.check.report import Result, joined
 from dvae_np.initial import encoder_parameters
 from dvae_np.laws import joint_states
-from dvae_np.networks import POSTERIORS
+from dvae_np.structure import POSTERIORS
 
 SEED, DRAWS, SAMPLES = 7, 20_000, 4
 
@@ -42,24 +44,55 @@ def results_of_law(q, p, rng):
     each = np.stack([logq[z[s] @ K ** np.arange(N - 1, -1, -1), np.arange(B)] for s in range(SAMPLES)])
     yield equal("log q(z) of codes = of the same joint states", q.log_prob(z)[0], each, subject=kind)
     yield equal("probability = e^(log q)", q.probability()(states[:, 0])[0], chance, subject=kind)
-    yield equal("marginals: sums over the joint states", q.marginals()[0], _mean(chance, hits), subject=kind)
-    yield equal("the most probable codes", q.mode(), states[chance.argmax(0), 0], subject=kind)
-    yield equal("entropy: -sum q log q", q.entropy()[0], -(chance * logq).sum(0), subject=kind)
-    kl = (chance * (logq - logp)).sum(0)
-    yield equal("KL(q || p): sum q log(q / p)", q.kl(p)[0], kl, subject=kind)
-    yield equal("KL to the uniform law", q.kl()[0], (chance * (logq + N * np.log(K))).sum(0), subject=kind)
-    yield equal("the KL's parts add up to it", q.kl_parts(p)[0].sum(-1), kl, subject=kind)
+    kl, to_uniform = ((chance * (logq - other)).sum(0) for other in (logp, -N * np.log(K)))
+    if hasattr(q, "marginals"):
+        yield equal("marginals: sums over the joint states", q.marginals()[0], _mean(chance, hits), subject=kind)
+        yield equal("the most probable codes", q.mode(), states[chance.argmax(0), 0], subject=kind)
+        yield equal("entropy: -sum q log q", q.entropy()[0], -(chance * logq).sum(0), subject=kind)
+        yield equal("KL(q || p): sum q log(q / p)", q.kl(p)[0], kl, subject=kind)
+        yield equal("KL to the uniform law", q.kl()[0], to_uniform, subject=kind)
+        yield equal("the KL's parts add up to it", q.kl_parts(p)[0].sum(-1), kl, subject=kind)
+    else:  # then the KL is a mean over codes, here over all of them
+        given = kl_given(q, p, states, chance)[0].sum(-1)
+        yield equal("KL(q || p) given the codes before: its mean", given, kl, subject=kind)
+        uniform = kl_given(q, None, states, chance)[0].sum(-1)
+        yield equal("KL to the uniform law given the codes before: its mean", uniform, to_uniform, subject=kind)
     weights = rng.standard_normal((SAMPLES, B))
     score = [np.einsum("sb,sb...->b...", weights, array) for array in q.score(z)]
     for name, array, backward in zip(q._fields, score, q.log_prob(z)[1](weights), strict=True):
         whole = array if len(backward) == B else array.sum(0, keepdims=True)  # of an array that the batch shares
         yield equal(f"the score is log q's gradient in {name}", whole, backward, subject=kind)
+    if not hasattr(q, "marginals"):
+        yield later_kls(q, p, states, rng)
     for name, op, inputs in _ops(q, p, z, states):
         found = check_op(op, inputs, rng)
         error, ok = found.error("complex step"), found.kind == "right"
         check = f"complex step, {name}: d{', d'.join(found.gradients)}"
         yield Result(1, kind, check, f"error {error:.0e}" if ok else found.kind, ok, error, "" if ok else str(found))
     yield drawn(q, chance, rng)
+
+
+def later_kls(q, p, states, rng):
+    """Level 1: with all joint states as codes, `kl_given`'s backward is the derivative of KL(q || p), with the later KLs."""
+    weights = rng.standard_normal(len(q[0]))
+
+    def divergence(arrays):
+        own, other = (
+            type(law)(*(arrays[f"{who}_{name}"] for name in law._fields)) for who, law in (("q", q), ("p", p))
+        )
+        logq, logp = own.log_prob(states)[0], other.log_prob(states)[0]
+        return ((np.exp(logq) * (logq - logp)).sum(0) * weights).sum()
+
+    inputs = {f"{who}_{name}": array for who, law in (("q", q), ("p", p)) for name, array in law._asdict().items()}
+    _, N, _ = q.sizes
+    found = kl_given(q, p, states, np.exp(q.log_prob(states)[0]))[1](np.repeat(weights[:, None], N, 1))
+    gradients = dict(zip(inputs, (array for law in found for array in law), strict=True))
+    comparisons = [
+        comparison_along(name, divergence, inputs, gradients[name], rng) for name in inputs if inputs[name].size
+    ]
+    return joined(
+        1, type(q).__name__, f"complex step, KL by codes before and after: d{', d'.join(inputs)}", comparisons
+    )
 
 
 def _mean(chance, arrays):
@@ -73,10 +106,11 @@ def _ops(q, p, z, states):
         "log q(z)": lambda q: q.log_prob(z),
         "log q of states": lambda q: q.log_prob(states),
         "q of states": lambda q: q.probability()(states[:, 0]),
-        "marginals": lambda q: q.marginals(),
-        "entropy": lambda q: q.entropy(),
     }
-    of_both = {"KL": lambda q, p: q.kl(p), "the KL's parts": lambda q, p: q.kl_parts(p)}
+    of_both = {}
+    if hasattr(q, "marginals"):
+        of_q |= {"marginals": lambda q: q.marginals(), "entropy": lambda q: q.entropy()}
+        of_both = {"KL": lambda q, p: q.kl(p), "the KL's parts": lambda q, p: q.kl_parts(p)}
     for name, ask in of_q.items():
         yield name, op_of_arrays(lambda *arrays, ask=ask: ask(type(q)(*arrays)), q._fields), q._asdict()
     prior = {f"p_{name}": array for name, array in p._asdict().items()}

@@ -33,6 +33,8 @@ def among_gumbels(rng):
     )["logits"]
     yield equal("the complex step of its own value, u fixed", estimate("gumbel_softmax", logits, f, u, tau=0.6), path,
                 subject="gumbel_softmax")  # fmt: skip
+    yield equal("on independent latents Gumbel-Softmax", estimate("stochastic_softmax", logits, f, u, tau=0.6), path,
+                subject="stochastic_softmax")  # fmt: skip
     yield equal("affine f: exact, no variance", estimate("muprop", logits, affine, z),
                 estimate("exact", logits, affine), subject="muprop")  # fmt: skip
     yield equal("equal temperatures: straight-through",

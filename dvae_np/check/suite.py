@@ -20,6 +20,7 @@ from dvae_np.check.posteriors import law_results
 from dvae_np.check.relaxations import among_gumbels, exact_up_to_degree, surrogates
 from dvae_np.check.report import Result
 from dvae_np.check.score_functions import among_binary, among_codes, among_sets
+from dvae_np.check.structured import structured_results
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent, joint_states
 
@@ -34,6 +35,7 @@ def results():
         identity_results(),
         objective_results(),
         law_results(),
+        structured_results(),
         observation_results(),
         sampler_results(),
         relation_results(),
@@ -68,6 +70,7 @@ def op_cases(rng):
     yield "log_prob (shared z)", categorical.log_prob, {"logits": logits, "z": shared}
     yield "probability", probability, {"logits": logits, "z": joint_states(N, K, 9, 20)}
     yield "marginals", marginals, {"logits": logits}
+    yield "relaxed_codes", relaxed_codes, {"logits": logits, "u": rng.random((S, B, N, K))}, "u"
     yield "entropy", categorical.entropy, {"logits": logits}
     yield "kl", categorical.kl, {"q_logits": logits, "p_logits": normal((B, N, K))}
     yield "kl_per_latent", categorical.kl_per_latent, {"q_logits": logits, "p_logits": normal((B, N, K))}
@@ -98,6 +101,12 @@ def marginals(logits):
     """`Independent.marginals` as an op of plain logits."""
     value, backward = Independent(logits).marginals()
     return value, lambda dvalue: backward(dvalue).logits
+
+
+def relaxed_codes(logits, u):
+    """`Independent.relaxed_codes` as an op of plain logits, at one temperature, without the codes."""
+    (y, _), backward = Independent(logits).relaxed_codes(u, 0.7)
+    return y, lambda dy: (backward(dy).logits, None)
 
 
 def op_results():

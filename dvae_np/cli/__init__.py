@@ -18,7 +18,7 @@ from dvae_np.memory import keep_freed_memory
 COMMANDS = (
     *(package.add_tour, package.add_verify),
     *(training.add_train, run.add_evaluate, run.add_show, run.add_sample),
-    *(studies.add_compare, studies.add_complete, studies.add_collapse, package.add_figures),
+    *(studies.add_compare, studies.add_complete, studies.add_collapse, studies.add_gaps, package.add_figures),
     *(tables.add_reproduce, tables.add_sweep),
     *(package.add_estimators, studies.add_bench),
 )

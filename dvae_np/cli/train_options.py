@@ -8,7 +8,8 @@ from dvae_np.arrays import InputError
 from dvae_np.cli.options import add_data_dir, finite, number, probabilities, seed, sizes, whole
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
+from dvae_np.networks import INTERFACES
+from dvae_np.structure import POSTERIORS, PRIORS
 from dvae_np.train import Settings, load
 from dvae_np.train.data import BINARISATIONS, TASKS
 from dvae_np.train.settings import FIRST_IMAGES, OPTIMISERS, SCHEDULES
@@ -41,11 +42,15 @@ def add_model(group):
         group,
         "prior",
         PRIORS,
-        "p(z): uniform; fixed, by --prior-probabilities; learned; markov, a chain; or p(z|c), conditional",
+        "p(z): uniform; fixed, by --prior-probabilities; learned; markov, a chain; transition, one with one matrix for "
+        "all; or p(z|c), conditional or conditional_markov",
     )
     add_choice(group, "posterior", POSTERIORS, "q(z|x): independent latents, or a chain")
     add_choice(
-        group, "interface", INTERFACES, "how z enters the decoder: rows added up, rows side by side, or scale and shift"
+        group,
+        "interface",
+        INTERFACES,
+        "how z enters the decoder: rows added up or side by side, scale and shift, or emission",
     )
     add_choice(
         group,
@@ -148,7 +153,7 @@ def expect_effect(options):
         "schedule_epochs": (options.schedule != "constant", "--schedule warm_up or cyclical"),
         "prior_rate": (
             PRIORS[options.prior].trained,
-            "--prior learned, markov or conditional, which are trained",
+            "--prior learned, or another that is trained",
         ),
     }
     for name in options.given:

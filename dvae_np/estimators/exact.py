@@ -2,16 +2,18 @@
 
 import numpy as np
 
+from dvae_np.additive import Additive, expected
 from dvae_np.arrays import InputError, expect_few_states, total
+from dvae_np.chain import Chain
 from dvae_np.estimators.estimate import Estimate
-from dvae_np.laws import each_array, joint_states, law
+from dvae_np.laws import Independent, each_array, joint_states, law
 
 
 def exact(q, f, *, block=1024, most_states=2**20):
     """The expectation E_q[f] = sum_z q(z) f(z) over all K**N joint states, and its gradient.
 
     Approximates: nothing.
-    With:         every state evaluated once for the whole batch: f takes the states as codes (M, 1, N).
+    With:         every state evaluated once for the whole batch, as codes (M, 1, N); an `Additive` f by dynamic programming.
     Unbiased?     It is the gradient, with no variance.
 
     q: a law, or logits (B, N, K). The gradient in the logits is sum_z q(z) f(z) (one_hot(z) - q) [Eq. 4.1, 4.2], in f's
@@ -19,6 +21,9 @@ def exact(q, f, *, block=1024, most_states=2**20):
     K**N. Raises InputError for more than `most_states` joint states, and for a block of none.
     """
     q = law(q)
+    if isinstance(f, Additive) and isinstance(q, Chain | Independent):
+        value, expected_backward = expected(q, f)
+        return Estimate(value, *expected_backward(np.ones_like(value)))
     B, N, K = q.sizes
     expect_few_states("exact", N, K, B, most_states)
     if block < 1:

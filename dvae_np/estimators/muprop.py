@@ -17,7 +17,7 @@ def muprop(q, f, z):
     q: a law, or logits (B, N, K). z: codes drawn from q, (S, B, N). (Gu et al. 2016.) The bridge to REBAR: a differentiable
     stand-in for f is subtracted inside, and its gradient, known without a score, added outside.
     """
-    q, z = law_and_codes(q, z)
+    q, z = law_and_codes(q, z, 1, "marginals")
     mean, mean_backward = q.marginals()  # (B, N, K)
     fz, f_backward = evaluated(f, z)  # (S, B)
     at_mean, slope_backward = f(mean[None])  # (1, B)

@@ -34,6 +34,7 @@ ASKED = {  # what an estimator may ask of q, a method or an array of its law (`d
     "log_prob": "log q(z)",
     "probability": "q(z)",
     "marginals": "marginals",
+    "relaxed_codes": "relaxed codes",
     "logits": "independent latents",
 }
 

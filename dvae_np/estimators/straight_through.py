@@ -17,7 +17,7 @@ def straight_through(q, f, z, *, tau=1.0):
     q: a law, or logits (B, N, K). z: codes drawn from q, (S, B, N). tau > 0 (else InputError): the temperature of the
     backward pass. (Bengio et al. 2013, in the form with a softmax.) `value` and dtheta are unbiased.
     """
-    q, z = law_and_codes(q, z)
+    q, z = law_and_codes(q, z, 1, "marginals")
     tau = expect_temperature("tau", tau)
     fz, f_backward = evaluated(f, one_hot(z, q.sizes[-1], q[0].dtype))  # (S, B)
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(z)))

@@ -4,9 +4,7 @@ import numpy as np
 
 from dvae_np.arrays import evaluated, one_hot
 from dvae_np.estimators.estimate import Estimate, expect_temperature
-from dvae_np.laws import Independent, independent_logits
-from dvae_np.ops import softmax
-from dvae_np.perturbed import gumbel
+from dvae_np.laws import law
 
 
 def straight_through_gumbel(q, f, u, *, tau=1.0):
@@ -16,14 +14,10 @@ def straight_through_gumbel(q, f, u, *, tau=1.0):
     With:         S evaluations of f and of its gradient, at one-hot codes.
     Unbiased?     No: dz/dlogits does not exist, and dy/dlogits stands in for it. `value` and dtheta are unbiased.
 
-    q: independent latents, or logits (B, N, K). u: uniforms (S, B, N, K) in (0, 1). tau > 0 (else InputError): the
-    temperature. (Jang et al. 2017.)
+    q: logits (B, N, K), or a `Chain` (Fu et al. 2020) [Eq. 16.13]. u: uniforms (S, B, N, K). tau > 0 (else InputError).
     """
-    logits = independent_logits(q, u)
-    tau = expect_temperature("tau", tau)
-    perturbed = (logits + gumbel(u)) / tau  # (S, B, N, K)
-    _, softmax_backward = softmax(perturbed)
-    z = one_hot(np.argmax(perturbed, axis=-1), logits.shape[-1], logits.dtype)
-    fz, f_backward = evaluated(f, z)  # (S, B)
+    q = law(q, "relaxed_codes")
+    (_, z), relaxed_backward = q.relaxed_codes(u, expect_temperature("tau", tau))
+    fz, f_backward = evaluated(f, one_hot(z, q.sizes[-1], q[0].dtype))  # (S, B)
     dz, dtheta = f_backward(np.full_like(fz, 1 / len(u)))
-    return Estimate(fz.mean(0), Independent(softmax_backward(dz).sum(0) / tau), dtheta)
+    return Estimate(fz.mean(0), relaxed_backward(dz), dtheta)

@@ -22,6 +22,7 @@ from dvae_np.estimators.reinforce_optimal import reinforce_optimal
 from dvae_np.estimators.reinmax import reinmax
 from dvae_np.estimators.relax import relax
 from dvae_np.estimators.row import ASKED, COUPLED, EXACT, RELAXED, SCORE, SETS, STRAIGHT, Evaluations, Row
+from dvae_np.estimators.stochastic_softmax import stochastic_softmax
 from dvae_np.estimators.straight_through import straight_through
 from dvae_np.estimators.straight_through_gumbel import straight_through_gumbel
 from dvae_np.estimators.sum_and_sample import sum_and_sample
@@ -75,14 +76,14 @@ _ROWS = (
     Row("reinforce_loo", "REINFORCE, leave-one-out baseline", reinforce_loo,
         family=SCORE, asks="log_prob", noise=("z",), unbiased=True,
         lesson=6, paper="Salimans & Knowles 2014; Kool et al. 2019", fewest_samples=2),
-    Row("gumbel_softmax", "Gumbel-Softmax (Concrete)", gumbel_softmax,
-        family=RELAXED, noise=("u",), unbiased=False,
+    Row("gumbel_softmax", "Gumbel-Softmax (Concrete), Gumbel-CRF", gumbel_softmax,
+        family=RELAXED, asks="relaxed_codes", noise=("u",), unbiased=False,
         lesson=7, paper="Jang et al. 2017; Maddison et al. 2017", relaxed=True, gradient_of_f="relaxed",
         hyper={"tau": 1.0}),
-    Row("straight_through_gumbel", "straight-through Gumbel-Softmax", straight_through_gumbel,
-        family=STRAIGHT, noise=("u",), unbiased=False,
+    Row("straight_through_gumbel", "straight-through Gumbel-Softmax, Gumbel-CRF", straight_through_gumbel,
+        family=STRAIGHT, asks="relaxed_codes", noise=("u",), unbiased=False,
         lesson=7, paper="Jang et al. 2017", gradient_of_f="discrete", hyper={"tau": 1.0}),
-    Row("straight_through", "straight-through", straight_through,
+    Row("straight_through", "straight-through, of one-hots or marginals", straight_through,
         family=STRAIGHT, asks="marginals", noise=("z",), unbiased=False,
         lesson=8, paper="Bengio et al. 2013", gradient_of_f="discrete", hyper={"tau": 1.0}),
     Row("decoupled_straight_through", "straight-through, two temperatures", decoupled_straight_through,
@@ -137,6 +138,9 @@ _ROWS = (
         family=COUPLED, noise=("z",), unbiased=True,
         lesson=12, paper="Titsias & Shi 2022", gradient_of_f="discrete", fewest_samples=2, most_samples=2, binary=True,
         omega=lambda rng, N, K: {"alpha": np.zeros(())}, tunes="variance", omega_step=("adam", 0.01)),
+    Row("stochastic_softmax", "stochastic softmax (perturbed marginals)", stochastic_softmax,
+        family=RELAXED, asks="marginals", noise=("u",), unbiased=False,
+        lesson=16, paper="Paulus et al. 2020", relaxed=True, gradient_of_f="relaxed", hyper={"tau": 1.0}),
 )
 # fmt: on
 

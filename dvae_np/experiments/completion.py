@@ -11,7 +11,8 @@ import numpy as np
 
 from dvae_np.figures.models import completed
 from dvae_np.laws import each_array
-from dvae_np.networks import PRIORS, latents
+from dvae_np.networks import latents
+from dvae_np.structure import PRIORS
 from dvae_np.text import columns, markdown_columns
 from dvae_np.train import Settings, evaluate, fit, load
 
@@ -55,9 +56,9 @@ def completion(name="digits", data_dir=None, changed=None, progress=lambda runs:
 
 def prior_codes_in_use(run, c):
     """e^(mean entropy of p(z|c)): how many codes, equally probable, the prior leaves open for one context."""
-    p, _ = PRIORS[run.settings.prior].op(run.params.get("phi"), c)
+    N, K = latents(run.params)
+    p, _ = PRIORS[run.settings.prior].op(run.params.get("phi"), c, N)
     if p is None:
-        N, K = latents(run.params)
         return float(K**N)
     return float(np.exp(each_array(lambda array: array.astype(np.float64), p).entropy()[0].mean()))
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np import records
-from dvae_np.experiments import completion, reproduce, tour
+from dvae_np.experiments import completion, gaps, reproduce, tour
 from dvae_np.experiments.first_steps import first_steps_table
 from dvae_np.text import markdown_columns
 
@@ -138,3 +138,18 @@ of the kind to learn, and `train` starts so. `{record["command"]}` looks at the 
 ![Entropy of q and information about x in the first steps on MNIST, from three starts](collapse.png)
 
 {first_steps_table(record, markdown=True)}"""
+
+
+def structure():
+    """What factorised and amortised posteriors lose."""
+    record = records.read("gaps")
+    return f"""\
+## What structure buys
+
+Hidden Markov models over the {gaps.N} rows of the digits, `{record["command"]}`, {record["epochs"]} epochs: Bernoulli
+pixels, an emission table for each row and one transition matrix, shared by all images. log p(x) and the true posterior, over
+all paths, are exact, and so is the gap of every bound, log p(x) - ELBO, on the test images. Encoders with one hidden layer of
+{record["hidden"][0]} learn beside the model and then {record["epochs"]} epochs alone
+([lesson 16](../notebooks/16_structured_latents.ipynb)).
+
+{gaps.gaps_table(record, markdown=True)}"""

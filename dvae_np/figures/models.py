@@ -8,8 +8,9 @@ import numpy as np
 from dvae_np.arrays import count_states
 from dvae_np.laws import Independent, each_array, joint_states
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import PRIORS, decoder, latents
-from dvae_np.noise import draw
+from dvae_np.networks import decoder, latents
+from dvae_np.noise import draw, evenly
+from dvae_np.structure import PRIORS
 from dvae_np.vae import PLAIN, own_arrays, posterior_and_prior, reconstruction
 
 MOST_CODES = 64
@@ -21,7 +22,7 @@ def reconstructions(figure, params, data, model=PLAIN, columns=16):
     joint states can be tried, of the codes under which the image is most probable (best)."""
     x, c = _examples(data.test, columns)
     q, _ = posterior_and_prior(params, x, c, model)
-    rows = {"x": x, "q": mean_images(params, q.mode(), data, c, model)}
+    rows = {"x": x, "q": mean_images(params, likely_codes(q), data, c, model)}
     if count_states(*latents(params)) <= MOST_STATES:
         rows["best"] = mean_images(params, best_codes(params, x, c, model), data, c, model)
     grid(figure, np.stack(list(rows.values())) / data.white, data.shape, labels=list(rows))
@@ -53,7 +54,7 @@ def pictures(figure, images, shape, columns=16, rows=3):
 
 def prior_codes(params, rng, count, c=None, model=PLAIN):
     """Codes drawn from the prior: (count, N); from p(z|c_i), where the prior depends on a context c (count, C)."""
-    p, _ = PRIORS[model.prior].op(params.get("phi"), c, model.activation)
+    p, _ = PRIORS[model.prior].op(params.get("phi"), c, latents(params)[0], model.activation)
     p = Independent(np.zeros((1, *latents(params)), params["theta"]["table"].dtype)) if p is None else p
     p = each_array(lambda array: np.broadcast_to(array, (count, *array.shape[1:])), p)
     return draw(rng, p, 1, ("z",))[0][0]
@@ -99,7 +100,7 @@ def effects(figure, params, data, model=PLAIN, columns=16, rows=12):
     """
     N, K = latents(params)
     x, c = _examples(data.test, 1)
-    own = posterior_and_prior(params, x, c, model)[0].mode()[0]  # (N,)
+    own = likely_codes(posterior_and_prior(params, x, c, model)[0])[0]  # (N,)
     rows, shown = min(N, rows), min(K, columns)
     images = []
     for n in range(rows):
@@ -138,6 +139,11 @@ def usage(figure, measured):
         axes.set_ylabel("share", fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("category")
+
+
+def likely_codes(q):
+    """The most probable codes (B, N); codes drawn, where the law has no mode."""
+    return q.mode() if hasattr(q, "mode") else q.codes(evenly(1, *q.sizes[:2], like=q[0]))[0]
 
 
 def mean_images(params, z, data, c=None, model=PLAIN):

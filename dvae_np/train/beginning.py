@@ -6,7 +6,8 @@ from dvae_np import vae
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import PRIORS, last_bias
+from dvae_np.networks import last_bias
+from dvae_np.structure import PRIORS
 from dvae_np.train.evaluation import PAIRS
 from dvae_np.train.optimisers import SGD, Adam, RAdam
 

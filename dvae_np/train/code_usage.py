@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dvae_np.autoregressive import kl_given
 from dvae_np.laws import each_array
+from dvae_np.noise import evenly
+from dvae_np.ops import softmax
 from dvae_np.vae import PLAIN, posterior_and_prior
 
 SILENT = 0.01  # nats of information below which a latent says nothing
 ONE_CODE = 1.5  # perplexity below which one category has nearly all images
+DRAWS = 16  # codes for each example, where q has no marginals
 USED = 0.001  # share of the images from which a category counts as used
 
 
@@ -47,12 +51,20 @@ class Usage:
 
 
 def usage(params, x, c=None, model=PLAIN):
-    """`Usage` of the model's latents over the rows of x (n, D), given contexts c (n, C) [Eq. 15.2]."""
+    """`Usage` of the model's latents over the rows of x (n, D), given contexts c (n, C) [Eq. 15.2].
+
+    Of an autoregressive q it is an average over codes, as the latter has no marginals that can be computed.
+    """
     q, p = posterior_and_prior(params, x, c, model)
-    marginals, _ = each_array(lambda array: array.astype(np.float64), q).marginals()  # (B, N, K)
+    q = each_array(lambda array: array.astype(np.float64), q)
+    if model.sequential:
+        z = q.codes(evenly(DRAWS, *q.sizes[:2], like=q[0]))
+        divergence = kl_given(q, p, z, np.full_like(q[0], 1 / DRAWS, shape=z.shape[:2]))[0].mean(0)
+    else:
+        divergence = q.kl_parts(p)[0].mean(0)
+    marginals = q.marginals()[0] if hasattr(q, "marginals") else softmax(q.conditionals(z)[0])[0].mean(0)  # (B, N, K)
     share = marginals.mean(0)
     aggregate, each = _entropy(share), _entropy(marginals).mean(0)
-    divergence = q.kl_parts(p)[0].mean(0)
     return Usage(share, np.exp(aggregate), np.maximum(aggregate - each, 0), divergence, len(x))
 
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dvae_np.additive import expected, log_evidence
 from dvae_np.arrays import InputError, count_states, expect_whole
-from dvae_np.laws import joint_states
-from dvae_np.networks import latents
+from dvae_np.autoregressive import kl_given
+from dvae_np.laws import Independent, joint_states
+from dvae_np.networks import INTERFACES, latents
 from dvae_np.noise import draw
 from dvae_np.ops import log_sum_exp
 from dvae_np.vae import PLAIN, joint, posterior_and_prior, reconstruction
@@ -44,7 +46,8 @@ def evaluate(params, x, c=None, rng=None, S=100, sample=False, model=PLAIN):
     """The discrete negative ELBO (beta = 1) over the rows of x (n, D), given contexts c (n, C), and what is known
     of log p(x), in nats.
 
-    Exact up to 65,536 joint states: with log p(x). Beyond, or where told to `sample`: averages over S codes drawn with `rng`
+    Exact up to 65,536 joint states, and for any number where every latent speaks of a part of x alone (interface
+    "emission"): with log p(x). Beyond, or where told to `sample`: averages over S codes drawn with `rng`
     for each example, and the multi-sample bound of the same codes, which grows towards log p(x) with S [Eq. 9.1].
     Raises InputError for S outside 1..5000.
     """
@@ -54,13 +57,14 @@ def evaluate(params, x, c=None, rng=None, S=100, sample=False, model=PLAIN):
     N, K = latents(params)
     chunks = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
     pieces = [(x[chunk], None if c is None else c[chunk]) for chunk in chunks]
-    if count_states(N, K) <= MOST_STATES and not sample:
-        parts, method = [_visited(params, model, *piece) for piece in pieces], f"exact, {K**N} states"
-        expected, divergence, evidence = _means(parts)
-        return Evaluation(expected + divergence, expected, divergence, evidence, None, method)
+    additive = INTERFACES[model.interface].additive and not model.sequential
+    if (additive or count_states(N, K) <= MOST_STATES) and not sample:
+        how, method = (_summed, "exact, by dynamic programming") if additive else (_visited, f"exact, {K**N} states")
+        reconstructed, divergence, evidence = _means([how(params, model, *piece) for piece in pieces])
+        return Evaluation(reconstructed + divergence, reconstructed, divergence, evidence, None, method)
     rng = np.random.default_rng(0) if rng is None else rng
-    expected, divergence, bound = _means([_sampled(params, model, *piece, rng, S) for piece in pieces])
-    return Evaluation(expected + divergence, expected, divergence, None, bound, f"sampled, S={S}")
+    reconstructed, divergence, bound = _means([_sampled(params, model, *piece, rng, S) for piece in pieces])
+    return Evaluation(reconstructed + divergence, reconstructed, divergence, None, bound, f"sampled, S={S}")
 
 
 def _means(parts):
@@ -72,26 +76,37 @@ def _visited(params, model, x, c):
     """E_q[-log p(x|z)], KL and log p(x) = log sum_z p(z) p(x|z) [Eq. 4.1, 4.4], each (B,), every state decoded once."""
     (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
     _, N, K = q.sizes
-    expected, evidence = 0.0, -np.inf
-    block = BLOCK if c is None else max(1, PAIRS // len(x))
+    expected, divergence, evidence = 0.0, 0.0, -np.inf
+    block = BLOCK if c is None and not model.sequential else max(1, PAIRS // len(x))
     for start in range(0, K**N, block):
         z = joint_states(N, K, start, min(start + block, K**N), like=x)[:, None]  # (m, 1, N)
         fz, _ = f(z)  # (m, B)
         log_prior = -N * np.log(K) if p is None else p.log_prob(z)[0]
-        expected = expected + (np.exp(q.log_prob(z)[0]) * fz).sum(0)
+        expected = expected + ((weights := np.exp(q.log_prob(z)[0])) * fz).sum(0)
+        if model.sequential:
+            divergence = divergence + kl_given(q, p, z, weights)[0].sum(-1)
         evidence = np.logaddexp(evidence, log_sum_exp((log_prior - fz).astype(fz.dtype), 0))
-    return expected, q.kl(p)[0], evidence
+    return expected, divergence if model.sequential else q.kl(p)[0], evidence
+
+
+def _summed(params, model, x, c):
+    """The same where f is `Additive`, by dynamic programming over all paths [Eq. 16.9, 16.12]."""
+    (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
+    p = Independent(np.zeros_like(q[0][:1])) if p is None else p
+    return expected(q, f)[0], q.kl(p)[0], log_evidence(p, f)[0]
 
 
 def _sampled(params, model, x, c, rng, S):
     """E_q[-log p(x|z)], KL and the bound E log 1/S sum_s w_s, each (B,), over S codes drawn for each example."""
     (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
-    expected, bound = 0.0, -np.inf
+    expected, divergence, bound = 0.0, 0.0, -np.inf
     at_once = max(1, PAIRS // len(x))
     for start in range(0, S, at_once):
         (z,) = draw(rng, q, min(at_once, S - start), ("z",))
         fz, _ = f(z)  # (s, B)
         log_prior = joint(lambda z: (0 * z[..., 0], None), p, *q.sizes[1:])(z)[0]  # -log p(z)
         expected = expected + fz.sum(0) / S
+        if model.sequential:
+            divergence = divergence + kl_given(q, p, z, np.full_like(fz, 1 / S))[0].sum(-1)
         bound = np.logaddexp(bound, log_sum_exp(-fz - log_prior - q.log_prob(z)[0], 0))
-    return expected, q.kl(p)[0], bound - np.log(S)
+    return expected, divergence if model.sequential else q.kl(p)[0], bound - np.log(S)

@@ -1,11 +1,14 @@
 """What decides a run: its settings, and the weight of the KL as training goes on."""
 
+import math
 from dataclasses import dataclass, field
 
 from dvae_np.arrays import InputError, expect_choice, expect_number, expect_whole
+from dvae_np.autoregressive import MOST_STATES as FEWER_STATES
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, POSTERIORS, PRIORS
+from dvae_np.networks import INTERFACES
+from dvae_np.structure import POSTERIORS, PRIORS
 from dvae_np.train.evaluation import MOST_STATES
 from dvae_np.vae import Model, expect_objective
 
@@ -27,7 +30,7 @@ class Settings:
     schedule_epochs: int = 10  # of the warm-up, or of one cycle
     free_bits: float = 0.0  # nats of KL that each latent has for nothing
     kl: str = "analytic"  # or "relaxed", "plug_in" for gumbel_softmax
-    prior: str = "uniform"  # or another of `dvae_np.networks.PRIORS`
+    prior: str = "uniform"  # or another of `dvae_np.structure.PRIORS`
     prior_probabilities: tuple = ()  # K numbers, for the fixed prior
     prior_rate: float = 1.0  # the prior's step size, as a multiple of lr
     posterior: str = "independent"  # or "chain"
@@ -71,7 +74,9 @@ class Settings:
         for share in given:
             expect_number("prior_probabilities", share, "a number", above=True)
         row = TABLE[self.estimator]
-        row.expect_sizes(self.S, self.N, self.K, self.batch, MOST_STATES)
+        additive = INTERFACES[self.interface].additive  # then dynamic programming visits no state
+        most = FEWER_STATES if self.model.sequential else math.inf if additive else MOST_STATES
+        row.expect_sizes(self.S, self.N, self.K, self.batch, most)
         for beta in (kl_weight(self, 0.0), self.beta):
             expect_objective(row, self.kl, beta, self.free_bits, self.hyper, self.model)
 

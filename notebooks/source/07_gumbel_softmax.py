@@ -59,7 +59,7 @@ u = rng.random((4, 1, 1, K))  # (S, B, N, K)
 # at most $e^{-\Delta_k / \tau}$, with $\Delta_k$ its distance from the winner, so $y \to \mathrm{onehot}(z)$ as $\tau \to 0$. As $\tau \to \infty$ it goes to $1/K$.
 
 # %%
-show(dvae_np.gumbel_softmax)
+show(dvae_np.gumbel_softmax, dvae_np.Independent.relaxed_codes)
 
 # %%
 tau = 0.6

@@ -44,7 +44,7 @@ params["phi"] = {
     for name, array in params["phi"].items()
 }
 logits, _ = encoder(params["psi"], x, c)  # (B, N, K)
-prior_logits = conditional(params["phi"], c)[0].logits  # (B, N, K)
+prior_logits = conditional(params["phi"], c, N)[0].logits  # (B, N, K)
 states = joint_states(N, K)[:, None]  # (M, 1, N) = (9, 1, 2)
 # -log p(x|c,z), (M, B)
 fz = reconstruction(params["theta"], x, c, model)(states)[0]

@@ -7,22 +7,34 @@
 # - say in nats what a factorised posterior cannot do,
 # - sum over $K^N$ codes of a chain with $N$ products, and see that the backward pass of that sum is the marginals,
 # - draw codes from a chain, find the most probable one, and write its entropy and KL with their gradients,
-# - train a VAE whose posterior and prior are chains, by the same estimators as before.
+# - sum over all paths of a hidden Markov model of the digits, and say what factorised and amortised posteriors lose on it,
+# - take the gradient of any $f$ of a chain's codes by the estimators that you know, and say which of them are biased,
+# - train a VAE whose posterior and prior are chains, or autoregressive, and name the gradient that the latter's KL must not lose.
 #
-# *Needs:* lessons 01 to 06. *Takes:* 45 minutes. Everything is in nats.
+# *Needs:* lessons 01 to 08. *Takes:* 90 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
 
 import numpy as np
 
 from dvae_np import (
+    PRIORS,
     TABLE,
     Additive,
+    Autoregressive,
     Chain,
     Independent,
+    Model,
     draw,
     expected,
     joint_states,
+    kl_given,
+    log_evidence,
+    log_softmax,
+    parameters,
+    reconstruction,
+    records,
+    true_posterior,
 )
 from dvae_np.check import (
     comparison,
@@ -40,7 +52,7 @@ from dvae_np.forward_backward import (
     forward,
     sampled,
 )
-from dvae_np.lesson import confirm, show
+from dvae_np.lesson import confirm, figure, show
 from dvae_np.train import Settings, evaluate, fit, load
 
 rng = np.random.default_rng(16)
@@ -229,18 +241,19 @@ confirm("16.8", dp.pairwise, numeric["pairwise"])
 # $$f(z) = \sum_n v_n[z_n] + \sum_n E_n[z_n, z_{n+1}] \quad \Rightarrow \quad \mathbb{E}_q[f] = \langle \mu, v \rangle + \langle \mu_{\mathrm{edges}}, E \rangle . \tag{16.9}$$
 #
 # The gradient in $q$ is $C$ times $(v, E)$, and the gradient in $(v, E)$ is the marginals. Dynamic programming is exact for such an $f$ only, and a function does not show whether it is one. So the package asks
-# for an `Additive(node, edge)` and takes nothing else. A decoder that sees all codes at once is *not* additive.
+# for an `Additive(node, edge)`: for such an $f$ the estimator `exact` takes dynamic programming, for every other one the sum over all codes. A decoder that sees all codes at once is *not* additive.
 
 # %%
 f = Additive(
     rng.standard_normal((1, N, K)), rng.standard_normal((1, N - 1, K, K))
 )
 value, expected_backward = expected(q, f)
-exact = TABLE["exact"].estimate(q, f)  # every code
+# as any function, f is summed over every code
+exact = TABLE["exact"].estimate(q, lambda z: f(z))
 dq, df = expected_backward(np.ones(B))
 confirm("16.9", value, exact.value)
 confirm("16.9", dq.pairwise, exact.dq.pairwise)
-confirm("16.9", df.edge, exact.dtheta["edge"])
+confirm("16.9", df["edge"], exact.dtheta["edge"])
 long = Chain(
     rng.standard_normal((1, 500, K)), rng.standard_normal((1, 499, K, K))
 )
@@ -254,7 +267,110 @@ mean, _ = expected(
 print(f"500 latents, 3^500 codes: E[f] = {mean[0]:.4f}")
 
 # %% [markdown]
-# ## 6 The same estimators
+# ## 6 A hidden Markov model of the digits
+#
+# Where does an additive $f$ come from? From a decoder in which each latent speaks of a part of $x$ alone. Cut a digit into its eight rows. Row $n$ is drawn from a state $z_n$, one of $K$, and the states are a Markov chain
+# with one transition matrix $T$ for all steps:
+#
+# $$p(z) = p(z_1) \prod_n T[z_n, z_{n+1}] , \tag{16.10}$$
+#
+# $$f(z) = -\log p(x \mid z) = \sum_n v_n[z_n], \qquad v_n[k] = -\log p(x_n \mid z_n = k) . \tag{16.11}$$
+#
+# This is a *hidden Markov model*. $p(z)\, e^{-f(z)}$ is again the exponential of a sum over nodes and edges. So the true posterior is a chain, with known potentials, and the sum over all paths is one more forward algorithm:
+#
+# $$p(z \mid x) \propto \exp\Bigl(\log p(z) - \sum_n v_n[z_n]\Bigr), \qquad \log p(x) = \log Z_{\text{posterior}} - \log Z_{\text{prior}} . \tag{16.12}$$
+#
+# A small one, four parts and three states, against the sum over all paths:
+
+# %%
+model = Model(prior="transition", interface="emission")
+small = parameters(rng, 8, N, K, (), np.float64, model=model)
+small["phi"] = {
+    name: rng.standard_normal(array.shape)
+    for name, array in small["phi"].items()
+}
+x = 1.0 * (rng.random((B, 8)) < 0.5)
+prior, _ = PRIORS["transition"].op(small["phi"], None, N)
+f = reconstruction(small["theta"], x, model=model)  # an Additive
+first, steps = (
+    log_softmax(small["phi"][name])[0] for name in ("initial", "transition")
+)
+along = first[states[:, 0]] + steps[states[:, :-1], states[:, 1:]].sum(1)
+confirm("16.10", prior.log_prob(states[:, None])[0][:, 0], along)
+node = np.array(
+    [[f.node[:, n, z[n]] for n in range(N)] for z in states]
+).sum(1)
+confirm("16.11", f(states[:, None])[0], node)
+joint = along[:, None] - node
+evidence = np.log(np.exp(joint).sum(0))
+confirm("16.12", log_evidence(prior, f)[0], evidence)
+confirm(
+    "16.12",
+    true_posterior(prior, f).log_prob(states[:, None])[0],
+    joint - evidence,
+)
+
+# %% [markdown]
+# `train --interface emission --prior transition --posterior chain` trains such a model. Here it is with 16 states, 40 epochs. Above test digits, below the rows that their most probable paths emit on average; then digits drawn from the model, row by row:
+
+# %%
+from dvae_np.figures.models import reconstructions, samples
+
+data = load("digits")
+hmm = fit(
+    data,
+    Settings(
+        N=8,
+        K=16,
+        interface="emission",
+        prior="transition",
+        posterior="chain",
+        lr=3e-3,
+        epochs=40,
+    ),
+)
+test = evaluate(hmm.params, data.test.x, model=hmm.settings.model)
+print(
+    f"test log p(x) {test.log_likelihood:.2f} nats, gap "
+    f"{test.posterior_gap:.2f} ({test.method})"
+)
+figure(
+    reconstructions, hmm.params, data, hmm.settings.model, size=(7.4, 1.3)
+)
+figure(samples, hmm.params, data, rng, hmm.settings.model, size=(7.4, 1.6))
+
+# %% [markdown]
+# `evaluate` knows its $\log p(x)$, over $32^8 \approx 10^{12}$ paths as over 81. So here the question of section 1 has an answer in nats. Train a model
+# on $\log p(x)$ itself, fix it, and train encoders for it. What is missing from $\log p(x)$ is $\mathrm{KL}(q \,\Vert\, p(z \mid x))$ (lesson 03), and it has two causes:
+#
+# - *factorisation*: the best factorised $q$ of each image, found for that image alone, by coordinate ascent,
+# - *amortisation*: one network must find the $q$ of every image. A chain encoder could have the exact posterior; its whole gap is of this kind.
+#
+# `python -m dvae_np gaps` measured it, on the test digits, with three seeds (some twenty minutes). Shared by all images are an emission table for each row and one transition matrix:
+
+# %%
+from dvae_np.experiments.gaps import gaps_table
+
+record = records.read("gaps")
+print(gaps_table(record))
+middle = {
+    (K_, name): np.median(
+        [line[name] for line in record["lines"] if line["K"] == K_]
+    )
+    for K_ in (8, 32)
+    for name in record["lines"][0]
+}
+
+# %% [markdown]
+# With 8 states the best factorised posteriors lose {{middle[8, "best_factorised_gap"]:.2f}} nats, with 32 states {{middle[32, "best_factorised_gap"]:.2f}}. A factorised *encoder* loses {{middle[8, "independent_gap"]:.2f}} and {{middle[32, "independent_gap"]:.2f}}: most of it
+# is amortisation. On the training images it loses {{middle[32, "independent_train_gap"]:.2f}} with 32 states, so more than half of it is what the network does not generalise. A factorised posterior must choose among paths, and the choice jumps from image to image. The chain encoder
+# need not choose: it loses {{middle[8, "chain_gap"]:.2f}} and {{middle[32, "chain_gap"]:.2f}}.
+#
+# Trained *through* the bound, a model adapts to what its posterior can say. The gap is then small, {{middle[32, "through_independent_gap"]:.2f}} nats with 32 states, but the model is worse: $\log p(x)$ is {{middle[32, "through_independent"]:.2f}} nats, with a chain
+# {{middle[32, "through_chain"]:.2f}}. A small gap does not say that the posterior is good enough; it may say that the model gave in.
+#
+# %% [markdown]
+# ## 7 The same estimators
 #
 # Which estimator works on a chain? Whichever asks $q$ for nothing but $\log q(z)$ and its gradient, codes, or marginals: the table says what each asks for. No line of them is written
 # again. Leave-one-out on a chain, averaged over *every* pair of codes, against the complex step of the plain sum:
@@ -263,7 +379,7 @@ print(f"500 latents, 3^500 codes: E[f] = {mean[0]:.4f}")
 print(
     {
         asked: [name for name, row in TABLE.items() if row.asks == asked]
-        for asked in ("log_prob", "marginals", "probability")
+        for asked in ("log_prob", "marginals", "relaxed_codes")
     }
 )
 # three latents: 27 codes, 729 pairs
@@ -282,16 +398,84 @@ for array, gradient in found._asdict().items():
     )
 
 # %% [markdown]
-# Relaxations ask for logits, of which each latent has its own: Gumbel-Softmax does not work on a chain as it stands, and the package refuses it. Straight-through does, *through the
-# marginals*: $f$'s slope at the codes, times $C$. As before it is exact on average where $f$ is affine in the codes, and biased elsewhere.
+# Straight-through works *through the marginals*: $f$'s slope at the codes, times $C$. As before it is exact on average where $f$ is affine in the one-hots of the nodes, and biased elsewhere: an edge term is a product of two one-hots.
 #
-# ## 7 A VAE with a chain
+# **Gumbel-CRF** (Fu et al. 2020). Draw as in [Eq. 16.6], but each code by Gumbel-max; relax what it is the argmax of:
+#
+# $$z_n = \arg\max_i \bigl(\log w_n[i, z_{n+1}] + G_n[i]\bigr), \qquad y_n = \mathrm{softmax}\bigl((\log w_n[\cdot, z_{n+1}] + G_n) / \tau\bigr) . \tag{16.13}$$
+#
+# Backward, $y_n$ moves $a_n$ and one column of $A_n$, and from $a_n$ the gradient goes through the forward algorithm. But $z_{n+1}$ stays where it is: the path from $y_n$ back to the *choice* of $z_{n+1}$ is cut. So straight-through, with
+# the hard codes in $f$, is biased on a chain even where $f$ is a sum over nodes, at every temperature. Without pairs there is no such path, and it is Gumbel-Softmax. So it has no row of its own in the table: `gumbel_softmax` and
+# `straight_through_gumbel` ask the law for relaxed codes, and this is a chain's answer.
+#
+# **Stochastic softmax** (Paulus et al. 2020). Put the noise on the potentials of the nodes, and take marginals at a temperature:
+#
+# $$y = \mu\bigl((u + G) / \tau,\, A / \tau\bigr) . \tag{16.14}$$
+#
+# This is smooth, so the gradient of $\mathbb{E}[f(y)]$ is exact, but that is an objective of its own. As $\tau \to 0$, $y$ becomes the code of the largest perturbed score, and that code does *not* have the law $q$: one Gumbel number for each node is not
+# enough noise for $K^N$ codes. Only without pairs it is Gumbel-Softmax.
+#
+# Exact means by quadrature over the noise, two binary latents, $f$ a sum over nodes, three temperatures:
+
+# %%
+from dvae_np.check.structured import chain_nodes
+
+show(Chain.relaxed_codes, chain_nodes)
+pair = Chain(unary[:1, :2, :2], pairwise[:1, :1, :2, :2])
+f = Additive(rng.standard_normal((1, 2, 2)), np.zeros((1, 1, 2, 2)))
+u, weights, codes = chain_nodes(pair, 401)
+many = tiled(pair, len(weights))
+exact = np.concatenate(
+    [array.ravel() for array in TABLE["exact"].estimate(pair, f).dq]
+)
+bias = {}
+for tau in (1.0, 0.5, 0.25):
+    for name in (
+        "gumbel_softmax",
+        "straight_through_gumbel",
+        "stochastic_softmax",
+    ):
+        dq = TABLE[name].estimate(many, f, u, tau=tau).dq
+        mean = np.concatenate(
+            [moments(weights, array)[0].ravel() for array in dq]
+        )
+        bias[name, tau] = np.linalg.norm(mean - exact) / np.linalg.norm(
+            exact
+        )
+        print(f"tau {tau:4}  {name:24} bias {bias[name, tau]:.0%}")
+(y, z), _ = many.relaxed_codes(u, 0.5)
+pairs_ = joint_states(2, 2)
+share = [(weights * (z[0] == state).all(-1)).sum() for state in pairs_]
+confirm("16.13", share, pair.probability()(pairs_)[0][:, 0])
+confirm("16.13", y.argmax(-1), z)
+noise = -np.log(-np.log(u))[0]
+soft = Chain((many.unary + noise) / 0.01, many.pairwise / 0.01).marginals()
+share_map = [
+    (weights * (soft[0].argmax(-1) == state).all(-1)).sum()
+    for state in pairs_
+]
+away = abs(np.subtract(share, share_map)).sum() / 2
+print(f"largest perturbed score: total variation {away:.3f} from q")
+
+
+def of_noise(arrays):
+    warm = Chain((arrays["unary"] + noise) / 0.5, arrays["pairwise"] / 0.5)
+    return (weights * f(warm.marginals()[0][None])[0][0]).sum()
+
+
+dq = TABLE["stochastic_softmax"].estimate(many, f, u, tau=0.5).dq
+numeric = complex_step(of_noise, pair._asdict())
+confirm("16.14", moments(weights, dq.unary)[0], numeric["unary"][0])
+
+# %% [markdown]
+# The straight-through form is {{bias["straight_through_gumbel", 1.0]:.0%}} off at $\tau = 1$, and at {{0.25:.2f}} still {{bias["straight_through_gumbel", 0.25]:.0%}}: cooling does not cure what was cut.
+#
+# ## 8 A VAE with a chain
 #
 # `Settings(posterior="chain", prior="markov")`, or `train --posterior chain --prior markov`: the encoder gives the unary potentials, the pairwise ones are parameters, the same for all images, and so is the prior. The decoder sees
 # all codes at once, as before. Four latents of four categories on the digits, trained by the exact gradient:
 
 # %%
-data = load("digits")
 kinds = {
     "independent, uniform": {},
     "independent, markov": {"prior": "markov"},
@@ -316,7 +500,88 @@ for name, kind in kinds.items():
 # {{worth["chain, markov"].negative_elbo:.2f}} against {{worth["independent, markov"].negative_elbo:.2f}}. One seed, one size: how much structure buys in general is another question. Here the decoder may learn to use codes that a
 # factorised posterior can say.
 #
-# ## 8 Break it
+# ## 9 One code after the other
+#
+# A chain remembers one latent. An *autoregressive* law remembers all of them: each code has logits that a small network makes of the codes before it,
+#
+# $$q(z) = \prod_n \mathrm{softmax}(l_n)[z_n], \qquad l_n = u_n + \tanh\Bigl(\sum_{m<n} E_m[z_m]\Bigr) W_n . \tag{16.15}$$
+#
+# $\log q$ is exact, and codes are drawn from the first to the last. So every estimator that asks for $\log q$ alone works, and its gradient goes on into the network. But nothing else is left: marginals, entropy and mode are sums over all codes. And the
+# KL? Given the codes before, each latent's own KL is known, so
+#
+# $$\mathrm{KL}(q \,\Vert\, p) = \mathbb{E}_q \sum_n \mathrm{KL}_n(z_{<n}), \qquad \nabla_{l_n} = \mathbb{E}_q\Bigl[\nabla_{l_n} \mathrm{KL}_n + \sum_{m>n} \mathrm{KL}_m \cdot \bigl(\mathrm{onehot}(z_n) - q_n\bigr)\Bigr] . \tag{16.16}$$
+#
+# The second term is easily forgotten. A code does not only pay for itself: it decides what the *later* codes must pay. That is a reward, and it comes with the score. The same trap waits in every hierarchy of latents.
+
+# %%
+show(kl_given)
+H = 5
+step_by_step, other = (
+    Autoregressive(
+        rng.standard_normal((1, 3, K)),
+        rng.standard_normal((1, 2, K, H)),
+        rng.standard_normal((1, 2, H, K)),
+    )
+    for _ in range(2)
+)
+triples = joint_states(3, K)[:, None]
+
+
+def divergence(arrays):
+    log_q = Autoregressive(**arrays).log_prob(triples)[0]
+    log_p = other.log_prob(triples)[0]
+    return (np.exp(log_q) * (log_q - log_p)).sum()
+
+
+hidden = np.tanh(
+    step_by_step.table[0, 0][triples[:, 0, 0]]
+    + step_by_step.table[0, 1][triples[:, 0, 1]]
+)
+last = step_by_step.unary[0, 2] + hidden @ step_by_step.out[0, 1]
+conditionals, _ = step_by_step.conditionals(triples)
+confirm("16.15", conditionals[:, 0, 2], last)
+weights = np.exp(step_by_step.log_prob(triples)[0])  # (M, 1)
+parts, kl_backward = kl_given(step_by_step, other, triples, weights)
+numeric = complex_step(divergence, step_by_step._asdict())
+confirm("16.16", parts.sum(), divergence(step_by_step._asdict()))
+dq, _ = kl_backward(np.ones((1, 3)))
+confirm("16.16", dq.unary, numeric["unary"])
+confirm("16.16", dq.table, numeric["table"])
+ratio, q_backward = conditionals, step_by_step.conditionals(triples)[1]
+log_share = log_softmax(conditionals)[0]
+share = np.exp(log_share)
+ratio = log_share - log_softmax(other.conditionals(triples)[0])[0]
+own = share * (ratio - (share * ratio).sum(-1, keepdims=True))
+alone = q_backward(weights[..., None, None] * own)
+forgotten = np.linalg.norm(alone.unary - numeric["unary"])
+forgotten /= np.linalg.norm(numeric["unary"])
+print(f"without the later KLs the gradient is {forgotten:.0%} off")
+
+# %% [markdown]
+# Straight-through has its limits here, too. Each one-hot goes backward as its softmax, through the network to all codes before it:
+#
+# $$dl_n = J(q_n)\Bigl(f'_n + \sum_{m>n} \frac{\partial l_m}{\partial z_n}^{\!\top} dl_m\Bigr) . \tag{16.17}$$
+#
+# For affine $f$ the gradient in the *last* code's logits is right on average, and those before it are not, as the network between them is not affine.
+
+# %%
+slope = rng.standard_normal((3, K))
+hits, through_backward = step_by_step.through(triples)
+dq = through_backward(weights[..., None, None] * slope + 0 * hits)
+numeric = complex_step(
+    lambda arrays: (
+        np.exp(Autoregressive(**arrays).log_prob(triples)[0][:, 0])
+        * (hits[:, 0] * slope).sum((-1, -2))
+    ).sum(),
+    step_by_step._asdict(),
+)
+confirm("16.17", dq.unary[0, 2], numeric["unary"][0, 2])
+print(comparison("dunary", dq.unary, numeric["unary"]))
+
+# %% [markdown]
+# `train --posterior autoregressive`, or `--prior autoregressive`, with an estimator that draws codes. The estimator's own codes serve for the KL, too.
+#
+# ## 10 Break it
 #
 # A sum over paths is easily turned round: $A_n[j, i]$ for $A_n[i, j]$ in the backward half. The values stay right, as the forward half is, and training goes on with a wrong gradient. The complex step
 # sees it:
@@ -334,6 +599,275 @@ print(comparison("dpairwise", turned, numeric["pairwise"]))
 # - L. Rabiner, *A tutorial on hidden Markov models and selected applications in speech recognition*, 1989: forward, backward, Viterbi.
 # - J. Eisner, *Inside-outside and forward-backward algorithms are just backprop*, 2016.
 # - Y. Fu, C. Tan, B. Bi, M. Chen, Y. Feng, A. Rush, *Latent template induction with Gumbel-CRFs*, 2020: a relaxation for chains.
+# - M. Paulus, D. Choi, D. Tarlow, A. Krause, C. Maddison, *Gradient estimation with stochastic softmax tricks*, 2020.
 # - K. Ahmed, Z. Zeng, M. Niepert, G. Van den Broeck, *SIMPLE: a gradient estimator for k-subset sampling*, 2023: straight-through the marginals.
+# - A. Mnih, K. Gregor, *Neural variational inference and learning in belief networks*, 2014: autoregressive and layered posteriors, and their score.
 #
 # This was the last lesson. Back to [the start](00_start_here.ipynb).
+
+# %% [markdown] exercise 16.1
+# ### 16.1 Implement: the forward algorithm
+#
+# Write `log_partition(unary, pairwise)`: potentials (B, N, K) and (B, N-1, K, K); return $\log Z$, (B,), by [Eq. 16.2]. About 5 lines. Some cases have 30 latents, and some have potentials in the hundreds.
+
+
+# %% solution 16.1
+def log_partition(unary, pairwise):
+    """log of the sum over all codes of e^score: (B,)."""
+    ### BEGIN SOLUTION
+    a = unary[:, 0]
+    for n in range(unary.shape[1] - 1):
+        joint = a[:, :, None] + pairwise[:, n]
+        top = joint.max(1)
+        a = top + np.log(np.exp(joint - top[:, None]).sum(1))
+        a = a + unary[:, n + 1]
+    top = a.max(1)
+    return top + np.log(np.exp(a - top[:, None]).sum(1))
+    ### END SOLUTION
+
+
+# %% check 16.1
+from dvae_np.lesson import judge
+
+judge("16.1", log_partition)
+
+
+# %% right 16.1
+def log_partition(unary, pairwise):
+    message = unary[:, -1]  # from the right
+    for n in range(unary.shape[1] - 2, -1, -1):
+        message = unary[:, n] + np.logaddexp.reduce(
+            pairwise[:, n] + message[:, None], axis=2
+        )
+    return np.logaddexp.reduce(message, axis=1)
+
+
+# %% wrong 16.1: the score of the best code
+def log_partition(unary, pairwise):
+    a = unary[:, 0]
+    for n in range(unary.shape[1] - 1):
+        a = unary[:, n + 1] + (a[:, :, None] + pairwise[:, n]).max(1)
+    return a.max(1)
+
+
+# %% wrong 16.1: turned round
+def log_partition(unary, pairwise):
+    a = unary[:, 0]
+    for n in range(unary.shape[1] - 1):
+        a = unary[:, n + 1] + np.logaddexp.reduce(
+            a[:, None] + pairwise[:, n], axis=2
+        )
+    return np.logaddexp.reduce(a, axis=1)
+
+
+# %% wrong 16.1: without the first latent
+def log_partition(unary, pairwise):
+    a = 0 * unary[:, 0]
+    for n in range(unary.shape[1] - 1):
+        a = unary[:, n + 1] + np.logaddexp.reduce(
+            a[:, :, None] + pairwise[:, n], axis=1
+        )
+    return np.logaddexp.reduce(a, axis=1)
+
+
+# %% wrong 16.1: the best ending alone
+def log_partition(unary, pairwise):
+    a = unary[:, 0]
+    for n in range(unary.shape[1] - 1):
+        a = unary[:, n + 1] + np.logaddexp.reduce(
+            a[:, :, None] + pairwise[:, n], axis=1
+        )
+    return a.max(1)
+
+
+# %% wrong 16.1: yours is nan
+def log_partition(unary, pairwise):
+    message = np.exp(unary[:, 0])
+    for n in range(unary.shape[1] - 1):
+        message = (
+            np.exp(unary[:, n + 1])
+            * (message[:, None] @ np.exp(pairwise[:, n]))[:, 0]
+        )
+    return np.log(message.sum(1))
+
+
+# %% [markdown] exercise 16.2
+# ### 16.2 Implement: its backward pass
+#
+# Write `marginals(w, last)`: `w` (B, N-1, K, K) has $w_n[i, j] = q(z_n = i \mid z_{n+1} = j)$, and `last` (B, K) is $\mu_N$; return all $\mu_n$, (B, N, K), by [Eq. 16.3]. About 4 lines.
+
+
+# %% solution 16.2
+def marginals(w, last):
+    """q(z_n = k) of all latents, from the last to the first: (B, N, K)."""
+    ### BEGIN SOLUTION
+    mu = [last]
+    for n in range(w.shape[1] - 1, -1, -1):
+        mu.append((w[:, n] * mu[-1][:, None]).sum(2))
+    return np.stack(mu[::-1], 1)
+    ### END SOLUTION
+
+
+# %% check 16.2
+from dvae_np.lesson import judge
+
+judge("16.2", marginals)
+
+
+# %% right 16.2
+def marginals(w, last):
+    B, edges, K, _ = w.shape
+    mu = np.zeros((B, edges + 1, K))
+    mu[:, -1] = last
+    for n in reversed(range(edges)):
+        mu[:, n] = np.einsum("bij,bj->bi", w[:, n], mu[:, n + 1])
+    return mu
+
+
+# %% wrong 16.2: turned round
+def marginals(w, last):
+    mu = [last]
+    for n in range(w.shape[1] - 1, -1, -1):
+        mu.append((w[:, n] * mu[-1][:, :, None]).sum(1))
+    return np.stack(mu[::-1], 1)
+
+
+# %% wrong 16.2: in the wrong order
+def marginals(w, last):
+    mu = [last]
+    for n in range(w.shape[1] - 1, -1, -1):
+        mu.append((w[:, n] * mu[-1][:, None]).sum(2))
+    return np.stack(mu, 1)
+
+
+# %% wrong 16.2: from the first step on
+def marginals(w, last):
+    mu = [last]
+    for n in range(w.shape[1]):
+        mu.append((w[:, n] * mu[-1][:, None]).sum(2))
+    return np.stack(mu[::-1], 1)
+
+
+# %% [markdown] exercise 16.3
+# ### 16.3 Derive: what the second code pays
+#
+# Two codes, the second drawn given the first: logits `l1` (B, K), and `l2` (B, K, K), whose row $i$ is for $z_1 = i$. Write `first_gradient(l1, l2)`: the gradient of $\mathrm{KL}(q \,\Vert\, \text{uniform})$ in `l1`, (B, K), exactly, with the second code's KL as a
+# reward as in [Eq. 16.16], averaged over both codes. About 4 lines. The entries of each example must add up to 0.
+
+
+# %% solution 16.3
+def first_gradient(l1, l2):
+    """d KL(q || uniform) / d l1: (B, K)."""
+    ### BEGIN SOLUTION
+    log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
+    later = (np.exp(log_second) * log_second).sum(-1)  # less log K
+    cost = log_first + later
+    first = np.exp(log_first)
+    return first * (cost - (first * cost).sum(-1, keepdims=True))
+    ### END SOLUTION
+
+
+# %% check 16.3
+from dvae_np.lesson import judge
+
+judge("16.3", first_gradient)
+
+
+# %% right 16.3
+def first_gradient(l1, l2):
+    K = l1.shape[-1]
+    q1, q2 = (
+        np.exp(l - l.max(-1, keepdims=True))
+        / np.exp(l - l.max(-1, keepdims=True)).sum(-1, keepdims=True)
+        for l in (l1, l2)
+    )
+    cost = np.log(K * q1) + (q2 * np.log(K * q2)).sum(-1)
+    J = np.eye(K) * q1[:, None] - q1[:, None] * q1[..., None]
+    return np.einsum("bij,bj->bi", J, cost)
+
+
+# %% wrong 16.3: later KL
+def first_gradient(l1, l2):
+    log_first = log_softmax(l1)[0]
+    first = np.exp(log_first)
+    mean = (first * log_first).sum(-1, keepdims=True)
+    return first * (log_first - mean)
+
+
+# %% wrong 16.3: add up to 0
+def first_gradient(l1, l2):
+    log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
+    later = (np.exp(log_second) * log_second).sum(-1)
+    return np.exp(log_first) * (log_first + later)
+
+
+# %% wrong 16.3: sign
+def first_gradient(l1, l2):
+    log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
+    later = -(np.exp(log_second) * log_second).sum(-1)
+    cost = log_first + later
+    first = np.exp(log_first)
+    return first * (cost - (first * cost).sum(-1, keepdims=True))
+
+
+# %% [markdown] exercise 16.4
+# ### 16.4 Find the bug: a transition matrix
+#
+# `log_prior(z, initial, transition)` is $\log p(z)$ of [Eq. 16.10], (M,), for codes `z` (M, N); `initial` (K,) and `transition` (K, K) are *logits*, row $i$ of the latter for $z_n = i$. One step is wrong: summed over all codes, $p(z)$ is not 1. Correct one line.
+#
+# ```python
+# first = log_softmax(initial)[0]
+# steps = log_softmax(transition.T)[0].T
+# return first[z[:, 0]] + steps[z[:, :-1], z[:, 1:]].sum(1)
+# ```
+
+
+# %% solution 16.4
+def log_prior(z, initial, transition):
+    """log p(z) of a Markov chain with one transition matrix: (M,)."""
+    first = log_softmax(initial)[0]
+    ### BEGIN SOLUTION
+    steps = log_softmax(transition)[0]
+    ### END SOLUTION
+    return first[z[:, 0]] + steps[z[:, :-1], z[:, 1:]].sum(1)
+
+
+# %% check 16.4
+from dvae_np.lesson import judge
+
+judge("16.4", log_prior)
+
+
+# %% right 16.4
+def log_prior(z, initial, transition):
+    first = np.exp(initial) / np.exp(initial).sum()
+    T = np.exp(transition)
+    T = T / T.sum(1, keepdims=True)
+    chance = first[z[:, 0]]
+    for n in range(z.shape[1] - 1):
+        chance = chance * T[z[:, n], z[:, n + 1]]
+    return np.log(chance)
+
+
+# %% wrong 16.4: over the code before
+def log_prior(z, initial, transition):
+    first = log_softmax(initial)[0]
+    steps = log_softmax(transition.T)[0].T
+    return first[z[:, 0]] + steps[z[:, :-1], z[:, 1:]].sum(1)
+
+
+# %% wrong 16.4: from the later code to the earlier
+def log_prior(z, initial, transition):
+    first, steps = log_softmax(initial)[0], log_softmax(transition)[0]
+    return first[z[:, 0]] + steps[z[:, 1:], z[:, :-1]].sum(1)
+
+
+# %% wrong 16.4: not normalised
+def log_prior(z, initial, transition):
+    return initial[z[:, 0]] + transition[z[:, :-1], z[:, 1:]].sum(1)
+
+
+# %% wrong 16.4: the first code
+def log_prior(z, initial, transition):
+    steps = log_softmax(transition)[0]
+    return steps[z[:, :-1], z[:, 1:]].sum(1)
