@@ -28,8 +28,9 @@ from dvae_np.laws import (
     law_and_codes,
     logits_and_codes,
 )
-from dvae_np.likelihoods import LIKELIHOODS, Likelihood
+from dvae_np.likelihoods import LIKELIHOODS, OBSERVATIONS, Likelihood
 from dvae_np.memory import keep_freed_memory
+from dvae_np.model import Model
 from dvae_np.networks import INTERFACES, decoder, encoder
 from dvae_np.noise import draw
 from dvae_np.ops import concatenation, embedding, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
@@ -37,7 +38,6 @@ from dvae_np.perturbed import conditional_gumbel, gumbel, gumbel_max
 from dvae_np.structure import PRIORS
 from dvae_np.vae import (
     Loss,
-    Model,
     floored,
     joint,
     negative_elbo,
@@ -57,6 +57,7 @@ __all__ = [
     "padded",
     "INTERFACES",
     "LIKELIHOODS",
+    "OBSERVATIONS",
     "PRIORS",
     "TABLE",
     "Estimate",
@@ -115,10 +116,10 @@ __all__ = [
     "tanh",
     "training_step",
     "true_posterior",
-    *(row.nll.__name__ for row in LIKELIHOODS.values()),
+    *(row.nll.__name__ for row in OBSERVATIONS.values()),
     *TABLE,
 ]  # fmt: skip
 
 # the rows of two tables under their own names, as dvae_np.reinforce_loo and dvae_np.bernoulli
 globals().update((name, row.estimate) for name, row in TABLE.items())
-globals().update((row.nll.__name__, row.nll) for row in LIKELIHOODS.values())
+globals().update((row.nll.__name__, row.nll) for row in OBSERVATIONS.values())

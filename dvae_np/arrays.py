@@ -52,9 +52,12 @@ def expect_pixels(name, a, x, outputs=1, unit=False):
 
 def evaluated(f, z):
     """f's values (S, B) at codes z (S, B, N) or relaxed codes (S, B, N, K), and its backward. Raises InputError for others."""
-    fz, f_backward = f(z)
-    expect("fz", fz, z.shape[:2])
-    return fz, f_backward
+    found = f(z)
+    if not (isinstance(found, tuple) and len(found) == 2 and callable(found[1])):
+        words = "f: expected (fz, backward), and of a black box (cost, lambda dfz: (None, {}))"
+        raise InputError(f"{words}; got {type(found).__name__}")
+    expect("fz", found[0], z.shape[:2])
+    return found
 
 
 def expect_whole(name, value, least=0, most=math.inf):

@@ -198,7 +198,15 @@ def mlp(params, h, activation, data=False):
 
 def layers(params):
     """The number of linear layers."""
-    return sum(name.startswith("w") for name in params)
+    return sum(name[:1] == "w" and name[1:].isdigit() for name in params)
+
+
+def expect_layers(params, own, what):
+    """Raise `InputError` for arrays that no layer and nothing of its `own` reads: they would be ignored."""
+    depth = layers(params)
+    known = {f"{kind}{i}" for i in range(depth) for kind in "wb"} | set(own)
+    if unknown := set(params) - known:
+        raise InputError(f"{what}: nothing reads {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
 
 
 def last_bias(params):

@@ -5,55 +5,30 @@
          (c --prior phi-->)      +--> KL(q(z|x,c) || p(z|c)), analytic
 
 Parameters are a dict of dicts of arrays: ``psi`` (encoder), ``theta`` (decoder and observation model) and, where there are
-such, ``phi`` (prior) and ``omega`` (an estimator's own tunables). A `Model` says by which rows of the tables they are read.
+such, ``phi`` (prior) and ``omega`` (an estimator's own tunables). A `Model` (`dvae_np.model`) says what reads them.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect_choice, summed_to
-from dvae_np.autoregressive import Autoregressive, kl_given, weighted_codes
+from dvae_np.arrays import InputError, summed_to
+from dvae_np.autoregressive import kl_given, weighted_codes
 from dvae_np.concrete import plug_in_kl, relaxed_kl
 from dvae_np.emissions import emissions
 from dvae_np.estimators.row import ASKED
 from dvae_np.initial import decoder_parameters, encoder_parameters, prior_parameters
 from dvae_np.laws import Independent, each_array, law
-from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, decoder, expect_interface
+from dvae_np.likelihoods import OBSERVATIONS
+from dvae_np.model import PLAIN
+from dvae_np.networks import expect_interface
 from dvae_np.noise import draw
-from dvae_np.ops import relu
-from dvae_np.structure import POSTERIORS, PRIORS, known_kl
+from dvae_np.structure import POSTERIORS, PRIORS
 
 SAMPLED_KL = {"relaxed": relaxed_kl, "plug_in": plug_in_kl}
-OWN = {name for row in LIKELIHOODS.values() for name in row.own}
-
-
-@dataclass(frozen=True)
-class Model:
-    """What the parameters are those of: a row of each table, by its name. Raises InputError for a name that has none."""
-
-    likelihood: str = "bernoulli"  # of `dvae_np.likelihoods.LIKELIHOODS`
-    prior: str = "uniform"  # of `dvae_np.structure.PRIORS`
-    interface: str = "embedding"  # of `dvae_np.networks.INTERFACES`
-    activation: Callable = relu  # between the layers of all networks
-    posterior: str = "independent"  # of `dvae_np.structure.POSTERIORS`
-    sequential: bool = field(init=False)  # is a law autoregressive, and the KL no closed form, but a mean over codes?
-
-    def __post_init__(self):
-        tables = {"likelihood": LIKELIHOODS, "prior": PRIORS, "posterior": POSTERIORS, "interface": INTERFACES}
-        for name, table in tables.items():
-            expect_choice(name, getattr(self, name), table)
-        if not known_kl(self.posterior, self.prior):
-            raise InputError(f"prior: no KL is known of a {self.posterior} posterior to a {self.prior} prior")
-        laws = PRIORS[self.prior].law, POSTERIORS[self.posterior].law
-        object.__setattr__(self, "sequential", Autoregressive in laws)
-
-
-PLAIN = Model()
+OWN = {name for row in OBSERVATIONS.values() for name in row.own}
 
 
 def parameters(rng, D, N, K, hidden=(128,), dtype=np.float32, *, model=PLAIN, C=0, levels=1):
@@ -61,7 +36,7 @@ def parameters(rng, D, N, K, hidden=(128,), dtype=np.float32, *, model=PLAIN, C=
 
     C: dimensions of the context, 0 for none. levels: grey levels of a pixel, for the categorical observation model.
     """
-    observation = LIKELIHOODS[model.likelihood]
+    observation = model.observation
     outputs, mirrored = D * observation.outputs(levels), tuple(reversed(hidden))
     psi = encoder_parameters(rng, D + C, hidden, N, K, dtype, model.posterior)
     theta = decoder_parameters(rng, N, K, mirrored, outputs, dtype, C, model.interface)
@@ -77,12 +52,13 @@ def reconstruction(theta, x, c=None, model=PLAIN):
     with `backward(dfz)` returning (dz, dtheta). It never depends on q; the KL is an op of its own. Where every latent speaks of
     a part of x, f is `Additive`. Raises InputError where theta has not the arrays of the model's rows, or those of others.
     """
-    observation, own = LIKELIHOODS[model.likelihood], own_arrays(theta, model)
-    if expect_interface(theta, c, model.interface).additive:
-        return emissions(theta, x, observation.nll, own, c)
+    observation, own = model.observation, own_arrays(theta, model)
+    if model.additive:
+        expect_interface(theta, c, model.interface)
+        return emissions(theta, x, model.part(len(theta["table"])).nll, own, c)
 
     def f(z):
-        a, decoder_backward = decoder(theta, z, c, model.activation, model.interface)
+        a, decoder_backward = model.decoder(theta, z, c)
         fz, likelihood_backward = observation.nll(a, x, **own)
 
         def backward(dfz):
@@ -97,7 +73,7 @@ def reconstruction(theta, x, c=None, model=PLAIN):
 
 def own_arrays(theta, model=PLAIN):
     """The observation model's own parameters among theta, by name. Raises InputError where theta has those of another one."""
-    own = LIKELIHOODS[model.likelihood].own
+    own = model.observation.own
     if OWN & set(theta) != set(own):
         raise InputError(f"likelihood: expected {model.likelihood}'s own arrays in theta, got {', '.join(theta)}")
     return dict(zip(own, map(theta.get, own), strict=True))
@@ -105,7 +81,7 @@ def own_arrays(theta, model=PLAIN):
 
 def posterior_and_prior(params, x, c=None, model=PLAIN):
     """The laws q(z|x,c) and p(z|c), the latter None where it is uniform, for data x (B, D) and contexts c (B, C) or None."""
-    q, _ = POSTERIORS[model.posterior].op(params["psi"], x, c, model.activation)
+    q, _ = model.encoder(params["psi"], x, c)
     return q, PRIORS[model.prior].op(params.get("phi"), c, q[0].shape[1], model.activation)[0]
 
 
@@ -197,7 +173,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     expect_objective(row, kl, beta, free_bits, hyper, model)
     beta = 0.0 if row.owns_kl else float(beta)  # NumPy's numbers would turn float32 into float64
     B, hyper = len(x), row.hyper | (hyper or {})
-    q, encoder_backward = POSTERIORS[model.posterior].op(params["psi"], x, c, model.activation)
+    q, encoder_backward = model.encoder(params["psi"], x, c)
     p, prior_backward = PRIORS[model.prior].op(params.get("phi"), c, q[0].shape[1], model.activation)
     f = reconstruction(params["theta"], x, c, model)
     arrays = noise(q)

@@ -367,7 +367,7 @@ def test_a_contract_that_is_broken_in_one_place_is_broken(name, what):
 def test_the_verification_goes_through_every_row(monkeypatch):
     seen = []
     monkeypatch.setattr(suite, "estimator_results", lambda row: seen.append(row.name) or ())
-    parts = ("op", "identity", "law", "structured", "observation", "objective", "sampler", "relation")
+    parts = ("op", "identity", "law", "structured", "observation", "columns", "objective", "sampler", "relation")
     for part in (f"{name}_results" for name in parts):
         monkeypatch.setattr(suite, part, lambda: ())
     assert not list(suite.results()) and seen == list(TABLE)

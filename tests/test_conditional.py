@@ -17,13 +17,14 @@ from dvae_np.experiments import completion
 from dvae_np.initial import decoder_parameters
 from dvae_np.laws import Independent, joint_states
 from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.model import Model
 from dvae_np.noise import draw
 from dvae_np.train import Settings, Training, evaluate, evaluation, fit, kl_weight, load, usage
 from dvae_np.train.code_usage import Usage
 from dvae_np.train.data import BINARISATIONS
 
 B, D, C, N, K, S, H = 5, 12, 9, 2, 3, 4, 7
-CONDITIONAL = vae.Model(prior="conditional")
+CONDITIONAL = Model(prior="conditional")
 LAWS = [names for names in product(structure.POSTERIORS, structure.PRIORS) if structure.known_kl(*names)]
 
 
@@ -74,7 +75,7 @@ def test_the_context_is_multiplied_once_for_each_example_and_the_code_once_for_e
 
     monkeypatch.setattr(networks, "linear", counted)
     theta = decoder_parameters(rng, N, K, (H,), D, np.float64, C, "concatenation")
-    vae.reconstruction(theta, x, c, vae.Model(interface="concatenation"))(joint_states(N, K)[:, None])
+    vae.reconstruction(theta, x, c, Model(interface="concatenation"))(joint_states(N, K)[:, None])
     assert rows == [(C, B), (H // N * N, K**N), (H, B * K**N)]
 
 
@@ -101,9 +102,9 @@ def test_a_context_must_be_there_where_it_is_expected(problem):
     with pytest.raises(InputError, match="these data have none"):
         fit(load("digits"), Settings(prior="conditional", epochs=1))
     with pytest.raises(InputError, match="prior: expected one of"):
-        vae.Model(prior="flat")
+        Model(prior="flat")
     with pytest.raises(InputError, match="interface: expected one of"):
-        vae.Model(interface="glue")
+        Model(interface="glue")
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
@@ -115,7 +116,7 @@ def test_elbo_log_likelihood_and_gap_by_the_plainest_formulas(
     """negative ELBO = -log p(x|c) + KL(q || p(z|x,c)), by exact sums, for every model, in chunks that do not divide."""
     rng, _, c = problem
     x = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"]
-    model = vae.Model(likelihood, prior, interface, ops.tanh, posterior)
+    model = Model(likelihood, prior, interface, ops.tanh, posterior)
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C, levels=8)
     if "phi" in params:
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
@@ -378,7 +379,7 @@ def test_completions_run_end_to_end(tmp_path, monkeypatch, capsys):
 def test_the_joint_objective_is_a_probability(problem, prior):
     """exp(-joint) summed over all states is p(x|c), whatever the prior, as a law or as its logits where it has such."""
     rng, x, c = problem
-    model = vae.Model(prior=prior)
+    model = Model(prior=prior)
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C)
     if "phi" in params:
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}

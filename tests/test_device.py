@@ -23,6 +23,7 @@ from dvae_np.device import CPU, Device, device
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent, joint_states
 from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.model import Model
 from dvae_np.networks import INTERFACES
 from dvae_np.noise import draw
 from dvae_np.structure import PRIORS
@@ -176,7 +177,7 @@ def test_conditional_models_give_the_same_on_the_device(interface, likelihood, e
     """Objective, gradients, evaluation and use of the codes, with a context and a conditional prior."""
     rng, row, C = np.random.default_rng(6), TABLE[estimator], 4
     x, c = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"], rng.standard_normal((B, C))
-    model = vae.Model(likelihood, "conditional", interface)
+    model = Model(likelihood, "conditional", interface)
     params = vae.parameters(rng, D, 2, 3, (H,), np.float64, model=model, C=C, levels=LEVELS)
     noise = draw(rng, np.zeros((B, 2, 3)), row.samples(4), row.noise)
     here = vae.negative_elbo(params, x, row, lambda _: noise, c=c, model=model)
@@ -196,7 +197,7 @@ def test_every_prior_gives_the_same_on_the_device(prior, there):
     """Its law, whole evaluations, exact and sampled, and its gradients where a bound weighs it."""
     rng, C = np.random.default_rng(8), 4
     x, c = (rng.random((B, D)) < 0.4).astype(float), rng.standard_normal((B, C))
-    model = vae.Model(prior=prior)
+    model = Model(prior=prior)
     params = vae.parameters(rng, D, 2, 3, (H,), np.float64, model=model, C=C)
     noise = draw(rng, np.zeros((B, 2, 3)), 4, ("z",))
     loss = lambda put: vae.negative_elbo(

@@ -19,7 +19,7 @@ TOO_LONG = []
 LAYERS = """
     starting memory arrays text
     ops coupling perturbed laws forward_backward chain additive emissions autoregressive categorical concrete likelihoods noise
-    networks structure initial
+    networks structure model initial
     estimators vae dvae_np
     files device records train check
     folders bench figures experiments exercises lesson cli __main__

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from dvae_np import bernoulli, categorical_pixels, gaussian, poisson, vae
+from dvae_np import bernoulli, categorical_pixels, gaussian, networks, poisson, vae
 from dvae_np.arrays import InputError, summed_to
 from dvae_np.check import check_op, observations
 from dvae_np.check.observations import LEVELS, example, observation_cases, observation_results
 from dvae_np.laws import joint_states
 from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.model import Model
 from dvae_np.ops import softplus
 
 S, B, D = 3, 4, 5
@@ -195,7 +196,7 @@ def test_counts_are_drawn_at_any_rate():
 
 def model_of(name, rng):
     """A model, and decoder's parameters, of two latents of three categories, for D pixels."""
-    model = vae.Model(likelihood=name)
+    model = Model(likelihood=name)
     return model, vae.parameters(rng, D, 2, 3, (6,), np.float64, model=model, levels=LEVELS)["theta"]
 
 
@@ -204,8 +205,8 @@ def test_the_model_says_by_which_row_its_parameters_are_read(row):
     rng = np.random.default_rng(4)
     _, x, _ = parts_of(row, rng, B=B, D=D)
     z, (model, theta) = joint_states(2, 3)[:, None], model_of(row.name, rng)
-    assert vae.own_arrays(theta, vae.Model(row.name)) == {name: np.full(1, number) for name, number in row.own.items()}
-    expected = row.nll(vae.decoder(theta, z)[0], x, **vae.own_arrays(theta, vae.Model(row.name)))[0]
+    assert vae.own_arrays(theta, Model(row.name)) == {name: np.full(1, number) for name, number in row.own.items()}
+    expected = row.nll(networks.decoder(theta, z)[0], x, **vae.own_arrays(theta, Model(row.name)))[0]
     np.testing.assert_array_equal(vae.reconstruction(theta, x, model=model)(z)[0], expected)
 
 
@@ -218,14 +219,14 @@ def test_parameters_of_another_observation_model_are_refused(right, wrong):
         pytest.skip("nothing in the arrays tells them apart")
     _, theta = model_of(right, np.random.default_rng(5))
     with pytest.raises(InputError):
-        vae.reconstruction(theta, np.ones((B, D)), model=vae.Model(likelihood=wrong))(joint_states(2, 3)[:, None])
+        vae.reconstruction(theta, np.ones((B, D)), model=Model(likelihood=wrong))(joint_states(2, 3)[:, None])
 
 
 def test_a_name_that_no_row_has_is_refused():
     with pytest.raises(
-        InputError, match="likelihood: expected one of bernoulli, gaussian, categorical, poisson, got 'p'"
+        InputError, match="likelihood: expected one of bernoulli, gaussian, categorical, poisson, columns, got 'p'"
     ):
-        vae.Model(likelihood="p")
+        Model(likelihood="p")
 
 
 def noticed(monkeypatch, row):

@@ -7,6 +7,7 @@ import pytest
 
 from dvae_np import vae
 from dvae_np.estimators import TABLE
+from dvae_np.model import Model
 from dvae_np.train import SGD, Adam, RAdam, Settings, Training, evaluate, evaluation, fit, kl_weight, load, loop
 from dvae_np.train.data import Split
 
@@ -144,7 +145,7 @@ def test_every_other_number_reaches_each_step_too(steps):
     for step in steps[:12]:
         assert step["S"] == 3 and step["options"]["hyper"] == {"tau": 0.37} and step["options"]["kl"] == "relaxed"
         assert step["rates"] == [0.02, 0.005] and step["options"]["free_bits"] == 0
-        assert step["options"]["model"] == vae.Model(prior="learned")
+        assert step["options"]["model"] == Model(prior="learned")
     for step in steps[12:]:
         assert step["rates"] == [0.02, TABLE["rebar"].omega_step[1]] and step["options"]["free_bits"] == 0.1
 

@@ -15,6 +15,7 @@ TEXTS = {
     ("sweep", "estimators"),
     ("sweep", "train"),
     ("train", "set"),
+    ("train", "labels"),
 }  # read by the command itself
 FRACTIONS = {
     "tau",
@@ -27,7 +28,7 @@ FRACTIONS = {
     "checkpoint_seconds",
     "prior_probabilities",
 }
-FROM_ZERO = {"seed", "seeds", "beta", "free_bits", "checkpoint_seconds"}
+FROM_ZERO = {"seed", "seeds", "patience", "beta", "free_bits", "checkpoint_seconds"}
 UNBOUNDED = {"lr"}  # training with any finite one ends in words of its own
 NO_NUMBER = (
     "",

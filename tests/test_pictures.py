@@ -10,7 +10,8 @@ from dvae_np import vae
 from dvae_np.figures import models
 from dvae_np.laws import joint_states
 from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import INTERFACES, encoder
+from dvae_np.model import Model
+from dvae_np.networks import INTERFACES, decoder, encoder
 from dvae_np.ops import softmax
 from dvae_np.structure import PRIORS
 from dvae_np.train import load
@@ -40,7 +41,7 @@ def digits_for(likelihood, **options):
 @pytest.fixture(scope="module", params=LIKELIHOODS)
 def shown_model(request):
     """Parameters of a model of a few digits, these, and which model it is: each observation model once."""
-    data, model = digits_for(request.param), vae.Model(likelihood=request.param)
+    data, model = digits_for(request.param), Model(likelihood=request.param)
     few = replace(data.validation, x=data.validation.x[:B], labels=data.validation.labels[:B])
     params = vae.parameters(np.random.default_rng(0), 64, N, K, (9,), np.float64, model=model, levels=data.levels)
     params["psi"]["w1"] = 9 / data.white * params["psi"]["w1"]  # a q that differs between images
@@ -49,7 +50,7 @@ def shown_model(request):
 
 def mean_image(params, z, model, white, c=None):
     """The mean for a code, in shares of white."""
-    a, _ = vae.decoder(params["theta"], np.array(z)[None, None], c, interface=model.interface)
+    a, _ = decoder(params["theta"], np.array(z)[None, None], c, interface=model.interface)
     row = LIKELIHOODS[model.likelihood]
     D = a.shape[-1] // row.outputs(8)
     return row.mean(a, D, **{name: params["theta"][name] for name in row.own})[0, 0] / white
@@ -94,7 +95,7 @@ def test_effects_change_one_latent_of_an_images_own_codes(shown_model, shown):
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_completions_stand_below_the_given_half_and_the_truth(likelihood, interface):
-    data, model = digits_for(likelihood, task="completion"), vae.Model(likelihood, "conditional", interface)
+    data, model = digits_for(likelihood, task="completion"), Model(likelihood, "conditional", interface)
     params = vae.parameters(np.random.default_rng(0), 32, N, K, (9,), np.float64, model=model, C=32, levels=data.levels)
     images = models.completed(params, data, np.random.default_rng(0), model, columns=4, draws=3)
     chosen = np.linspace(0, len(data.test.x) - 1, 4).astype(int)
@@ -114,7 +115,7 @@ def test_completions_stand_below_the_given_half_and_the_truth(likelihood, interf
 def test_codes_are_drawn_from_the_prior(prior):
     """Frequencies of 4,000 codes, each for a context of its own, within five standard errors of the prior's means."""
     rng, count = np.random.default_rng(1), 4000
-    model, c = vae.Model(prior=prior), rng.standard_normal((count, 5))
+    model, c = Model(prior=prior), rng.standard_normal((count, 5))
     params = vae.parameters(rng, 6, N, K, (9,), np.float64, model=model, C=5)
     if "phi" in params:
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}

@@ -21,7 +21,7 @@ from dvae_np.estimators import TABLE, markdown_table
 from dvae_np.experiments import reproduce
 from dvae_np.experiments.completion import VARIANTS
 from dvae_np.experiments.page import headline
-from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.networks import INTERFACES
 from dvae_np.structure import POSTERIORS, PRIORS
 from dvae_np.train import Settings, evaluate, fit, load
@@ -84,7 +84,7 @@ def test_the_table_of_estimators_is_the_packages():
 
 
 def test_the_kinds_are_those_of_the_tables():
-    tables = {"Observation models": LIKELIHOODS, "Posteriors": POSTERIORS, "Priors": PRIORS, "Interfaces": INTERFACES}
+    tables = {"Observation models": OBSERVATIONS, "Posteriors": POSTERIORS, "Priors": PRIORS, "Interfaces": INTERFACES}
     for kind, table in tables.items():
         assert re.findall(r"`(\w+)`", re.search(rf"{kind}: ([^.]*)\.", README)[1]) == list(table), kind
 

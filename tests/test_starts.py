@@ -6,11 +6,12 @@ import pytest
 from dvae_np import vae
 from dvae_np.initial import decoder_parameters, prior_parameters
 from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.model import Model
 from dvae_np.networks import INTERFACES
 from dvae_np.ops import embedding, softmax
 from dvae_np.structure import PRIORS
 from dvae_np.train import Settings, Training, load
-from dvae_np.train.settings import kl_weight
+from dvae_np.train.schedules import kl_weight
 
 N, K, H, D, C = 3, 11, 240, 60, 50
 E = H // N
@@ -26,7 +27,7 @@ BOUNDS = {  # of each array, uniform in (-bound, bound); `table` by interface
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_every_fresh_array_is_uniform_in_its_bounds(interface):
     rng = np.random.default_rng(0)
-    model = vae.Model(prior="conditional", interface=interface)
+    model = Model(prior="conditional", interface=interface)
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C)
     arrays = {f"{group}.{name}": array for group in params for name, array in params[group].items()}
     rest = {"theta.scale": "film", "theta.mix": "concatenation"}
@@ -68,7 +69,7 @@ def test_every_prior_starts_as_uniform(kind):
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_an_observation_models_own_arrays_start_where_its_row_says(name):
-    theta = vae.parameters(np.random.default_rng(3), D, N, K, (H,), model=vae.Model(likelihood=name), levels=5)["theta"]
+    theta = vae.parameters(np.random.default_rng(3), D, N, K, (H,), model=Model(likelihood=name), levels=5)["theta"]
     row = LIKELIHOODS[name]
     assert theta["b0"].shape == (D * row.outputs(5),) and theta["b0"].dtype == np.float32
     for own, number in row.own.items():
@@ -89,7 +90,7 @@ def test_a_run_of_which_nothing_is_said_has_the_plain_objective_and_one_step_siz
     training = Training(load("digits"), settings)
     assert [optimiser.lr for optimiser in training.optimisers] == [settings.lr, settings.lr]
     assert [kl_weight(settings, epochs) for epochs in (0, 0.5, 100)] == [1, 1, 1]
-    model = vae.Model(prior="learned")
+    model = Model(prior="learned")
     assert training.options == {"model": model, "kl": "analytic", "free_bits": 0, "hyper": {}}
     fresh = vae.parameters(np.random.Generator(np.random.SFC64(0)), 64, 2, 3, (8,), np.float32, model=model)
     for group, arrays in fresh.items():

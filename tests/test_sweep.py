@@ -1,6 +1,7 @@
 """Sweeps: all combinations, one thread each, resumable bit for bit, failures told and left behind."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -117,3 +118,31 @@ def test_a_stopped_sweep_goes_on_bit_for_bit(tmp_path, number, undisturbed):
         with np.load(folders[name] / "parameters.npz") as kept:
             whole = {f"{group}.{key}": array for group in params for key, array in params[group].items()}
             assert {key: kept[key].tobytes() for key in kept} == {key: array.tobytes() for key, array in whole.items()}
+
+
+def test_the_commands_of_a_sweep_may_be_carried_out_elsewhere(tmp_path, capsys):
+    """Printed, run by a shell one after the other, and collected by the same sweep, which draws their curves."""
+    asked = [
+        "sweep",
+        "--estimators",
+        "exact",
+        "reinforce_loo",
+        "--seeds",
+        "0",
+        "1",
+        "--sizes",
+        "3x2",
+        "--out",
+        str(tmp_path / "a b"),
+    ]
+    train = ["--", "--data", "bars", "--epochs", "2", "--hidden", "4", "--patience", "1"]
+    assert cli.main([*asked, "--print", *train]) == 0
+    commands = capsys.readouterr().out.splitlines()
+    assert len(commands) == 4 and all(line.startswith("python -m dvae_np train --estimator") for line in commands)
+    for line in commands:
+        words = shlex.split(line)
+        assert subprocess.run([sys.executable, *words[1:]], capture_output=True, check=False).returncode == 0
+    assert cli.main([*asked, "--print", *train]) == 0 and not capsys.readouterr().out
+    assert cli.main([*asked, *train]) == 0
+    assert "4 runs, 4 of them finished" in (said := capsys.readouterr().out) and "curves-3x2.png" in said
+    assert (tmp_path / "a b" / "curves-3x2.png").stat().st_size > 5000

@@ -14,6 +14,7 @@ from dvae_np.check.observations import LEVELS, example
 from dvae_np.check.suite import objective_results
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.model import Model
 from dvae_np.networks import encoder
 from dvae_np.noise import draw
 from dvae_np.train import Settings
@@ -128,7 +129,7 @@ def test_every_gradient_is_of_the_mean_over_the_batch(name):
     """Three times the same images, with the same noise, have the same loss and gradients: a prior's and tunables' too."""
     rng, row = np.random.default_rng(7), TABLE[name]
     own = (3, 2) if row.binary else (N, K)
-    model = vae.Model(prior="learned")
+    model = Model(prior="learned")
     params = vae.parameters(rng, D, *own, (H,), np.float64, model=model)
     params["phi"]["logits"] = rng.standard_normal(own)
     params |= {"omega": row.omega(rng, *own)} if row.omega else {}
@@ -175,7 +176,7 @@ def test_a_model_that_the_arrays_deny_is_refused(table, right, wrong, C):
     c = rng.standard_normal((B, C)) if C else None
     shapes, losses = [], []
     for name in (right, wrong):
-        model = vae.Model(**{table: name})
+        model = Model(**{table: name})
         params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, C=C, levels=LEVELS)
         shapes.append({(group, key): array.shape for group in params for key, array in params[group].items()})
         losses.append((params, model))
@@ -220,7 +221,7 @@ def test_an_objective_is_refused_by_settings_as_by_the_loss(name):
 def test_a_learned_prior_and_a_scale_have_gradients_as_their_formulas_say(likelihood):
     """The prior's is p - mean q, whatever the observation model; theta's arrays all have one."""
     rng = np.random.default_rng(11)
-    model = vae.Model(likelihood, "learned")
+    model = Model(likelihood, "learned")
     params = vae.parameters(rng, D, N, K, (H,), np.float64, model=model, levels=LEVELS)
     params["phi"]["logits"] = rng.standard_normal((N, K))
     x = example(LIKELIHOODS[likelihood], rng, B=B, D=D)["x"]

@@ -8,6 +8,7 @@ enumeration   exact means and variances of estimators: every outcome of the nois
 verdicts      UNBIASED, NO BIAS FOUND, BIASED, INCONCLUSIVE, INVALID
 toys          objectives small enough to know everything about
 contract      what an estimator must keep whatever its mean is
+own_objective anyone's f: what it takes, and which estimators that allows
 suite         the whole verification; report prints it
 identities    what must hold exactly; between estimators of one kind: score_functions, relaxations; between KLs: divergences
 """
@@ -28,6 +29,7 @@ from dvae_np.check.enumeration import (
 from dvae_np.check.gumbel import additive_variance
 from dvae_np.check.judging import judge, judge_samples
 from dvae_np.check.means import defaults
+from dvae_np.check.own_objective import ObjectiveReport, check_objective
 from dvae_np.check.posteriors import results_of_law
 from dvae_np.check.report import Report, Result
 from dvae_np.check.toys import lookup_table, polynomial
@@ -35,12 +37,14 @@ from dvae_np.check.verdicts import Verdict, from_mean, from_samples
 
 __all__ = [
     "Comparison",
+    "ObjectiveReport",
     "OpVerdict",
     "Report",
     "Result",
     "Verdict",
     "additive_variance",
     "central",
+    "check_objective",
     "check_op",
     "comparison",
     "complex_step",

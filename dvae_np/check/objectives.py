@@ -12,6 +12,7 @@ from dvae_np.check.report import Result, joined
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent
 from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.model import Model
 from dvae_np.networks import INTERFACES, encoder
 from dvae_np.structure import POSTERIORS, PRIORS, known_kl
 
@@ -63,7 +64,7 @@ def objective_cases(rng):
         binding=False,
         **kind,
     ):
-        model = vae.Model(**kind, activation=activation)
+        model = Model(**kind, activation=activation)
         params = vae.parameters(rng, D, N, K, HIDDEN, np.float64, model=model, C=0 if c is None else C, levels=LEVELS)
         for group in {"phi", "psi"} & set(params):
             for key, array in params[group].items():

@@ -1,5 +1,6 @@
 """What must hold of every observation model in the table, whatever it is: a row is checked without a line written for it."""
 
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -7,10 +8,10 @@ import numpy as np
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result
 from dvae_np.check.verdicts import FALSE_ALARM
-from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.likelihoods import LIKELIHOODS, columns
 
 SEED, LEVELS = 7, 8
-DRAWS, PIXELS = 20_000, 3
+DRAWS, PIXELS, COLUMNS = 20_000, 3, (3, 2, 4)
 
 
 def example(row, rng, states=1, B=5, D=7):
@@ -30,6 +31,14 @@ def observation_cases(rng):
         for own in row.own:  # one for each pixel
             wide[own] = 0.3 * rng.standard_normal(wide["x"].shape[1])
             yield f"{row.nll.__name__}, {own} for each pixel", row.nll, wide, "x"
+
+
+def columns_cases(rng):
+    """The same for columns of categories."""
+    rows = every_row(COLUMNS)[rng.integers(0, np.prod(COLUMNS), 5)]
+    for states, words in ((5, ""), (1, ", shared z")):
+        inputs = {"a": rng.standard_normal((2, states, sum(COLUMNS))), "x": rows}
+        yield f"columns_nll{words}", partial(columns.columns_nll, columns=COLUMNS), inputs, "x"
 
 
 def observation_results():
@@ -52,6 +61,22 @@ def observation_results():
             yield equal(identity, left, right, subject=row.name)
         yield drawn(row, rng, a[:1], own, values, p[:PIXELS])
         yield best_output(row, rng)
+
+
+def columns_results():
+    """Level 4: of columns, probabilities of all rows sum to 1, the mean is that of all rows, and states may be shared."""
+    x, a = every_row(COLUMNS), np.random.default_rng(SEED).standard_normal((2, 1, sum(COLUMNS)))
+    p = np.exp(-columns.columns_nll(a, x, COLUMNS)[0])  # (2, rows)
+    alone = columns.columns_nll(np.repeat(a, len(x), 1), x, COLUMNS)[0]
+    yield equal("probabilities of all rows sum to 1", p.sum(1), np.ones(2), subject="columns")
+    yield equal("mean: the sum of x p(x)", columns.mean(a, x.shape[1], COLUMNS)[:, 0], p @ x, subject="columns")
+    yield equal("a state shared by the batch: as decoded for each", -np.log(p), alone, subject="columns")
+
+
+def every_row(sizes):
+    """All rows of columns of these sizes, as one-hots side by side."""
+    every = np.stack(np.meshgrid(*map(range, sizes), indexing="ij"), -1).reshape(-1, len(sizes))
+    return np.concatenate([np.eye(size)[every[:, d]] for d, size in enumerate(sizes)], 1)
 
 
 def drawn(row, rng, a, own, values, p):

@@ -15,7 +15,7 @@ from dvae_np.check.divergences import three_kls
 from dvae_np.check.identities import identity_results, sampler_results
 from dvae_np.check.levels import estimator_results
 from dvae_np.check.objectives import objective_results
-from dvae_np.check.observations import observation_cases, observation_results
+from dvae_np.check.observations import columns_cases, columns_results, observation_cases, observation_results
 from dvae_np.check.posteriors import law_results
 from dvae_np.check.relaxations import among_gumbels, exact_up_to_degree, surrogates
 from dvae_np.check.report import Result
@@ -37,6 +37,7 @@ def results():
         law_results(),
         structured_results(),
         observation_results(),
+        columns_results(),
         sampler_results(),
         relation_results(),
         *(estimator_results(row) for row in TABLE.values()),
@@ -89,6 +90,7 @@ def op_cases(rng):
                 "u",
             )
     yield from observation_cases(rng)
+    yield from columns_cases(rng)
 
 
 def probability(logits, z):

@@ -9,10 +9,13 @@ from dvae_np.cli.options import add_data_dir, add_device, add_seed, path, whole
 from dvae_np.device import device
 from dvae_np.files import write_record, written
 from dvae_np.folders import alone
-from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.train import Checkpoints, Settings, Training, evaluate_on, load, usage
+from dvae_np.likelihoods import OBSERVATIONS
+from dvae_np.structure import POSTERIORS
+from dvae_np.train import Checkpoints, Training, clusters, evaluate_on, usage
 from dvae_np.train.evaluation import MOST_SAMPLES
 from dvae_np.train.resuming import expect
+from dvae_np.train.runs import data_of, expect_networks, parameters_of, settings_of
+from dvae_np.vae import posterior_and_prior
 
 PICTURES = (
     "reconstructions.png",
@@ -22,6 +25,7 @@ PICTURES = (
     "training.png",
     "completions.png",
     "codes.png",
+    "classes.png",
 )
 
 
@@ -57,19 +61,32 @@ def evaluate(options):
         found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample,
                             model=settings.model)  # fmt: skip
         measured = usage(params, x, c, settings.model)
+        named = clusters_of(params, data, split, settings.model, options.examples)
         of_codes = {name: np.asarray(value).tolist() for name, value in vars(measured).items()}
         record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found), "usage": of_codes}
+        record |= {"clusters": vars(named)} if named else {}
         write_record(out / "evaluation.json", record)
     print(f"{path}: {len(x):,} images of {data.name}")
     print(evaluation_text(found, options.split, data, settings))
-    seen = "(x, c)" if data.context_shape else "x"
+    seen = "(x, c)" if data.conditional else "x"
     for n in range(settings.N):
         print(f"z{n + 1}: {measured.used[n]} of {settings.K} categories used, perplexity {measured.perplexity[n]:.2f}, "
               f"{measured.information[n]:.3f} nats about {seen}{measured.kl_of(n, 3)}")  # fmt: skip
+    if named:
+        print(f"{named.codes} codes name the class of {named.accuracy:.1%} of the images, by their classes among the training "
+              f"images; normalised mutual information {named.mutual_information:.3f}")  # fmt: skip
     for warning in measured.warnings:
         print(f"warning: {warning}")
     print(f"written to {options.run_folder / 'evaluation.json'}")
     return 0
+
+
+def clusters_of(params, data, split, model, examples):
+    """`Clusters` of a split's first examples, named on the training images; None where classes or likeliest codes lack."""
+    if not data.classes or data.conditional or not hasattr(POSTERIORS[model.posterior].law, "mode"):
+        return None
+    codes = [posterior_and_prior(params, each.x, None, model)[0].mode() for each in (split, data.train)]
+    return clusters(codes[0][:examples], split.labels[:examples].astype(int), (codes[1], data.train.labels.astype(int)))
 
 
 def add_show(verbs):
@@ -98,7 +115,6 @@ def sample(options):
     """`sample`"""
     from dvae_np import figures
     from dvae_np.figures import models
-    from dvae_np.networks import decoder
     from dvae_np.vae import own_arrays
 
     with the_run(options, ["samples.npz", "samples.png"]) as (out, (path, data, settings, _, arrays)):
@@ -106,8 +122,8 @@ def sample(options):
         contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(options.count) % len(data.test.c)]}
         z = models.prior_codes(params, rng, options.count, contexts.get("c"), model)
         mean = models.mean_images(params, z, data, contexts.get("c"), model)
-        a, _ = decoder(params["theta"], z[None], contexts.get("c"), model.activation, model.interface)
-        observation = LIKELIHOODS[model.likelihood]
+        a, _ = model.decoder(params["theta"], z[None], contexts.get("c"))
+        observation = model.observation
         x = observation.draw(rng, a, mean.shape[1], **own_arrays(params["theta"], model))[0]
         with written(out / "samples.npz") as file:
             np.savez(file, z=z, mean=mean, x=x, **contexts)
@@ -133,12 +149,11 @@ def open_run(checkpoints, data_dir=None):
     for complaint in complaints:
         print(f"warning: {complaint}; using {path}")
     try:
-        stored = facts["settings"]
-        settings = Settings(**stored | {name: tuple(stored[name]) for name in ("hidden", "prior_probabilities")})
-        source, shape = dict(facts["data"]), arrays_shape(arrays)
+        expect_networks(facts, {})
+        settings, shape = settings_of(facts), arrays_shape(arrays)
         if shape != (settings.N, settings.K, *settings.hidden):
             raise InputError(f"its arrays are of N, K, hidden = {shape}, its settings are not")
-        data = load(**source, **({"data_dir": data_dir} if source.get("name") == "mnist" else {}))
+        data = data_of(facts["data"], data_dir)
         training = Training(data, settings)
         expect(training, facts, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -156,27 +171,17 @@ def arrays_shape(arrays):
     return (*shapes[-1], *(shape[0] for shape in shapes[:-1])) if shapes else ()
 
 
-def parameters_of(arrays):
-    """The parameters in a checkpoint's arrays, as a dict of dicts."""
-    params = {}
-    for name, array in arrays.items():
-        if name.startswith("params."):
-            _, group, key = name.split(".")
-            params.setdefault(group, {})[key] = array
-    return params
-
-
 def evaluation_text(evaluation, split, data, settings):
     """Every number with its quantity, its unit, and how it was got."""
     kind = (
         "a density"
-        if LIKELIHOODS[settings.likelihood].density
+        if OBSERVATIONS[settings.likelihood].density
         else "cross-entropy"
         if data.source.get("binarisation") == "grey"
         else ""
     )
     how = "; ".join(filter(None, (evaluation.method, data.binarisation, kind)))
-    given = "|c" if data.context_shape else ""
+    given = "|c" if data.conditional else ""
     lines = [f"{split + ' negative ELBO':20} {evaluation.negative_elbo:9.3f} nats   ({how})",
              f"{'  reconstruction':20} {evaluation.reconstruction:9.3f}",
              f"{'  KL(q || p)':20} {evaluation.kl:9.3f}"]  # fmt: skip
@@ -208,6 +213,15 @@ def draw_figures(out, data, settings, params, history):
             (8.8, 5.4),
             models.completions,
             models.completed(params, data, rng, settings.model),
+        )
+    elif data.conditional and data.classes:
+        drawings["classes.png"] = (
+            (8.8, 0.8 * len(data.classes) + 0.4),
+            models.classes,
+            params,
+            data,
+            rng,
+            settings.model,
         )
     elif settings.K**settings.N <= models.MOST_STATES:
         drawings["codes.png"] = (models.codes_size(params), models.codes, params, data, settings.model)

@@ -1,6 +1,7 @@
 """Commands whose runs fill a table: a published one, or estimators x seeds x sizes. Stopped, they go on where they were."""
 
 import os
+import shlex
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from dvae_np.arrays import InputError
 from dvae_np.cli.options import Parser, add_data_dir, add_device, add_out, add_seed, seed, size, whole
 from dvae_np.cli.parts import Interruption, fit_with_bar
 from dvae_np.cli.run import evaluation_text
-from dvae_np.cli.train_options import settings_of_options
+from dvae_np.cli.train_options import chosen, settings_of_options
 from dvae_np.cli.training import add_train
 from dvae_np.device import device
 from dvae_np.estimators import TABLE
@@ -16,6 +17,7 @@ from dvae_np.experiments import reproduce as published
 from dvae_np.files import write_record, write_table
 from dvae_np.folders import Output, alone
 from dvae_np.train import Checkpoints, Training, evaluate_on
+from dvae_np.train.data import NAMES
 from dvae_np.train.resuming import expect
 from dvae_np.train.settings import FIRST_IMAGES
 
@@ -92,7 +94,8 @@ def add_sweep(verbs):
         help="train over estimators x seeds x sizes, several runs at a time (resumable)",
         description="Trains every combination of estimator, seed and size, each in a process of its own with one thread, and "
         "prints a table over the seeds. Stopped by Ctrl-C and given again, it goes on; finished runs stay as they are. Options "
-        "of `train` for all runs come last, after --.",
+        "of `train` for all runs come last, after --. With --print the commands of the runs go to other machines, as by "
+        "`... --print | parallel -j 8`; given again without it, the sweep collects what they finished, and does what is left.",
         epilog="Example: python -m dvae_np sweep --estimators exact reinforce_loo --seeds 0 1 2 --sizes 8x2 4x3 -- --epochs 10",
     )
     add = command.add_argument
@@ -102,6 +105,8 @@ def add_sweep(verbs):
     add("--S", type=whole(), default=1, help="samples, where an estimator draws any (%(default)s)")
     add("--jobs", type=whole(), default=os.cpu_count(), help="runs at a time (%(default)s: the cores)")
     add_out(command, "runs/sweep", "folder of the runs")
+    words = "print a command for each run that is not finished, one a line, for other machines with the same folder"
+    add("--print", action="store_true", help=words)
     add("train", nargs="*", metavar="OPTION", help="options of `train`, after --")
     command.set_defaults(run=sweep)
 
@@ -110,19 +115,27 @@ def sweep(options):
     """`sweep`"""
     from tqdm import tqdm
 
+    from dvae_np import figures
     from dvae_np.experiments import sweep
 
     unknown = [name for name in options.estimators if name not in TABLE]
     if unknown:
         raise InputError(f"--estimators: expected names among {', '.join(TABLE)}, got {unknown[0]!r}")
-    with alone(options.out, "sweep", ["options.json", "sweep.csv"]) as out:
+    curves = {(K, N): f"curves-{K}x{N}.png" for K, N in options.sizes}
+    with alone(options.out, "sweep", ["options.json", "sweep.csv", *curves.values()]) as out:
         runs = sweep.plan(options.out, options.estimators, options.seeds, options.sizes, options.S, options.train)
         train = Parser(prog="python -m dvae_np")
         add_train(train.add_subparsers())
         for run in runs:
-            settings_of_options(train.parse_args(run.command))  # what `train` would refuse is refused before any run
+            asked = train.parse_args(run.command)  # what `train` would refuse is refused before any run
+            (settings_of_options if asked.data in NAMES else chosen)(asked)
             Output(run.folder, "run", ["log.txt"])
         write_record(out / "options.json", {"options": options.train, "S": options.S})
+        if options.print:
+            for run in runs:
+                if run.record is None:
+                    print(shlex.join(["python", "-m", "dvae_np", *sweep.words_of(run)]))
+            return 0
         finished = sum(run.record is not None for run in runs)
         print(f"{len(runs)} runs, {finished} of them finished; {options.jobs} at a time", flush=True)
         with (
@@ -139,8 +152,10 @@ def sweep(options):
             print("stopped; all runs are saved, and the same command goes on with them")
             return 130
         write_table(out / "sweep.csv", *sweep.lines_of(runs))
+        drawn = [figures.save(out / curves[size], (7, 4.2), figures.training_curves, found).name
+                 for size, found in sweep.histories(runs).items()]  # fmt: skip
     print(sweep.sweep_table(runs))
-    print(f"written to {options.out}: sweep.csv, and a folder for each run")
+    print(f"written to {options.out}: {', '.join(['sweep.csv', *drawn])}, and a folder for each run")
     for run, words in failed.items():
         print(f"failed: {run.folder.name}: {words}")
     return 2 if failed else 0

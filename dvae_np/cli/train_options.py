@@ -3,16 +3,20 @@
 import argparse
 import math
 from dataclasses import fields
+from pathlib import Path
 
 from dvae_np.arrays import InputError
 from dvae_np.cli.options import add_data_dir, finite, number, probabilities, seed, sizes, whole
 from dvae_np.estimators import TABLE
-from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.networks import INTERFACES
 from dvae_np.structure import POSTERIORS, PRIORS
-from dvae_np.train import Settings, load
-from dvae_np.train.data import BINARISATIONS, TASKS
-from dvae_np.train.settings import FIRST_IMAGES, OPTIMISERS, SCHEDULES
+from dvae_np.train import Settings, load, read_dataset
+from dvae_np.train.beginning import fits
+from dvae_np.train.data import BINARISATIONS, NAMES, TASKS
+from dvae_np.train.own_data import KINDS, READERS
+from dvae_np.train.schedules import CURVES, KL_SCHEDULES
+from dvae_np.train.settings import FIRST_IMAGES, OPTIMISERS
 from dvae_np.vae import SAMPLED_KL
 
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
@@ -22,14 +26,27 @@ CHOSEN = tuple(name for name in DEFAULTS if name not in ("hyper", "S"))  # what 
 def add_data(group):
     """Which images, and as what."""
     add = group.add_argument
-    words = "digits: 8x8, shipped; bars: 5x5, generated; mnist: 28x28 (%(default)s)"
-    add("--data", choices=("digits", "bars", "mnist"), default="digits", help=words)
+    words = "digits: 8x8, shipped; bars: 5x5, generated; mnist: 28x28; or your own FILE.npy, .npz or .csv (%(default)s)"
+    add("--data", type=source, default="digits", metavar="NAME", help=words)
+    words = (
+        "of a file: " + "; ".join(f"{name}: {what}" for name, what in KINDS.items()) + " (what the values look like)"
+    )
+    add("--kind", choices=KINDS, metavar="KIND", help=words)
+    add("--labels", metavar="NAME", help="of a file: the array or column of the classes (labels, where there is one)")
+    add("--context", choices=("labels",), help="model p(x|c), c the class of x")
     add_data_dir(group, "folder of the MNIST files (else $DVAE_NP_DATA, else download)")
     words = "whole images, or completion: the lower half given the upper (%(default)s)"
     add("--task", choices=TASKS, default="images", help=words)
     words = "; ".join(f"{name}: {kind.format(levels='a few')}" for name, kind in BINARISATIONS.items()) + " (threshold)"
     add("--binarisation", choices=BINARISATIONS, metavar="NAME", help=words)
     add("--levels", type=whole(2, 256), default=8, help="grey levels, for --binarisation levels (%(default)s)")
+
+
+def source(text):
+    """The type of `--data`: one of the package's data sets, or a file of a kind that can be read."""
+    if text not in NAMES and Path(text).suffix not in READERS:
+        raise argparse.ArgumentTypeError(f"expected {', '.join(NAMES)}, or a file {', '.join(READERS)}, got {text!r}")
+    return text
 
 
 def add_model(group):
@@ -55,7 +72,7 @@ def add_model(group):
     add_choice(
         group,
         "likelihood",
-        LIKELIHOODS,
+        OBSERVATIONS,
         "p(x|z) of a pixel; categorical: --binarisation levels, poisson: counts",
     )
     words = "of the embedding's first rows; (3 K)^-0.5 starts as a linear layer would"
@@ -78,6 +95,7 @@ def add_objective(group):
     add = group.add_argument
     add("--estimator", choices=TABLE, default="exact", metavar="NAME", help="one of those below (%(default)s)")
     add("--tau", type=number("a temperature", above=True), help="temperature, for estimators that have one")
+    add_curve(group, "tau", "a temperature")
     words = "a hyper-parameter of the estimator, as mean=arithmetic; may be repeated"
     add("--set", action="append", default=[], metavar="NAME=VALUE", help=words)
     add_choice(group, "kl", ("analytic", *SAMPLED_KL), "for gumbel_softmax: which of the three KLs")
@@ -88,7 +106,7 @@ def add_objective(group):
         help="samples for each example (default: the fewest that the estimator can use)",
     )
     add_number(group, "beta", number("a weight"), "weight of the KL; above 1 codes are used less, below 1 more")
-    add_choice(group, "schedule", SCHEDULES, "of beta")
+    add_choice(group, "schedule", KL_SCHEDULES, "of beta")
     add_number(group, "schedule-epochs", whole(), "length of the warm-up, or of a cycle")
     add_number(group, "free-bits", number("a weight"), "nats of KL that each latent has for nothing")
 
@@ -98,6 +116,9 @@ def add_training(group):
     add_number(group, "epochs", whole(), "passes over the training images")
     add_number(group, "batch", whole(), "images in a mini-batch")
     add_number(group, "lr", number("a step size", above=True, most=math.inf), "step size of the optimiser")
+    add_curve(group, "lr", "a step size")
+    words = "stop after so many epochs without a better validation loss, and keep the best epoch; 0: never"
+    add_number(group, "patience", whole(0), words)
     add_number(group, "seed", seed, "same seed, same numbers")
     add_choice(group, "optimiser", OPTIMISERS, "")
 
@@ -112,6 +133,12 @@ def add_number(group, name, kind, words):
     group.add_argument(f"--{name}", type=kind, default=default, metavar=metavar, help=f"{words} (%(default)s)")
 
 
+def add_curve(group, name, words):
+    """How a number changes over all epochs, and to what."""
+    add_choice(group, f"{name}-schedule", CURVES, f"from --{name}, over all epochs")
+    group.add_argument(f"--{name}-end", type=number(words, above=True), metavar="END", help="what it is at the end")
+
+
 def add_choice(group, name, known, words):
     """An option for one of several names, with the default that the settings have."""
     default = DEFAULTS[name.replace("-", "_")]
@@ -124,7 +151,7 @@ def settings_of_options(options):
     row = TABLE[options.estimator]
     hyper = {"tau": options.tau} if options.tau is not None else {}
     hyper |= dict(hyper_parameter(row, text) for text in options.set)
-    asked = {name: getattr(options, name) for name in CHOSEN}
+    asked = {name: getattr(options, name) for name in CHOSEN if hasattr(options, name)}
     try:
         return Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
     except InputError as error:
@@ -134,20 +161,29 @@ def settings_of_options(options):
 
 def chosen(options):
     """The data and settings that the options of a new run ask for."""
+    if options.data not in NAMES:
+        data = read_dataset(options.data, options.kind, labels=options.labels, context=options.context)
+        if "likelihood" not in options.given:
+            options.likelihood = next(name for name, row in OBSERVATIONS.items() if fits(row, data))
+        options.columns = data.columns
+        return data, settings_of_options(options)
     settings = settings_of_options(options)
-    data = load(options.data, binarisation(options), options.data_dir, task=options.task, levels=options.levels)
-    return data, settings
+    how = {"task": options.task, "levels": options.levels, "context": options.context}
+    return load(options.data, binarisation(options), options.data_dir, **how), settings
 
 
 def binarisation(options):
     """What the pixels become: what the option says, else what the likelihood needs."""
-    pixels = LIKELIHOODS[options.likelihood].pixels
+    pixels = OBSERVATIONS[options.likelihood].pixels
     return options.binarisation or ("threshold" if pixels == "unit" else pixels)
 
 
 def expect_effect(options):
     """Raise `InputError` for an option on the command line that nothing would look at."""
+    own = options.data not in NAMES
     needs = {
+        **dict.fromkeys(("kind", "labels"), (own, "--data FILE")),
+        **dict.fromkeys(("binarisation", "task"), (not own, "the data sets of the package, not with a file")),
         "data_dir": (options.data == "mnist", "--data mnist, as the others need no folder"),
         "levels": (binarisation(options) == "levels", "--binarisation levels or --likelihood categorical"),
         "schedule_epochs": (options.schedule != "constant", "--schedule warm_up or cyclical"),

@@ -87,7 +87,9 @@ def train(options):
         if run is None:
             return 130
         evaluation = evaluate_on(where, run.params, data.test.x, data.test.c, model=settings.model)
-        print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {settings.epochs} epochs in {run.seconds:.1f} s")
+        epochs = len(run.history["loss"])
+        print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {epochs} epochs in {run.seconds:.1f} s"
+              + ("" if run.best_epoch is None else f"; the best by validation, epoch {run.best_epoch}, is kept"))  # fmt: skip
         print(evaluation_text(evaluation, "test", data, settings))
         for warning in usage(run.params, data.test.x, data.test.c, settings.model).warnings:
             print(f"warning: {warning}")
@@ -100,7 +102,7 @@ def write_run(out, data, run, evaluation):
     arrays = {f"{group}.{name}": array for group in run.params for name, array in run.params[group].items()}
     with written(out / "parameters.npz") as file:
         np.savez(file, **arrays)
-    rows = zip(range(1, run.settings.epochs + 1), *run.history.values(), strict=True)
+    rows = zip(range(1, len(run.history["loss"]) + 1), *run.history.values(), strict=True)
     write_table(out / "history.csv", ["epoch", *run.history], rows)
     names = draw_figures(out, data, run.settings, run.params, run.history)
     out.remove("evaluation.json")  # of a run that had fewer epochs
@@ -133,7 +135,7 @@ def expect_no_other_run(checkpoints, data, settings):
     try:
         if checkpoints.paths():
             _, facts, _, _ = checkpoints.newest()
-            unfinished = facts["epoch"] < facts["settings"]["epochs"]
+            unfinished = not facts["finished"]
             before = facts["settings"] | {"data": facts["data"]}
         elif record := read_record(folder / "run.json"):
             before = record["settings"] | {"data": data.source if record["data"] == str(data) else record["data"]}

@@ -15,6 +15,7 @@ from dvae_np import vae
 from dvae_np.additive import log_evidence, true_posterior
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent
+from dvae_np.model import Model
 from dvae_np.structure import PRIORS
 from dvae_np.text import columns, markdown_columns
 from dvae_np.train import Adam, Settings, evaluate, load
@@ -22,9 +23,7 @@ from dvae_np.train.beginning import fresh_parameters
 
 N, SIZES, SEEDS, STARTS, SWEEPS = 8, (8, 32), (1, 2, 3), 4, 200
 EPOCHS, LR, BATCH, HIDDEN = 200, 3e-3, 100, (128,)
-MODELS = {
-    name: vae.Model(prior="transition", interface="emission", posterior=name) for name in ("chain", "independent")
-}
+MODELS = {name: Model(prior="transition", interface="emission", posterior=name) for name in ("chain", "independent")}
 COMMAND = "python -m dvae_np gaps"
 
 

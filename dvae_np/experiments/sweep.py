@@ -103,12 +103,18 @@ def carry_out(runs, jobs, progress, stop=lambda: False):
     return failed
 
 
+def words_of(run):
+    """The words after `python -m dvae_np` that begin a run, or go on with it."""
+    if not Checkpoints(run.folder).paths():
+        return (*run.command, "--out", str(run.folder))
+    # where the data lie and where to compute are not among the settings that a checkpoint holds
+    elsewhere = _given(run.command, ("--data-dir", "--device", "--checkpoint-seconds"))
+    return ("train", "--resume", str(run.folder), *elsewhere)
+
+
 def start(run, environment):
     """The process of a run, begun or gone on with; what it prints goes to ``log.txt`` in its folder."""
-    begun = bool(Checkpoints(run.folder).paths())
-    command = ("train", "--resume", str(run.folder)) if begun else (*run.command, "--out", str(run.folder))
-    if begun:  # where the data lie and where to compute are not among the settings that a checkpoint holds
-        command += _given(run.command, ("--data-dir", "--device", "--checkpoint-seconds"))
+    command = words_of(run)
     with open(Output(run.folder, "run", []) / "log.txt", "a") as log:
         # a session of its own: Ctrl-C reaches the sweep alone, which passes it on once
         return subprocess.Popen([sys.executable, "-m", "dvae_np", *command], stdout=log, stderr=log, env=environment,
@@ -145,6 +151,15 @@ def sweep_table(runs):
         rows.append((size, name, str(len(records)), *(f"{value:.3f}" for value in (np.median(elbos), min(elbos), max(elbos))),
                      evidence, f"{seconds:.1f}"))  # fmt: skip
     return columns(rows)
+
+
+def histories(runs):
+    """{(K, N): {estimator: the histories of its finished runs}}, for curves."""
+    found = {}
+    for run in runs:
+        if record := run.record:
+            found.setdefault((run.K, run.N), {}).setdefault(run.estimator, []).append(record["history"])
+    return found
 
 
 def lines_of(runs):

@@ -11,10 +11,10 @@ from dvae_np.train import Settings, evaluate, fit, load
 WRITTEN = ("data/tour.json", "tour.png", "reconstructions.png", "samples.png")
 SEEDS = (0, 1, 2)
 MODEL = {"N": 2, "K": 10, "hidden": (128,), "epochs": 120}
-ESTIMATORS = {  # each with its samples for an example and its hyper-parameters
+ESTIMATORS = {  # each with its samples for an example, its hyper-parameters and their schedule
     "exact": {},
     "reinforce_loo": {"S": 4},
-    "gumbel_softmax": {"hyper": {"tau": 0.5}},
+    "gumbel_softmax": {"hyper": {"tau": 1.0}, "tau_schedule": "geometric", "tau_end": 0.3},
     "straight_through_gumbel": {"hyper": {"tau": 0.5}},
 }
 
@@ -63,9 +63,14 @@ def tour(out, say=print, progress=lambda description, total: None):
 
 def results_table(record):
     """The trained numbers of a tour's record, as text: each a median and its range over the seeds."""
-    rows = [("estimator", "samples", "test negative ELBO", "test log p(x)", "training seconds")]
+    rows = [("estimator", "how", "test negative ELBO", "test log p(x)", "training seconds")]
     for name, runs in record["trained"].items():
-        samples = "all states" if name == "exact" else f"S = {runs[0]['settings']['S']}"
+        settings = runs[0]["settings"]
+        samples = "all states" if name == "exact" else f"S = {settings['S']}"
+        if "tau" in settings["hyper"]:
+            samples += f", tau = {settings['hyper']['tau']:g}"
+        if settings["tau_end"] is not None:
+            samples += f" to {settings['tau_end']:g}"
         numbers = [spread([run["test"][quantity] for run in runs]) for quantity in ("negative_elbo", "log_likelihood")]
         rows.append((name, samples, *numbers, f"{np.median([run['seconds'] for run in runs]):.1f}"))
     return columns(rows)

@@ -9,21 +9,31 @@ from dvae_np.figures.style import STYLE
 def training_curves(figure, histories):
     """Discrete negative ELBO on the validation split against epochs.
 
-    histories: {estimator: [history, ...]}, one history for each seed: the median is drawn, the range is shaded.
+    histories: {estimator: [history, ...]}, one for each seed: the median is drawn, the range shaded, of those still running.
     """
     axes = figure.subplots()
-    validation = {name: np.array([history["validation"] for history in runs]) for name, runs in histories.items()}
+    validation = {name: _padded([history["validation"] for history in runs]) for name, runs in histories.items()}
     for name, curves in validation.items():  # (seeds, epochs)
         epochs = np.arange(1, curves.shape[1] + 1)
-        axes.plot(epochs, np.median(curves, 0), label=name, **STYLE[name] | {"marker": ""}, linewidth=1.8)
+        axes.plot(epochs, np.nanmedian(curves, 0), label=name, **STYLE[name] | {"marker": ""}, linewidth=1.8)
         if len(curves) > 1:
-            axes.fill_between(epochs, curves.min(0), curves.max(0), color=STYLE[name]["color"], alpha=0.15, linewidth=0)
+            axes.fill_between(
+                epochs, np.nanmin(curves, 0), np.nanmax(curves, 0), color=STYLE[name]["color"], alpha=0.15, linewidth=0
+            )
     every = np.concatenate([curves.ravel() for curves in validation.values()])
-    low, high = every.min(), np.quantile(every, 0.96)  # the first epochs fall from far above
+    low, high = np.nanmin(every), np.nanquantile(every, 0.96)  # the first epochs fall from far above
     axes.set(xlabel="epoch", ylabel="negative ELBO, validation (nats)")
     axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+
+
+def _padded(curves):
+    """Curves of several lengths as rows, nan where one has ended."""
+    rows = np.full((len(curves), max(map(len, curves))), np.nan)
+    for row, curve in zip(rows, curves, strict=True):
+        row[: len(curve)] = curve
+    return rows
 
 
 def overview(figure, histories, params, data):

@@ -7,11 +7,11 @@ import numpy as np
 
 from dvae_np.arrays import count_states
 from dvae_np.laws import Independent, each_array, joint_states
-from dvae_np.likelihoods import LIKELIHOODS
-from dvae_np.networks import decoder, latents
+from dvae_np.model import PLAIN
+from dvae_np.networks import latents
 from dvae_np.noise import draw, evenly
 from dvae_np.structure import PRIORS
-from dvae_np.vae import PLAIN, own_arrays, posterior_and_prior, reconstruction
+from dvae_np.vae import own_arrays, posterior_and_prior, reconstruction
 
 MOST_CODES = 64
 MOST_STATES = 2**14  # joint states up to which the best code of an image is searched
@@ -112,6 +112,14 @@ def effects(figure, params, data, model=PLAIN, columns=16, rows=12):
     grid(figure, np.stack(images) / data.white, data.shape, [f"z{n + 1}" for n in range(rows)], titles)
 
 
+def classes(figure, params, data, rng, model=PLAIN, columns=12):
+    """Mean images of every class, one a row, for the same codes, one a column: drawn from p(z|c) of one class after another."""
+    contexts = np.eye(len(data.classes), dtype=data.train.x.dtype)
+    z = prior_codes(params, rng, columns, contexts[np.arange(columns) % len(contexts)], model)
+    rows = [mean_images(params, z, data, np.tile(context, (columns, 1)), model) for context in contexts]
+    grid(figure, np.stack(rows) / data.white, data.shape, list(data.classes))
+
+
 def completions(figure, images):
     """Several completions of the same upper halves, as `completed` gives them: (rows, columns, height, width)."""
     titles = ("given", "truth", *(f"draw {i + 1}" for i in range(len(images) - 2)))
@@ -149,8 +157,8 @@ def likely_codes(q):
 def mean_images(params, z, data, c=None, model=PLAIN):
     """The mean of p(x|z), for codes z (M, N) and, where there are contexts, c (M, C) or (1, C): (M, D)."""
     z = z[:, None] if c is None else z[None]
-    a, _ = decoder(params["theta"], z, c, model.activation, model.interface)
-    observation = LIKELIHOODS[model.likelihood]
+    a, _ = model.decoder(params["theta"], z, c)
+    observation = model.observation
     mean = observation.mean(a, int(np.prod(data.shape)), **own_arrays(params["theta"], model))
     return mean[:, 0] if c is None else mean[0]
 

@@ -1,7 +1,10 @@
 """What must be known of an observation model to train with it, evaluate it, draw from it and check it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from dvae_np.arrays import InputError
 
 
 @dataclass(frozen=True)
@@ -22,5 +25,17 @@ class Likelihood:
     pixels: str  # the data that it is for: "unit" in [0, 1], "levels" v / (levels - 1), "counts" 0, 1, 2, ...
     support: Callable  # levels -> (values of a pixel, their weights in a sum over p(x)): for the checks
     outputs: Callable = lambda levels: 1  # of the decoder for each pixel
+    sized: bool = False  # do the functions take `columns`, the number of categories of each column?
     density: bool = False  # is p(x|z) a density, and not a probability?
     own: dict = field(default_factory=dict)  # its own parameters, by name, with the number that each starts at
+
+    def of(self, columns):
+        """The same for these columns. Raises InputError where there are some and it takes none, or the other way round."""
+        if bool(columns) != self.sized:
+            raise InputError(
+                f"columns: the likelihood {self.name} takes {'some' if self.sized else 'none'}, got {columns}"
+            )
+        if not columns:
+            return self
+        known = {name: partial(getattr(self, name), columns=columns) for name in ("nll", "mean", "draw", "start")}
+        return replace(self, **known)

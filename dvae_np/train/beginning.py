@@ -5,7 +5,7 @@ import numpy as np
 from dvae_np import vae
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
-from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.networks import last_bias
 from dvae_np.structure import PRIORS
 from dvae_np.train.evaluation import PAIRS
@@ -20,11 +20,11 @@ def fresh_parameters(rng, data, settings):
     Raises InputError where the training images are not pixels that the settings' likelihood describes.
     """
     x, c, tunables = data.train.x, data.train.c, TABLE[settings.estimator].omega
-    observation = LIKELIHOODS[settings.likelihood]
-    if data.pixels != "counts" and not (x.min() >= 0 and x.max() <= 1):
+    observation = settings.model.observation
+    if data.pixels not in ("counts", "real") and not (x.min() >= 0 and x.max() <= 1):
         raise InputError(f"data: expected pixels in [0, 1], got {float(x.min()):g} to {float(x.max()):g}")
-    if observation.pixels != data.pixels:
-        known = ", ".join(name for name, each in LIKELIHOODS.items() if each.pixels == data.pixels)
+    if not fits(observation, data):
+        known = ", ".join(name for name, each in OBSERVATIONS.items() if fits(each, data))
         raise InputError(f"likelihood: expected one of {known} for {data.binarisation}, got {settings.likelihood}")
     params = vae.parameters(
         rng, x.shape[1], settings.N, settings.K, settings.hidden, x.dtype.type, C=0 if c is None else c.shape[1],
@@ -40,6 +40,34 @@ def fresh_parameters(rng, data, settings):
         omega = tunables(rng, settings.N, settings.K)
         params["omega"] = {name: np.asarray(value, x.dtype) for name, value in omega.items()}
     return params
+
+
+def start_parameters(rng, data, settings, given, networks):
+    """`fresh_parameters`, or the groups that are given: of one's own networks as they are, else of the same shapes.
+
+    Raises InputError for a group of one's own networks that is not given, and for arrays that the settings' model has not.
+    """
+    fresh = fresh_parameters(rng, data, settings)
+    groups = {"encode": "psi", "decode": "theta"}
+    if unknown := (set(given) - set(fresh)) | (set(networks) - set(groups)):
+        raise InputError(
+            f"params: expected the groups {', '.join(fresh)}, networks encode and decode; got {', '.join(unknown)}"
+        )
+    for name in networks:
+        if groups[name] not in given:
+            raise InputError(f"params: a function {name} needs its own {groups[name]}, {{name: array}}; got none")
+    own = {groups[name] for name in networks}
+    for group, arrays in given.items():
+        shapes, expected = ({name: np.shape(array) for name, array in each.items()} for each in (arrays, fresh[group]))
+        if group not in own and shapes != expected:
+            raise InputError(f"params: expected {group} with {expected}, got {shapes}")
+        fresh[group] = {name: np.array(array, data.train.x.dtype) for name, array in arrays.items()}
+    return fresh
+
+
+def fits(observation, data):
+    """Is this observation model for such data? A density is for real numbers, too."""
+    return observation.pixels == data.pixels or (data.pixels == "real" and observation.density)
 
 
 def optimisers(params, settings):

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dvae_np.arrays import expect
 from dvae_np.autoregressive import kl_given
 from dvae_np.laws import each_array
+from dvae_np.model import PLAIN
 from dvae_np.noise import evenly
 from dvae_np.ops import softmax
-from dvae_np.vae import PLAIN, posterior_and_prior
+from dvae_np.vae import posterior_and_prior
 
 SILENT = 0.01  # nats of information below which a latent says nothing
 ONE_CODE = 1.5  # perplexity below which one category has nearly all images
@@ -66,6 +68,36 @@ def usage(params, x, c=None, model=PLAIN):
     share = marginals.mean(0)
     aggregate, each = _entropy(share), _entropy(marginals).mean(0)
     return Usage(share, np.exp(aggregate), np.maximum(aggregate - each, 0), divergence, len(x))
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What codes say of classes that the model never saw."""
+
+    accuracy: float  # share of the examples whose class is the most frequent one of their code's
+    mutual_information: float  # of code and class, over the mean of their entropies: 1 where each says the other
+    codes: int  # different ones among the examples
+
+
+def clusters(codes, labels, named_by=None):
+    """`Clusters` of codes (n, N) with classes labels (n,), both whole numbers.
+
+    named_by: (codes, labels) of other examples, as the training images', from which each code has its class; else these ones.
+    A code that has no class there counts as wrong. Raises InputError for labels that are not one class an example.
+    """
+    expect("labels", labels, (len(codes),), "i")
+    known, known_labels = (codes, labels) if named_by is None else named_by
+    count = 1 + max(int(labels.max()), int(known_labels.max()))
+    _, places = np.unique(np.concatenate([known, codes]), axis=0, return_inverse=True)
+    seen, own = places.ravel()[: len(known)], places.ravel()[len(known) :]
+    table = np.zeros((places.max() + 1, count))
+    np.add.at(table, (seen, known_labels), 1)
+    right = (table[own].argmax(1) == labels) & (table[own].sum(1) > 0)
+    joint = np.zeros_like(table)
+    np.add.at(joint, (own, labels), 1 / len(labels))
+    of_codes, of_labels = _entropy(joint.sum(1)), _entropy(joint.sum(0))
+    shared, whole = of_codes + of_labels - _entropy(joint.ravel()), (of_codes + of_labels) / 2
+    return Clusters(float(right.mean()), float(shared / whole) if whole > 0 else 0.0, len(np.unique(own)))
 
 
 def _entropy(q):

@@ -48,15 +48,27 @@ class Data:
     levels: int = 1  # grey levels of a pixel, of "levels"
     white: int = 1  # the largest value of a pixel, of "counts"
     dynamic: bool = False  # are the training images grey, to be drawn anew for each batch?
-    context_shape: tuple | None = None
+    context_shape: tuple | None = None  # where the context is an image
+    columns: tuple = ()  # of "columns": the number of categories of each
+    words: tuple = ()  # and what they are called
+    classes: tuple = ()  # what the labels' numbers stand for
     source: dict = field(default_factory=dict)  # the arguments of `load` that give the same again
 
     def __str__(self):
         sizes = ", ".join(f"{len(getattr(self, part).x):,} {part}" for part in ("train", "validation", "test"))
-        images = f"images of {self.shape[0]}x{self.shape[1]}"
+        images = f"images of {self.shape[0]}x{self.shape[1]}" if self.shape[0] > 1 else f"rows of {self.shape[1]}"
+        if self.columns:
+            images = f"rows of {len(self.columns)} columns with {min(self.columns)} to {max(self.columns)} categories"
         if self.context_shape:
             images = f"lower halves of {self.shape[0]}x{self.shape[1]}, given the grey upper halves"
+        elif self.conditional:
+            images += f", given {self.train.c.shape[1]} numbers each"
         return f"{self.name}: {sizes} {images}, {self.binarisation}"
+
+    @property
+    def conditional(self):
+        """Does each row come with a context?"""
+        return self.train.c is not None
 
     def fingerprint(self, part="train"):
         """The SHA-256 of one split's images and contexts, and of what became of grey: are two data sets the same?"""
@@ -66,13 +78,19 @@ class Data:
         return digest.hexdigest()
 
 
-def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, task="images", levels=8):
+def one_hot_labels(labels, count):
+    """Classes (n,) as one-hot rows (n, count)."""
+    return np.eye(count)[labels]
+
+
+def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, task="images", levels=8, context=None):
     """A data set by name.
 
     name:         "digits", "bars" or "mnist".
     binarisation: one of `BINARISATIONS`; `levels`, at least 2, for the last of them.
     data_dir:     the folder of the MNIST files; without it DVAE_NP_DATA, then a cache that is filled by downloading.
     task:         "images"; or "completion": x is the lower half of each image, its context c the grey upper half.
+    context:      "labels": the context of a whole image is its class, one-hot.
 
     Raises InputError for unknown names and for files that are missing, truncated or not what they should be.
     """
@@ -80,6 +98,10 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, tas
     expect_choice("binarisation", binarisation, BINARISATIONS)
     expect_choice("task", task, TASKS)
     expect_whole("levels", levels, 2, 256)
+    if context is not None and (context != "labels" or task != "images" or name == "bars"):
+        raise InputError(
+            f"context: expected labels, for whole images of digits or mnist, got {context!r}, {name}, {task}"
+        )
     if name == "bars":
         if binarisation != "threshold" or task != "images":
             raise InputError(f"binarisation: bars are binary, whole images, got {binarisation}, {task}")
@@ -106,6 +128,7 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, tas
     for i, (grey, labels) in enumerate(parts):
         kept = grey if binarisation == "dynamic" and i == 0 else _targets(grey, binarisation, levels, white, i)
         c = grey[:, :upper].reshape(len(grey), -1).astype(dtype) if upper else None
+        c = one_hot_labels(labels, 10).astype(dtype) if context else c
         splits.append(Split(kept[:, upper:].reshape(len(grey), -1).astype(dtype), labels, c))
     return Data(
         name, (height - upper, width), BINARISATIONS[binarisation].format(levels=levels), *splits,
@@ -113,7 +136,9 @@ def load(name, binarisation="threshold", data_dir=None, dtype=np.float32, *, tas
         levels=levels if binarisation == "levels" else 1, white=white if binarisation == "counts" else 1,
         dynamic=binarisation == "dynamic",
         context_shape=(upper, width) if upper else None,
-        source={"name": name, "binarisation": binarisation, "task": task, "levels": levels},
+        classes=tuple(map(str, range(10))),
+        source={"name": name, "binarisation": binarisation, "task": task, "levels": levels}
+        | ({"context": context} if context else {}),
     )  # fmt: skip
 
 

@@ -8,10 +8,10 @@ from dvae_np.additive import expected, log_evidence
 from dvae_np.arrays import InputError, count_states, expect_whole
 from dvae_np.autoregressive import kl_given
 from dvae_np.laws import Independent, joint_states
-from dvae_np.networks import INTERFACES, latents
+from dvae_np.model import PLAIN
 from dvae_np.noise import draw
 from dvae_np.ops import log_sum_exp
-from dvae_np.vae import PLAIN, joint, posterior_and_prior, reconstruction
+from dvae_np.vae import joint, posterior_and_prior, reconstruction
 
 MOST_STATES = 2**16  # joint states up to which an evaluation is exact
 MOST_SAMPLES = 5000  # of the multi-sample bound
@@ -23,7 +23,7 @@ PAIRS = 2**14  # pairs of example and state to decode at a time, where each must
 class Evaluation:
     """Means over a split, in nats. What could not be computed is None."""
 
-    negative_elbo: float
+    negative_elbo: float  # (or arrays, of each example)
     reconstruction: float  # E_q[-log p(x|z)]
     kl: float  # KL(q || p)
     log_likelihood: float | None  # log p(x), or log p(x|c): exact
@@ -51,25 +51,34 @@ def evaluate(params, x, c=None, rng=None, S=100, sample=False, model=PLAIN):
     for each example, and the multi-sample bound of the same codes, which grows towards log p(x) with S [Eq. 9.1].
     Raises InputError for S outside 1..5000.
     """
+    each = evaluate_each(params, x, c, rng, S, sample, model)
+    reconstructed, divergence, evidence, bound = (
+        None if values is None else float(values.mean(dtype=np.float64))
+        for values in (each.reconstruction, each.kl, each.log_likelihood, each.bound)
+    )
+    return Evaluation(reconstructed + divergence, reconstructed, divergence, evidence, bound, each.method)
+
+
+def evaluate_each(params, x, c=None, rng=None, S=100, sample=False, model=PLAIN):
+    """The same for each example: an `Evaluation` whose numbers are arrays (n,); errors as there."""
     expect_whole("S", S, 1, MOST_SAMPLES)
     if not len(x):
         raise InputError("x: expected at least one example, got none")
-    N, K = latents(params)
+    model.expect_parameters(params)
+    _, N, K = posterior_and_prior(params, x[:1], None if c is None else c[:1], model)[0].sizes
     chunks = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
     pieces = [(x[chunk], None if c is None else c[chunk]) for chunk in chunks]
-    additive = INTERFACES[model.interface].additive and not model.sequential
-    if (additive or count_states(N, K) <= MOST_STATES) and not sample:
+    additive = model.additive and not model.sequential
+    exactly = (additive or count_states(N, K) <= MOST_STATES) and not sample
+    if exactly:
         how, method = (_summed, "exact, by dynamic programming") if additive else (_visited, f"exact, {K**N} states")
-        reconstructed, divergence, evidence = _means([how(params, model, *piece) for piece in pieces])
-        return Evaluation(reconstructed + divergence, reconstructed, divergence, evidence, None, method)
-    rng = np.random.default_rng(0) if rng is None else rng
-    reconstructed, divergence, bound = _means([_sampled(params, model, *piece, rng, S) for piece in pieces])
-    return Evaluation(reconstructed + divergence, reconstructed, divergence, None, bound, f"sampled, S={S}")
-
-
-def _means(parts):
-    """The mean over all examples of each quantity that the parts have."""
-    return [float(np.concatenate(part).mean(dtype=np.float64)) for part in zip(*parts, strict=True)]
+        parts = [how(params, model, *piece) for piece in pieces]
+    else:
+        rng, method = np.random.default_rng(0) if rng is None else rng, f"sampled, S={S}"
+        parts = [_sampled(params, model, *piece, rng, S) for piece in pieces]
+    reconstructed, divergence, evidence = map(np.concatenate, zip(*parts, strict=True))
+    known, bound = (evidence, None) if exactly else (None, evidence)
+    return Evaluation(reconstructed + divergence, reconstructed, divergence, known, bound, method)
 
 
 def _visited(params, model, x, c):

@@ -5,7 +5,7 @@ All that changes is in one object, `Training`: parameters, optimisers, the gener
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,14 @@ from dvae_np.arrays import InputError
 from dvae_np.device import CPU
 from dvae_np.estimators import TABLE
 from dvae_np.memory import keep_freed_memory
+from dvae_np.model import Model
 from dvae_np.noise import uniform
-from dvae_np.train.beginning import fresh_parameters, optimisers, step_options
+from dvae_np.train.beginning import optimisers, start_parameters, step_options
 from dvae_np.train.evaluation import evaluate
 from dvae_np.train.optimisers import named
 from dvae_np.train.resuming import restore, state
-from dvae_np.train.settings import Settings, kl_weight
+from dvae_np.train.schedules import kl_weight, value_at
+from dvae_np.train.settings import Settings
 
 
 class Interrupted(Exception):
@@ -39,36 +41,53 @@ class Run:
     params: dict
     history: dict
     seconds: float
+    best_epoch: int | None = None  # of these parameters, where the settings have patience; else they are the last's
+    model: Model | None = None  # what the parameters are those of
+    width: int = 0  # numbers in a row of x
 
     def record(self):
         """The run without its parameters, as plain values for a JSON file."""
         history = {name: [round(value, 4) for value in values] for name, values in self.history.items()}
-        return {"settings": asdict(self.settings), "seconds": round(self.seconds, 3), "history": history}
+        best = {} if self.best_epoch is None else {"best_epoch": self.best_epoch}
+        return {"settings": asdict(self.settings), "seconds": round(self.seconds, 3), **best, "history": history}
 
 
 class Training:
     """A run in progress; `step` goes on by one mini-batch. Raises InputError for settings that do not fit the data.
 
+    networks: `encode` and `decode`, functions as `dvae_np.model.Model` has them. params: parameters to start from, {group:
+    {name: array}}, of all groups that such functions need, or of some: the others are fresh.
+
     Parameters, data and all that is computed of them live on the `device`; order and noise come from one NumPy generator.
     """
 
-    def __init__(self, data, settings, device=CPU):
+    def __init__(self, data, settings, device=CPU, params=None, **networks):
         self.data, self.settings, self.row, self.device = data, settings, TABLE[settings.estimator], device
         self.rng = np.random.Generator(np.random.SFC64(settings.seed))
         self.noise = device.generator(self.rng)
-        self.params = device.put(fresh_parameters(self.rng, data, settings))
+        self.params = device.put(start_parameters(self.rng, data, settings, params or {}, networks))
+        self.model, self.networks = replace(settings.model, **networks), sorted(networks)
         self.optimisers = optimisers(self.params, settings)
-        self.options = step_options(data, settings)
+        self.options = step_options(data, settings) | {"model": self.model}
         self.on_device = {part: device.put({"x": split.x, "c": split.c})
                           for part, split in (("train", data.train), ("validation", data.validation))}  # fmt: skip
         self.epoch, self.batch, self.order, self.sums, self.seconds = 0, 0, None, [0.0, 0.0], 0.0
-        self.history = {"loss": [], "kl": [], "beta": [], "validation": []}
+        self.tau = (self.row.hyper | settings.hyper).get("tau")  # as it is at first
+        of_model = [not any(name.startswith("omega.") for name in optimiser.params) for optimiser in self.optimisers]
+        self.rates = [
+            (optimiser, optimiser.lr) for optimiser, its in zip(self.optimisers, of_model, strict=True) if its
+        ]
+        varied = {"lr": settings.lr_schedule, "tau": settings.tau_schedule}
+        self.history = {"loss": [], "kl": [], "beta": [], **{name: [] for name in varied if varied[name] != "constant"},
+                        "validation": []}  # fmt: skip
+        self.best = {"epoch": 0, "validation": math.inf, "params": copied(self.params)} if settings.patience else None
         self.batches = math.ceil(len(data.train.x) / settings.batch)
 
     @property
     def finished(self):
-        """Have all epochs been trained?"""
-        return self.epoch >= self.settings.epochs
+        """Have all epochs been trained, or as many as there is patience for without a better validation loss?"""
+        waited = self.best is not None and self.epoch - self.best["epoch"] >= self.settings.patience
+        return waited or self.epoch >= self.settings.epochs
 
     @property
     def steps(self):
@@ -85,7 +104,8 @@ class Training:
         x, c = (None if rows is None else rows[chosen] for rows in self.on_device["train"].values())
         if self.data.dynamic:
             x = (uniform(self.noise, x.shape, x.dtype) < x).astype(x.dtype)
-        beta = kl_weight(settings, self.steps / self.batches)
+        epochs = self.steps / self.batches
+        beta, varied = kl_weight(settings, epochs), self.set_rates(epochs)
         with np.errstate(all="ignore"):  # a diverging run is told so in words
             try:
                 loss = vae.training_step(self.params, x, self.row, self.noise, self.optimisers, settings.S,
@@ -100,24 +120,38 @@ class Training:
         self.sums = [self.sums[0] + value * len(x), self.sums[1] + float(loss.kl.sum())]
         self.batch += 1
         if self.batch == self.batches:
-            self._end_epoch(beta)
+            self._end_epoch({"beta": beta, **varied})
         self.seconds += time.perf_counter() - started
 
-    def _end_epoch(self, beta):
+    def set_rates(self, epochs):
+        """Step sizes of all but the tunables' optimiser, and the temperature, after so many epochs: {name: value}."""
+        settings, varied = self.settings, {}
+        if settings.lr_schedule != "constant":
+            varied["lr"] = value_at(settings, "lr", settings.lr, epochs)
+            for optimiser, rate in self.rates:
+                optimiser.lr = rate * (varied["lr"] / settings.lr)
+        if settings.tau_schedule != "constant":
+            varied["tau"] = value_at(settings, "tau", self.tau, epochs)
+            self.options["hyper"] = self.options["hyper"] | {"tau": varied["tau"]}
+        return varied
+
+    def _end_epoch(self, varied):
         with np.errstate(all="ignore"):
             try:
                 rng = self.device.generator(np.random.default_rng(0))
                 validation = evaluate(
-                    self.params, **self.on_device["validation"], rng=rng, model=self.settings.model
+                    self.params, **self.on_device["validation"], rng=rng, model=self.model
                 ).negative_elbo
             except InputError:
                 validation = math.nan
         if not math.isfinite(validation):
             raise self.diverged(not_finite(self.params) or "the validation loss")
         means = [total / len(self.data.train.x) for total in self.sums]
-        for name, value in zip(self.history, (*means, beta, validation), strict=True):
+        for name, value in zip(self.history, (*means, *varied.values(), validation), strict=True):
             self.history[name].append(value)
         self.epoch, self.batch, self.order, self.sums = self.epoch + 1, 0, None, [0.0, 0.0]
+        if self.best is not None and validation < self.best["validation"]:
+            self.best = {"epoch": self.epoch, "validation": validation, "params": copied(self.params)}
 
     def diverged(self, where):
         """The error of a run with numbers that are no longer finite."""
@@ -134,7 +168,9 @@ class Training:
         return {part: self.data.fingerprint(part) for part in ("train", "test")}
 
 
-def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda: False, device=CPU):
+def fit(
+    data, settings, progress=None, checkpoints=None, start=None, stop=lambda: False, device=CPU, params=None, **networks
+):
     """Train a discrete VAE on the data's training split.
 
     progress:    called with (epoch, loss, validation) after every epoch, for a progress bar.
@@ -143,13 +179,14 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
     start:       (facts, arrays) of a checkpoint to go on from, bit for bit.
     stop:        asked after every step; where it answers True, the run is saved and `Interrupted` raised.
     device:      where to compute; the parameters of the `Run` are NumPy arrays again.
+    params, networks: as in `Training`: a warm start, and an encoder and a decoder of your own.
 
     History: ``loss`` is the mean training loss *as the estimator sees it* (for relaxed codes not an ELBO), ``kl`` its KL,
     ``beta`` the KL's weight, ``validation`` the discrete negative ELBO on the validation split, all in nats.
     Raises InputError for settings that cannot be used, and where training diverges, naming step, array and last checkpoint.
     """
     keep_freed_memory()
-    training = Training(data, settings, device)
+    training = Training(data, settings, device, params, **networks)
     if start:
         restore(training, *start)
     elif checkpoints:
@@ -168,7 +205,14 @@ def fit(data, settings, progress=None, checkpoints=None, start=None, stop=lambda
             path = checkpoints.save(training.steps, *state(training))
         if stopping and not training.finished:
             raise Interrupted(path, f"stopped in epoch {training.epoch + 1}, after step {training.steps}")
-    return Run(settings, device.get(training.params), training.history, training.seconds)
+    kept, best_epoch = (training.best["params"], training.best["epoch"]) if training.best else (training.params, None)
+    return Run(settings, device.get(kept), training.history, training.seconds, best_epoch, training.model,
+               data.train.x.shape[1])  # fmt: skip
+
+
+def copied(params):
+    """The same arrays, as they are now."""
+    return {group: {name: array.copy() for name, array in arrays.items()} for group, arrays in params.items()}
 
 
 def not_finite(tree):

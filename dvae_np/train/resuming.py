@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -17,10 +18,15 @@ def state(training):
     arrays = training.device.get(arrays)
     if training.order is not None:
         arrays["order"] = training.order
+    if training.best is not None:
+        kept = training.device.get(training.best["params"])
+        arrays |= {f"best.{group}.{name}": array for group in kept for name, array in kept[group].items()}
+    best = training.best and [training.best["epoch"], min(training.best["validation"], sys.float_info.max)]
     facts = {
         "settings": asdict(training.settings), "data": training.data.source, "fingerprint": training.fingerprint,
         "epoch": training.epoch, "batch": training.batch, "sums": training.sums, "history": training.history,
-        "seconds": training.seconds, "generator": training.rng.bit_generator.state,
+        "seconds": training.seconds, "generator": training.rng.bit_generator.state, "best": best,
+        "finished": training.finished, "networks": training.networks, "width": training.data.train.x.shape[1],
     }  # fmt: skip
     return json.loads(json.dumps(facts, default=np.ndarray.tolist)), arrays
 
@@ -37,6 +43,11 @@ def restore(training, facts, arrays):
     stored = training.device.put({name: array for name, array in arrays.items() if name != "order"})
     for name, array in _parameters(training).items():
         array[...] = stored[name]
+    if training.best is not None:
+        training.best["epoch"], training.best["validation"] = facts["best"]
+        for group, kept in training.best["params"].items():
+            for name, array in kept.items():
+                array[...] = stored[f"best.{group}.{name}"]
     for i, optimiser in enumerate(training.optimisers):
         optimiser.restore({name: stored[f"optimiser{i}.{name}"] for name in optimiser.state()})
 
@@ -69,6 +80,13 @@ def _expect_position(training, facts, order):
             raise InputError(f"resume: {name}: expected a number for each epoch (sums: two), got {len(values)}")
         for value in values:
             expect_number(f"resume: {name}", value, least=-math.inf)
+    if (facts["networks"], facts["width"]) != (training.networks, training.data.train.x.shape[1]):
+        raise InputError("resume: the checkpoint is of a run with other networks, or with rows of another width")
+    if (training.best is None) != (facts["best"] is None) or not isinstance(facts["finished"], bool):
+        raise InputError("resume: expected a best epoch where there is patience, and a run that is finished or not")
+    if training.best is not None:
+        expect_whole("resume: best", facts["best"][0], 0, facts["epoch"])
+        expect_number("resume: best", facts["best"][1], least=-math.inf)
     if set(facts["fingerprint"]) != {"train", "test"}:
         raise InputError("resume: expected the fingerprints of train and test")
     np.random.SFC64(0).state = _generator_state(facts)

@@ -1,4 +1,4 @@
-"""What decides a run: its settings, and the weight of the KL as training goes on."""
+"""What decides a run: its settings."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from dvae_np.arrays import InputError, expect_choice, expect_number, expect_whole
 from dvae_np.autoregressive import MOST_STATES as FEWER_STATES
 from dvae_np.estimators import TABLE
-from dvae_np.likelihoods import LIKELIHOODS
+from dvae_np.likelihoods import OBSERVATIONS
+from dvae_np.model import Model
 from dvae_np.networks import INTERFACES
 from dvae_np.structure import POSTERIORS, PRIORS
 from dvae_np.train.evaluation import MOST_STATES
-from dvae_np.vae import Model, expect_objective
+from dvae_np.train.schedules import KL_SCHEDULES, expect_schedules, kl_weight
+from dvae_np.vae import expect_objective
 
-SCHEDULES = ("constant", "warm_up", "cyclical")
 OPTIMISERS = ("adam", "radam", "sgd")
 FIRST_IMAGES = ("mean", "random")
 
@@ -35,25 +36,34 @@ class Settings:
     prior_rate: float = 1.0  # the prior's step size, as a multiple of lr
     posterior: str = "independent"  # or "chain"
     interface: str = "embedding"  # how z enters the decoder; or "concatenation", "film"
-    likelihood: str = "bernoulli"  # or another of `dvae_np.likelihoods.LIKELIHOODS`
+    likelihood: str = "bernoulli"  # or another of `dvae_np.likelihoods.OBSERVATIONS`
+    columns: tuple = ()  # categories of each column of the data, for the likelihood of that name
     scale: float | None = None  # sigma of the Gaussian; None: learned
     embedding_scale: float = 1.0  # of the embedding's first rows, beside those that add up to unit variance
     first_image: str = "mean"  # what the fresh decoder draws, the mean training image; or "random"
     hidden: tuple = (128,)  # hidden layers of the encoder; the decoder mirrors them
     optimiser: str = "adam"
     lr: float = 1e-3
+    lr_schedule: str = "constant"  # or another of `dvae_np.train.schedules.CURVES`, over all epochs, to lr_end
+    lr_end: float | None = None
+    tau_schedule: str = "constant"  # the same for the estimator's temperature
+    tau_end: float | None = None
+    patience: int = (
+        0  # epochs without a better validation loss, after which it stops; 0: all epochs, and the last is kept
+    )
     batch: int = 100
     epochs: int = 100
     seed: int = 0
     hyper: dict = field(default_factory=dict)  # the estimator's, where not the table's
 
     def __post_init__(self):
-        choices = {"estimator": TABLE, "schedule": SCHEDULES, "prior": PRIORS, "posterior": POSTERIORS, "interface": INTERFACES,
-                   "likelihood": LIKELIHOODS, "first_image": FIRST_IMAGES, "optimiser": OPTIMISERS}  # fmt: skip
+        choices = {"estimator": TABLE, "schedule": KL_SCHEDULES, "prior": PRIORS, "posterior": POSTERIORS,
+                   "interface": INTERFACES, "likelihood": OBSERVATIONS, "first_image": FIRST_IMAGES,
+                   "optimiser": OPTIMISERS}  # fmt: skip
         for name, known in choices.items():
             expect_choice(name, getattr(self, name), known)
-        for name in ("N", "K", "S", "batch", "epochs", "schedule_epochs", "seed"):
-            expect_whole(name, getattr(self, name), int(name != "seed"))
+        for name in ("N", "K", "S", "batch", "epochs", "schedule_epochs", "seed", "patience"):
+            expect_whole(name, getattr(self, name), int(name not in ("seed", "patience")))
             object.__setattr__(self, name, int(getattr(self, name)))  # NumPy's as Python's, which every record takes
         if not isinstance(self.hidden, tuple):
             raise InputError(f"hidden: expected a tuple of sizes of at least 1, got {self.hidden!r}")
@@ -77,22 +87,11 @@ class Settings:
         additive = INTERFACES[self.interface].additive  # then dynamic programming visits no state
         most = FEWER_STATES if self.model.sequential else math.inf if additive else MOST_STATES
         row.expect_sizes(self.S, self.N, self.K, self.batch, most)
+        expect_schedules(self, (row.hyper | self.hyper).get("tau"))
         for beta in (kl_weight(self, 0.0), self.beta):
             expect_objective(row, self.kl, beta, self.free_bits, self.hyper, self.model)
 
     @property
     def model(self):
         """What the parameters of such a run are those of."""
-        return Model(self.likelihood, self.prior, self.interface, posterior=self.posterior)
-
-
-def kl_weight(settings, epochs):
-    """beta after so many epochs, a fractional number [Eq. 3.10].
-
-    constant: beta. warm_up: from 0 to beta over `schedule_epochs`, then beta (Bowman et al. 2016). cyclical: again and
-    again, from 0 to beta in the first half of `schedule_epochs`, beta in the second (Fu et al. 2019).
-    """
-    if settings.schedule == "constant":
-        return settings.beta
-    share = epochs / settings.schedule_epochs
-    return settings.beta * min(1.0, share if settings.schedule == "warm_up" else 2 * (share % 1))
+        return Model(self.likelihood, self.prior, self.interface, posterior=self.posterior, columns=self.columns)

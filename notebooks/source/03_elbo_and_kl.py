@@ -23,12 +23,14 @@ from dvae_np import (
     Independent,
     bernoulli,
     categorical_pixels,
+    columns_nll,
     entropy,
     floored,
     gaussian,
     joint_states,
     kl,
     kl_per_latent,
+    log_softmax,
     negative_elbo,
     poisson,
     reconstruction,
@@ -416,6 +418,26 @@ values = np.arange(60.0)[:, None]  # of one pixel, one after the other
 print(
     "its probabilities sum to",
     np.exp(-poisson(np.log([[[3.0]]]), values)[0]).sum().round(12),
+)
+
+# %% [markdown]
+# **Columns** of a survey are categorical, too, but each with a number of categories of its own, $V_d$. Side by side as one-hots they are a row of $\sum_d V_d$ zeros and ones, and
+# the decoder gives as many logits:
+#
+# $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)[x_d] . \tag{3.18}$$
+#
+# Its gradient is that of grey levels [Eq. 3.14], column by column. To take the ones and zeros for independent Bernoulli pixels is a common mistake: such a model gives a chance to rows with two answers to one question. A field that is missing is a column of zeros, and adds nothing.
+
+# %%
+columns = (2, 3)
+answers = np.array([[1, 0, 0, 0, 1], [0, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
+a = rng.standard_normal((1, 1, 5))
+value, _ = columns_nll(a, answers.astype(float), columns)
+first, second = log_softmax(a[0, 0, :2])[0], log_softmax(a[0, 0, 2:])[0]
+confirm(
+    "3.18",
+    value[0],
+    -np.array([first[0] + second[2], first[1] + second[0], first[0]]),
 )
 
 # %% [markdown]

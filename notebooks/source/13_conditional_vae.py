@@ -377,7 +377,46 @@ for rate, name in {
 #
 # All runs begin with a decoder that paints the mean image. Lesson 15 says why.
 #
-# ## 7 Break it
+# ## 7 The class as the context
+#
+# The context may as well be the class of the image, as a one-hot row: `train --data digits --context labels`. The code need not say which digit it is any more; it says how it is written. And $p(x \mid c)$, a sum over all codes, classifies
+# the image for nothing: with all classes equally frequent, $p(c \mid x) \propto p(x \mid c)$.
+
+# %%
+from dvae_np.figures.models import classes
+from dvae_np.train import classify
+
+digits = load("digits", context="labels")
+by_class = fit(
+    digits,
+    Settings(
+        N=1,
+        K=16,
+        hidden=(64,),
+        lr=3e-3,
+        epochs=30,
+        prior="learned",
+    ),
+)
+scores = classify(by_class, digits.test.x, 10)  # log p(x|c), exact
+right = (scores.argmax(1) == digits.test.labels).mean()
+print(
+    f"{right:.1%} of {len(scores)} test digits have the largest p(x|c) "
+    "under their own class"
+)
+figure(
+    classes,
+    by_class.params,
+    digits,
+    np.random.default_rng(0),
+    by_class.settings.model,
+    size=(7.4, 5.4),
+)
+
+# %% [markdown]
+# Each row is a class and each column a code, drawn from $p(z)$: the same way of writing, as far as the model knows one. With a prior $p(z \mid c)$ a code may mean something else in each class, and most codes are used by few of them: the trap of the section before.
+#
+# ## 8 Break it
 #
 # A mistake that is easily made in conditional models: the prior's gradient is forgotten, as if $p(z \mid c)$ were a constant. Nothing crashes, the encoder learns, the prior stays what it was. The complex step
 # over *all* parameters finds it at once; one over the encoder's alone never does.

@@ -15,6 +15,7 @@
 # %% setup
 import tempfile
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,6 +48,7 @@ from dvae_np.train import (
     load,
     rectification,
     usage,
+    value_at,
 )
 
 # %% [markdown]
@@ -146,6 +148,50 @@ rectified = np.sqrt(
     (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
 )
 confirm("15.3", rectification(t, beta2), rectified)
+
+# %% [markdown]
+# Step sizes may fall while a run goes on, and so may the temperature of a relaxation: warm at first, when all codes must be tried, cold at the end, when the relaxed objective should be near the discrete one. With $t$ the share of all steps that
+# is done, from $v_0$ to $v_1$:
+#
+# $$\text{linear: } v_0 + (v_1 - v_0)\, t, \qquad \text{geometric: } v_0 \Bigl(\frac{v_1}{v_0}\Bigr)^{t}, \qquad \text{cosine: } v_1 + (v_0 - v_1)\, \frac{1 + \cos \pi t}{2} . \tag{15.6}$$
+#
+# `train --tau 1 --tau-schedule geometric --tau-end 0.3`, and `--lr-schedule`, `--lr-end`. With `--patience 20` a run stops after 20 epochs without a better validation loss, and the best epoch's parameters are kept. Four runs of
+# Gumbel-Softmax on the digits, three seeds each:
+
+# %%
+annealed = Settings(
+    "gumbel_softmax",
+    epochs=60,
+    lr=3e-3,
+    hyper={"tau": 1.0},
+    tau_schedule="geometric",
+    tau_end=0.3,
+)
+half = value_at(annealed, "tau", 1.0, 30)
+confirm("15.6", half, 0.3**0.5)
+digits = load("digits")
+tests = {}
+for words, settings in {
+    "tau = 1": replace(annealed, tau_schedule="constant", tau_end=None),
+    "tau = 0.5": replace(
+        annealed,
+        hyper={"tau": 0.5},
+        tau_schedule="constant",
+        tau_end=None,
+    ),
+    "from 1 to 0.3": annealed,
+    "the same, patience 5": replace(annealed, patience=5),
+}.items():
+    runs = [fit(digits, replace(settings, seed=seed)) for seed in range(3)]
+    tests[words] = [
+        evaluate(run.params, digits.test.x, model=settings.model)
+        for run in runs
+    ]
+    each = [test.negative_elbo for test in tests[words]]
+    print(
+        f"{words:22} test negative ELBO, exact: {np.median(each):.2f} nats "
+        f"({min(each):.2f} to {max(each):.2f})"
+    )
 
 # %% [markdown]
 # ## 3 A run

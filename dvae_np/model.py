@@ -1,0 +1,83 @@
+"""What the parameters of a VAE are those of: rows of the tables, or an encoder and a decoder of your own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from dvae_np.arrays import InputError, expect_choice
+from dvae_np.autoregressive import Autoregressive
+from dvae_np.laws import Independent
+from dvae_np.likelihoods import OBSERVATIONS, Likelihood
+from dvae_np.networks import INTERFACES, decoder, expect_layers
+from dvae_np.ops import relu
+from dvae_np.structure import POSTERIORS, PRIORS, known_kl
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the parameters are those of: a row of each table, by its name. Raises InputError for a name that has none.
+
+    Your own encoder is `encode(psi, x, c) -> (q, backward)`, with x (B, D), c (B, C) or None, q logits (B, N, K) or a law, and
+    `backward(dq)`, of an array or of a law as q is, the gradients in psi by name. Your own decoder is `decode(theta, z, c) ->
+    (a, backward)`, with z codes (S, B, N), states (S, 1, N) or relaxed codes (S, B, N, K), a (S, B or 1, D) what the likelihood
+    takes, and `backward(da)` returning (dz, dtheta), dz None for codes. `dvae_np.check.check_op` tells whether they are right.
+    """
+
+    likelihood: str = "bernoulli"  # of `dvae_np.likelihoods.OBSERVATIONS`
+    prior: str = "uniform"  # of `dvae_np.structure.PRIORS`
+    interface: str = "embedding"  # of `dvae_np.networks.INTERFACES`
+    activation: Callable = relu  # between the layers of all networks
+    posterior: str = "independent"  # of `dvae_np.structure.POSTERIORS`
+    columns: tuple = ()  # the number of categories of each column of x, for the likelihood of that name
+    encode: Callable | None = None
+    decode: Callable | None = None
+    observation: Likelihood = field(init=False, compare=False)
+    encoder: Callable = field(init=False, compare=False, repr=False)  # (psi, x, c) -> (a law, backward)
+    decoder: Callable = field(init=False, compare=False, repr=False)  # (theta, z, c) -> (a, backward)
+    additive: bool = field(init=False)  # is -log p(x|z) a sum over the latents?
+    sequential: bool = field(init=False)  # is a law autoregressive, and the KL no closed form, but a mean over codes?
+
+    def __post_init__(self):
+        tables = {"likelihood": OBSERVATIONS, "prior": PRIORS, "posterior": POSTERIORS, "interface": INTERFACES}
+        for name, table in tables.items():
+            expect_choice(name, getattr(self, name), table)
+        if not known_kl(self.posterior, self.prior):
+            raise InputError(f"prior: no KL is known of a {self.posterior} posterior to a {self.prior} prior")
+        own = partial(POSTERIORS[self.posterior].op, activation=self.activation)
+        known = {
+            "observation": OBSERVATIONS[self.likelihood].of(self.columns),
+            "encoder": own if self.encode is None else partial(as_law, self.encode),
+            "decoder": self.decode or partial(decoder, activation=self.activation, interface=self.interface),
+            "additive": INTERFACES[self.interface].additive and self.decode is None,
+            "sequential": Autoregressive in (PRIORS[self.prior].law, POSTERIORS[self.posterior].law),
+        }
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
+
+    def expect_parameters(self, params):
+        """Raise `InputError` for arrays in psi or theta that this model would not read; your own functions see to theirs."""
+        if self.encode is None:
+            expect_layers(params["psi"], POSTERIORS[self.posterior].arrays(1, 1), "psi")
+        if self.decode is None:
+            names = {"table", "bias", "context"} | INTERFACES[self.interface].joined | set(self.observation.own)
+            expect_layers(params["theta"], names, "theta")
+
+    def part(self, N):
+        """The observation model of one of N parts of x: as many columns of one size, where there are columns."""
+        if not self.columns:
+            return self.observation
+        count = len(self.columns)
+        if count % N or len(set(self.columns)) > 1:
+            raise InputError(
+                f"columns: {N} latents emit parts of columns of one size, got {count} columns, {set(self.columns)}"
+            )
+        return OBSERVATIONS[self.likelihood].of(self.columns[: count // N])
+
+
+PLAIN = Model()
+
+
+def as_law(encode, psi, x, c=None):
+    """What an encoder says as a law, logits (B, N, K) as `Independent`, with backward from a gradient in that law."""
+    q, backward = encode(psi, x, c)
+    return (q, backward) if isinstance(q, tuple) else (Independent(q), lambda dq: backward(dq.logits))
