@@ -88,6 +88,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "train/resuming": "checkpoint",
     "train/code_usage": "conditional own_data",
     "train/own_data": "own_data",
+    "train/data_files": "own_data",
     "train/runs": "own_data schedules own_networks",
     "train/schedules": "schedules starts conditional",
     "train/settings": "conditional loop starts train arguments options",

@@ -28,7 +28,7 @@ FRACTIONS = {
     "checkpoint_seconds",
     "prior_probabilities",
 }
-FROM_ZERO = {"seed", "seeds", "patience", "beta", "free_bits", "checkpoint_seconds"}
+FROM_ZERO = {"seed", "seeds", "patience", "beta", "free_bits", "checkpoint_seconds", "codes"}
 UNBOUNDED = {"lr"}  # training with any finite one ends in words of its own
 NO_NUMBER = (
     "",
@@ -75,7 +75,8 @@ def test_nonsense_is_refused_by_name_at_the_door(verb, action, tmp_path, monkeyp
     assert action.type, "an option that takes any text"
     name = action.option_strings[0] if action.option_strings else action.metavar
     for value in wrong(action):
-        words = [*RUNS.get(verb, []), f"{name}={value}"] if action.option_strings else [value]
+        before = RUNS.get(verb, []) if action.option_strings or action.nargs == "?" else []
+        words = [*before, f"{name}={value}" if action.option_strings else value]
         assert cli.main([verb, *REQUIRED.get(verb, []), *words]) == 2, (value, capsys.readouterr().out)
         told = capsys.readouterr()
         assert told.err.startswith("dvae_np: ") and told.err.count("\n") == 1 and name in told.err, (value, told.err)

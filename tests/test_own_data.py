@@ -24,6 +24,7 @@ from dvae_np.train import (
     read_dataset,
     worth,
 )
+from dvae_np.train.data_files import rows_like
 
 RNG = np.random.default_rng(0)
 SURVEY = [["red", "yes", 3], ["green", "no", 1], ["red", "no", 2], ["blue", "yes", 3]] * 10
@@ -300,3 +301,63 @@ def test_codes_are_decoded_each_with_its_own_context():
     whole = decode(run, z, c)
     for i in range(3):
         np.testing.assert_allclose(whole[i], decode(run, z[i : i + 1], c[i : i + 1])[0], rtol=1e-5)
+
+
+def test_the_space_is_a_symbol_and_no_missing_field():
+    data = dataset(["a b", "b a", "ab ", " ab"] * 10, "symbols")
+    assert data.words[0] == (" ", "a", "b") and (data.train.x.reshape(-1, 3, 3).sum(-1) == 1).all()
+
+
+@pytest.mark.parametrize(("lines", "kind", "words"), [
+    (["a,b", "0.5,1", ",2"], None, "x: numbers, and fields that are missing: fill them, or say --kind categories"),
+    (["a,b", "0.5,1", ",2"], "real", "x: expected real numbers, got nothing in row 2, column 1"),
+    (["a,a", "1,2", "1,3"], None, "expected columns of different names, got a, a"),
+])  # fmt: skip
+def test_fields_that_are_missing_among_numbers_are_not_made_categories(lines, kind, words, tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=words):
+        read_dataset(tmp_path / "a.csv", kind)
+
+
+def test_whole_numbers_with_missing_fields_are_categories_by_the_words_of_the_file(tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join(["a,b", *["1,2", "3,", "1,7"] * 10]))
+    data = read_dataset(tmp_path / "a.csv")
+    assert data.source["kind"] == "categories" and data.words == (("1", "3"), ("2", "7"))
+
+
+def test_a_run_is_evaluated_on_another_file_with_its_own_categories(files, capsys):
+    run = str(files / "run")
+    train = ["train", "--data", str(files / "survey.csv"), "--labels", "kind", "--N", "1", "--K", "3", "--epochs", "2"]
+    assert cli.main([*train, "--hidden", "4", "--out", run]) == 0
+    (files / "more.csv").write_text("colour,answer,grade,kind\nblue,no,1,a\nred,,3,b\n")
+    assert cli.main(["evaluate", run, str(files / "more.csv")]) == 0
+    assert "2 images of more.csv" in capsys.readouterr().out
+    found = json.loads((files / "run" / "evaluation.json").read_text())
+    data, loaded = read_dataset(files / "survey.csv", labels="kind"), load_run(run)
+    rows = rows_like(data, files / "more.csv")
+    np.testing.assert_array_equal(rows.x, [[1, 0, 0, 1, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0, 1]])
+    np.testing.assert_array_equal(rows.labels, [0, 1])
+    assert found["log_likelihood"] == pytest.approx(worth(loaded, rows.x).log_likelihood.mean(), rel=1e-5)
+    for wrong, words in (("pink,no,1,a", "column 1 has the categories blue, green, red, got 'pink'"),
+                         ("red,no,1,z", "labels: expected the classes a, b, got z"),
+                         ("red,no,1", "fields, the header")):  # fmt: skip
+        (files / "more.csv").write_text(f"colour,answer,grade,kind\n{wrong}\n")
+        assert cli.main(["evaluate", run, str(files / "more.csv")]) == 2
+        assert words in capsys.readouterr().err
+    np.save(files / "wide.npy", np.zeros((3, 9)))
+    assert cli.main(["evaluate", run, str(files / "wide.npy")]) == 2
+
+
+def test_images_of_given_codes(files, capsys):
+    run = str(files / "run")
+    assert (
+        cli.main(["train", "--data", "bars", "--N", "2", "--K", "3", "--epochs", "1", "--hidden", "4", "--out", run])
+        == 0
+    )
+    assert cli.main(["sample", run, "--codes", "2,1", "0,0"]) == 0
+    drawn = np.load(files / "run" / "samples.npz")
+    np.testing.assert_array_equal(drawn["z"], [[2, 1], [0, 0]])
+    np.testing.assert_allclose(drawn["mean"], decode(load_run(run), drawn["z"]), rtol=1e-5)
+    for wrong in ("3,0", "1", "1,2,0"):
+        assert cli.main(["sample", run, "--codes", wrong]) == 2
+        assert "--codes: expected 2 numbers from 0 to 2" in capsys.readouterr().err

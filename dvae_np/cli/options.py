@@ -92,6 +92,11 @@ def sizes(text):
     return () if text == "none" else listed(whole(1, 10**6), "numbers as 512,256, or none")(text)
 
 
+def codes(text):
+    """'3,1' as (3, 1)."""
+    return listed(whole(0), "codes as 3,1")(text)
+
+
 def probabilities(text):
     """'3,1,1' as (0.6, 0.2, 0.2)."""
     shares = listed(number("a number", above=True), "numbers above 0, as 3,1,1")(text)

@@ -1,20 +1,18 @@
 """Commands on a run in its folder: evaluate, show, sample."""
 
-from contextlib import contextmanager
-
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.options import add_data_dir, add_device, add_seed, path, whole
+from dvae_np.cli.opening import the_run
+from dvae_np.cli.options import add_data_dir, add_device, add_seed, codes, path, whole
 from dvae_np.device import device
 from dvae_np.files import write_record, written
-from dvae_np.folders import alone
 from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.structure import POSTERIORS
-from dvae_np.train import Checkpoints, Training, clusters, evaluate_on, usage
+from dvae_np.train import clusters, evaluate_on, usage
+from dvae_np.train.data_files import rows_like
 from dvae_np.train.evaluation import MOST_SAMPLES
-from dvae_np.train.resuming import expect
-from dvae_np.train.runs import data_of, expect_networks, parameters_of, settings_of
+from dvae_np.train.runs import parameters_of
 from dvae_np.vae import posterior_and_prior
 
 PICTURES = (
@@ -43,6 +41,13 @@ def add_evaluate(verbs):
     command = add_run(verbs, "evaluate", words)
     add_device(command)
     add = command.add_argument
+    add(
+        "file",
+        nargs="?",
+        type=path,
+        metavar="FILE",
+        help="rows of your own, .npy, .npz or .csv, in the place of a split",
+    )
     add("--split", choices=("test", "validation", "train"), default="test", help="(%(default)s)")
     add("--S", type=whole(1, MOST_SAMPLES), default=100, help="samples, where K^N > 65,536; up to 5,000 (%(default)s)")
     add("--sample", action="store_true", help="sample, even where all states could be visited")
@@ -56,18 +61,20 @@ def evaluate(options):
     where = device(options.device)
     with the_run(options, ["evaluation.json"]) as (out, opened):
         path, data, settings, _, arrays = opened
-        params, split = parameters_of(arrays), getattr(data, options.split)
+        params = parameters_of(arrays)
+        split = rows_like(data, options.file) if options.file else getattr(data, options.split)
         x, c = split.x[: options.examples], None if split.c is None else split.c[: options.examples]
         found = evaluate_on(where, params, x, c, np.random.default_rng(options.seed), options.S, options.sample,
                             model=settings.model)  # fmt: skip
         measured = usage(params, x, c, settings.model)
         named = clusters_of(params, data, split, settings.model, options.examples)
         of_codes = {name: np.asarray(value).tolist() for name, value in vars(measured).items()}
-        record = {"checkpoint": path.name, "split": options.split, "examples": len(x), **vars(found), "usage": of_codes}
+        what = options.file.name if options.file else options.split
+        record = {"checkpoint": path.name, "split": what, "examples": len(x), **vars(found), "usage": of_codes}
         record |= {"clusters": vars(named)} if named else {}
         write_record(out / "evaluation.json", record)
-    print(f"{path}: {len(x):,} images of {data.name}")
-    print(evaluation_text(found, options.split, data, settings))
+    print(f"{path}: {len(x):,} images of {what if options.file else data.name}")
+    print(evaluation_text(found, what, data, settings))
     seen = "(x, c)" if data.conditional else "x"
     for n in range(settings.N):
         print(f"z{n + 1}: {measured.used[n]} of {settings.K} categories used, perplexity {measured.perplexity[n]:.2f}, "
@@ -83,7 +90,12 @@ def evaluate(options):
 
 def clusters_of(params, data, split, model, examples):
     """`Clusters` of a split's first examples, named on the training images; None where classes or likeliest codes lack."""
-    if not data.classes or data.conditional or not hasattr(POSTERIORS[model.posterior].law, "mode"):
+    if (
+        not data.classes
+        or split.labels.ndim > 1
+        or data.conditional
+        or not hasattr(POSTERIORS[model.posterior].law, "mode")
+    ):
         return None
     codes = [posterior_and_prior(params, each.x, None, model)[0].mode() for each in (split, data.train)]
     return clusters(codes[0][:examples], split.labels[:examples].astype(int), (codes[1], data.train.labels.astype(int)))
@@ -107,6 +119,8 @@ def add_sample(verbs):
     """The parser of `sample`."""
     command = add_run(verbs, "sample", "draw codes from the prior, and images from them, by a run's model")
     command.add_argument("--count", type=whole(1, 10_000), default=64, help="how many (%(default)s)")
+    words = "images of these codes, each N numbers as 3,1, and not of codes from the prior"
+    command.add_argument("--codes", nargs="+", type=codes, metavar="CODE", help=words)
     add_seed(command)
     command.set_defaults(run=sample)
 
@@ -119,8 +133,11 @@ def sample(options):
 
     with the_run(options, ["samples.npz", "samples.png"]) as (out, (path, data, settings, _, arrays)):
         params, rng, model = parameters_of(arrays), np.random.default_rng(options.seed), settings.model
-        contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(options.count) % len(data.test.c)]}
-        z = models.prior_codes(params, rng, options.count, contexts.get("c"), model)
+        count = len(options.codes) if options.codes else options.count
+        contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(count) % len(data.test.c)]}
+        z = models.prior_codes(params, rng, count, contexts.get("c"), model)
+        if options.codes:
+            z = codes_of_options(options.codes, settings)
         mean = models.mean_images(params, z, data, contexts.get("c"), model)
         a, _ = model.decoder(params["theta"], z[None], contexts.get("c"))
         observation = model.observation
@@ -133,42 +150,13 @@ def sample(options):
     return 0
 
 
-@contextmanager
-def the_run(options, names):
-    """(out, what `open_run` gives) of the run in options.run_folder, in whose folder files of these names will be written."""
-    checkpoints = Checkpoints(options.run_folder)
-    if not checkpoints.paths():
-        raise InputError(f"RUN: {options.run_folder}: no checkpoint there")
-    with alone(options.run_folder, "run", names, "RUN") as out:
-        yield out, open_run(checkpoints, options.data_dir)
-
-
-def open_run(checkpoints, data_dir=None):
-    """(path, data, settings, facts, arrays) of a run's newest readable checkpoint; prints which ones could not be read."""
-    path, facts, arrays, complaints = checkpoints.newest()
-    for complaint in complaints:
-        print(f"warning: {complaint}; using {path}")
-    try:
-        expect_networks(facts, {})
-        settings, shape = settings_of(facts), arrays_shape(arrays)
-        if shape != (settings.N, settings.K, *settings.hidden):
-            raise InputError(f"its arrays are of N, K, hidden = {shape}, its settings are not")
-        data = data_of(facts["data"], data_dir)
-        training = Training(data, settings)
-        expect(training, facts, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        words = str(error) if isinstance(error, InputError) else f"not a checkpoint of a run ({error!r})"
-        raise InputError(f"{path}: {words}") from error
-    if facts["fingerprint"]["test"] != training.fingerprint["test"]:
-        raise InputError(f"{path}: the run was made on other data than {data.name} as it is found now")
-    return path, data, settings, facts, arrays
-
-
-def arrays_shape(arrays):
-    """(N, K, *hidden) as the encoder's arrays in a checkpoint say: no memory is taken on a header's word."""
-    layers = [name for name in arrays if name.startswith("params.psi.b")]
-    shapes = [arrays[f"params.psi.b{i}"].shape for i in range(len(layers))]
-    return (*shapes[-1], *(shape[0] for shape in shapes[:-1])) if shapes else ()
+def codes_of_options(given, settings):
+    """Codes (n, N) as `--codes` gives them. Raises InputError for others than N numbers from 0 to K-1."""
+    for code in given:
+        if len(code) != settings.N or max(code) >= settings.K:
+            words = f"{settings.N} numbers from 0 to {settings.K - 1}"
+            raise InputError(f"--codes: expected {words}, got {','.join(map(str, code))}")
+    return np.array(given)
 
 
 def evaluation_text(evaluation, split, data, settings):

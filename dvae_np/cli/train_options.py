@@ -14,7 +14,8 @@ from dvae_np.structure import POSTERIORS, PRIORS
 from dvae_np.train import Settings, load, read_dataset
 from dvae_np.train.beginning import fits
 from dvae_np.train.data import BINARISATIONS, NAMES, TASKS
-from dvae_np.train.own_data import KINDS, READERS
+from dvae_np.train.data_files import READERS
+from dvae_np.train.own_data import KINDS
 from dvae_np.train.schedules import CURVES, KL_SCHEDULES
 from dvae_np.train.settings import FIRST_IMAGES, OPTIMISERS
 from dvae_np.vae import SAMPLED_KL

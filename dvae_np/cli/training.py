@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from dvae_np.arrays import InputError
+from dvae_np.cli.opening import open_run
 from dvae_np.cli.options import add_device, number, path
 from dvae_np.cli.parts import fit_with_bar
-from dvae_np.cli.run import PICTURES, draw_figures, evaluation_text, open_run
+from dvae_np.cli.run import PICTURES, draw_figures, evaluation_text
 from dvae_np.cli.train_options import GROUPS, chosen
 from dvae_np.device import device
 from dvae_np.estimators import TABLE

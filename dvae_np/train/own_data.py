@@ -1,8 +1,4 @@
-"""Data of your own: arrays, or a file of them, made into splits, with what is wrong with them said in words about the data."""
-
-import csv
-import hashlib
-from pathlib import Path
+"""Data of your own: arrays made into splits, with what is wrong with them said in words about the data."""
 
 import numpy as np
 
@@ -45,7 +41,7 @@ def dataset(
     """
     expect_choice("kind", kind, KINDS)
     expect_whole("seed", seed)
-    x, shape = _rows(x)
+    x, shape = rows_of(x)
     n = len(x)
     columns, words = (), ()
     if kind in ("categories", "symbols"):
@@ -53,7 +49,7 @@ def dataset(
         columns = tuple(len(each) for each in words)
         shape = (1, x.shape[1]) if len(set(columns)) > 1 else (len(columns), columns[0])
     else:
-        x = _numbers(x, kind)
+        x = numbers_of(x, kind)
     if labels is not None:
         labels, classes = _classes(labels, n)
     else:
@@ -75,42 +71,28 @@ def dataset(
                 classes=tuple(map(str, classes)), source={"name": name, "given": "as arrays, in Python"})  # fmt: skip
 
 
-def read_dataset(path, kind=None, *, labels=None, context=None, split=(0.7, 0.15, 0.15), seed=0):
-    """A `dataset` from a file: .npy (an array), .npz (x; labels, c and split where it has them) or .csv (a header, then rows).
+def one_hot_columns(x, shared=False, words=None):
+    """Values (n, D) as one-hots side by side (n, W), and the words of each column.
 
-    labels: the name of the array, or of the column, that has the classes ("labels", where there is one). kind: without it, what
-    the values look like. Raises InputError for files that cannot be read.
+    shared: symbols, of one alphabet for all columns, none missing, the space among them. words: those that are known already.
     """
-    path = Path(path)
-    if path.suffix not in READERS:
-        raise InputError(f"data: expected a file {', '.join(READERS)}, got {path.name}")
-    try:
-        found = READERS[path.suffix](path, labels)
-    except (OSError, ValueError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise error if isinstance(error, InputError) else InputError(f"data: {path}: {error}") from error
-    kind = kind or _kind_of(found["x"])
-    found = {"split": split} | found
-    data = dataset(found.pop("x"), kind, **found, context=context, seed=seed, name=path.stem)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    source = {"name": "file", "path": str(path.resolve()), "kind": kind, "labels": labels, "context": context,
-              "split": list(split), "seed": seed, "sha256": digest}  # fmt: skip
-    return Data(**vars(data) | {"source": source})
-
-
-def one_hot_columns(x, shared=False):
-    """Values (n, D) as one-hots side by side (n, W), and the words of each column; shared: one alphabet for all columns."""
-    text = np.array([[str(value).strip() for value in row] for row in x], object)
-    missing = np.isin(text, MISSING)
-    alphabet = sorted(set(text[~missing])) if shared else None
-    words = [alphabet or sorted(set(text[~missing[:, d], d])) for d in range(text.shape[1])]
+    text = np.array([[str(value) if shared else str(value).strip() for value in row] for row in x], object)
+    missing = np.zeros(text.shape, bool) if shared else np.isin(text, MISSING)
+    if words is None:
+        alphabet = sorted(set(text.ravel())) if shared else None
+        words = [alphabet or sorted(set(text[~missing[:, d], d])) for d in range(text.shape[1])]
+    if len(words) != text.shape[1]:
+        raise InputError(f"x: expected {len(words)} columns, got {text.shape[1]}")
     for d, known in enumerate(words):
         if not known:
             raise InputError(f"x: column {d + 1} has no values, all {len(x)} are missing")
+        if unknown := sorted(set(text[~missing[:, d], d]) - set(known)):
+            raise InputError(f"x: column {d + 1} has the categories {', '.join(known[:9])}, got {unknown[0]!r}")
     hot = [text[:, [d]] == np.array(known, object) for d, known in enumerate(words)]
     return np.concatenate(hot, 1).astype(float), tuple(map(tuple, words))
 
 
-def _rows(x):
+def rows_of(x):
     """x as (n, D), and the shape of a row."""
     if not isinstance(x, np.ndarray) and len(x) and all(isinstance(row, str) for row in x):
         if len({len(row) for row in x}) > 1:
@@ -126,7 +108,7 @@ def _rows(x):
     return x.reshape(len(x), -1), (x.shape[1:] if x.ndim == 3 else (1, x.shape[1]))
 
 
-def _numbers(x, kind):
+def numbers_of(x, kind):
     """x as numbers of that kind; whole images 0..255 are divided by 255 where [0, 1] is asked for."""
     if x.dtype.kind not in "biuf":
         raise InputError(
@@ -171,57 +153,3 @@ def _splits(split, n, seed):
         if not len(rows):
             raise InputError(f"split: no row of {n} is left for {part}")
     return chosen
-
-
-def _kind_of(x):
-    """The kind that values look like: the narrowest that holds all of them."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "biuf":
-        return "categories" if x.ndim == 2 else "symbols"
-    if x.dtype == np.uint8 and x.max() > 1:
-        return "unit"
-    if not np.isfinite(x).all():
-        return "categories" if (np.isnan(x) | (x == np.rint(x))).all() else "real"
-    return "binary" if np.isin(x, (0, 1)).all() else "unit" if x.min() >= 0 and x.max() <= 1 else "real"
-
-
-def _read_npy(path, labels):
-    if labels is not None:
-        raise InputError(f"labels: {path.name} is one array and has no other, named {labels!r}")
-    return {"x": np.load(path, allow_pickle=False)}
-
-
-def _read_npz(path, labels):
-    with np.load(path, allow_pickle=False) as archive:
-        found = {name: archive[name] for name in archive.files}
-    name = labels or "labels"
-    if "x" not in found or (labels and labels not in found):
-        raise InputError(
-            f"data: {path.name}: expected arrays x{f' and {labels}' * bool(labels)}, got {', '.join(found)}"
-        )
-    named = {"x": found["x"], "labels": found.get(name), "c": found.get("c")}
-    return named | ({"split": found["split"]} if "split" in found else {})
-
-
-def _read_csv(path, labels):
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = [row for row in csv.reader(file) if row]
-    name = labels or "labels"
-    if labels and labels not in header:
-        raise InputError(f"labels: {path.name} has the columns {', '.join(header)}, got {labels!r}")
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise InputError(f"data: {path.name}: line {number} has {len(row)} fields, the header {len(header)}")
-    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-    classes = columns.pop(name, None)
-    split = columns.pop("split", None)
-    values = np.array(list(columns.values()), object).T
-    try:
-        values = values.astype(float)
-    except ValueError:
-        pass  # words
-    found = {"x": values, "labels": None if classes is None else np.array(classes)}
-    return found | ({"split": split} if split else {})
-
-
-READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}

@@ -9,9 +9,9 @@ from dvae_np.arrays import InputError
 from dvae_np.laws import law
 from dvae_np.train.checkpoint import Checkpoints
 from dvae_np.train.data import load
+from dvae_np.train.data_files import read_dataset
 from dvae_np.train.evaluation import evaluate_each
 from dvae_np.train.loop import Run
-from dvae_np.train.own_data import read_dataset
 from dvae_np.train.settings import Settings
 from dvae_np.vae import own_arrays, posterior_and_prior
 
