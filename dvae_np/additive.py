@@ -75,7 +75,8 @@ def true_posterior(p, f):
     if not isinstance(f, Additive):
         raise InputError(f"f: dynamic programming expected an Additive(node, edge), got a {type(f).__name__}")
     p = unlinked(law(p)) if isinstance(law(p), Independent) else p
-    return Chain(p.unary - f.node, p.pairwise - f.edge)
+    unary, pairwise = p.unary - f.node, p.pairwise - f.edge
+    return Chain(np.broadcast_to(unary, (max(len(unary), len(pairwise)), *unary.shape[1:])), pairwise)
 
 
 def log_evidence(p, f):

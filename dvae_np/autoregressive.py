@@ -1,7 +1,7 @@
 """An autoregressive law: each code depends on all the codes before it, by a small network [Eq. 16.15].
 
 It can be drawn from and scored, and so it suits every estimator that asks for log q alone. It has no exact marginals, no
-entropy, no mode and no KL in closed form: each would be a sum over all K^N codes.
+entropy, no mode and no KL in closed form: each would need all K^N codes.
 """
 
 import math
@@ -36,12 +36,15 @@ class Autoregressive(NamedTuple):
         """
         y = self._one_hots(z)[..., :-1, :]
         hidden = np.tanh(np.cumsum(_times(y, self.table), -2))  # (S, B, N-1, H)
-        first = np.zeros_like(hidden, shape=(*hidden.shape[:2], 1, self.sizes[2]))
-        value = self.unary + np.concatenate([first, _times(hidden, self.out)], -2)
+        rest = _times(hidden, self.out)
+        first = np.zeros_like(rest, shape=(*rest.shape[:2], 1, self.sizes[2]))
+        value = self.unary + np.concatenate([first, rest], -2)
 
         def conditionals_backward(dl):
-            after = summed_to((len(dl), hidden.shape[1], *dl.shape[2:]), dl)[..., 1:, :]  # the batch may share z
-            dsum = _times(after, self.out.transpose(0, 1, 3, 2)) * (1 - hidden**2)
+            after = dl[..., 1:, :]
+            if len(self.out) == 1:  # then the batch may share z
+                after = summed_to((len(dl), hidden.shape[1], *after.shape[2:]), after)
+            dsum = summed_to(hidden.shape, _times(after, self.out.transpose(0, 1, 3, 2))) * (1 - hidden**2)
             drows = np.cumsum(dsum[..., ::-1, :], -2)[..., ::-1, :]  # each row goes into all sums after it
             dtable, dout = paired(y, drows, len(self.table) == 1), paired(hidden, after, len(self.out) == 1)
             return Autoregressive(summed_to(self.unary.shape, dl.sum(0)), dtable, dout)
@@ -96,7 +99,8 @@ class Autoregressive(NamedTuple):
         """Straight-through along the path of codes z (S, B, N): their one-hots (S, B, N, K), and backward to q [Eq. 16.17].
 
         Each one-hot goes backward as its softmax: to its own logits, and through the network to all codes before it. For affine
-        f the gradient in the *last* code's own logits is right on average; those in the others are biased even then.
+        f the gradient in the *last* code's own logits, and in the network's last step, is right on average; those of the codes
+        before are biased even then.
         """
         logits, conditionals_backward = self.conditionals(z)
         q, hits = softmax(logits)[0], self._one_hots(z)
@@ -152,7 +156,7 @@ def kl_given(q, p, z, weights):
     logq, share = log_softmax(lq)[0], softmax(lq)[0]
     logp = -math.log(lq.shape[-1]) if p is None else log_softmax(lp)[0]
     possible = share.real > 0
-    ratio = np.where(possible, logq, 0) - np.where(possible, logp, 0)
+    ratio = np.where(possible, logq - (logp if p is None else np.where(possible, logp, 0)), 0)
     each = (share * ratio).sum(-1)  # (S, B, N)
 
     def kl_backward(dparts):

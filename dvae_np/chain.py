@@ -105,7 +105,7 @@ class Chain(NamedTuple):
         what z is the argmax of: log q(z_n | z_(n+1)) + Gumbel noise (Fu et al. 2020) [Eq. 16.13].
 
         u: uniforms (S, B, N, K). `backward(dy)` returns the gradient by y, of all samples together, z held: through the
-        potentials of the chosen edge, and through the messages.
+        potentials of the chosen edge, and through the messages. What is below e^-103 in float32 counts as 0.
         """
         self._expect()
         expect_uniforms(self, u)
@@ -153,11 +153,11 @@ class Chain(NamedTuple):
         value, marginals_backward = self.both_marginals()
         log_z, _ = self.log_partition()
         if p is None:
-            potentials, log_zp, log_zp_backward = (0, 0), self.sizes[1] * math.log(self.sizes[2]), None
+            potentials, log_zp, log_zp_backward = (None, None), self.sizes[1] * math.log(self.sizes[2]), None
         else:
             potentials, (log_zp, log_zp_backward) = p, p.log_partition()
         difference = [
-            np.where(share.real > 0, np.where(share.real > 0, own, 0) - np.where(share.real > 0, other, 0), 0)
+            np.where(share.real > 0, own, 0) - (0 if other is None else np.where(share.real > 0, other, 0))
             for share, own, other in zip(value, self, potentials, strict=True)
         ]
         inner = [(share * each).sum(tuple(range(1, share.ndim))) for share, each in zip(value, difference, strict=True)]

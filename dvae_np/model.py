@@ -4,13 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from dvae_np.arrays import InputError, expect_choice
+from dvae_np.arrays import InputError, expect, expect_choice
 from dvae_np.autoregressive import Autoregressive
 from dvae_np.laws import Independent
 from dvae_np.likelihoods import OBSERVATIONS, Likelihood
 from dvae_np.networks import INTERFACES, decoder, expect_layers
 from dvae_np.ops import relu
 from dvae_np.structure import POSTERIORS, PRIORS, known_kl
+
+OWN = {name for row in OBSERVATIONS.values() for name in row.own}  # arrays in theta that the likelihood reads
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Model:
         for name, table in tables.items():
             expect_choice(name, getattr(self, name), table)
         if not known_kl(self.posterior, self.prior):
-            raise InputError(f"prior: no KL is known of a {self.posterior} posterior to a {self.prior} prior")
+            raise InputError(f"prior: no KL is known of the posterior {self.posterior} to the prior {self.prior}")
         own = partial(POSTERIORS[self.posterior].op, activation=self.activation)
         known = {
             "observation": OBSERVATIONS[self.likelihood].of(self.columns),
             "encoder": own if self.encode is None else partial(as_law, self.encode),
-            "decoder": self.decode or partial(decoder, activation=self.activation, interface=self.interface),
+            "decoder": partial(decoder, activation=self.activation, interface=self.interface)
+            if self.decode is None
+            else partial(answered, "decode", self.decode),
             "additive": INTERFACES[self.interface].additive and self.decode is None,
             "sequential": Autoregressive in (PRIORS[self.prior].law, POSTERIORS[self.posterior].law),
         }
@@ -79,5 +83,25 @@ PLAIN = Model()
 
 def as_law(encode, psi, x, c=None):
     """What an encoder says as a law, logits (B, N, K) as `Independent`, with backward from a gradient in that law."""
-    q, backward = encode(psi, x, c)
-    return (q, backward) if isinstance(q, tuple) else (Independent(q), lambda dq: backward(dq.logits))
+    q, backward = answered("encode", encode, psi, x, c)
+    if isinstance(q, tuple):
+        return q, backward
+    expect("encode: logits", q, (len(x), "N", "K"))
+    return Independent(q), lambda dq: backward(dq.logits)
+
+
+def answered(name, function, params, *arguments):
+    """(value, backward) of a function of one's own. Raises InputError where it answers otherwise, or gradients lack names."""
+    found = function(params, *arguments)
+    if not (isinstance(found, tuple) and len(found) == 2 and callable(found[1])):
+        raise InputError(f"{name}: expected (value, backward), got a {type(found).__name__}")
+
+    def backward(gradient):
+        answer = found[1](gradient)
+        gradients = answer[-1] if name == "decode" and isinstance(answer, tuple) else answer
+        if not isinstance(gradients, dict) or set(gradients) != set(params) - OWN:
+            names = ", ".join(gradients) if isinstance(gradients, dict) else f"a {type(gradients).__name__}"
+            raise InputError(f"{name}: its backward must return gradients of {', '.join(params)}, got {names}")
+        return answer
+
+    return found[0], backward

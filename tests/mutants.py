@@ -85,7 +85,7 @@ _BY_FILE = {
         ("left.transpose(1, 2, 3, 0) @ right.transpose(1, 2, 0, 3)", "left.transpose(1, 2, 3, 0) @ right.transpose(1, 2, 0, 3) / len(left)", "a mean over the samples for the sum"),
     ),
     "additive.py": (
-        ("Chain(p.unary - f.node, p.pairwise - f.edge)", "Chain(p.unary - f.node, p.pairwise + f.edge)", "posterior: the edges' cost as a gain"),
+        ("p.unary - f.node, p.pairwise - f.edge", "p.unary - f.node, p.pairwise + f.edge", "posterior: the edges' cost as a gain"),
         ("return log_z - log_zp, log_evidence_backward", "return log_z, log_evidence_backward", "log p(x) without the prior's log Z"),
         ("f.dtheta(-summed_to(f.node.shape, dq.unary), -summed_to", "f.dtheta(summed_to(f.node.shape, dq.unary), -summed_to", "log p(x): the gradient in the nodes flipped"),
         ("dvalue.sum(0, keepdims=True))", "dvalue[:1])", "log p(x): a shared prior's gradient of one example"),
@@ -107,7 +107,7 @@ _BY_FILE = {
     ),
     "model.py": (
         ("INTERFACES[self.interface].additive and self.decode is None", "INTERFACES[self.interface].additive", "one's own decoder taken for emissions"),
-        ("lambda dq: backward(dq.logits))", "lambda dq: backward(2 * dq.logits))", "one's own encoder: twice the gradient"),
+        ("lambda dq: backward(dq.logits)", "lambda dq: backward(2 * dq.logits)", "one's own encoder: twice the gradient"),
         ("self.columns[: count // N]", "self.columns[:1]", "the first column for a part's"),
         ("partial(as_law, self.encode)", "partial(as_law, self.encode) if self.encode is None else own", "one's own encoder not called"),
     ),

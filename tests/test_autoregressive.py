@@ -129,7 +129,7 @@ def test_rows_that_ask_for_what_it_lacks_refuse_it(name):
 
 def test_no_kl_is_known_between_a_chain_and_an_autoregressive_law():
     for posterior, prior in (("chain", "autoregressive"), ("autoregressive", "markov")):
-        with pytest.raises(InputError, match=f"no KL is known of a {posterior} posterior to a {prior} prior"):
+        with pytest.raises(InputError, match=f"no KL is known of the posterior {posterior} to the prior {prior}"):
             Model(prior=prior, posterior=posterior)
     with pytest.raises(InputError, match="needs one that draws codes, for its KL, or exact; got gumbel_softmax"):
         Settings("gumbel_softmax", prior="autoregressive")
@@ -193,3 +193,27 @@ def test_its_network_starts_as_if_it_were_not_there_and_learns():
     for _ in range(5):
         training.step()
     assert psi["out"].any() and (psi["table"] != table).any()
+
+
+@pytest.mark.parametrize(("table", "out"), [(1, 4), (4, 1)])
+def test_one_array_may_be_shared_and_the_other_each_examples_own(table, out):
+    rng = np.random.default_rng(8)
+    q = Autoregressive(
+        rng.standard_normal((4, N, K)),
+        rng.standard_normal((table, N - 1, K, H)),
+        rng.standard_normal((out, N - 1, H, K)),
+    )
+    whole = Autoregressive(*(np.broadcast_to(array, (4, *array.shape[1:])) for array in q))
+    states = joint_states(N, K)[:, None]
+    np.testing.assert_allclose(q.log_prob(states)[0], whole.log_prob(states)[0], rtol=1e-12)
+    weights = rng.standard_normal((len(states), 4))
+    for mine, theirs in zip(q.log_prob(states)[1](weights), whole.log_prob(states)[1](weights), strict=True):
+        np.testing.assert_allclose(
+            mine, theirs if len(mine) == 4 else theirs.sum(0, keepdims=True), rtol=1e-10, atol=1e-12
+        )
+
+
+def test_kl_to_the_uniform_law_stays_float32():
+    q = network(np.random.default_rng(9), 3, dtype=np.float32)
+    parts, backward = kl_given(q, None, *weighted_codes(q))
+    assert {parts.dtype} | {array.dtype for array in backward(parts)[0]} == {np.dtype(np.float32)}

@@ -222,3 +222,11 @@ def test_a_code_without_weight_is_not_drawn_though_u_is_1():
     weights = np.array([[[0.3, 0.7, 0.0]]])
     np.testing.assert_array_equal(by_uniforms(weights, np.array([[1.0]])), [[1]])
     np.testing.assert_array_equal(by_uniforms(weights, np.array([[0.0]])), [[0]])
+
+
+def test_float32_stays_where_the_prior_is_uniform():
+    q = chain(np.random.default_rng(12), 3, dtype=np.float32)
+    for value, backward in (q.kl(), q.entropy()):
+        found = backward(value)
+        assert value.dtype == np.float32
+        assert all(array.dtype == np.float32 for array in (found[0] if isinstance(found[0], Chain) else found))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dvae_np import InputError, Model, cli, decoder, parameters, reconstruction
+from dvae_np import InputError, Model, cli, decoder, gaussian, parameters, reconstruction
 from dvae_np.check import complex_step
 from dvae_np.likelihoods.columns import columns_nll, draw, mean, start
 from dvae_np.train import (
@@ -361,3 +361,116 @@ def test_images_of_given_codes(files, capsys):
     for wrong in ("3,0", "1", "1,2,0"):
         assert cli.main(["sample", run, "--codes", wrong]) == 2
         assert "--codes: expected 2 numbers from 0 to 2" in capsys.readouterr().err
+
+
+def test_real_numbers_far_from_zero_keep_their_digits():
+    """log p(x) in float32, against the plain density in float64: at a thousand and ten thousand sigmas from 0."""
+    for offset in (0.0, 1e3, 1e4):
+        x = (offset + RNG.standard_normal((6, 4))).astype(np.float32)
+        a = (offset + RNG.standard_normal((3, 1, 4))).astype(np.float32)
+        wide = ((x[None].astype(float) - a.astype(float)) ** 2).sum(-1) / 2 + 2 * np.log(2 * np.pi)
+        found, backward = gaussian(a, x, np.zeros(1, np.float32))
+        np.testing.assert_allclose(found, wide, rtol=1e-4)
+        da, *_ = backward(np.ones_like(found))
+        np.testing.assert_allclose(da[:, 0], (a.astype(float) - x[None]).sum(1), rtol=2e-3, atol=2e-3)
+        alone, _ = gaussian(np.repeat(a, 6, 1), x, np.zeros(1, np.float32))
+        np.testing.assert_allclose(found, alone, rtol=1e-4)
+
+
+LATE = [
+    (dict(x=1e9 + RNG.standard_normal((40, 3)), kind="real"), "x: expected numbers up to 1e"),
+    (dict(x=9e5 + 1e-3 * RNG.standard_normal((40, 3)), kind="real"), "x: column 1 varies too little for numbers as large"),
+    (dict(x=np.full((40, 3), 2**40), kind="counts"), "x: expected numbers up to 1e"),
+    (dict(x=KINDS["unit"], kind="unit", labels=["a", ""] * 20), "labels: expected a class for each row, got none in row 2"),
+    (dict(x=np.eye(3), kind="real"), "split: no row of 3 is left for"),
+    (dict(x=KINDS["unit"], kind="unit", split=["foo"] * 40), "split: expected train, validation, test for each .* got foo"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "words"), LATE)
+def test_what_a_practitioner_met_is_refused(given, words):
+    with pytest.raises(InputError, match=f"^{words}"):
+        dataset(**given)
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("a.npy", np.arange(60, dtype=np.uint8).reshape(10, 6), "x: bytes up to 59: counts, or grey values"),
+    ("a.npy", np.ones((10, 3), complex), "x: expected numbers or words, got complex128"),
+    ("a.csv", "a;b\n1;2\n", "expected fields with commas between them"),
+    ("a.csv", "a,b\n", "expected a header and rows, got 1 lines"),
+    ("a.npy", "text", "expected arrays of numbers or text, as numpy.save writes them"),
+])  # fmt: skip
+def test_files_that_a_practitioner_met_are_refused(name, content, words, tmp_path):
+    path = tmp_path / name
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        np.save(path, content)
+    with pytest.raises(InputError, match=words):
+        read_dataset(path)
+
+
+def test_a_header_may_have_spaces_and_whole_numbers_are_counts(tmp_path):
+    (tmp_path / "a.csv").write_text("a, b, labels\n" + "1, 2, x\n3, 0, y\n" * 10)
+    data = read_dataset(tmp_path / "a.csv")
+    assert data.classes == ("x", "y") and data.train.x.shape[1] == 2
+    np.save(tmp_path / "c.npy", RNG.integers(0, 9, (30, 4)))
+    assert read_dataset(tmp_path / "c.npy").pixels == "counts"
+
+
+def test_labels_of_a_file_may_be_its_context(files, capsys):
+    run = str(files / "run")
+    train = [
+        "train",
+        "--data",
+        str(files / "rows.npz"),
+        "--context",
+        "labels",
+        "--prior",
+        "conditional",
+        "--N",
+        "1",
+        "--K",
+        "3",
+    ]
+    assert cli.main([*train, "--hidden", "4", "--epochs", "2", "--out", run]) == 0
+    for verb in ("evaluate", "show", "sample"):
+        assert cli.main([verb, run]) == 0
+    assert cli.main(["evaluate", run, str(files / "rows.npz")]) == 0
+
+
+def test_a_run_with_a_context_wants_one_for_each_row():
+    data = dataset(KINDS["unit"], "unit", labels=[0, 1] * 20, context="labels")
+    run = fit(data, settings_for(data))
+    x, c = data.test.x, data.test.c
+    for use, given in (
+        (encode, (x,)),
+        (worth, (x, c[:1])),
+        (codes_of, (x, c[:, :1])),
+        (decode, ([[0]],)),
+        (decode, ([[0]], c)),
+    ):
+        with pytest.raises(InputError, match=r"^c: expected"):
+            use(run, *given)
+    plain = fit(dataset(KINDS["unit"], "unit"), settings_for(data))
+    with pytest.raises(InputError, match=r"^c: expected no context"):
+        worth(plain, x, c)
+    for wrong, words in ((x * np.nan, "finite numbers"), (x + 5, r"numbers in \[0, 1\]")):
+        with pytest.raises(InputError, match=rf"^x: expected {words}"):
+            codes_of(run, wrong, c)
+    for z, words in (([0], "shape"), ([[0.5]], "integer codes"), ([[3]], "codes from 0 to")):
+        with pytest.raises(InputError, match=rf"^z: expected {words}"):
+            decode(plain, z)
+    with pytest.raises(InputError, match=r"^count: expected the number of classes"):
+        classify(run, x, 3)
+
+
+@pytest.mark.parametrize(("codes", "labels", "named_by"), [
+    (np.zeros((0, 1), int), np.zeros(0, int), None), (np.zeros((3, 1)), np.zeros(3, int), None),
+    (np.zeros((3, 1), int), np.array([0, -1, 1]), None),
+    (np.zeros((3, 1), int), np.zeros(3, int), (np.zeros((2, 2), int), np.zeros(2, int))),
+    (np.zeros((3, 1), int), np.zeros(3, int), (np.zeros((2, 1), int), np.zeros(3, int))),
+])  # fmt: skip
+def test_clusters_of_what_does_not_fit_are_refused(codes, labels, named_by):
+    with pytest.raises(InputError, match=r"^(codes|labels): expected"):
+        clusters(codes, labels, named_by)

@@ -151,3 +151,32 @@ def test_ones_own_decoder_is_the_decoder_whatever_the_interface_is_called():
     model = Model(**OWN, interface="emission")
     expected = LIKELIHOODS["bernoulli"].nll(decode_rows(params["theta"], z)[0], x)[0]
     np.testing.assert_array_equal(reconstruction(params["theta"], x, model=model)(z)[0], expected)
+
+
+GIVES = {  # what a wrong encoder answers, and the sentence
+    "no backward": (lambda q, b: q, "encode: expected .value, backward., got a ndarray"),
+    "a backward that is none": (lambda q, b: (q, None), "encode: expected .value, backward."),
+    "a name less": (lambda q, b: (q, lambda d: {"w": b(d)["w"]}), "encode: its backward must return gradients of"),
+    "one name more": (lambda q, b: (q, lambda d: b(d) | {"more": 1.0}), "encode: its backward must return gradients of"),
+    "gradients as a list": (lambda q, b: (q, lambda d: [b(d)]), "encode: its backward must return .* got a list"),
+    "logits of other examples": (lambda q, b: (q[:2], b), "encode: logits: expected shape"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", GIVES)
+def test_an_encoder_that_answers_otherwise_is_told_so(what):
+    change, words = GIVES[what]
+    own = lambda psi, x, c=None: change(*encode(psi, x, c))
+    params = parameters(np.random.default_rng(4))
+    with pytest.raises(InputError, match=words):
+        fit(load("bars"), Settings("exact", N=N, K=K, epochs=1), params=params, encode=own, decode=decode_rows)
+
+
+def test_parameters_are_dicts_of_finite_arrays():
+    data, settings = load("bars"), Settings("exact", N=N, K=K, epochs=1, hidden=(6,))
+    run = fit(data, settings)
+    with pytest.raises(InputError, match=r"params: expected .*, as a run's params, got a Run"):
+        fit(data, settings, params=run)
+    run.params["psi"]["b0"][0] = np.nan
+    with pytest.raises(InputError, match=r"params: expected finite numbers, got others in psi\.b0"):
+        fit(data, settings, params=run.params)

@@ -112,3 +112,33 @@ def test_an_f_of_another_form_is_refused_in_one_sentence(f, words):
     if "backward must" not in words:
         with pytest.raises(InputError, match=f"^{words.replace('4, 3', '2, 4')}"):
             reinforce_loo(np.zeros((4, N, K)), f, np.zeros((2, 4, N), int))
+
+
+def mixed_samples(z):
+    fz, backward = smooth(z)
+    return fz - fz.mean(0), backward
+
+
+def in_place(z):
+    fz, backward = smooth(z)
+    z *= 0
+    return fz, backward
+
+
+@pytest.mark.parametrize(("f", "what"), [(mixed_samples, "each sample sees its own codes alone"),
+                                         (in_place, "leaves its codes as they are")])  # fmt: skip
+def test_an_f_whose_values_cannot_be_used_allows_nothing(f, what):
+    report = check_objective(f, N, K)
+    assert not report.ok and report.facts[what] != "yes" and report.allows == ()
+
+
+def test_nan_is_not_taken_for_chance():
+    report = check_objective(lambda z: (z.sum(-1) * np.nan, lambda d: (None, {})), N, K)
+    assert report.facts["answers twice the same"] == "yes" and report.facts["finite"] != "yes" and report.allows == ()
+
+
+@pytest.mark.parametrize(("f", "n", "k"), [(None, 2, 3), (smooth, 0, 3), (smooth, 2, 1),
+                                           (lambda z: (z.sum(-1) * 1j, lambda d: (None, {})), 2, 3)])  # fmt: skip
+def test_what_is_no_objective_is_refused(f, n, k):
+    with pytest.raises(InputError):
+        check_objective(f, n, k)

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import InputError, evaluated, one_hot
+from dvae_np.arrays import InputError, evaluated, expect_whole, one_hot
 from dvae_np.check.differences import central, complex_step, relative_error
 from dvae_np.estimators import TABLE
 
+VALUES = ("leaves its codes as they are", "answers twice the same", "each example sees its own codes alone",
+          "each sample sees its own codes alone", "finite")  # fmt: skip
 SLOPE, ANALYTIC = 1e-6, 1e-10  # errors to expect of central differences, and of the complex step
 
 
@@ -42,17 +44,30 @@ def check_objective(f, N, K, B=3, seed=0):
     (central differences), and is f analytic (the complex step agrees), as the tunables of REBAR and RELAX need.
     Raises InputError where f does not return fz (S, B) and a backward for codes.
     """
+    expect_whole("N", N, 1)
+    expect_whole("K", K, 2)
+    if not callable(f):
+        raise InputError(f"f: expected a function of codes, got a {type(f).__name__}")
     rng, S = np.random.default_rng(seed), 4
     z = rng.integers(0, K, (S, B, N))
+    given = z.copy()
     fz, backward = evaluated(f, z)
-    facts = {
-        "answers twice the same": _said(np.array_equal(fz, f(z)[0]), "no: it draws or remembers something by itself")
-    }
+    if np.iscomplexobj(fz):
+        raise InputError("f: expected real values, got complex ones")
+    facts = {"leaves its codes as they are": _said(np.array_equal(z, given), "no: it changes z in place")}
+    z = given
+    same = np.array_equal(fz, f(z.copy())[0], equal_nan=True)
+    facts["answers twice the same"] = _said(same, "no: it draws or remembers something by itself")
     other = z.copy()
     other[:, 1:] = rng.integers(0, K, other[:, 1:].shape)
     facts["each example sees its own codes alone"] = _said(
-        np.allclose(f(other)[0][:, 0], fz[:, 0], rtol=1e-12), "no: an example's value depends on the codes of others"
+        np.allclose(f(other)[0][:, 0], fz[:, 0], rtol=1e-12, equal_nan=True),
+        "no: an example's value depends on the codes of others",
     )
+    other = z.copy()
+    other[1:] = rng.integers(0, K, other[1:].shape)
+    alone = np.allclose(f(other)[0][0], fz[0], rtol=1e-12, equal_nan=True)
+    facts["each sample sees its own codes alone"] = _said(alone, "no: a sample's value depends on the others'")
     found = backward(np.ones_like(fz))
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict)):
         raise InputError(f"f: its backward must return (dz, dtheta), a dict last; got {type(found).__name__}")
@@ -66,9 +81,9 @@ def check_objective(f, N, K, B=3, seed=0):
         "discrete": "" if slope else "a right slope dz",
         "relaxed": "" if slope else "a right slope dz",
     }
-    refuses = {}
+    refuses, values = {}, [what for what in VALUES if facts[what] != "yes"]
     for name, row in TABLE.items():
-        lacks = needs[row.gradient_of_f]
+        lacks = f"values that can be used ({values[0]}: no)" if values else needs[row.gradient_of_f]
         if not lacks and row.tunes == "variance" and row.gradient_of_f == "relaxed" and not analytic:
             lacks = "being analytic, which its tunables need"
         if not lacks and name == "exact" and facts["takes states that the batch shares"] != "yes":

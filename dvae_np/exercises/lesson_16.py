@@ -93,6 +93,12 @@ def not_centred(l1, l2):
     return first * (np.log(first) + (second * np.log(second)).sum(-1))
 
 
+def later_not_centred(l1, l2):
+    """With the second code's log K in it, or without."""
+    second = softmax_of(l2)
+    return own_kl(l1, l2) + softmax_of(l1) * (second * np.log(second)).sum(-1)
+
+
 def entropy_as_cost(l1, l2):
     return 2 * own_kl(l1, l2) - first_gradient(l1, l2)
 
@@ -171,6 +177,7 @@ EXERCISES = (
         mistakes={
             "the gradient of the first code's own KL: the later KL is a reward on its score": own_kl,
             "the gradient before its mean is taken off: the entries must add up to 0": not_centred,
+            "the gradient with the later KL before its mean is taken off: the entries must add up to 0": later_not_centred,
             "the later KL with the wrong sign: its entropy is no cost": entropy_as_cost,
         },
     ),

@@ -7,6 +7,7 @@ import numpy as np
 from dvae_np.arrays import InputError, expect_pixels, summed_to
 from dvae_np.likelihoods.likelihood import Likelihood
 
+FAR = 16.0  # sigmas from 0, beyond which everything is counted from the mean of x
 SCALE = 0.5  # where a learned sigma starts
 
 
@@ -32,6 +33,9 @@ def gaussian(a, x, log_scale):
     D = a.shape[-1]
     constant = np.broadcast_to(log_scale, (D,)).sum() + 0.5 * D * math.log(2 * math.pi)
     mean, target = a * inverse, x * inverse  # in units of sigma
+    if abs(target.real).max() > FAR:  # squares of large numbers that nearly cancel would lose their digits
+        centre = x.mean(0)
+        mean, target = (a - centre) * inverse, (x - centre) * inverse
 
     if a.shape[1] == 1:
         squares = (mean * mean).sum(-1) / 2, (target * target).sum(-1) / 2  # (S, 1), (B,)

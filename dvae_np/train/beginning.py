@@ -47,6 +47,10 @@ def start_parameters(rng, data, settings, given, networks):
 
     Raises InputError for a group of one's own networks that is not given, and for arrays that the settings' model has not.
     """
+    if not isinstance(given, dict) or not all(isinstance(arrays, dict) for arrays in given.values()):
+        raise InputError(
+            f"params: expected {{group: {{name: array}}}}, as a run's params, got a {type(given).__name__}"
+        )
     fresh = fresh_parameters(rng, data, settings)
     groups = {"encode": "psi", "decode": "theta"}
     if unknown := (set(given) - set(fresh)) | (set(networks) - set(groups)):
@@ -62,6 +66,9 @@ def start_parameters(rng, data, settings, given, networks):
         if group not in own and shapes != expected:
             raise InputError(f"params: expected {group} with {expected}, got {shapes}")
         fresh[group] = {name: np.array(array, data.train.x.dtype) for name, array in arrays.items()}
+        for name, array in fresh[group].items():
+            if not np.isfinite(array).all():
+                raise InputError(f"params: expected finite numbers, got others in {group}.{name}")
     return fresh
 
 

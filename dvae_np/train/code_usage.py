@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import expect
+from dvae_np.arrays import InputError, expect
 from dvae_np.autoregressive import kl_given
 from dvae_np.laws import each_array
 from dvae_np.model import PLAIN
@@ -87,6 +87,11 @@ def clusters(codes, labels, named_by=None):
     """
     expect("labels", labels, (len(codes),), "i")
     known, known_labels = (codes, labels) if named_by is None else named_by
+    for each, of in ((codes, labels), (known, known_labels)):
+        expect("codes", each, ("n", codes.shape[-1]), "i")
+        expect("labels", of, (len(each),), "i")
+        if not len(each) or of.min() < 0:
+            raise InputError(f"labels: expected classes from 0, of at least one example, got {of[:5].tolist()}")
     count = 1 + max(int(labels.max()), int(known_labels.max()))
     _, places = np.unique(np.concatenate([known, codes]), axis=0, return_inverse=True)
     seen, own = places.ravel()[: len(known)], places.ravel()[len(known) :]

@@ -93,23 +93,42 @@ def _of_kind(x, kind):
 def _kind_of(x):
     """The kind that values look like: the narrowest that holds all of them."""
     x = np.asarray(x)
+    if x.dtype.kind not in "biufUSO":
+        raise InputError(f"x: expected numbers or words, got {x.dtype}")
     if x.dtype.kind not in "biuf":
         return "categories" if x.ndim == 2 else "symbols"
     if x.dtype == np.uint8 and x.max() > 1:
+        if x.max() < 64:
+            raise InputError(
+                f"x: bytes up to {x.max()}: counts, or grey values of 255? say --kind counts or --kind unit"
+            )
         return "unit"
+    if x.dtype.kind in "iu" and x.min() >= 0 and x.max() > 1:
+        return "counts"
     if not np.isfinite(x).all():
         return "categories" if (np.isnan(x) | (x == np.rint(x))).all() else "real"
     return "binary" if np.isin(x, (0, 1)).all() else "unit" if x.min() >= 0 and x.max() <= 1 else "real"
 
 
+def _loaded(path):
+    """What NumPy's file holds, in its words' place ours, which advise nothing unsafe."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"data: {path.name}: expected arrays of numbers or text, as numpy.save writes them") from error
+
+
 def _read_npy(path, labels):
     if labels is not None:
         raise InputError(f"labels: {path.name} is one array and has no other, named {labels!r}")
-    return {"x": np.load(path, allow_pickle=False)}
+    return {"x": _loaded(path)}
 
 
 def _read_npz(path, labels):
-    with np.load(path, allow_pickle=False) as archive:
+    archive = _loaded(path)
+    if isinstance(archive, np.ndarray):
+        raise InputError(f"data: {path.name}: expected an archive of arrays, as numpy.savez writes it, got one array")
+    with archive:
         found = {name: archive[name] for name in archive.files}
     name = labels or "labels"
     if "x" not in found or (labels and labels not in found):
@@ -122,7 +141,12 @@ def _read_npz(path, labels):
 
 def _read_csv(path, labels):
     with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = [row for row in csv.reader(file) if row]
+        lines = [row for row in csv.reader(file, skipinitialspace=True) if row]
+    if len(lines) < 2:
+        raise InputError(f"data: {path.name}: expected a header and rows, got {len(lines)} lines")
+    header, rows = [name.strip() for name in lines[0]], lines[1:]
+    if len(header) == 1 and ";" in header[0]:
+        raise InputError(f"data: {path.name}: expected fields with commas between them, got semicolons")
     name = labels or "labels"
     if labels and labels not in header:
         raise InputError(f"labels: {path.name} has the columns {', '.join(header)}, got {labels!r}")

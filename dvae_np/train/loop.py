@@ -44,6 +44,7 @@ class Run:
     best_epoch: int | None = None  # of these parameters, where the settings have patience; else they are the last's
     model: Model | None = None  # what the parameters are those of
     width: int = 0  # numbers in a row of x
+    networks: tuple = ()  # the names of its own functions
 
     def record(self):
         """The run without its parameters, as plain values for a JSON file."""
@@ -207,7 +208,7 @@ def fit(
             raise Interrupted(path, f"stopped in epoch {training.epoch + 1}, after step {training.steps}")
     kept, best_epoch = (training.best["params"], training.best["epoch"]) if training.best else (training.params, None)
     return Run(settings, device.get(kept), training.history, training.seconds, best_epoch, training.model,
-               data.train.x.shape[1])  # fmt: skip
+               data.train.x.shape[1], tuple(networks))  # fmt: skip
 
 
 def copied(params):

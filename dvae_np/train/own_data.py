@@ -22,6 +22,7 @@ PIXELS = {
     "symbols": "columns",
 }
 PARTS = ("train", "validation", "test")
+LARGEST = 1e6  # of a number: an observation model that starts near 0 finds nothing larger
 MISSING = ("", "?", "NA", "nan")
 
 
@@ -55,7 +56,7 @@ def dataset(
     else:
         labels, classes = np.zeros((n, 0)), ()
     if context is not None:
-        if context != "labels" or c is not None or not classes:
+        if context != "labels" or c is not None or not len(classes):
             raise InputError(
                 f"context: expected labels, of data that have some, and no other context c; got {context!r}"
             )
@@ -117,6 +118,14 @@ def numbers_of(x, kind):
     x = x / 255 if x.dtype == np.uint8 and kind == "unit" else x.astype(float)
     fits = {"binary": (x == 0) | (x == 1), "unit": (x >= 0) & (x <= 1), "real": np.isfinite(x),
             "counts": (x >= 0) & (x == np.rint(x)) & np.isfinite(x)}[kind]  # fmt: skip
+    if kind in ("real", "counts") and fits.all():
+        fits = abs(x) <= LARGEST
+        spread = abs(x - x.astype(np.float32)).max(0) > 1e-3 * x.std(0)
+        if fits.all() and (spread & (x.std(0) > 0)).any():
+            column = int(np.argmax(spread)) + 1
+            raise InputError(f"x: column {column} varies too little for numbers as large in float32; subtract its mean")
+        if not fits.all():
+            raise InputError(f"x: expected numbers up to {LARGEST:g}, got {abs(x).max():g}; divide them by a scale")
     if not fits.all():
         row, column = np.argwhere(~fits)[0]
         raise InputError(f"x: expected {KINDS[kind]}, got {x[row, column]:g} in row {row + 1}, column {column + 1}")
@@ -130,13 +139,15 @@ def _classes(labels, n):
         raise InputError(f"labels: expected one for each of {n} rows, got shape {labels.shape}")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise InputError("labels: expected a class for each row, got nan or infinity")
+    if labels.dtype.kind in "UO" and (empty := np.isin(labels.astype(str), MISSING)).any():
+        raise InputError(f"labels: expected a class for each row, got none in row {int(np.argmax(empty)) + 1}")
     classes, places = np.unique(labels, return_inverse=True)
     return places, classes
 
 
 def _splits(split, n, seed):
     """The rows of train, validation and test."""
-    if len(split) == 3 and not isinstance(split[0], str) and n != 3:
+    if len(split) == 3 and not any(isinstance(share, str) for share in split):
         shares = np.array(split, float)
         if not ((shares > 0).all() and abs(shares.sum() - 1) < 1e-6):
             raise InputError(f"split: expected three shares above 0 that add up to 1, got {tuple(split)}")
@@ -146,7 +157,7 @@ def _splits(split, n, seed):
         names = np.asarray(split).astype(str)
         if names.shape != (n,) or not np.isin(names, PARTS).all():
             raise InputError(
-                f"split: expected {', '.join(PARTS)} for each of {n} rows, got {sorted(set(names.ravel()))[:5]}"
+                f"split: expected {', '.join(PARTS)} for each of {n} rows, got {', '.join(sorted(set(names.ravel()))[:5])}"
             )
         chosen = [np.flatnonzero(names == part) for part in PARTS]
     for part, rows in zip(PARTS, chosen, strict=True):

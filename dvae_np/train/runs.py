@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect, expect_codes, expect_whole
 from dvae_np.laws import law
 from dvae_np.train.checkpoint import Checkpoints
 from dvae_np.train.data import load
@@ -27,7 +27,7 @@ def load_run(folder, **networks):
         settings, best = settings_of(facts), facts["best"] and facts["best"][0]
         expect_networks(facts, networks)
         return Run(settings, parameters_of(arrays), facts["history"], facts["seconds"], best,
-                   replace(settings.model, **networks), facts["width"])  # fmt: skip
+                   replace(settings.model, **networks), facts["width"], tuple(networks))  # fmt: skip
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: not a checkpoint of a run ({error!r})") from error
 
@@ -77,7 +77,7 @@ def data_of(source, data_dir=None):
 
 def encode(run, x, c=None):
     """q(z|x), or q(z|x,c), of rows x (n, D): a law, with `marginals()`, `mode()`, `codes(u)`; errors as the encoder's."""
-    expect_rows(run, x)
+    expect_rows(run, x, c)
     return posterior_and_prior(run.params, as_parameters(run, x), as_parameters(run, c), run.model)[0]
 
 
@@ -87,9 +87,12 @@ def codes_of(run, x, c=None):
 
 
 def decode(run, z, c=None):
-    """The mean of p(x|z), or of p(x|z,c), for codes z (n, N): (n, D)."""
-    model, theta = run.model, run.params["theta"]
-    z = np.asarray(z)
+    """The mean of p(x|z), or of p(x|z,c), for codes z (n, N): (n, D). Raises InputError for codes that the run has not."""
+    model, theta, z = run.model, run.params["theta"], np.asarray(z)
+    N, K = run.settings.N, run.settings.K
+    expect("z", z, ("n", N), "i")
+    expect_codes("z", z, K)
+    expect_context(run, z, c)
     a, _ = model.decoder(theta, z[:, None] if c is None else z[None], as_parameters(run, c))
     mean = model.observation.mean(a, run.width, **own_arrays(theta, model))
     return mean[:, 0] if c is None else mean[0]
@@ -100,13 +103,19 @@ def worth(run, x, c=None, S=100, seed=0):
 
     Raises InputError for rows that are not as wide as those of the run.
     """
-    expect_rows(run, x)
+    expect_rows(run, x, c)
     rng = np.random.default_rng(seed)
     return evaluate_each(run.params, as_parameters(run, x), as_parameters(run, c), rng, S, model=run.model)
 
 
 def classify(run, x, count):
-    """log p(x|c) of each row under each class as its context, in nats: (n, count); for a run with `context="labels"`."""
+    """log p(x|c) of each row under each class as its context, in nats: (n, count); for a run with `context="labels"`.
+
+    Raises InputError for another number of classes than the run's.
+    """
+    expect_whole("count", count, 1)
+    if len(run.params["theta"].get("context", ())) != count:
+        raise InputError(f"count: expected the number of classes that are the run's context, got {count}")
     each = [worth(run, x, np.tile(np.eye(count)[[k]], (len(x), 1))) for k in range(count)]
     return np.stack([one.bound if one.log_likelihood is None else one.log_likelihood for one in each], 1)
 
@@ -116,7 +125,24 @@ def as_parameters(run, array):
     return None if array is None else np.asarray(array, next(iter(run.params["psi"].values())).dtype)
 
 
-def expect_rows(run, x):
-    """Raise `InputError` unless x is rows as wide as those that the run was trained on."""
+def expect_context(run, rows, c):
+    """Raise `InputError` unless there is a context for each row where the run has such, and none else."""
+    C = len(run.params["theta"].get("context", ()))
+    if run.networks:
+        return  # functions of one's own see to theirs
+    if (c is not None) != bool(C):
+        raise InputError(f"c: expected {f'a context (n, {C}) of each row' if C else 'no context, as the run has none'}")
+    if C and (np.shape(c) != (len(rows), C) or not np.isfinite(np.asarray(c, float)).all()):
+        raise InputError(f"c: expected finite numbers ({len(rows)}, {C}), got shape {np.shape(c)}")
+
+
+def expect_rows(run, x, c=None):
+    """Raise `InputError` unless x is rows as those that the run was trained on, each with its context."""
     if np.ndim(x) != 2 or np.shape(x)[1] != run.width:
         raise InputError(f"x: expected rows (n, {run.width}), as the run was trained on, got shape {np.shape(x)}")
+    if np.asarray(x).dtype.kind not in "biuf" or not np.isfinite(x).all():
+        raise InputError("x: expected finite numbers, got others among them")
+    if run.model.observation.pixels in ("unit", "levels", "columns") and not ((np.min(x) >= 0) & (np.max(x) <= 1)):
+        if not run.model.observation.density:
+            raise InputError(f"x: expected numbers in [0, 1], got {np.min(x):g} to {np.max(x):g}")
+    expect_context(run, x, c)

@@ -340,10 +340,10 @@ figure(
 figure(samples, hmm.params, data, rng, hmm.settings.model, size=(7.4, 1.6))
 
 # %% [markdown]
-# `evaluate` knows its $\log p(x)$, over $32^8 \approx 10^{12}$ paths as over 81. So here the question of section 1 has an answer in nats. Train a model
-# on $\log p(x)$ itself, fix it, and train encoders for it. What is missing from $\log p(x)$ is $\mathrm{KL}(q \,\Vert\, p(z \mid x))$ (lesson 03), and it has two causes:
+# `evaluate` knows its $\log p(x)$, over $16^8 \approx 4 \cdot 10^9$ paths as over 81. So here the question of section 1 has an answer in nats. Train a model
+# on $\log p(x)$ itself, and encoders beside it; then keep the model and train the encoders on. What is missing from $\log p(x)$ is $\mathrm{KL}(q \,\Vert\, p(z \mid x))$ (lesson 03), and it has two causes:
 #
-# - *factorisation*: the best factorised $q$ of each image, found for that image alone, by coordinate ascent,
+# - *factorisation*: the best factorised $q$ that coordinate ascent finds for each image alone,
 # - *amortisation*: one network must find the $q$ of every image. A chain encoder could have the exact posterior; its whole gap is of this kind.
 #
 # `python -m dvae_np gaps` measured it, on the test digits, with three seeds (some twenty minutes). Shared by all images are an emission table for each row and one transition matrix:
@@ -363,7 +363,7 @@ middle = {
 
 # %% [markdown]
 # With 8 states the best factorised posteriors lose {{middle[8, "best_factorised_gap"]:.2f}} nats, with 32 states {{middle[32, "best_factorised_gap"]:.2f}}. A factorised *encoder* loses {{middle[8, "independent_gap"]:.2f}} and {{middle[32, "independent_gap"]:.2f}}: most of it
-# is amortisation. On the training images it loses {{middle[32, "independent_train_gap"]:.2f}} with 32 states, so more than half of it is what the network does not generalise. A factorised posterior must choose among paths, and the choice jumps from image to image. The chain encoder
+# is amortisation. On the training images it loses {{middle[32, "independent_train_gap"]:.2f}} with 32 states, so more than half of the {{middle[32, "independent_gap"]:.2f}} comes with images that the network has not seen. A likely reason: a factorised posterior must choose among paths, and the choice jumps from image to image. The chain encoder
 # need not choose: it loses {{middle[8, "chain_gap"]:.2f}} and {{middle[32, "chain_gap"]:.2f}}.
 #
 # Trained *through* the bound, a model adapts to what its posterior can say. The gap is then small, {{middle[32, "through_independent_gap"]:.2f}} nats with 32 states, but the model is worse: $\log p(x)$ is {{middle[32, "through_independent"]:.2f}} nats, with a chain
@@ -398,21 +398,21 @@ for array, gradient in found._asdict().items():
     )
 
 # %% [markdown]
-# Straight-through works *through the marginals*: $f$'s slope at the codes, times $C$. As before it is exact on average where $f$ is affine in the one-hots of the nodes, and biased elsewhere: an edge term is a product of two one-hots.
+# Straight-through works *through the marginals*: $f$'s slope at the codes, times $C$. At $\tau = 1$ it is exact on average where $f$ is affine in the one-hots of the nodes. An edge term is a product of two one-hots, and on a chain these depend on each other: there it is biased.
 #
 # **Gumbel-CRF** (Fu et al. 2020). Draw as in [Eq. 16.6], but each code by Gumbel-max; relax what it is the argmax of:
 #
 # $$z_n = \arg\max_i \bigl(\log w_n[i, z_{n+1}] + G_n[i]\bigr), \qquad y_n = \mathrm{softmax}\bigl((\log w_n[\cdot, z_{n+1}] + G_n) / \tau\bigr) . \tag{16.13}$$
 #
-# Backward, $y_n$ moves $a_n$ and one column of $A_n$, and from $a_n$ the gradient goes through the forward algorithm. But $z_{n+1}$ stays where it is: the path from $y_n$ back to the *choice* of $z_{n+1}$ is cut. So straight-through, with
-# the hard codes in $f$, is biased on a chain even where $f$ is a sum over nodes, at every temperature. Without pairs there is no such path, and it is Gumbel-Softmax. So it has no row of its own in the table: `gumbel_softmax` and
+# Backward, $y_n$ moves $a_n$ and one column of $A_n$, and from $a_n$ the gradient goes through the forward algorithm. But $z_{n+1}$ stays where it is: the path from $y_n$ back to the *choice* of $z_{n+1}$ is cut. So both forms, with
+# soft and with hard codes in $f$, are biased on a chain even where $f$ is a sum over nodes (there they have the same gradient), and the bias does not vanish as $\tau \to 0$. Without pairs it is Gumbel-Softmax: only the bias of the temperature is left, and that one does vanish. So it has no row of its own in the table: `gumbel_softmax` and
 # `straight_through_gumbel` ask the law for relaxed codes, and this is a chain's answer.
 #
 # **Stochastic softmax** (Paulus et al. 2020). Put the noise on the potentials of the nodes, and take marginals at a temperature:
 #
 # $$y = \mu\bigl((u + G) / \tau,\, A / \tau\bigr) . \tag{16.14}$$
 #
-# This is smooth, so the gradient of $\mathbb{E}[f(y)]$ is exact, but that is an objective of its own. As $\tau \to 0$, $y$ becomes the code of the largest perturbed score, and that code does *not* have the law $q$: one Gumbel number for each node is not
+# This is smooth, so its gradient is an unbiased one of $\mathbb{E}[f(y)]$, but that is an objective of its own. As $\tau \to 0$, $y$ becomes the code of the largest perturbed score, and that code does *not* have the law $q$: one Gumbel number for each node is not
 # enough noise for $K^N$ codes. Only without pairs it is Gumbel-Softmax.
 #
 # Exact means by quadrature over the noise, two binary latents, $f$ a sum over nodes, three temperatures:
@@ -472,7 +472,7 @@ confirm("16.14", moments(weights, dq.unary)[0], numeric["unary"][0])
 #
 # ## 8 A VAE with a chain
 #
-# `Settings(posterior="chain", prior="markov")`, or `train --posterior chain --prior markov`: the encoder gives the unary potentials, the pairwise ones are parameters, the same for all images, and so is the prior. The decoder sees
+# `Settings(posterior="chain", prior="markov")`, or `train --posterior chain --prior markov`: the encoder gives the unary potentials, the pairwise ones are parameters, the same for all images. The prior is the same for all images, too. The decoder sees
 # all codes at once, as before. Four latents of four categories on the digits, trained by the exact gradient:
 
 # %%
@@ -506,7 +506,7 @@ for name, kind in kinds.items():
 #
 # $$q(z) = \prod_n \mathrm{softmax}(l_n)[z_n], \qquad l_n = u_n + \tanh\Bigl(\sum_{m<n} E_m[z_m]\Bigr) W_n . \tag{16.15}$$
 #
-# $\log q$ is exact, and codes are drawn from the first to the last. So every estimator that asks for $\log q$ alone works, and its gradient goes on into the network. But nothing else is left: marginals, entropy and mode are sums over all codes. And the
+# $\log q$ is exact, and codes are drawn from the first to the last. So every estimator that asks for $\log q$ alone works, and its gradient goes on into the network. ($E_m$ is $(K, H)$ for each latent but the last, $W_n$ is $(H, K)$ for each but the first.) But nothing else is left: marginals, entropy and mode each need all $K^N$ codes. And the
 # KL? Given the codes before, each latent's own KL is known, so
 #
 # $$\mathrm{KL}(q \,\Vert\, p) = \mathbb{E}_q \sum_n \mathrm{KL}_n(z_{<n}), \qquad \nabla_{l_n} = \mathbb{E}_q\Bigl[\nabla_{l_n} \mathrm{KL}_n + \sum_{m>n} \mathrm{KL}_m \cdot \bigl(\mathrm{onehot}(z_n) - q_n\bigr)\Bigr] . \tag{16.16}$$
@@ -562,7 +562,7 @@ print(f"without the later KLs the gradient is {forgotten:.0%} off")
 #
 # $$dl_n = J(q_n)\Bigl(f'_n + \sum_{m>n} \frac{\partial l_m}{\partial z_n}^{\!\top} dl_m\Bigr) . \tag{16.17}$$
 #
-# For affine $f$ the gradient in the *last* code's logits is right on average, and those before it are not, as the network between them is not affine.
+# For affine $f$ the gradient in the *last* code's logits is right on average, and those before it are not, as a softmax and a tanh lie between.
 
 # %%
 slope = rng.standard_normal((3, K))
@@ -583,7 +583,7 @@ print(comparison("dunary", dq.unary, numeric["unary"]))
 #
 # ## 10 Break it
 #
-# A sum over paths is easily turned round: $A_n[j, i]$ for $A_n[i, j]$ in the backward half. The values stay right, as the forward half is, and training goes on with a wrong gradient. The complex step
+# A sum over paths is easily turned round: $A_n[j, i]$ for $A_n[i, j]$ in the backward half. $\log Z$ stays right, as the forward half is; only the gradient is wrong, and training goes on with it. The complex step
 # sees it:
 
 # %%
@@ -799,6 +799,15 @@ def first_gradient(l1, l2):
     log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
     later = (np.exp(log_second) * log_second).sum(-1)
     return np.exp(log_first) * (log_first + later)
+
+
+# %% wrong 16.3: before its mean is taken off
+def first_gradient(l1, l2):
+    log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
+    later = (np.exp(log_second) * log_second).sum(-1)
+    first = np.exp(log_first)
+    mean = (first * log_first).sum(-1, keepdims=True)
+    return first * (log_first - mean) + first * later
 
 
 # %% wrong 16.3: sign
