@@ -85,7 +85,7 @@ def infinite(z):
 
 
 WRONG = {
-    of_the_batch: "each example sees its own codes alone", random: "answers twice the same", infinite: "finite",
+    of_the_batch: "each example sees its own codes alone", infinite: "finite",
     other_codes: "one-hots are worth what their codes are", wrong_slope: "its slope dz is right",
 }  # fmt: skip
 
@@ -142,3 +142,21 @@ def test_nan_is_not_taken_for_chance():
 def test_what_is_no_objective_is_refused(f, n, k):
     with pytest.raises(InputError):
         check_objective(f, n, k)
+
+
+def test_an_f_that_draws_by_itself_allows_what_is_linear_in_its_values():
+    report = check_objective(random, N, 2)
+    assert report.ok and report.facts["answers twice the same"] == "no"
+    assert set(report.allows) == {
+        name for name, row in TABLE.items() if row.gradient_of_f == "none" and not row.owns_kl
+    }
+
+
+def test_leave_one_out_is_unbiased_for_a_simulator():
+    """Its costs are exponential with a mean that the code decides; 20,000 draws, five standard errors."""
+    costs, logits, R = np.array([1.0, 0.4, 0.8]), np.array([[[0.3, -0.2, 0.1]]]), 20_000
+    rng, many = np.random.default_rng(5), np.repeat(logits, R, 0)
+    simulator = lambda z: (rng.exponential(costs[z[..., 0]]), lambda d: (None, {}))
+    each = reinforce_loo(many, simulator, *draw(rng, many, 4, ("z",))).dlogits
+    exact = TABLE["exact"].estimate(logits, lambda z: (costs[z[..., 0]], lambda d: (None, {}))).dlogits[0]
+    assert (abs(each.mean(0) - exact) < 5 * each.std(0) / R**0.5).all()

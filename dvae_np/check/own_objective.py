@@ -8,7 +8,7 @@ from dvae_np.arrays import InputError, evaluated, expect_whole, one_hot
 from dvae_np.check.differences import central, complex_step, relative_error
 from dvae_np.estimators import TABLE
 
-VALUES = ("leaves its codes as they are", "answers twice the same", "each example sees its own codes alone",
+VALUES = ("leaves its codes as they are", "each example sees its own codes alone",
           "each sample sees its own codes alone", "finite")  # fmt: skip
 SLOPE, ANALYTIC = 1e-6, 1e-10  # errors to expect of central differences, and of the complex step
 
@@ -41,7 +41,8 @@ def check_objective(f, N, K, B=3, seed=0):
     f(z) must return fz (S, B), in nats or any unit, and `backward(dfz)`, which returns (dz, dtheta): dz the slope in relaxed
     codes (S, B, N, K), or None for a black box; dtheta a dict. Found out: does it take codes, shared states and relaxed codes,
     are one-hots worth what their codes are, does an example see its own codes alone, does it answer twice the same, is dz right
-    (central differences), and is f analytic (the complex step agrees), as the tunables of REBAR and RELAX need.
+    (central differences), and is f analytic (the complex step agrees), as the tunables of REBAR and RELAX need. An f that draws
+    something by itself, as a simulator, is told apart (`drawn_by_itself`).
     Raises InputError where f does not return fz (S, B) and a backward for codes.
     """
     expect_whole("N", N, 1)
@@ -56,8 +57,9 @@ def check_objective(f, N, K, B=3, seed=0):
         raise InputError("f: expected real values, got complex ones")
     facts = {"leaves its codes as they are": _said(np.array_equal(z, given), "no: it changes z in place")}
     z = given
-    same = np.array_equal(fz, f(z.copy())[0], equal_nan=True)
-    facts["answers twice the same"] = _said(same, "no: it draws or remembers something by itself")
+    facts["answers twice the same"] = _said(np.array_equal(fz, f(z.copy())[0], equal_nan=True), "no")
+    if facts["answers twice the same"] == "no":
+        return drawn_by_itself(facts, fz, K)
     other = z.copy()
     other[:, 1:] = rng.integers(0, K, other[:, 1:].shape)
     facts["each example sees its own codes alone"] = _said(
@@ -92,6 +94,27 @@ def check_objective(f, N, K, B=3, seed=0):
             lacks = "binary latents"
         if lacks:
             refuses[name] = lacks
+    return ObjectiveReport(facts, tuple(name for name in TABLE if name not in refuses), refuses)
+
+
+def drawn_by_itself(facts, fz, K):
+    """The report on an f that draws something at every call, as a simulator does; what it costs on average is its objective.
+
+    What is linear in its values stays unbiased, if each call and each sample draws anew. No more can be found out of it here.
+    """
+    facts["finite"] = _said(np.isfinite(fz).all(), "no: nan or infinity among its values")
+    refuses = {}
+    for name, row in TABLE.items():
+        lacks = (
+            "a slope that can be checked"
+            if row.gradient_of_f != "none"
+            else "binary latents"
+            if row.binary and K != 2
+            else ""
+        )
+        lacks = lacks or ("values without noise, as its bound is not linear in them" if row.owns_kl else "")
+        if lacks or not facts["finite"] == "yes" == facts["leaves its codes as they are"]:
+            refuses[name] = lacks or "values that can be used"
     return ObjectiveReport(facts, tuple(name for name in TABLE if name not in refuses), refuses)
 
 
