@@ -5,12 +5,13 @@ entropy, no mode and no KL in closed form: each would need all K^N codes.
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from dvae_np.arrays import expect, expect_codes, expect_few_states, is_codes, one_hot, summed_to
-from dvae_np.chain import by_uniforms, paired
+from dvae_np.chain import by_log_prob, by_uniforms, paired
 from dvae_np.laws import Independent, joint_states
 from dvae_np.ops import log_softmax, softmax
 
@@ -65,13 +66,7 @@ class Autoregressive(NamedTuple):
 
     def probability(self):
         """The op states (m, N) -> q(z) (m, B), for sums over all joint states."""
-
-        def op(states):
-            logq, log_prob_backward = self.log_prob(states[:, None])
-            q = np.exp(logq)
-            return q, lambda dvalue: log_prob_backward(dvalue * q)
-
-        return op
+        return partial(by_log_prob, self)
 
     def score(self, z):
         """The gradient of log q(z), of each sample: the arrays' shapes with S in front, and B where the batch shares them."""

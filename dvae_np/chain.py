@@ -1,6 +1,7 @@
 """A chain over the latents: each code depends on its neighbours [Eq. 16.1]. With no pairwise potentials it is `Independent`."""
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -59,8 +60,7 @@ class Chain(NamedTuple):
 
     def score(self, z):
         """The gradient of log q(z), of each sample: one_hot(z) - q(z_n), and the same for the edges, with S in front."""
-        hits = self._hits(z)
-        value, _ = self.both_marginals()
+        hits, (value, _) = self._hits(z), self.both_marginals()
         return Chain(hits.unary - value.unary, hits.pairwise - value.pairwise)
 
     def log_prob(self, z):
@@ -85,13 +85,7 @@ class Chain(NamedTuple):
 
     def probability(self):
         """The op states (m, N) -> q(z) (m, B), for sums over all joint states."""
-
-        def op(states):
-            logq, log_prob_backward = self.log_prob(states[:, None])
-            q = np.exp(logq)
-            return q, lambda dvalue: log_prob_backward(dvalue * q)
-
-        return op
+        return partial(by_log_prob, self)
 
     def codes(self, u):
         """Codes drawn from the last latent to the first, one uniform of u (S, B, N) each: (S, B, N)."""
@@ -150,8 +144,7 @@ class Chain(NamedTuple):
         if isinstance(p, Independent):
             parts, parts_backward = self.kl_parts(unlinked(p))
             return parts, lambda dvalue: ((both := parts_backward(dvalue))[0], Independent(both[1].unary))
-        value, marginals_backward = self.both_marginals()
-        log_z, _ = self.log_partition()
+        (value, marginals_backward), (log_z, _) = self.both_marginals(), self.log_partition()
         if p is None:
             potentials, log_zp, log_zp_backward = (None, None), self.sizes[1] * math.log(self.sizes[2]), None
         else:
@@ -204,6 +197,13 @@ class Chain(NamedTuple):
         expect("unary", self.unary, ("B", "N", "K"))
         B, N, K = self.sizes
         expect("pairwise", self.pairwise, (1 if len(self.pairwise) == 1 else B, N - 1, K, K))
+
+
+def by_log_prob(q, states):
+    """q(z) of states (m, N): (m, B), of a law that knows log q."""
+    logq, log_prob_backward = q.log_prob(states[:, None])
+    chance = np.exp(logq)
+    return chance, lambda dvalue: log_prob_backward(dvalue * chance)
 
 
 def by_uniforms(weights, u):
