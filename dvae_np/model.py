@@ -1,4 +1,4 @@
-"""What the parameters of a VAE are those of: rows of the tables, or an encoder and a decoder of your own."""
+"""What the parameters of a VAE are those of: rows of the tables, or an encoder, a decoder and a prior of your own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from functools import partial
 
 from dvae_np.arrays import InputError, expect, expect_choice
 from dvae_np.autoregressive import Autoregressive
+from dvae_np.chain import Chain
 from dvae_np.laws import Independent
 from dvae_np.likelihoods import OBSERVATIONS, Likelihood
 from dvae_np.networks import INTERFACES, decoder, expect_layers
@@ -22,7 +23,9 @@ class Model:
     Your own encoder is `encode(psi, x, c) -> (q, backward)`, with x (B, D), c (B, C) or None, q logits (B, N, K) or a law, and
     `backward(dq)`, of an array or of a law as q is, the gradients in psi by name. Your own decoder is `decode(theta, z, c) ->
     (a, backward)`, with z codes (S, B, N), states (S, 1, N) or relaxed codes (S, B, N, K), a (S, B or 1, D) what the likelihood
-    takes, and `backward(da)` returning (dz, dtheta), dz None for codes. `dvae_np.check.check_op` tells whether they are right.
+    takes, and `backward(da)` returning (dz, dtheta), dz None for codes. Your own prior is `prior_law(phi, c, N) ->
+    (p, backward)`, with p logits (1 or B, N, K) or a `Chain`; it takes the place of the uniform one. `dvae_np.check.check_op`
+    tells whether they are right.
     """
 
     likelihood: str = "bernoulli"  # of `dvae_np.likelihoods.OBSERVATIONS`
@@ -33,9 +36,11 @@ class Model:
     columns: tuple = ()  # the number of categories of each column of x, for the likelihood of that name
     encode: Callable | None = None
     decode: Callable | None = None
+    prior_law: Callable | None = None
     observation: Likelihood = field(init=False, compare=False)
     encoder: Callable = field(init=False, compare=False, repr=False)  # (psi, x, c) -> (a law, backward)
     decoder: Callable = field(init=False, compare=False, repr=False)  # (theta, z, c) -> (a, backward)
+    prior_op: Callable = field(init=False, compare=False, repr=False)  # (phi, c, N) -> (a law or None, backward)
     additive: bool = field(init=False)  # is -log p(x|z) a sum over the latents?
     sequential: bool = field(init=False)  # is a law autoregressive, and the KL no closed form, but a mean over codes?
 
@@ -45,6 +50,10 @@ class Model:
             expect_choice(name, getattr(self, name), table)
         if not known_kl(self.posterior, self.prior):
             raise InputError(f"prior: no KL is known of the posterior {self.posterior} to the prior {self.prior}")
+        if self.prior_law is not None and self.prior != "uniform":
+            raise InputError(
+                f"prior: a prior_law of your own takes the place of the uniform prior, got {self.prior} besides"
+            )
         own = partial(POSTERIORS[self.posterior].op, activation=self.activation)
         known = {
             "observation": OBSERVATIONS[self.likelihood].of(self.columns),
@@ -52,6 +61,9 @@ class Model:
             "decoder": partial(decoder, activation=self.activation, interface=self.interface)
             if self.decode is None
             else partial(answered, "decode", self.decode),
+            "prior_op": partial(PRIORS[self.prior].op, activation=self.activation)
+            if self.prior_law is None
+            else partial(as_prior, self.prior_law, POSTERIORS[self.posterior].law),
             "additive": INTERFACES[self.interface].additive and self.decode is None,
             "sequential": Autoregressive in (PRIORS[self.prior].law, POSTERIORS[self.posterior].law),
         }
@@ -88,6 +100,15 @@ def as_law(encode, psi, x, c=None):
         return q, backward
     expect("encode: logits", q, (len(x), "N", "K"))
     return Independent(q), lambda dq: backward(dq.logits)
+
+
+def as_prior(prior_law, posterior, phi, c, N):
+    """What a prior says as a law, as above. Raises InputError for one to which no KL of that posterior is known."""
+    p, backward = answered("prior_law", prior_law, phi, c, N)
+    if type(p) is Chain and posterior is not Autoregressive:
+        return p, backward
+    expect("prior_law: logits", p, ("1 or B", N, "K"))
+    return Independent(p), lambda dp: backward(dp.logits)
 
 
 def answered(name, function, params, *arguments):

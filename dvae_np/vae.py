@@ -82,7 +82,7 @@ def own_arrays(theta, model=PLAIN):
 def posterior_and_prior(params, x, c=None, model=PLAIN):
     """The laws q(z|x,c) and p(z|c), the latter None where it is uniform, for data x (B, D) and contexts c (B, C) or None."""
     q, _ = model.encoder(params["psi"], x, c)
-    return q, PRIORS[model.prior].op(params.get("phi"), c, q[0].shape[1], model.activation)[0]
+    return q, model.prior_op(params.get("phi"), c, q[0].shape[1])[0]
 
 
 def joint(f, p, N, K):
@@ -127,6 +127,8 @@ def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0, hyper=None, mo
     if not hasattr(POSTERIORS[model.posterior].law, row.asks):
         raise InputError(f"estimator: {row.name} needs {ASKED[row.asks]}, got the posterior {model.posterior}")
     laws = {f"{model.prior} prior": PRIORS[model.prior], f"{model.posterior} posterior": POSTERIORS[model.posterior]}
+    if kl != "analytic" and model.prior_law is not None:
+        raise InputError(f"kl: only the analytic one with a prior_law of your own, got {kl!r}")
     for what, found in laws.items():
         if kl != "analytic" and found.law is not Independent:
             raise InputError(f"kl: only the analytic one with a {what}, got {kl!r}")
@@ -174,7 +176,7 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
     beta = 0.0 if row.owns_kl else float(beta)  # NumPy's numbers would turn float32 into float64
     B, hyper = len(x), row.hyper | (hyper or {})
     q, encoder_backward = model.encoder(params["psi"], x, c)
-    p, prior_backward = PRIORS[model.prior].op(params.get("phi"), c, q[0].shape[1], model.activation)
+    p, prior_backward = model.prior_op(params.get("phi"), c, q[0].shape[1])
     f = reconstruction(params["theta"], x, c, model)
     arrays = noise(q)
     tunables = {"omega": params["omega"]} if "omega" in params else {}

@@ -109,6 +109,8 @@ _BY_FILE = {
         ("INTERFACES[self.interface].additive and self.decode is None", "INTERFACES[self.interface].additive", "one's own decoder taken for emissions"),
         ("lambda dq: backward(dq.logits)", "lambda dq: backward(2 * dq.logits)", "one's own encoder: twice the gradient"),
         ("self.columns[: count // N]", "self.columns[:1]", "the first column for a part's"),
+        ("partial(PRIORS[self.prior].op, activation=self.activation)", "PRIORS[self.prior].op", "relu in a prior of another activation"),
+        ("lambda dp: backward(dp.logits)", "lambda dp: backward(0 * dp.logits)", "a prior of one's own that does not learn"),
         ("partial(as_law, self.encode)", "partial(as_law, self.encode) if self.encode is None else own", "one's own encoder not called"),
     ),
     "emissions.py": (
@@ -303,8 +305,6 @@ _BY_FILE = {
         ("if OWN & set(theta) != set(own):", "if not set(theta) >= set(own):", "another observation model's own arrays let through"),
         ("dict(zip(own, map(theta.get, own), strict=True))", "dict(zip(own, (0 * theta[name] for name in own), strict=True))", "sigma is 1 whatever was learned"),
         ("row.expect_hyper(hyper)", "row.expect_hyper({})", "unknown hyper-parameters let through"),
-        ("(params.get(\"phi\"), c, q[0].shape[1], model.activation)[0]", "(params.get(\"phi\"), c, q[0].shape[1])[0]", "evaluation: relu in a prior of another activation"),
-        ("p, prior_backward = PRIORS[model.prior].op(params.get(\"phi\"), c, q[0].shape[1], model.activation)", "p, prior_backward = PRIORS[model.prior].op(params.get(\"phi\"), c, q[0].shape[1])", "training: relu in a prior of another activation"),
         ("D * observation.outputs(levels), tuple", "D, tuple", "one output for a pixel of several levels"),
     ),
     "arrays.py": (
@@ -358,6 +358,7 @@ _BY_FILE = {
     "estimators/arm.py": (("[..., None] * (e - 0.5)", "[..., None] * e", "e for e - 1/2: unbiased, but of more variance"),),
     "estimators/carms.py": (("/ (S * (S - 1))", "/ (S * S)", "S for S - 1"),),
     "estimators/control_variate.py": (
+        ("y.dtype.kind == \"c\" != fy.dtype.kind", "y.dtype.kind == \"c\" == fy.dtype.kind", "a kinked f let through"),
         ("2 * (through_zg[name] - through_zt[name])", "2 * (through_zg[name] + through_zt[name])", "domega: a flipped sign"),
         ("score_backward((fz - c_zt) / S)", "score_backward((fz - 2 * c_zt) / S)", "the control variate twice"),
         ("\"log_tau\": -(dz * z).sum()", "\"log_tau\": (dz * z).sum()", "log tau's gradient flipped"),
@@ -564,7 +565,7 @@ _BY_FILE = {
         ("\"model\": settings.model,", "\"model\": PLAIN,", "the settings' model not handed on"),
         ("if not fits(observation, data):", "if observation.pixels == \"levels\" != data.pixels:", "an observation model of other pixels let through"),
         ("[\"table\"] *= x.dtype", "[\"table\"] /= x.dtype", "the embedding's scale inverted"),
-        ("not PRIORS[settings.prior].trained", "PRIORS[settings.prior].trained", "the fixed prior learned, the learned one fixed"),
+        ("(\"phi\", \"logits\"): settings.prior == \"fixed\"", "(\"phi\", \"logits\"): settings.prior == \"learned\"", "the fixed prior learned, the learned one fixed"),
     ),
     "train/loop.py": (
         ("validation < self.best[\"validation\"]", "validation > self.best[\"validation\"]", "the worst epoch kept"),

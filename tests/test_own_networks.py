@@ -1,13 +1,27 @@
-"""An encoder and a decoder of one's own, by hand: through the objective, training, checkpoints and evaluation; warm starts."""
+"""Networks and a prior of one's own, by hand: through the objective, training, checkpoints and evaluation; warm starts."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dvae_np import LIKELIHOODS, TABLE, InputError, Model, cli, embedding, linear, negative_elbo, reconstruction, relu
+from dvae_np import (
+    LIKELIHOODS,
+    TABLE,
+    Chain,
+    InputError,
+    Model,
+    cli,
+    embedding,
+    linear,
+    negative_elbo,
+    reconstruction,
+    relu,
+    softmax,  # fmt: skip
+)
 from dvae_np.check import check_op, complex_step
 from dvae_np.check.differences import relative_error
+from dvae_np.figures.models import prior_codes
 from dvae_np.train import Checkpoints, Settings, codes_of, decode, evaluate, fit, load, load_run, usage, worth
 
 SIDE, KERNEL, MAPS, N, K = 5, 3, 4, 2, 3
@@ -54,16 +68,29 @@ def decode_rows(theta, z, c=None):
     return a, backward
 
 
-def parameters(rng, dtype=np.float64):
+def falling(phi, c, N):
+    """p(z_n = k) falls with k as exp(-rate_n k)."""
+    return -phi["rate"][None, :, None] * np.arange(K), lambda dp: {"rate": -(dp[0] * np.arange(K)).sum(-1)}
+
+
+def falling_chain(phi, c, N):
+    """The same, with a bonus for equal neighbours."""
+    unary, backward = falling(phi, c, N)
+    p = Chain(unary, phi["bonus"] * np.eye(K)[None, None] + np.zeros((1, N - 1, 1, 1)))
+    return p, lambda dp: backward(dp.unary) | {"bonus": np.trace(dp.pairwise.sum((0, 1)))[None]}
+
+
+def parameters(rng, dtype=np.float64, chained=False):
     shapes = {
         "psi": {"kernels": (KERNEL, KERNEL, MAPS), "w": (INSIDE**2 * MAPS, N, K), "b": (N, K)},
         "theta": {"rows": (N, K, 7), "out": (7, SIDE**2), "shift": (SIDE**2,)},
+        "phi": {"rate": (N,), "bonus": (1,)} if chained else {"rate": (N,)},
     }
     return {group: {name: 0.3 * rng.standard_normal(shape).astype(dtype) for name, shape in each.items()}
             for group, each in shapes.items()}  # fmt: skip
 
 
-OWN = {"encode": encode, "decode": decode_rows}
+OWN = {"encode": encode, "decode": decode_rows, "prior_law": falling}
 
 
 def test_the_convolution_is_right():
@@ -72,13 +99,17 @@ def test_the_convolution_is_right():
     assert check_op(convolution, inputs, rng).kind == "right"
 
 
+@pytest.mark.parametrize("prior_law", [falling, falling_chain])
 @pytest.mark.parametrize("row", ["exact", "reinforce_loo", "gumbel_softmax", "vimco"])
-def test_the_whole_objective_has_their_gradients(row):
+def test_the_whole_objective_has_their_gradients(row, prior_law):
     rng = np.random.default_rng(1)
-    params, x, model = parameters(rng), 1.0 * (rng.random((6, SIDE**2)) < 0.4), Model(**OWN)
+    params, x = parameters(rng, chained=prior_law is falling_chain), 1.0 * (rng.random((6, SIDE**2)) < 0.4)
+    model = Model(**OWN | {"prior_law": prior_law})
     noise = {"exact": (), "gumbel_softmax": (rng.random((4, 6, N, K)),)}.get(row, (rng.integers(0, K, (4, 6, N)),))
     loss = lambda params: negative_elbo(params, x, TABLE[row], lambda q: noise, model=model)
-    groups = ("psi", "theta") if row in ("exact", "gumbel_softmax") else ("theta",)  # else the codes are held
+    groups = (
+        ("psi", "theta", "phi") if row in ("exact", "gumbel_softmax") else ("theta", "phi")
+    )  # else the codes are held
     for group in groups:
         numeric = complex_step(lambda arrays, group=group: loss(params | {group: arrays}).value, params[group])
         for name, gradient in loss(params).gradients[group].items():
@@ -99,17 +130,29 @@ def test_a_run_with_own_networks_is_trained_saved_loaded_and_used(tmp_path, caps
     assert decode(again, codes_of(again, data.test.x)).shape == data.test.x.shape
     assert usage(run.params, data.test.x, model=run.model).share.shape == (N, K)
     with pytest.raises(
-        InputError, match="networks: the run has functions of its own, decode and encode, which no file holds"
+        InputError,
+        match="networks: the run has functions of its own, decode and encode and prior_law, which no file holds",
     ):
         load_run(tmp_path)
     assert cli.main(["evaluate", str(tmp_path)]) == 2
-    assert "functions of its own, decode and encode" in capsys.readouterr().err
+    assert "functions of its own, decode and encode and prior_law" in capsys.readouterr().err
     longer = replace(settings, epochs=6)
     _, *stopped, _ = Checkpoints(tmp_path).newest()
     resumed, whole = fit(data, longer, start=stopped, params=start, **OWN), fit(data, longer, params=start, **OWN)
     for group in whole.params:
         for name, array in whole.params[group].items():
             np.testing.assert_array_equal(resumed.params[group][name], array)
+
+
+def test_a_prior_of_ones_own_is_learned_and_drawn_from():
+    data, start = load("bars"), {"phi": {"logits": np.zeros((N, K))}}  # a name that the fixed prior has, too
+    shared = lambda phi, c, N: (phi["logits"][None], lambda dp: {"logits": dp[0]})
+    run = fit(data, Settings("exact", N=N, K=K, epochs=4, lr=1e-2, hidden=(6,)), params=start, prior_law=shared)
+    same = fit(data, Settings("exact", N=N, K=K, epochs=4, lr=1e-2, hidden=(6,), prior="learned"))
+    assert run.history == same.history and np.abs(run.params["phi"]["logits"]).max() > 1e-3
+    z = prior_codes(run.params, np.random.default_rng(0), 2000, None, run.model)
+    share, p = (z[:, 0, None] == np.arange(K)).mean(0).reshape(-1), softmax(run.params["phi"]["logits"])[0][0]
+    np.testing.assert_allclose(share, p, atol=5 * np.sqrt(0.25 / 2000))
 
 
 def test_a_warm_start_goes_on_from_given_parameters():
@@ -169,7 +212,40 @@ def test_an_encoder_that_answers_otherwise_is_told_so(what):
     own = lambda psi, x, c=None: change(*encode(psi, x, c))
     params = parameters(np.random.default_rng(4))
     with pytest.raises(InputError, match=words):
-        fit(load("bars"), Settings("exact", N=N, K=K, epochs=1), params=params, encode=own, decode=decode_rows)
+        fit(load("bars"), Settings("exact", N=N, K=K, epochs=1), params=params, **OWN | {"encode": own})
+
+
+PRIOR_GIVES = {
+    "of other latents": (lambda phi, c, n: (phi["logits"][None, :1], lambda dp: phi), r"prior_law: logits: expected shape"),
+    "one number": (lambda phi, c, n: (1.0, lambda dp: phi), "prior_law: logits: expected an array of shape"),
+    "no backward": (lambda phi, c, n: phi["logits"][None], "prior_law: expected .value, backward., got a ndarray"),
+    "another name": (lambda phi, c, n: (phi["logits"][None], lambda dp: {"more": dp[0]}), "prior_law: its backward must"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PRIOR_GIVES)
+def test_a_prior_that_answers_otherwise_is_told_so(what):
+    given, words = PRIOR_GIVES[what]
+    with pytest.raises(InputError, match=words):
+        fit(
+            load("bars"),
+            Settings("exact", N=N, K=K, epochs=1),
+            params={"phi": {"logits": np.zeros((N, K))}},
+            prior_law=given,
+        )
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"prior": "learned"}, "prior: a prior_law of your own takes the place of the uniform prior, got learned besides"),
+    ({"estimator": "gumbel_softmax", "kl": "relaxed"}, "kl: only the analytic one with a prior_law of your own"),
+])  # fmt: skip
+def test_a_prior_of_ones_own_stands_alone(settings, words):
+    start, law = (
+        {"phi": {"logits": np.zeros((N, K))}},
+        lambda phi, c, N: (phi["logits"][None], lambda dp: {"logits": dp[0]}),
+    )
+    with pytest.raises(InputError, match=words):
+        fit(load("bars"), Settings(**{"N": N, "K": K, "epochs": 1} | settings), params=start, prior_law=law)
 
 
 def test_parameters_are_dicts_of_finite_arrays():

@@ -45,6 +45,11 @@ def test_a_kink_is_no_mistake_but_too_little_for_learned_relaxations():
     report = check_objective(kinked, N, K)
     assert report.ok and report.facts["analytic"] == "no"
     assert {"rebar", "relax"} <= set(report.refuses) and "gumbel_softmax" in report.allows
+    logits = RNG.standard_normal((1, N, K))
+    for name in ("rebar", "relax"):
+        noise = draw(RNG, logits, 2, TABLE[name].noise)
+        with pytest.raises(InputError, match="f: expected an analytic one"):
+            TABLE[name].estimate(logits, kinked, *noise, **defaults(TABLE[name], N, K))
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -3,13 +3,19 @@
 import ast
 import contextlib
 import io
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 PAGE = (Path(__file__).parent.parent / "notebooks" / "RECIPES.md").read_text(encoding="utf-8")
-RECIPES = dict(re.findall(r"^## ([^\n]*)\n(?:(?!^## ).)*?^```python\n(.*?)^```", PAGE, re.M | re.S))
+FOUND = re.findall(r"^## ([^\n]*)\n(?:(?!^## ).)*?^```(python|sh)\n(.*?)^```", PAGE, re.M | re.S)
+RECIPES = {title: code for title, language, code in FOUND if language == "python"}
+COMMANDS = {title: code for title, language, code in FOUND if language == "sh"}
 SAYS = {  # a part of what some of them print
     "A table with columns of categories": "('A', 'F', 'N', 'Na')",
     "Your own f: a black box": "allows: exact, reinforce",
@@ -22,7 +28,7 @@ SAYS = {  # a part of what some of them print
 
 
 def test_every_section_has_a_recipe():
-    assert len(RECIPES) == PAGE.count("\n## ") >= 9 and set(SAYS) <= set(RECIPES)
+    assert len(RECIPES | COMMANDS) == PAGE.count("\n## ") >= 9 and set(SAYS) <= set(RECIPES)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -37,3 +43,16 @@ def test_a_recipe_runs(name, tmp_path, monkeypatch):
     assert SAYS.get(name, "") in printed.getvalue(), printed.getvalue()
     statements = [node for node in ast.parse(RECIPES[name]).body if not isinstance(node, ast.Import | ast.ImportFrom)]
     assert len(statements) <= 10
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_of_a_recipe_run(name, tmp_path):
+    if "parallel" in COMMANDS[name] and not shutil.which("parallel"):
+        pytest.skip("GNU parallel is not installed")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for line in COMMANDS[name].splitlines():
+        done = subprocess.run(
+            line, shell=True, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PATH": path}
+        )
+        assert done.returncode == 0, done.stderr
+    assert "4 runs, 4 of them finished" in done.stdout

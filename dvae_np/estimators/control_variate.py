@@ -2,13 +2,17 @@
 
 import numpy as np
 
-from dvae_np.arrays import evaluated, one_hot
+from dvae_np.arrays import InputError, evaluated, one_hot
 from dvae_np.estimators.estimate import Estimate, in_dtype
 from dvae_np.laws import Independent, independent_logits
 from dvae_np.ops import log_softmax, softmax
 from dvae_np.perturbed import conditional_gumbel, gumbel
 
 STEP = 1e-20  # of the complex step
+NOT_ANALYTIC = (
+    "expected an analytic one, as this estimator tunes itself by derivatives of its slope: of complex relaxed "
+    "codes f must give complex values (np.abs does not). `check_objective` says which estimators f allows"
+)
 LOWEST = -1e30  # stands for a logit of -inf, of which complex numbers would make NaN: as impossible, but finite
 
 
@@ -52,14 +56,20 @@ def controlled(q, f, c, u, v):
 
 
 def relaxed(f, z, omega):
-    """eta f(softmax(z / tau)), REBAR's control variate; `backward` returns (dz, {"eta", "log_tau"})."""
+    """eta f(softmax(z / tau)), REBAR's control variate; `backward` returns (dz, {"eta", "log_tau"}).
+
+    Raises InputError for an f whose values at complex relaxed codes are real, though it has a slope.
+    """
     eta, log_tau = (in_dtype(omega[name], z.real.dtype) for name in ("eta", "log_tau"))
     tau = np.exp(log_tau)
     y, softmax_backward = softmax(z / tau)
     fy, f_backward = f(y)
 
     def backward(dvalue):
-        dz = softmax_backward(f_backward(eta * dvalue)[0]) / tau
+        dy = f_backward(eta * dvalue)[0]
+        if y.dtype.kind == "c" != fy.dtype.kind and (dy != 0).any():
+            raise InputError(f"f: {NOT_ANALYTIC}")
+        dz = softmax_backward(dy) / tau
         return dz, {"eta": (dvalue * fy).sum(), "log_tau": -(dz * z).sum()}
 
     return eta * fy, backward

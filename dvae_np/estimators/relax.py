@@ -15,7 +15,7 @@ def relax(q, f, u, v, *, omega):
 
     q: independent latents, or logits (B, N, K). u, v: uniforms (S, B, N, K), as in `rebar`. omega: eta, log_tau, and w0,
     b0, w1, b1 of the surrogate r, a network with one hidden layer on the N K numbers of softmax(.). domega is the gradient
-    of the squared estimate [Eq. 11.2]. (Grathwohl et al. 2018.) With w1 = b1 = 0 it is REBAR.
+    of the squared estimate [Eq. 11.2]. Errors as `rebar`'s. (Grathwohl et al. 2018.) With w1 = b1 = 0 it is REBAR.
     """
     network = {name: in_dtype(omega[name], u.dtype) for name in ("w0", "b0", "w1", "b1")}
 

@@ -10,7 +10,6 @@ from dvae_np.laws import Independent, each_array, joint_states
 from dvae_np.model import PLAIN
 from dvae_np.networks import latents
 from dvae_np.noise import draw, evenly
-from dvae_np.structure import PRIORS
 from dvae_np.vae import own_arrays, posterior_and_prior, reconstruction
 
 MOST_CODES = 64
@@ -54,7 +53,7 @@ def pictures(figure, images, shape, columns=16, rows=3):
 
 def prior_codes(params, rng, count, c=None, model=PLAIN):
     """Codes drawn from the prior: (count, N); from p(z|c_i), where the prior depends on a context c (count, C)."""
-    p, _ = PRIORS[model.prior].op(params.get("phi"), c, latents(params)[0], model.activation)
+    p, _ = model.prior_op(params.get("phi"), c, latents(params)[0])
     p = Independent(np.zeros((1, *latents(params)), params["theta"]["table"].dtype)) if p is None else p
     p = each_array(lambda array: np.broadcast_to(array, (count, *array.shape[1:])), p)
     return draw(rng, p, 1, ("z",))[0][0]

@@ -7,7 +7,6 @@ from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.networks import last_bias
-from dvae_np.structure import PRIORS
 from dvae_np.train.evaluation import PAIRS
 from dvae_np.train.optimisers import SGD, Adam, RAdam
 
@@ -52,17 +51,18 @@ def start_parameters(rng, data, settings, given, networks):
             f"params: expected {{group: {{name: array}}}}, as a run's params, got a {type(given).__name__}"
         )
     fresh = fresh_parameters(rng, data, settings)
-    groups = {"encode": "psi", "decode": "theta"}
-    if unknown := (set(given) - set(fresh)) | (set(networks) - set(groups)):
-        raise InputError(
-            f"params: expected the groups {', '.join(fresh)}, networks encode and decode; got {', '.join(unknown)}"
-        )
+    groups = {"encode": "psi", "decode": "theta", "prior_law": "phi"}
+    own = {groups[name] for name in networks if name in groups}
+    if unknown := (set(given) - set(fresh) - own) | (set(networks) - set(groups)):
+        expected = f"the groups {', '.join(fresh)}, networks {', '.join(groups)}"
+        raise InputError(f"params: expected {expected}; got {', '.join(sorted(unknown))}")
     for name in networks:
         if groups[name] not in given:
             raise InputError(f"params: a function {name} needs its own {groups[name]}, {{name: array}}; got none")
-    own = {groups[name] for name in networks}
     for group, arrays in given.items():
-        shapes, expected = ({name: np.shape(array) for name, array in each.items()} for each in (arrays, fresh[group]))
+        shapes, expected = (
+            {name: np.shape(array) for name, array in each.items()} for each in (arrays, fresh.get(group, {}))
+        )
         if group not in own and shapes != expected:
             raise InputError(f"params: expected {group} with {expected}, got {shapes}")
         fresh[group] = {name: np.array(array, data.train.x.dtype) for name, array in arrays.items()}
@@ -79,7 +79,7 @@ def fits(observation, data):
 
 def optimisers(params, settings):
     """A list: one for psi and theta, one for a prior that learns, one for tunables. What the settings give is not learned."""
-    given = {("phi", "logits"): not PRIORS[settings.prior].trained, ("theta", "log_scale"): settings.scale is not None}
+    given = {("phi", "logits"): settings.prior == "fixed", ("theta", "log_scale"): settings.scale is not None}
     learned = {group: {name: array for name, array in arrays.items() if not given.get((group, name))}
                for group, arrays in params.items()}  # fmt: skip
     shares = [(("psi", "theta"), settings.optimiser, settings.lr),

@@ -56,8 +56,8 @@ class Run:
 class Training:
     """A run in progress; `step` goes on by one mini-batch. Raises InputError for settings that do not fit the data.
 
-    networks: `encode` and `decode`, functions as `dvae_np.model.Model` has them. params: parameters to start from, {group:
-    {name: array}}, of all groups that such functions need, or of some: the others are fresh.
+    networks: `encode`, `decode` and `prior_law`, functions as `dvae_np.model.Model` has them. params: parameters to start from,
+    {group: {name: array}}, of all groups that such functions need, or of some: the others are fresh.
 
     Parameters, data and all that is computed of them live on the `device`; order and noise come from one NumPy generator.
     """
@@ -180,7 +180,7 @@ def fit(
     start:       (facts, arrays) of a checkpoint to go on from, bit for bit.
     stop:        asked after every step; where it answers True, the run is saved and `Interrupted` raised.
     device:      where to compute; the parameters of the `Run` are NumPy arrays again.
-    params, networks: as in `Training`: a warm start, and an encoder and a decoder of your own.
+    params, networks: as in `Training`: a warm start, and an encoder, a decoder and a prior of your own.
 
     History: ``loss`` is the mean training loss *as the estimator sees it* (for relaxed codes not an ELBO), ``kl`` its KL,
     ``beta`` the KL's weight, ``validation`` the discrete negative ELBO on the validation split, all in nats.

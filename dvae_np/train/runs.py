@@ -19,8 +19,8 @@ from dvae_np.vae import own_arrays, posterior_and_prior
 def load_run(folder, **networks):
     """The `Run` in the folder that `train` wrote, or `fit` with `Checkpoints`: the newest checkpoint, or the best epoch.
 
-    networks: the functions `encode` and `decode`, where the run has such. Raises InputError where there is no checkpoint that
-    can be read, and where it is of other networks.
+    networks: the functions `encode`, `decode` and `prior_law`, where the run has such. Raises InputError where there is no
+    checkpoint that can be read, and where it is of other networks.
     """
     path, facts, arrays, _ = Checkpoints(Path(folder)).newest()
     try:
