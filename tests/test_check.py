@@ -176,8 +176,6 @@ def test_verdicts_from_samples():
     assert "a factor 2" in from_samples(np.tile(2 * EXACT, (1000, 1)), EXACT).explanation
     assert from_samples(samples(20), EXACT).kind == "INCONCLUSIVE"
     assert from_samples(samples(100), EXACT * np.nan).kind == "INVALID"
-    with pytest.raises(InputError, match="expected a gradient that is not zero"):
-        from_samples(samples(100), 0 * EXACT)
 
 
 def test_the_inconclusive_verdict_asks_for_enough_draws():

@@ -18,7 +18,7 @@ from dvae_np.check.hints import in_common
 from dvae_np.check.levels import REPLICATES, enumerated, sampled
 from dvae_np.check.means import SEED
 from dvae_np.check.mistakes import known_mistakes
-from dvae_np.check.report import Report, Result
+from dvae_np.check.report import Report, Result, judged
 from dvae_np.estimators import Estimate, Row
 from dvae_np.estimators.row import SCORE
 
@@ -143,8 +143,7 @@ def judge_samples(draws, exact, **sizes):
     """
     verdict = verdicts.from_samples(draws, exact, sizes=sizes)
     check = f"z-tests, false alarms {verdicts.FALSE_ALARM:g}"
-    text = f"{verdict.kind} ({verdict.detail})"
-    return Report([Result(5, "samples", check, text, verdict.ok, verdict.error, verdict.explanation)])
+    return Report([judged(5, "samples", check, verdict)])
 
 
 def load_function(place):
@@ -169,7 +168,7 @@ def load_function(place):
 def load_array(path, what):
     """An array from an .npy file. Raises InputError for anything else; objects (pickles) are not loaded."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # of which a part at a time is read
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"--{what}: expected an .npy file of numbers, got {str(path)!r} ({error})") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":

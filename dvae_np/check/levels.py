@@ -28,7 +28,7 @@ from dvae_np.check.means import (
     sizes,
     worst_of,
 )
-from dvae_np.check.report import Result, joined
+from dvae_np.check.report import Result, joined, judged
 from dvae_np.laws import joint_states
 from dvae_np.noise import draw
 
@@ -120,9 +120,7 @@ def without_noise(row, rng):
         check = f"value, dlogits, dtheta: complex step of the sum, N={N}, K={K}" + (
             f", {point.what}" if point.what else ""
         )
-        yield Result(
-            1, row.name, check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, verdict.explanation
-        )
+        yield judged(1, row.name, check, verdict)
 
 
 def enumerated(row, rng, mistakes=None):
@@ -243,6 +241,4 @@ def sampled(row, offset=0.0, replicates=REPLICATES):
     verdict = verdicts.from_samples(np.concatenate(draws), exact[0], sizes={"S": S, "N": N, "K": K})
     check = f"dlogits: z-tests on a VAE, N={N}, K={K}, S={S}"
     check += f", E[f] = {offset:g} standard deviation" if offset else ""
-    return Result(
-        5, row.name, check, f"{verdict.kind} ({verdict.detail})", verdict.ok, verdict.error, verdict.explanation
-    )
+    return judged(5, row.name, check, verdict)

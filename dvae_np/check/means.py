@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.check import enumeration, toys, verdicts
-from dvae_np.check.report import Result
+from dvae_np.check.report import Result, judged
 from dvae_np.laws import joint_states
 from dvae_np.ops import log_softmax
 
@@ -170,7 +170,7 @@ def means(row, level, logits, theta, objective, S, weights, estimate, what="", v
         tolerance = max(tolerance, COUPLED)
     dtype = getattr(estimate.dlogits, "dtype", None)
     rounding = epsilons * np.finfo(np.float32).eps if dtype == np.float32 else 0
-    known = {"sizes": {"S": S, "N": N, "K": K}, "q": q}
+    known = {"sizes": {"S": S, "N": N, "K": K}, "q": q, "variance": variance}
     verdict = verdicts.from_mean(mean, exact, how, tolerance, rounding, **known)
     if mistakes and verdict.kind == "BIASED":  # then it is worth computing what else it may be
         instead = mistakes(row, logits, objective(theta), exact, S)
@@ -189,8 +189,7 @@ def means(row, level, logits, theta, objective, S, weights, estimate, what="", v
                              rounding)
           for name in theta),
     )  # fmt: skip
-    text = f"{verdict.kind} ({verdict.detail})"
-    yield Result(level, row.name, f"value, dtheta: mean, {where}", text, verdict.ok, verdict.error, verdict.explanation)
+    yield judged(level, row.name, f"value, dtheta: mean, {where}", verdict)
 
 
 def worst_of(*all_verdicts):
@@ -203,4 +202,4 @@ def _as_claimed(level, row, check, verdict):
     ok = verdict.ok if row.unbiased else verdict.kind == "BIASED"
     claimed = "" if row.unbiased else ", as the table says" if ok else ", though the table says biased"
     text = f"{verdict.kind} ({verdict.detail}){claimed}"
-    return Result(level, row.name, check, text, ok, verdict.error, "" if ok else verdict.explanation)
+    return Result(level, row.name, check, text, ok, verdict.error, "" if ok else verdict.explanation, verdict.measured)

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
+from dvae_np.check.bias import Measured
 from dvae_np.text import columns
 
 LEVELS = {
@@ -28,6 +29,7 @@ class Result:
     ok: bool
     error: float | None = None
     explanation: str = ""
+    measured: Measured | None = None  # of a mean, beside the exact gradient
 
 
 def joined(level, subject, check, comparisons):
@@ -35,6 +37,12 @@ def joined(level, subject, check, comparisons):
     worst = max(comparisons, key=lambda comparison: comparison.error)
     wrong = "; ".join(str(comparison) for comparison in comparisons if not comparison.ok)
     return Result(level, subject, check, f"error {worst.error:.0e}", not wrong, worst.error, wrong)
+
+
+def judged(level, subject, check, verdict):
+    """The line that says a `Verdict`."""
+    text = f"{verdict.kind} ({verdict.detail})"
+    return Result(level, subject, check, text, verdict.ok, verdict.error, verdict.explanation, verdict.measured)
 
 
 class Report:
@@ -63,7 +71,14 @@ class Report:
     def __str__(self):
         rows = [("level", "what", "checked against", "verdict")]
         rows += [(str(r.level), r.subject, r.check, r.verdict) for r in self.results]
-        return "\n".join([columns(rows), *self.failures(), self.summary()])
+        return "\n".join([columns(rows), *self.measurements(), *self.failures(), self.summary()])
+
+    def measurements(self):
+        """Of one estimator: a line on the bias and the variance, for every z-test and for every mean that is off."""
+        told = [r for r in self.results if r.measured and (r.measured.draws or not r.ok)]
+        return (
+            [f"measured  {r.check}: {r.measured}" for r in told] if len({r.subject for r in self.results}) == 1 else []
+        )
 
     def condensed(self):
         """One line for each thing verified: how many checks, the largest complex-step error, the gradient's verdict."""
@@ -80,6 +95,11 @@ class Report:
         """A line with the explanation for everything that failed."""
         return [f"FAILED  {r.subject}, {r.check}: {r.explanation or r.verdict}" for r in self.failed]
 
+    def raise_if_failed(self):
+        """For a test suite, `judge(f).raise_if_failed()`: AssertionError with the whole report where anything failed."""
+        if self.failed:
+            raise AssertionError(f"\n{self}")
+
     def summary(self):
         """One sentence: how many checks, how many failed, and the largest error of the gradient pairs."""
         errors = [r.error for r in self.results if r.level == 1 and r.error is not None and "complex step" in r.check]
@@ -87,11 +107,8 @@ class Report:
         return f"{len(self.results)} checks, {len(self.failed)} failed{worst}"
 
     def json(self):
-        """The report as a JSON text; an error that is not finite becomes null."""
-        results = [asdict(result) for result in self.results]
-        for result in results:
-            if result["error"] is not None and not math.isfinite(result["error"]):
-                result["error"] = None
+        """The report as a JSON text; a number that is not finite becomes null."""
+        results = [finite(asdict(result)) for result in self.results]
         return json.dumps({"ok": self.ok, "levels": LEVELS, "results": results}, indent=1, ensure_ascii=False)
 
     def _repr_html_(self):
@@ -103,3 +120,12 @@ class Report:
         )
         head = "<tr><th>level</th><th>what</th><th>checked against</th><th>verdict</th><th></th></tr>"
         return f"<table>{head}{cells}</table><p>{html.escape(self.summary())}</p>"
+
+
+def finite(value):
+    """The same dicts and lists, with None for each number that is not finite."""
+    if isinstance(value, dict):
+        return {name: finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
