@@ -5,22 +5,26 @@ import inspect
 import sys
 import traceback
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect_whole
 from dvae_np.check import verdicts
 from dvae_np.check.contract import contract
 from dvae_np.check.differences import real_array
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.hints import in_common
 from dvae_np.check.levels import REPLICATES, enumerated, sampled
-from dvae_np.check.means import SEED
+from dvae_np.check.likeness import expect_like, like_results
+from dvae_np.check.means import POINTS, SEED
 from dvae_np.check.mistakes import known_mistakes
+from dvae_np.check.own_noise import Drawing, own_noise_results
 from dvae_np.check.report import Report, Result, judged
 from dvae_np.estimators import Estimate, Row
 from dvae_np.estimators.row import SCORE
+from dvae_np.noise import draw
 
 ALONE, TOGETHER = ("z", "distinct", "coupled", "e"), {"z", "u", "v"}  # which noise goes with which
 UNJUDGEABLE = (
@@ -32,60 +36,46 @@ UNJUDGEABLE = (
 MOST_OF_A_BOUND = 8  # samples: beyond, the sum over all tuples of states takes minutes
 
 
-def judge(estimate, name=None, *, S=None, binary=False, bound=False):
+def judge(estimate, name=None, *, S=None, binary=False, bound=False, like=None, steps=None, **hyper):
     """Verify an estimator of anyone's: a `Report`, which is true where it is unbiased and keeps the contract.
 
     estimate: a function (logits, f, *noise, **hyper) of this package's kind. Its noise is told by its parameters' names:
               one of z, distinct, coupled and e, or z, u and v in any combination (see `dvae_np.draw`). It returns an
               `Estimate`, or the gradient in the logits (B, N, K) alone. What has a default is a hyper-parameter and keeps that
               value; but arrays in a dict called omega, and a number called baseline, are moved: no value of these may matter.
+              A function (logits, f, rng), or (logits, f), draws its own noise: from the generator `rng`, or by `np.random`.
+              Functions of PyTorch and JAX go through `dvae_np.check.torch.estimator` and `dvae_np.check.jax.estimator`.
     S:        the number of samples, where it takes no other; else it is tried with several. Of a bound at most 8.
     binary:   whether it is for latents of K = 2 categories alone, as whatever takes e is.
     bound:    whether it is of the negative multi-sample bound [Eq. 9.1], as VIMCO, and not of E_q[f].
+    like:     a row of the table, as "gumbel_softmax", with its hyper-parameters, as tau=0.5: is it that estimator, biased by
+              design or not? Compared draw by draw on the same noise; by its mean where it draws its own.
+    steps:    of an estimator that remembers, as a moving average: then `estimate` is called without arguments for a fresh one,
+              and its first call is judged, and its call of that number.
 
     It is tried at mild logits and where estimators break (`means.POINTS`): more latents, categories and samples, f times
     10,000 and 0.001, logits times 6 and 8, logits shifted by 800, a category ruled out by -inf; at fewer where it takes Gumbel
-    noise, is binary, or takes many samples. f takes codes and relaxed codes. Its exact mean is compared with the exact
-    gradient, up to the rounding of float64 or, where it answers in float32, of that; a known mistake is called by its name
-    (`mistakes`). Where the mean cannot be computed, z-tests decide. Raises InputError for a function whose parameters are not
-    of this form, and for S that cannot be.
+    noise, is binary, draws its own noise, or takes many samples. f takes codes and relaxed codes. Its exact mean is compared
+    with the exact gradient, up to the rounding of float64 or, where it answers in float32, of that; a known mistake is called
+    by its name (`mistakes`). Where the mean cannot be computed, z-tests decide. Raises InputError for a function whose
+    parameters are not of this form, for S that cannot be, and for hyper-parameters that the row `like` has not.
     """
     if S is not None and (S < 1 or S != int(S) or (bound and S > MOST_OF_A_BOUND)):
         most = f" and, for a bound, at most {MOST_OF_A_BOUND}" if bound else ""
         raise InputError(f"S: expected a whole number of samples, at least 1{most}, got {S}")
-    parameters = inspect.signature(estimate).parameters
-    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [each.name for each in parameters.values() if each.default is each.empty and each.kind in plain]
-    noise = tuple(required[2:])
-    if len(required) < 3 or not (set(noise) <= TOGETHER or (len(noise) == 1 and noise[0] in ALONE)):
-        raise InputError(
-            f"estimator: expected parameters (logits, f, noise), noise one of {', '.join(ALONE)}, or z, u and v in any "
-            f"combination; got ({', '.join(required)})"
-        )
-
-    def complete(logits, f, *arrays, **options):
-        try:
-            found = estimate(logits, f, *arrays, **options)
-        except (Exception, SystemExit) as error:  # anything that a stranger's function may raise
-            shapes = ", ".join(f"{which} {array.shape}" for which, array in zip(noise, arrays, strict=True))
-            error.add_note(f"called with logits {logits.shape}, {shapes}")
-            raise
-        if isinstance(found, Estimate):
-            real_array("dlogits", found.dlogits)
-            return found
-        if not isinstance(found, np.ndarray) or found.shape != logits.shape:
-            what = f"shape {found.shape}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
-            raise TypeError(
-                f"expected the gradient in the logits, an array of shape {logits.shape}, it returned {what}"
-            )
-        real_array("the gradient", found)
-        return Estimate(None, found, None)
-
+    if hyper and like is None:
+        raise InputError(f"judge: {', '.join(hyper)} belong to the row that `like` names, and it names none")
+    if steps is not None:
+        expect_whole("steps", steps, 1)
+    fresh = estimate if steps is None else estimate()
+    parameters = inspect.signature(fresh).parameters
+    noise = noise_of(parameters)
+    own = not noise or noise == ("rng",)
     row = Row(
         name or getattr(estimate, "__name__", type(estimate).__name__),
         title="",
-        estimate=complete,
-        noise=noise,
+        estimate=partial(complete, fresh, noise),
+        noise=() if own else noise,
         unbiased=True,
         family=SCORE,
         lesson=1,
@@ -98,17 +88,88 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False):
         owns_kl=bound,
         hyper={each.name: each.default for each in parameters.values() if each.default is not each.empty},
     )
-    file = getattr(getattr(estimate, "__code__", None), "co_filename", None)
+    alike = None if like is None else expect_like(like, hyper, None if own or steps else noise)
+    if own or steps:
+        if bound and S is None:
+            raise InputError("S: expected the number of samples of a bound whose noise is its own")
+        begin = (lambda: fresh) if steps is None else estimate
+        drawing = Drawing(partial(drawn, begin, noise, row.samples(S or 2)), row, S, like=alike, hyper=hyper)
+        results = own_noise_results(drawing, steps or 1)
+    elif alike:
+        results = like_results(row, alike, hyper)
+    else:
+        results = _stranger_results(row)
+    file = getattr(getattr(inspect.unwrap(fresh), "__code__", None), "co_filename", None)
     with np.errstate(all="ignore"):  # what comes out is judged, however it came about
-        results = list(_guarded(row, file))
+        results = list(_guarded(row, results, file))
     explained = in_common([result.explanation for result in results])  # a hint must fit every size at which it is wrong
-    return Report(replace(result, explanation=words) for result, words in zip(results, explained, strict=True))
+    return Report(where_it_breaks(replace(r, explanation=words) for r, words in zip(results, explained, strict=True)))
 
 
-def _guarded(row, file):
+def noise_of(parameters):
+    """The names of its noise, () or ("rng",) where it draws its own. Raises InputError for parameters of another form."""
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [each.name for each in parameters.values() if each.default is each.empty and each.kind in plain]
+    noise = tuple(required[2:])
+    known = noise in ((), ("rng",)) or set(noise) <= TOGETHER or (len(noise) == 1 and noise[0] in ALONE)
+    if len(required) < 2 or not known:
+        raise InputError(
+            f"estimator: expected parameters (logits, f, noise), noise one of {', '.join(ALONE)}, or z, u and v in any "
+            f"combination, or (logits, f, rng) where it draws its own; got ({', '.join(required)})"
+        )
+    return noise
+
+
+def complete(estimate, noise, logits, f, *arrays, **options):
+    """What it returned, as an `Estimate`; where it raises, or returns something else, with a note on what it was given."""
+    try:
+        found = estimate(logits, f, *arrays, **options)
+    except (Exception, SystemExit) as error:  # anything that a stranger's function may raise
+        shapes = "".join(f", {which} {np.shape(array)}" for which, array in zip(noise, arrays, strict=True))
+        error.add_note(f"called with logits {logits.shape}{shapes}")
+        raise
+    if isinstance(found, Estimate):
+        real_array("dlogits", found.dlogits)
+        return found
+    if not isinstance(found, np.ndarray) or found.shape != logits.shape:
+        what = f"shape {found.shape}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
+        raise TypeError(f"expected the gradient in the logits, an array of shape {logits.shape}, it returned {what}")
+    real_array("the gradient", found)
+    return Estimate(None, found, None)
+
+
+def drawn(begin, noise, S):
+    """A fresh estimator as a function of (logits, f, rng), whatever noise it takes: S samples of that, where it takes any."""
+    estimate = begin()
+
+    def own(logits, f, rng):
+        if not noise:
+            np.random.seed(rng.integers(2**32))  # for what draws from NumPy's global generator
+        arrays = (rng,) if noise == ("rng",) else draw(rng, logits, S, noise)
+        return complete(estimate, noise, logits, f, *arrays)
+
+    return own
+
+
+def where_it_breaks(results):
+    """The results; where all mild problems are passed, a failure elsewhere says so, and asks what may be the reason."""
+    results = list(results)
+    if not all(result.ok for result in results if not result.point):
+        return results
+    suspects = {point.what: point.suspect for point in POINTS}
+    broken = [result.point for result in results if not result.ok]
+    told = f"it is right at mild logits and small sizes, and wrong at {', '.join(dict.fromkeys(broken))}"
+    return [
+        result if result.ok else replace(result, explanation="; ".join(filter(None, (f"{told}: {suspects[result.point]}",
+                                                                                      result.explanation))))
+        for result in results
+    ]  # fmt: skip
+
+
+def _guarded(row, results, file):
     """The results, up to an exception of the estimator's, which is one more result."""
     try:
-        yield from _stranger_results(row)
+        yield from results
     except (Exception, SystemExit) as error:  # anything that a stranger's function may raise
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         words = "; ".join(getattr(error, "__notes__", ()))

@@ -33,20 +33,25 @@ class Point:
     shift: float = 0.0  # of all logits, which softmax does not see
     size: float = 1.0  # of f
     masked: bool = False  # category 0 has the logit -inf
+    suspect: str = ""  # what is asked of an estimator that is wrong here, and right where all is mild
 
 
+_SIZES, _PEAKED = (
+    "is a size written as a number where N, K or S belongs?",
+    "is a probability floored, or a logit clipped?",
+)
 POINTS = (
     Point("", S=None),
-    Point("more latents", N=3, K=4),
-    Point("many latents", N=6, K=2),
-    Point("many categories", N=1, K=9),
-    Point("more samples", N=1, S=6),
-    Point("f times 10,000", size=1e4),
-    Point("f times 0.001", size=1e-3),
-    Point("logits times 6", spread=6),
-    Point("logits times 8", spread=8),
-    Point("logits shifted by 800", shift=800),
-    Point("a category ruled out (-inf)", masked=True),
+    Point("more latents", N=3, K=4, suspect=_SIZES),
+    Point("many latents", N=6, K=2, suspect=_SIZES),
+    Point("many categories", N=1, K=9, suspect=_SIZES),
+    Point("more samples", N=1, S=6, suspect=_SIZES),
+    Point("f times 10,000", size=1e4, suspect="is f, or the gradient's norm, clipped?"),
+    Point("f times 0.001", size=1e-3, suspect="is a small number added to f or to its deviation?"),
+    Point("logits times 6", spread=6, suspect=_PEAKED),
+    Point("logits times 8", spread=8, suspect=_PEAKED),
+    Point("logits shifted by 800", shift=800, suspect="is e^logits taken without subtracting their maximum first?"),
+    Point("a category ruled out (-inf)", masked=True, suspect="is 0 multiplied by a logit of -inf?"),
 )
 
 
@@ -180,7 +185,7 @@ def means(row, level, logits, theta, objective, S, weights, estimate, what="", v
         yield Result(level, row.name, f"dlogits: mean, {where}", "not finite: it does not take logits of -inf", True)
         return
     stated = "" if variance is None else f"; variance {variance:.3g}"
-    yield _as_claimed(level, row, f"dlogits: mean, {where}{stated}", verdict)
+    yield _as_claimed(level, row, f"dlogits: mean, {where}{stated}", verdict, what)
     if estimate.value is None or (row.relaxed):
         return  # it gives the gradient alone, or its value is that of another, relaxed objective
     verdict = worst_of(
@@ -197,9 +202,11 @@ def worst_of(*all_verdicts):
     return max(all_verdicts, key=lambda verdict: verdict.error)
 
 
-def _as_claimed(level, row, check, verdict):
+def _as_claimed(level, row, check, verdict, point):
     """A result that passes where the verdict is what the table claims: unbiased, or biased and measured."""
     ok = verdict.ok if row.unbiased else verdict.kind == "BIASED"
     claimed = "" if row.unbiased else ", as the table says" if ok else ", though the table says biased"
     text = f"{verdict.kind} ({verdict.detail}){claimed}"
-    return Result(level, row.name, check, text, ok, verdict.error, "" if ok else verdict.explanation, verdict.measured)
+    return Result(
+        level, row.name, check, text, ok, verdict.error, "" if ok else verdict.explanation, point, verdict.measured
+    )

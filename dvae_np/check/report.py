@@ -29,6 +29,7 @@ class Result:
     ok: bool
     error: float | None = None
     explanation: str = ""
+    point: str = ""  # of the problems at which estimators may break; "" is the mild one
     measured: Measured | None = None  # of a mean, beside the exact gradient
 
 
@@ -42,7 +43,9 @@ def joined(level, subject, check, comparisons):
 def judged(level, subject, check, verdict):
     """The line that says a `Verdict`."""
     text = f"{verdict.kind} ({verdict.detail})"
-    return Result(level, subject, check, text, verdict.ok, verdict.error, verdict.explanation, verdict.measured)
+    return Result(
+        level, subject, check, text, verdict.ok, verdict.error, verdict.explanation, measured=verdict.measured
+    )
 
 
 class Report:
@@ -74,11 +77,10 @@ class Report:
         return "\n".join([columns(rows), *self.measurements(), *self.failures(), self.summary()])
 
     def measurements(self):
-        """Of one estimator: a line on the bias and the variance, for every z-test and for every mean that is off."""
-        told = [r for r in self.results if r.measured and (r.measured.draws or not r.ok)]
-        return (
-            [f"measured  {r.check}: {r.measured}" for r in told] if len({r.subject for r in self.results}) == 1 else []
-        )
+        """Of one estimator: a line on bias and variance, for the first means that are off; else for the last mild z-test."""
+        known = [r for r in self.results if r.measured] if len({r.subject for r in self.results}) == 1 else []
+        told = [r for r in known if not r.ok][:3] or [r for r in known if r.measured.draws and not r.point][-1:]
+        return [f"measured  {r.check}: {r.measured}" for r in told]
 
     def condensed(self):
         """One line for each thing verified: how many checks, the largest complex-step error, the gradient's verdict."""
@@ -92,8 +94,13 @@ class Report:
         return "\n".join([columns(rows), *self.failures(), self.summary()])
 
     def failures(self):
-        """A line with the explanation for everything that failed."""
-        return [f"FAILED  {r.subject}, {r.check}: {r.explanation or r.verdict}" for r in self.failed]
+        """A line with the explanation for everything that failed; what fails for one reason has one line."""
+        alike = {}
+        for r in self.failed:
+            alike.setdefault((r.subject, r.explanation or r.check), []).append(r)
+        more = lambda same: f" (and {len(same) - 1} more)" if len(same) > 1 else ""
+        return [f"FAILED  {same[0].subject}, {same[0].check}{more(same)}: {same[0].explanation or same[0].verdict}"
+                for same in alike.values()]  # fmt: skip
 
     def raise_if_failed(self):
         """For a test suite, `judge(f).raise_if_failed()`: AssertionError with the whole report where anything failed."""

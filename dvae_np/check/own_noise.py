@@ -1,0 +1,168 @@
+"""Estimators that draw their own noise, or remember something between calls, judged by replicates in two ways.
+
+One call gets the same example many times: its answers are independent draws, if examples do not see each other. Many calls get
+two different examples: then what a large batch hides is seen, a baseline over the batch that contains the example's own sample,
+a normalisation over the batch, a moving average that is updated too early.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dvae_np.categorical import log_prob
+from dvae_np.check import differences, enumeration, toys, verdicts
+from dvae_np.check.likeness import named, row_mean
+from dvae_np.check.means import POINTS, SEED, logits_at, sizes, target
+from dvae_np.check.report import Result, judged
+from dvae_np.estimators import Row
+from dvae_np.laws import joint_states
+
+TILED, FIRST, MOST = 10_000, 6, 60  # examples in a call; calls at first, and at most
+CALLS = (200, 6000)  # of the second way, the fewest and the most
+SECONDS = 1.0  # for the draws of one problem, after the first ones
+WORTH_SEEING = 0.35  # of the second way: with its own sample in it, a baseline of two is off by a half
+TRIED = (
+    "",
+    "more latents",
+    "many categories",
+    "f times 10,000",
+    "f times 0.001",
+    "logits times 6",
+    "logits shifted by 800",
+)
+OWN_SAMPLE = (
+    "it is right in a large batch of one example, and wrong in a batch of two: does a mean over the batch, or over "
+    "time, contain the example's own sample?"
+)
+NOT_REPEATED = "draws by itself, and not from what it is given"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An estimator as a function (logits, f, rng), what its mean should be, and which of its calls is looked at."""
+
+    begin: Callable  # () -> a fresh one, which gives an `Estimate`
+    row: Row  # what it is the gradient of, and for which sizes
+    S: int | None = None
+    step: int = 1
+    like: Row | None = None  # a row of the table whose mean it should have
+    hyper: dict = field(default_factory=dict)  # of that row
+
+    def draw(self, logits, f, rng):
+        """The gradient (B, N, K) of the last of `step` calls of a fresh estimator."""
+        estimate = self.begin()
+        for _ in range(self.step):
+            found = estimate(logits.copy(), f, rng).dlogits
+        return found
+
+    def exact(self, logits, f):
+        """What its mean should be, for each example."""
+        if self.like:
+            return np.concatenate([row_mean(self.like, one[None], f, self.hyper) for one in logits])
+        loss = lambda arrays: target(self.row, arrays["logits"], f, self.S).sum()
+        return differences.complex_step(loss, {"logits": logits})["logits"]
+
+    def result(self, check, draws, exact, point="", **options):
+        """The verdict on these draws, as a line of a report."""
+        S, (N, K) = self.S or 1, exact.shape[-2:]
+        verdict = verdicts.from_samples(draws, exact, sizes={"S": S, "B": options.pop("B"), "N": N, "K": K}, **options)
+        check = f"z-tests, {check}, N={N}, K={K}" + (f", {point}" if point else "")
+        check += f", call {self.step}" if self.step > 1 else ""
+        check += f", beside the mean of {named(self.like, self.hyper)}" if self.like else ""
+        return replace(judged(5, self.row.name, check, verdict), point=point)
+
+
+def own_noise_results(drawing, steps):
+    """Yield the `Result`s on such an estimator, at its first call and at the call of that number."""
+    yield alone(drawing)
+    yield tiled(drawing, POINTS[0], offset=0.0)
+    right = True
+    for point in POINTS:
+        if point.what in TRIED:
+            found = tiled(drawing, point, offset=1.0)
+            doubtful = point.what and found.verdict.startswith("INCONCLUSIVE")
+            yield replace(found, ok=True, verdict=f"{found.verdict}; mild problems decide") if doubtful else found
+            right &= found.ok or bool(point.what)
+    yield explained(called(drawing), right)
+    if steps > 1:
+        later = replace(drawing, step=steps)
+        yield (found := tiled(later, POINTS[0], offset=1.0))
+        yield explained(called(later), found.ok)
+
+
+def explained(result, right):
+    """The result of calls with two examples; where it fails and a batch of one example was right, what that points at."""
+    if result.ok or not right:
+        return result
+    words = "; ".join(filter(None, (OWN_SAMPLE, result.explanation)))
+    return replace(result, explanation=words)
+
+
+def alone(drawing):
+    """Level 0: with the same generator twice, the same; and does an example's gradient depend on the others'?"""
+    rng, f = np.random.default_rng(SEED), None
+    N, K = sizes(drawing.row, 2, 3)
+    logits = rng.standard_normal((5, N, K))
+    f = objective(rng, logits, 1.0, 1.0)
+    others = np.concatenate([logits[:1], -3 * logits[1:]])
+    first, again, changed = (drawing.draw(each, f, np.random.default_rng(SEED)) for each in (logits, logits, others))
+    if not np.isfinite(first).all():
+        return Result(0, drawing.row.name, "finite", "INVALID (not finite)", False)
+    if not np.array_equal(first, again):
+        said = f"{NOT_REPEATED}; calls with two examples decide"
+    elif not np.allclose(first[0], changed[0], rtol=1e-6):
+        said = "depends on the others (a mean over the batch?); calls with two examples decide"
+    else:
+        said = "does not depend on the others"
+    return Result(0, drawing.row.name, "an example's gradient", said, True)
+
+
+def objective(rng, logits, size, offset):
+    """A cubic polynomial as f, the same for all examples, whose mean for the first is `offset` times its deviation."""
+    N, K = logits.shape[1:]
+    raw, states = toys.polynomial(0.7 * rng.standard_normal((2, N, K)), 3), joint_states(N, K)[:, None]
+    values, q = raw(states)[0][:, 0], np.exp(log_prob(logits[:1], states)[0][:, 0])
+    mean = q @ values
+    shift = mean - offset * np.sqrt(q @ (values - mean) ** 2)
+
+    def f(z):
+        fz, f_backward = raw(z)
+        return size * (fz - shift), lambda dfz: f_backward(size * dfz)
+
+    return f
+
+
+def tiled(drawing, point, offset):
+    """Level 5: one example many times in each call; more calls where the first decide nothing."""
+    rng = np.random.default_rng(SEED)
+    few = drawing.like or drawing.row.owns_kl  # exact means of these are dear
+    N, K = sizes(drawing.row, 1, min(point.K, 3)) if few else sizes(drawing.row, point.N, point.K)
+    N = 1 if few else N
+    logits = logits_at(point, rng, N, K)
+    f = objective(rng, logits, point.size, offset)
+    exact, many, draws = drawing.exact(logits, f)[0], enumeration.tiled(logits, TILED), []
+
+    def result(calls):
+        started = time.perf_counter()
+        while len(draws) < calls and (len(draws) < FIRST or time.perf_counter() - started < SECONDS):
+            draws.append(drawing.draw(many, f, rng))
+        about = f"{len(draws)} calls with one example {TILED:,} times, E[f] = {offset:g} standard deviation"
+        options = {"B": TILED, "false_alarm": verdicts.FALSE_ALARM / 2}  # of each of two looks
+        return drawing.result(about, np.concatenate(draws), exact, point.what, **options)
+
+    found = result(FIRST)
+    return result(MOST) if "draws needed to see" in found.verdict else found
+
+
+def called(drawing):
+    """Level 5: two different examples in each of many calls."""
+    rng = np.random.default_rng(SEED)
+    N, K = (1, 2) if drawing.row.binary else (1, 3)
+    logits = 0.5 * rng.standard_normal((2, N, K))
+    f, draws, started = objective(rng, logits, 1.0, 0.5), [], time.perf_counter()
+    while len(draws) < CALLS[1] and (len(draws) < CALLS[0] or time.perf_counter() - started < 2 * SECONDS):
+        draws.append(drawing.draw(logits, f, rng))
+    return drawing.result(f"{len(draws):,} calls with two examples", np.stack(draws), drawing.exact(logits, f), B=2,
+                          worth_seeing=WORTH_SEEING)  # fmt: skip
