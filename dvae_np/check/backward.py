@@ -51,20 +51,21 @@ class OpVerdict:
         return self.kind + (f": {self.explanation}" if self.explanation else "") + left_out
 
 
-def check_op(op, inputs, rng, data=()):
+def check_op(op, inputs, rng=None, data=(), at_complex=True):
     """The `OpVerdict` on an op at these inputs, under a random cotangent.
 
     op:     ``y, backward = op(*inputs)``; `backward(dy)` returns one gradient for each parameter, in their order (a single
             one may come bare; those of trailing options that are no arrays may be left out).
     inputs: a dict of its arguments by name; float32 arrays are judged as float64, so that differences have digits.
     data:   names of float arrays that have no gradient. One that comes all the same must be right.
+    at_complex: whether `backward` too is called at complex points, as REBAR's and RELAX's tunables need it [Eq. 11.2].
 
     Inputs and cotangents are handed out as copies, and compared afterwards; `backward` is called again after the op has
-    been called elsewhere, with -2 dy, and for arrays that are not contiguous; both are called at complex points. Entries where
+    been called elsewhere, with -2 dy, and for arrays that are not contiguous. Entries where
     the two one-sided slopes differ (a kink) are left out, and named, if the gradient is finite and between the two. Raises
     InputError for inputs that the op does not take; what the op itself raises, it raises.
     """
-    trial = Trial(op, bound(op, inputs), tuple(data), rng)
+    trial = Trial(op, bound(op, inputs), tuple(data), np.random.default_rng(0) if rng is None else rng)
     try:
         gradients = trial.gradients()
     except WrongOpError as wrong:
@@ -81,7 +82,8 @@ def check_op(op, inputs, rng, data=()):
     wrong = "; ".join(filter(None, (words for kind, words in reasons if kind == "wrong")))
     if wrong:
         return OpVerdict("wrong", named, rest, tuple(compared), tuple(kinks), wrong)
-    unclear = [words for kind, words in reasons if kind == "not analytic"] or not_analytic(trial, named)
+    unclear = [words for kind, words in reasons if kind == "not analytic"]
+    unclear = unclear or (not_analytic(trial, named) if at_complex else [])
     kind = "right, not analytic" if unclear else "right"
     return OpVerdict(kind, named, rest, tuple(compared), tuple(kinks), "; ".join(dict.fromkeys(unclear)))
 

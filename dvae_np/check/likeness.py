@@ -119,6 +119,30 @@ def alternatives(row, hyper, logits, f, noise, S):
     return found
 
 
+def mean_alternatives(row, hyper, logits, f):
+    """The same of means: {"what it is": array (N, K)}, for estimators that draw their own noise."""
+    found, own = {}, row.hyper | hyper
+    for name, value in own.items():
+        if name.startswith("tau"):
+            found |= {
+                f"that of {row.name} at {name} = {other:g}": own | {name: other}
+                for other in (0.5, 1.0)
+                if other != value
+            }
+        if name.startswith("tau") and value != 1:
+            found[f"that of {row.name} with the temperature inverted, {name} = {1 / value:g}"] = own | {name: 1 / value}
+    means = {words: row_mean(row, logits, f, options)[0] for words, options in found.items()}
+    right = row_mean(row, logits, f, hyper)[0]
+    for name, value in own.items():
+        if name.startswith("tau") and value != 1:
+            means[f"that of {row.name} without the factor 1/{name} of its backward pass"] = value * right
+    for each in TABLE.values():
+        if each is not row and not each.unbiased and not each.binary and set(each.noise) <= {"z", "u"}:
+            options = {key: value for key, value in hyper.items() if key in each.hyper}
+            means[f"that of {named(each, options)}"] = row_mean(each, logits, f, options)[0]
+    return means
+
+
 GUMBELS = {  # what stands for Gumbel noise by mistake, as the uniforms that would give it
     "the negative of it, log(-log u),": lambda u: np.exp(1 / np.log(u)),
     "-log u": lambda u: np.exp(-u),

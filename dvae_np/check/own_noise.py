@@ -13,8 +13,9 @@ import numpy as np
 
 from dvae_np.categorical import log_prob
 from dvae_np.check import differences, enumeration, toys, verdicts
-from dvae_np.check.likeness import named, row_mean
+from dvae_np.check.likeness import mean_alternatives, named, row_mean
 from dvae_np.check.means import POINTS, SEED, logits_at, sizes, target
+from dvae_np.check.mistakes import known_mistakes
 from dvae_np.check.report import Result, judged
 from dvae_np.estimators import Row
 from dvae_np.laws import joint_states
@@ -36,7 +37,8 @@ OWN_SAMPLE = (
     "it is right in a large batch of one example, and wrong in a batch of two: does a mean over the batch, or over "
     "time, contain the example's own sample?"
 )
-NOT_REPEATED = "draws by itself, and not from what it is given"
+TRIED_ALIKE = ("", "f times 10,000", "logits times 6", "logits shifted by 800")
+APART, NOT_REPEATED = "does not depend on the others", "draws by itself, and not from what it is given"
 
 
 @dataclass(frozen=True)
@@ -76,28 +78,57 @@ class Drawing:
 
 def own_noise_results(drawing, steps):
     """Yield the `Result`s on such an estimator, at its first call and at the call of that number."""
-    yield alone(drawing)
-    yield tiled(drawing, POINTS[0], offset=0.0)
-    right = True
+    yield (own := alone(drawing))
+    results = [tiled(drawing, POINTS[0], offset=0.0)]
     for point in POINTS:
-        if point.what in TRIED:
+        if point.what in (TRIED_ALIKE if drawing.like else TRIED):
             found = tiled(drawing, point, offset=1.0)
-            doubtful = point.what and found.verdict.startswith("INCONCLUSIVE")
-            yield replace(found, ok=True, verdict=f"{found.verdict}; mild problems decide") if doubtful else found
-            right &= found.ok or bool(point.what)
-    yield explained(called(drawing), right)
+            results.append(passed_over(found, "mild problems decide") if point.what else found)
+    words = likely(drawing) if any(r.verdict.startswith("BIASED") and not r.point for r in results) else ""
+    yield from (r if r.ok or r.explanation else replace(r, explanation=words) for r in results)
+    yield second(called(drawing), own, all(r.ok for r in results if not r.point), words)
     if steps > 1:
         later = replace(drawing, step=steps)
         yield (found := tiled(later, POINTS[0], offset=1.0))
-        yield explained(called(later), found.ok)
+        yield second(called(later), own, found.ok)
 
 
-def explained(result, right):
-    """The result of calls with two examples; where it fails and a batch of one example was right, what that points at."""
-    if result.ok or not right:
+def passed_over(result, words):
+    """The result; one that decides nothing is no failure where others decide."""
+    doubtful = result.verdict.startswith("INCONCLUSIVE")
+    return replace(result, ok=True, verdict=f"{result.verdict}; {words}") if doubtful else result
+
+
+def second(result, own, right, words=""):
+    """The result of calls with two examples: where a batch of one example was right, what a failure of this one points at."""
+    if own.verdict == APART:
+        result = passed_over(result, "as examples do not see each other, large batches decide")
+    if result.ok or not result.verdict.startswith("BIASED"):
         return result
-    words = "; ".join(filter(None, (OWN_SAMPLE, result.explanation)))
-    return replace(result, explanation=words)
+    told = (OWN_SAMPLE, result.explanation) if right else (result.explanation or words,)
+    return replace(result, explanation="; ".join(filter(None, told)))
+
+
+def likely(drawing):
+    """The name of a known wrong mean, of a mistake or of a row that is biased by design, that the draws have; or ""."""
+    rng = np.random.default_rng(SEED)
+    N, K = sizes(drawing.row, 1, 3) if not drawing.row.binary else (1, 2)
+    logits = logits_at(POINTS[0], rng, N, K)
+    f = objective(rng, logits, 1.0, 1.0)
+    many = enumeration.tiled(logits, TILED)
+    draws = np.concatenate([drawing.draw(many, f, rng) for _ in range(FIRST)])
+    if drawing.like:
+        known = mean_alternatives(drawing.like, drawing.hyper, logits, f)
+    else:
+        exact = drawing.exact(logits, f)[0]
+        rows = [replace(drawing.row, noise=noise) for noise in (("u",), ("z",))]
+        known = {
+            what: mean for row in rows for what, mean in known_mistakes(row, logits, f, exact, drawing.S or 1).items()
+        }
+    for what, mean in known.items():
+        if np.isfinite(mean).all() and verdicts.from_samples(draws, mean, worth_seeing=0.1).ok:
+            return f"its mean is {what}"
+    return ""
 
 
 def alone(drawing):
@@ -115,7 +146,7 @@ def alone(drawing):
     elif not np.allclose(first[0], changed[0], rtol=1e-6):
         said = "depends on the others (a mean over the batch?); calls with two examples decide"
     else:
-        said = "does not depend on the others"
+        said = APART
     return Result(0, drawing.row.name, "an example's gradient", said, True)
 
 

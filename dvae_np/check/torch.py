@@ -1,0 +1,113 @@
+"""Estimators and ops of PyTorch before the judge: f takes tensors and is differentiable in them. Needs PyTorch.
+
+from dvae_np.check import judge
+from dvae_np.check.torch import estimator
+
+judge(estimator(my_function)).raise_if_failed()
+"""
+
+from functools import partial, wraps
+
+import numpy as np
+import torch
+
+from dvae_np.check.adapters import check_foreign, expect_loss, parameters_of, signature, with_samples
+
+
+class Objective(torch.autograd.Function):
+    """A NumPy f as a function of tensors, with its own backward pass."""
+
+    @staticmethod
+    def forward(ctx, z, f):
+        codes, added = with_samples(z.detach().cpu().numpy())
+        fz, ctx.backward_of_f = f(codes)
+        ctx.added, ctx.z = added, z
+        return torch.as_tensor(fz[0] if added else fz, device=z.device)
+
+    @staticmethod
+    def backward(ctx, dfz):
+        dfz = dfz.detach().cpu().numpy()
+        dz, _ = ctx.backward_of_f(dfz[None] if ctx.added else dfz)
+        if dz is None:
+            return None, None
+        return torch.as_tensor(dz[0] if ctx.added else dz, device=ctx.z.device, dtype=ctx.z.dtype), None
+
+
+def estimator(function, *, device="cpu", dtype=None):
+    """A function of tensors as one of arrays, for `judge`.
+
+    function: (logits, f, noise) of tensors, noise named as for `judge`, or (logits, f), or (logits, f, generator), where it
+              draws by itself; PyTorch's global generator is seeded for it. It returns the gradient in the logits (B, N, K), or
+              a loss: one number, the sum over the examples, or (B,), which is differentiated in the logits.
+              f takes codes (B, N) or (S, B, N), one-hots or relaxed codes (B, N, K) or (S, B, N, K), and gives (B,) or (S, B).
+    dtype:    as torch.float32, in which it is called; else in that of the arrays.
+    Raises InputError for a function of other parameters, and where it returns or gives f something else. Usable as a decorator.
+    """
+    noise, generator = parameters_of(function)
+
+    @wraps(function)
+    def of_arrays(logits, f, *arrays):
+        theirs = torch.tensor(logits, dtype=dtype, device=device, requires_grad=True)
+        if noise:
+            given = [torch.tensor(array, device=device) for array in arrays]
+            given = [each.to(theirs.dtype) if each.is_floating_point() else each.long() for each in given]
+        else:
+            seed = int(arrays[0].integers(2**63))
+            torch.manual_seed(seed)
+            given = [torch.Generator(device).manual_seed(seed)] if generator else []
+        found = function(theirs, partial(_value, f), *given)
+        if not isinstance(found, torch.Tensor):
+            raise TypeError(
+                f"expected a tensor, the gradient in the logits or a loss, it returned a {type(found).__name__}"
+            )
+        expect_loss(tuple(found.shape), logits)
+        if found.shape != theirs.shape:
+            found = _derivative(found.sum(), theirs)
+        found = found.detach().cpu().numpy()
+        return found.astype(logits.dtype) if found.itemsize > logits.itemsize else found
+
+    del of_arrays.__wrapped__  # whose signature would be read
+    of_arrays.__signature__ = signature(noise)
+    return of_arrays
+
+
+def _value(f, z):
+    return Objective.apply(z, f)
+
+
+def _derivative(loss, logits):
+    """In the logits; zero where the loss does not depend on them."""
+    if not loss.requires_grad:
+        return torch.zeros_like(logits)
+    (found,) = torch.autograd.grad(loss, logits, allow_unused=True)
+    return torch.zeros_like(logits) if found is None else found
+
+
+def check_op(function, inputs, rng=None, data=()):
+    """The `OpVerdict` on a `torch.autograd.Function`, or on any function of tensors, in float64.
+
+    By central differences and, where it takes complex tensors, by the complex step. inputs: its arguments by name, in their
+    order, as NumPy arrays or numbers. data: as in `dvae_np.check.check_op`. Errors as there.
+    """
+    apply = getattr(function, "apply", function)
+    tensors = lambda given: {n: torch.tensor(v) if isinstance(v, np.ndarray) else v for n, v in given.items()}
+
+    def value(given):
+        with torch.no_grad():
+            return apply(*tensors(given).values()).numpy()
+
+    def pulled(given, moves):
+        theirs = tensors(given)
+        moving = [theirs[name].requires_grad_() for name in moves]
+        y = apply(*theirs.values())
+
+        def backward(dy):
+            if not y.requires_grad:
+                return [np.zeros(each.shape) for each in moving]
+            dy = torch.tensor(np.ascontiguousarray(dy), dtype=y.dtype)
+            found = torch.autograd.grad(y, moving, dy, retain_graph=True, allow_unused=True)
+            return [np.zeros(m.shape) if each is None else each.numpy() for m, each in zip(moving, found, strict=True)]
+
+        return y.detach().numpy(), backward
+
+    return check_foreign(value, pulled, inputs, rng, data)
