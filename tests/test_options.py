@@ -16,6 +16,7 @@ TEXTS = {
     ("sweep", "train"),
     ("train", "set"),
     ("train", "labels"),
+    *(("verify", name) for name in ("set", "beside", "data")),
 }  # read by the command itself
 FRACTIONS = {
     "tau",

@@ -322,7 +322,7 @@ ctypes.CDLL = lambda name, *more, **options: find(name, *more, **options) if nam
 sys.platform = "linux"
 import dvae_np
 for module in pkgutil.walk_packages(dvae_np.__path__, "dvae_np."):
-    if not module.name.endswith("__main__") and ".contestants" not in module.name:
+    if not module.name.endswith("__main__") and not any(part in module.name for part in (".torch", ".jax", ".contestants")):
         importlib.import_module(module.name)
 assert "dvae_np.train.loop" in sys.modules and not told, told
 from dvae_np import cli

@@ -33,18 +33,21 @@ def _taking(*names):
     return inspect.Signature([inspect.Parameter(name, plain) for name in names])
 
 
-def with_samples(z):
+def with_samples(z, sizes):
     """Codes (B, N) as (1, B, N), and relaxed codes (B, N, K) as (1, B, N, K); and whether a sample axis was added.
 
-    Raises InputError for arrays of other axes, as Bernoulli's numbers (S, B, N), which are codes only as integers.
+    sizes: (B, N, K). Raises InputError for arrays of other axes, as codes (S, B, N) that are no integers.
     """
     if z.dtype == bool:
         z = z.astype(np.int64)
-    whole = 3 if z.dtype.kind in "iu" else 4
-    if z.ndim not in (whole - 1, whole):
-        kinds = "codes as integers, (B, N) or (S, B, N), or one-hots or relaxed codes, (B, N, K) or (S, B, N, K)"
-        raise InputError(f"f: expected {kinds}; got {z.dtype} of shape {z.shape}")
-    return (z, False) if z.ndim == whole else (z[None], True)
+    B, N, K = sizes
+    axes = (B, N) if z.dtype.kind in "iu" else (B, N, K)
+    if z.shape == axes:
+        return z[None], True
+    if z.shape[1:] == axes:
+        return z, False
+    kinds = f"codes as integers, ({B}, {N}) or (S, {B}, {N}), or one-hots or relaxed codes, with a last axis of {K}"
+    raise InputError(f"f: expected {kinds}; got {z.dtype} of shape {z.shape}")
 
 
 def expect_loss(shape, logits):

@@ -14,7 +14,7 @@ class Measured:
 
     along: float | None  # the relative bias in the direction of the exact gradient: -0.2, a step is 20 % too short
     across: float | None  # the size of the rest of the bias, relative to that of the gradient
-    cosine: float | None  # of the angle between the mean and the exact gradient
+    cosine: float | None  # of the angle between the mean and the exact gradient; None where the mean is zero
     worst: dict  # the entry that is furthest off: {"at", "mean", "exact"}, in standard errors where there are draws
     along_interval: tuple | None = None
     across_interval: tuple | None = None
@@ -30,7 +30,7 @@ class Measured:
             around = "" if self.along_interval is None else " ({:+.1%} to {:+.1%})".format(*self.along_interval)
             beside = "" if self.across_interval is None else " ({:.1%} to {:.1%})".format(*self.across_interval)
             where = f"{self.along:+.1%} along the gradient{around}, {self.across:.1%} across{beside}"
-            where += f", cosine {self.cosine:.3f}, {entry(self.worst)}"
+            where += ("" if self.cosine is None else f", cosine {self.cosine:.3f}") + f", {entry(self.worst)}"
         if self.variance is None:
             return where
         around = "" if self.variance_interval is None else " ({:.3g} to {:.3g})".format(*self.variance_interval)
@@ -38,6 +38,7 @@ class Measured:
 
 
 def entry(worst):
+    """The worst entry in words."""
     return f"worst at {worst['at']}: {worst['mean']:.4g} for {worst['exact']:.4g}"
 
 

@@ -13,11 +13,11 @@ BROKEN = {  # what a broken contract may come of
     "not finite": "does it take e^logits without subtracting their maximum, or a log of 0?",
     "dtype": "does a float64 number or array in it turn float32 into float64?",
     "inputs changed": "it works in place on an array that it was given",
-    "two calls differ": "it draws or remembers something by itself; noise must come in as an argument, and what does not "
-    "can be judged by samples alone (judge_samples, verify --samples)",
+    "two calls differ": "it draws or remembers something by itself; noise must come in as an argument, or `rng` in its place, "
+    "from which it draws; one that remembers is judged with steps= (--steps)",
     "mean over the batch": "it is divided by B, where each example's own gradient is due",
     "examples mixed": "an example's gradient depends on the others, or f was not called with the codes of all B examples; "
-    "a baseline made of other examples can be judged by samples alone (judge_samples, verify --samples)",
+    "a baseline made of other examples is judged where the estimator takes `rng` in the place of its noise",
 }
 INTEGERS = ("i1", "u1", "i2", "u2", "i4", "u4", "u8")  # the types that codes may come in, beside int64
 

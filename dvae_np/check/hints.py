@@ -5,6 +5,11 @@ import re
 import numpy as np
 
 FACTOR = "it is right but for a factor "
+SCALE_FREE = "it is as large for f times 10,000 as for f times 0.001: is f divided by its own size or deviation?"
+ZERO = "it is zero everywhere: is a path cut? (Of an estimator: is the score not multiplied by f?)"
+SEVERAL = (
+    "it is a multiple, another at each problem, {:.3g} to {:.3g}: is something clipped, or divided by its own size?"
+)
 CLOSE = 1e-6  # how nearly a wrong gradient must match a mistake's signature to be called by its name
 
 
@@ -21,7 +26,7 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
         if _close(analytic, other):
             return f"it equals {what}"
     if np.max(np.abs(analytic), initial=0) <= 1e-12 * np.max(np.abs(numeric), initial=0):
-        return "it is zero everywhere: is a path cut? (Of an estimator: is the score not multiplied by f?)"
+        return ZERO
     if named := factors(analytic, numeric, sizes):
         return FACTOR + "; or ".join(named.values()) if "" not in named else named[""]
     if numeric.ndim == 2 and numeric.shape[0] == numeric.shape[1] and _close(analytic.T, numeric):
@@ -94,23 +99,50 @@ def named_factor(ratio, sizes=None, slack=CLOSE):
     return FACTOR + "; or ".join(factors.values()) if factors else ""
 
 
-def in_common(explanations):
-    """The explanations, of each only the factors that explain all of them: at one size 1 - 1/S, 1/S and 1/N may be 1/2.
-
-    Explanations that name no factor stay as they are, and so do all where no factor is common.
+def among(results):
+    """What is said of an estimator's results: a factor, and zero, must explain all of them; else it is chance, as at one size
+    1 - 1/S, 1/S and 1/N may be 1/2. Exact means decide, where there are some, as far as float32 tells.
     """
-    kinds = {
-        text: {re.split(" = |:", factor)[0]: factor for factor in text.removeprefix(FACTOR).split("; or ")}
-        for text in explanations
-        if text.startswith(FACTOR)
+    told = [result.explanation for result in results]
+    named = {text: _by_key(text) for text in told if text.startswith(FACTOR)}
+    off = [result for result in results if result.verdict.startswith("BIASED")]
+    exact = [result.measured for result in off if result.level < 5]
+    shares = [1 + each.along for each in exact if each.along is not None]
+    multiples = all(each.across is None or each.across < 1e-3 for each in exact) if exact else len(named) and all(
+        result.explanation in named for result in off
+    )  # fmt: skip
+    common = set.intersection(*map(set, named.values())) if named else set()
+    instead = dict.fromkeys(named, "")
+    if any(result.explanation != ZERO for result in off):
+        instead[ZERO] = ""
+    if multiples and common:
+        instead = {
+            text: FACTOR + "; or ".join(each[key] for key in each if key in common) for text, each in named.items()
+        }
+    elif multiples and max(shares, default=0) - min(shares, default=0) > 1e-3:
+        instead |= dict.fromkeys(named, SEVERAL.format(min(shares), max(shares)))
+    elif multiples:
+        instead |= {text: text for text in named}
+    told = [instead.get(text, text) for text in told]
+    if not _scale_free(off):
+        return told
+    return [words or (SCALE_FREE if result in off else "") for words, result in zip(told, results, strict=True)]
+
+
+def _by_key(text):
+    """The factors that a sentence names: {"1/S": "1/S = 1/3: ..."}."""
+    return {re.split(" = |:", factor)[0]: factor for factor in text.removeprefix(FACTOR).split("; or ")}
+
+
+def _scale_free(off):
+    """Whether the gradient hardly changes where f is 10,000,000 times as large."""
+    sizes = {"f times 10,000": 1e4, "f times 0.001": 1e-3}
+    known = {
+        r.point: sizes[r.point] * (1 + r.measured.along)
+        for r in off
+        if r.point in sizes and r.measured.along is not None
     }
-    common = set.intersection(*map(set, kinds.values())) if kinds else set()
-    shortened = {
-        text: FACTOR + "; or ".join(factor for key, factor in named.items() if key in common)
-        for text, named in kinds.items()
-        if common
-    }
-    return [shortened.get(text, text) for text in explanations]
+    return len(known) == 2 and 0.5 < known["f times 10,000"] / (known["f times 0.001"] or np.inf) < 2
 
 
 def _close(a, b):

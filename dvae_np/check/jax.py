@@ -17,16 +17,16 @@ import numpy as np
 from dvae_np.check.adapters import check_foreign, expect_loss, parameters_of, signature, with_samples
 
 
-def objective(f):
-    """A NumPy f as a function of JAX arrays, with its own backward pass; under jit, grad and vmap too."""
+def objective(f, sizes):
+    """A NumPy f as a function of JAX arrays, with its own backward pass; under jit, grad and vmap too. sizes: (B, N, K)."""
 
     def value(z, dtype):
-        codes, added = with_samples(np.asarray(z))
+        codes, added = with_samples(np.asarray(z), sizes)
         fz, _ = f(codes)
         return np.asarray(fz[0] if added else fz, dtype)
 
     def slope(z, dfz):
-        codes, added = with_samples(np.asarray(z))
+        codes, added = with_samples(np.asarray(z), sizes)
         _, backward = f(codes)
         dz, _ = backward(np.asarray(dfz)[None] if added else np.asarray(dfz))
         return np.asarray(dz[0] if added else dz, z.dtype)
@@ -52,7 +52,7 @@ def objective(f):
 
     def f_of_jax(z):
         z = jnp.asarray(z)
-        with_samples(np.empty(z.shape, z.dtype))  # refuses other axes in words
+        with_samples(np.empty(z.shape, z.dtype), sizes)  # refuses other axes in words
         return of_relaxed(z) if jnp.issubdtype(z.dtype, jnp.floating) else of_codes(z)
 
     return f_of_jax
@@ -70,7 +70,7 @@ def estimator(function):
     noise, key = parameters_of(function)
 
     def differentiated(f, theirs, given):
-        of_logits = lambda logits: function(logits, objective(f), *given)
+        of_logits = lambda logits: function(logits, objective(f, theirs.shape), *given)
         shape = jax.eval_shape(of_logits, theirs).shape
         expect_loss(tuple(shape), theirs)
         return of_logits(theirs) if shape == theirs.shape else jax.grad(lambda logits: of_logits(logits).sum())(theirs)

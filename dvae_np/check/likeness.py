@@ -5,7 +5,7 @@ An estimator that is biased by design, as Gumbel-Softmax, can be right all the s
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, one_hot
 from dvae_np.check import enumeration, toys
 from dvae_np.check.differences import real_array, relative_error
 from dvae_np.check.gumbel import NODES, heavy_nodes
@@ -14,8 +14,10 @@ from dvae_np.check.means import POINTS, SEED, Point, defaults, logits_at, sizes
 from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
 from dvae_np.noise import draw
+from dvae_np.ops import softmax
 
 EXAMPLES = 3
+TWICE = "probabilities in the place of its logits: is a softmax taken twice?"
 SAME = {"float64": 1e-9, "float32": 1e-3}  # the error to expect of two ways to compute the same, by the answer's dtype
 TRIED = (Point("", S=1), *(p for p in POINTS if p.what and not p.masked and p.what != "many latents"))
 
@@ -91,10 +93,11 @@ def _why(row, hyper, logits, f, noise, given, expected, S):
 def alternatives(row, hyper, logits, f, noise, S):
     """What well-known mistakes would have given at this noise: {"what it equals": array}."""
 
-    def other(which=row, noise=noise, **changed):
-        return which.estimate(logits, f, *noise, **hyper | changed).dlogits
+    def other(logits=logits, noise=noise, **changed):
+        return row.estimate(logits, f, *noise, **hyper | changed).dlogits
 
-    found = {}
+    q, softmax_backward = softmax(logits)
+    found = {f"{row.name} with {TWICE}": softmax_backward(other(logits=q))}
     for name, value in hyper.items():
         if name.startswith("tau") and value != 1:
             found[f"{row.name} with the temperature inverted, {name} = {1 / value:g}"] = other(**{name: 1 / value})
@@ -110,6 +113,10 @@ def alternatives(row, hyper, logits, f, noise, S):
             found[f"{row.name} with {words} in the place of Gumbel noise, -log(-log u)"] = other(
                 noise=[change(noise[0])]
             )
+    if row.noise == ("z",):
+        hard = one_hot(noise[0], q.shape[-1], q.dtype)
+        slope = f(hard)[1](np.full(hard.shape[:2], 1 / S))[0]
+        found["the slope of f at the codes, without the softmax's Jacobian"] = slope.sum(0)
     for each in TABLE.values():
         if each is not row and each.noise == row.noise and S >= each.fewest_samples and not each.binary:
             own = {key: value for key, value in hyper.items() if key in each.hyper}
@@ -121,6 +128,7 @@ def alternatives(row, hyper, logits, f, noise, S):
 
 def mean_alternatives(row, hyper, logits, f):
     """The same of means: {"what it is": array (N, K)}, for estimators that draw their own noise."""
+    q, softmax_backward = softmax(logits)
     found, own = {}, row.hyper | hyper
     for name, value in own.items():
         if name.startswith("tau"):
@@ -132,6 +140,7 @@ def mean_alternatives(row, hyper, logits, f):
         if name.startswith("tau") and value != 1:
             found[f"that of {row.name} with the temperature inverted, {name} = {1 / value:g}"] = own | {name: 1 / value}
     means = {words: row_mean(row, logits, f, options)[0] for words, options in found.items()}
+    means[f"that of {row.name} with {TWICE}"] = softmax_backward(row_mean(row, q, f, hyper))[0]
     right = row_mean(row, logits, f, hyper)[0]
     for name, value in own.items():
         if name.startswith("tau") and value != 1:

@@ -37,6 +37,7 @@ OWN_SAMPLE = (
     "it is right in a large batch of one example, and wrong in a batch of two: does a mean over the batch, or over "
     "time, contain the example's own sample?"
 )
+SEEDED = "its noise is the same in every call: is a seed or a key set inside?"
 TRIED_ALIKE = ("", "f times 10,000", "logits times 6", "logits shifted by 800")
 APART, NOT_REPEATED = "does not depend on the others", "draws by itself, and not from what it is given"
 
@@ -79,6 +80,8 @@ class Drawing:
 def own_noise_results(drawing, steps):
     """Yield the `Result`s on such an estimator, at its first call and at the call of that number."""
     yield (own := alone(drawing))
+    if not own.ok:
+        return  # then no draws mean anything
     results = [tiled(drawing, POINTS[0], offset=0.0)]
     for point in POINTS:
         if point.what in (TRIED_ALIKE if drawing.like else TRIED):
@@ -105,8 +108,7 @@ def second(result, own, right, words=""):
         result = passed_over(result, "as examples do not see each other, large batches decide")
     if result.ok or not result.verdict.startswith("BIASED"):
         return result
-    told = (OWN_SAMPLE, result.explanation) if right else (result.explanation or words,)
-    return replace(result, explanation="; ".join(filter(None, told)))
+    return replace(result, explanation=OWN_SAMPLE if right else result.explanation or words)
 
 
 def likely(drawing):
@@ -141,6 +143,11 @@ def alone(drawing):
     first, again, changed = (drawing.draw(each, f, np.random.default_rng(SEED)) for each in (logits, logits, others))
     if not np.isfinite(first).all():
         return Result(0, drawing.row.name, "finite", "INVALID (not finite)", False)
+    alike = enumeration.tiled(logits[:1], 50)
+    one, other = (drawing.draw(alike, f, np.random.default_rng(seed)) for seed in (SEED, SEED + 1))
+    if np.array_equal(one, other) and np.any(one != one[:1]):
+        verdict = "INVALID (two calls with other seeds agree)"
+        return Result(0, drawing.row.name, "noise of its own", verdict, False, None, SEEDED)
     if not np.array_equal(first, again):
         said = f"{NOT_REPEATED}; calls with two examples decide"
     elif not np.allclose(first[0], changed[0], rtol=1e-6):

@@ -48,6 +48,19 @@ def judged(level, subject, check, verdict):
     )
 
 
+def of_op(subject, found, accepted=("right",)):
+    """Two lines, one for each method, that say an `OpVerdict`. accepted: the kinds that pass."""
+    words = ": " + ", ".join(f"d{name}" for name in found.gradients)
+    words += f" (data: {', '.join(found.data)})" * bool(found.data)
+    ok = found.kind in accepted
+    told = "" if ok else str(found)
+    for method in ("complex step", "central differences"):
+        error = found.error(method)
+        compared = any(how == method for how, _ in found.comparisons)
+        verdict = f"error {error:.0e}" if ok and compared else str(found) if ok else found.kind
+        yield Result(1, f"op {subject}", method + words, verdict, ok, error, told)
+
+
 class Report:
     """All results of a verification; prints as a table. It is true (`ok`) where nothing failed; `failed` lists what did."""
 
@@ -77,9 +90,9 @@ class Report:
         return "\n".join([columns(rows), *self.measurements(), *self.failures(), self.summary()])
 
     def measurements(self):
-        """Of one estimator: a line on bias and variance, for the first means that are off; else for the last mild z-test."""
+        """Of one estimator: a line on bias and variance, for the first means that are off; else for the last z-test."""
         known = [r for r in self.results if r.measured] if len({r.subject for r in self.results}) == 1 else []
-        told = [r for r in known if not r.ok][:3] or [r for r in known if r.measured.draws and not r.point][-1:]
+        told = [r for r in known if not r.ok][:3] or [r for r in known if r.measured.draws][-1:]
         return [f"measured  {r.check}: {r.measured}" for r in told]
 
     def condensed(self):
@@ -94,13 +107,18 @@ class Report:
         return "\n".join([columns(rows), *self.failures(), self.summary()])
 
     def failures(self):
-        """A line with the explanation for everything that failed; what fails for one reason has one line."""
+        """A line for everything that failed; what fails for one reason has one line.
+
+        Of means that are off those without an explanation are left to the table where another of the same subject has one.
+        """
         alike = {}
         for r in self.failed:
-            alike.setdefault((r.subject, r.explanation or r.check), []).append(r)
+            alike.setdefault((r.subject, r.explanation or r.level), []).append(r)
+        told = {r.subject for r in self.failed if r.explanation and r.level >= 2}
         more = lambda same: f" (and {len(same) - 1} more)" if len(same) > 1 else ""
         return [f"FAILED  {same[0].subject}, {same[0].check}{more(same)}: {same[0].explanation or same[0].verdict}"
-                for same in alike.values()]  # fmt: skip
+                for same in alike.values()
+                if same[0].explanation or same[0].level < 2 or same[0].subject not in told]  # fmt: skip
 
     def raise_if_failed(self):
         """For a test suite, `judge(f).raise_if_failed()`: AssertionError with the whole report where anything failed."""

@@ -145,6 +145,7 @@ def gathered(draws, exact, counts):
 
 
 def expect_enough(R):
+    """Raise `Unfit` for fewer draws than a verdict needs."""
     if R < FEWEST:
         raise Unfit("INCONCLUSIVE", f"about {FEWEST} draws needed at the least, got {R}")
 

@@ -18,7 +18,7 @@ from dvae_np.check.objectives import objective_results
 from dvae_np.check.observations import columns_cases, columns_results, observation_cases, observation_results
 from dvae_np.check.posteriors import law_results
 from dvae_np.check.relaxations import among_gumbels, exact_up_to_degree, surrogates
-from dvae_np.check.report import Result
+from dvae_np.check.report import of_op
 from dvae_np.check.score_functions import among_binary, among_codes, among_sets
 from dvae_np.check.structured import structured_results
 from dvae_np.estimators import TABLE
@@ -115,22 +115,7 @@ def op_results():
     """Level 1: each op, each input that has a gradient; ours must be analytic, as REBAR's and RELAX's tunables need it."""
     rng = np.random.default_rng(SEED)
     for name, op, inputs, *data in op_cases(rng):
-        found = check_op(op, inputs, rng, data)
-        names = ", ".join(f"d{each}" for each in found.gradients)
-        none = [each for each in found.data if isinstance(inputs.get(each), np.ndarray)]
-        words = f": {names}" + f" (data: {', '.join(none)})" * bool(none)
-        for method in ("complex step", "central differences"):
-            error = found.error(method)
-            ok = found.kind == "right"
-            yield Result(
-                1,
-                f"op {name}",
-                method + words,
-                f"error {error:.0e}" if ok else found.kind,
-                ok,
-                error,
-                "" if ok else str(found),
-            )
+        yield from of_op(name, check_op(op, inputs, rng, data))
 
 
 def relation_results():

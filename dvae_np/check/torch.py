@@ -1,12 +1,14 @@
 """Estimators and ops of PyTorch before the judge: f takes tensors and is differentiable in them. Needs PyTorch.
 
-from dvae_np.check import judge
-from dvae_np.check.torch import estimator
+    from dvae_np.check import judge
+    from dvae_np.check.torch import estimator
 
-judge(estimator(my_function)).raise_if_failed()
+    judge(estimator(my_function)).raise_if_failed()
+
+Code that draws its own noise, from PyTorch's global generator or one that it is given, is judged by replicates.
 """
 
-from functools import partial, wraps
+from functools import wraps
 
 import numpy as np
 import torch
@@ -18,8 +20,8 @@ class Objective(torch.autograd.Function):
     """A NumPy f as a function of tensors, with its own backward pass."""
 
     @staticmethod
-    def forward(ctx, z, f):
-        codes, added = with_samples(z.detach().cpu().numpy())
+    def forward(ctx, z, f, sizes):
+        codes, added = with_samples(z.detach().cpu().numpy(), sizes)
         fz, ctx.backward_of_f = f(codes)
         ctx.added, ctx.z = added, z
         return torch.as_tensor(fz[0] if added else fz, device=z.device)
@@ -29,8 +31,8 @@ class Objective(torch.autograd.Function):
         dfz = dfz.detach().cpu().numpy()
         dz, _ = ctx.backward_of_f(dfz[None] if ctx.added else dfz)
         if dz is None:
-            return None, None
-        return torch.as_tensor(dz[0] if ctx.added else dz, device=ctx.z.device, dtype=ctx.z.dtype), None
+            return None, None, None
+        return torch.as_tensor(dz[0] if ctx.added else dz, device=ctx.z.device, dtype=ctx.z.dtype), None, None
 
 
 def estimator(function, *, device="cpu", dtype=None):
@@ -55,7 +57,7 @@ def estimator(function, *, device="cpu", dtype=None):
             seed = int(arrays[0].integers(2**63))
             torch.manual_seed(seed)
             given = [torch.Generator(device).manual_seed(seed)] if generator else []
-        found = function(theirs, partial(_value, f), *given)
+        found = function(theirs, lambda z: Objective.apply(z, f, logits.shape), *given)
         if not isinstance(found, torch.Tensor):
             raise TypeError(
                 f"expected a tensor, the gradient in the logits or a loss, it returned a {type(found).__name__}"
@@ -69,10 +71,6 @@ def estimator(function, *, device="cpu", dtype=None):
     del of_arrays.__wrapped__  # whose signature would be read
     of_arrays.__signature__ = signature(noise)
     return of_arrays
-
-
-def _value(f, z):
-    return Objective.apply(z, f)
 
 
 def _derivative(loss, logits):

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from dvae_np import starting
 from dvae_np.arrays import InputError
-from dvae_np.cli import package, run, studies, tables, training
+from dvae_np.cli import package, run, studies, tables, training, verify
 from dvae_np.cli.options import Parser
 from dvae_np.cli.terminal import Patience
 from dvae_np.memory import keep_freed_memory
 
 COMMANDS = (
-    *(package.add_tour, package.add_verify),
+    *(package.add_tour, verify.add_verify),
     *(training.add_train, run.add_evaluate, run.add_show, run.add_sample),
     *(studies.add_compare, studies.add_complete, studies.add_collapse, studies.add_gaps, package.add_figures),
     *(tables.add_reproduce, tables.add_sweep),
