@@ -71,6 +71,17 @@ def times_tau(logits, f, u):
     return f(((logits - torch.log(-torch.log(u))) * 0.5).softmax(-1)).mean(0)
 
 
+def tau_as_epsilon(logits, f):
+    """The temperature lands in the sampler's epsilon, where it is added inside both logarithms."""
+    u = torch.rand_like(logits)
+    return f((logits - torch.log(-torch.log(u + 0.5) + 0.5)).softmax(-1))
+
+
+def one_noise_for_the_batch(logits, f):
+    u = torch.rand(logits.shape[1:], dtype=logits.dtype)
+    return f(((logits - torch.log(-torch.log(u))) / 0.5).softmax(-1))
+
+
 # Straight-through
 
 
@@ -127,6 +138,28 @@ def reinforce_from_noise(logits, f, z):
 
 def reinforce_of_q(logits, f, z):
     return (log_q(logits, z).exp() * f(z)).mean(0)
+
+
+def score_alone(logits, f, z):
+    return log_q(logits, z).mean(0)
+
+
+def summed_over_samples(logits, f, z):
+    return (log_q(logits, z) * f(z)).sum(0)
+
+
+def mean_over_the_batch(logits, f, z):
+    return (log_q(logits, z) * f(z)).mean()
+
+
+def clamped(logits, f, z):
+    q = logits.softmax(-1).clamp(min=1e-3)
+    return (q.log().expand(*z.shape, -1).gather(-1, z[..., None])[..., 0].sum(-1) * f(z)).mean(0)
+
+
+def unshifted(logits, f, z):
+    q = logits.exp() / logits.exp().sum(-1, keepdim=True)
+    return (q.log().expand(*z.shape, -1).gather(-1, z[..., None])[..., 0].sum(-1) * f(z)).mean(0)
 
 
 def leave_one_out(logits, f, z):
@@ -196,6 +229,17 @@ def vimco_score_alone(logits, f, z):
     return -(signal.detach() * logq).sum(0)
 
 
+def vimco_by_subtraction(logits, f, z):
+    """The others' sum as the total less one's own: it cancels where one weight is nearly all."""
+    logq = log_q(logits, z)
+    logw = -f(z) - logq
+    S = len(logw)
+    w, others = logw.exp(), (logw.sum(0) - logw) / (S - 1)
+    baseline = torch.log(w.sum(0) - w + others.exp())
+    bound = torch.log(w.sum(0))
+    return -((bound.detach() - baseline.detach()) * logq).sum(0) - bound
+
+
 # Control variates
 
 
@@ -224,6 +268,14 @@ def rebar(logits, f, u, v):
 
 def rebar_without_path(logits, f, u, v):
     return with_surrogate(logits, f, u, v, lambda g: f((g / 0.5).softmax(-1)), through=False)
+
+
+def rebar_not_conditioned(logits, f, u, v):
+    """The second perturbed logits are drawn freely, and not given z: right, but they take no variance away."""
+    logp = logits.log_softmax(-1)
+    free, tied = (f(((logp - torch.log(-torch.log(each))) / 0.5).softmax(-1)) for each in (u, v))
+    z = (logp - torch.log(-torch.log(u))).argmax(-1)
+    return (log_q(logits, z) * (f(z) - tied.detach()) + free - tied).mean(0)
 
 
 def network(g):
@@ -324,7 +376,9 @@ def local_expectation_of_logs(logits, f, z):
 
 SOFT, HARD = {"like": "gumbel_softmax", "tau": 0.5}, {"like": "straight_through_gumbel", "tau": 0.5}
 BANK = (
-    Published(functional_soft, SOFT, {functional_without_tau: "gumbel_softmax at tau = 1", functional_of_probabilities: ""}),
+    Published(functional_soft, SOFT, {functional_without_tau: "gumbel_softmax at tau = 1",
+                                      functional_of_probabilities: "is a softmax taken twice?",
+                                      tau_as_epsilon: "", one_noise_for_the_batch: "is one noise used for the whole batch?"}),
     Published(functional_hard, HARD, {hard_with_both_signs_turned: "sign", hard_detached: "zero everywhere",
                                       functional_soft: "gumbel_softmax"}),
     Published(distributions_soft, SOFT, {distributions_inverted: "temperature inverted, tau = 2"}),
@@ -334,11 +388,16 @@ BANK = (
     Published(distributions_straight, {"like": "straight_through"}),
     Published(reinforce, {}, {reinforce_of_a_reward: "sign", reinforce_mean_of_batch: "own sample",
                               reinforce_normalised: "divided by its own size or deviation"}),
-    Published(reinforce_from_noise, {}, {reinforce_of_q: ""}),
+    Published(reinforce_from_noise, {}, {
+        reinforce_of_q: "", score_alone: "zero everywhere", summed_over_samples: "summed over the samples",
+        mean_over_the_batch: "it is divided by B", clamped: "is a probability floored, or a logit clipped?",
+        unshifted: "without subtracting their maximum first?"}),
     Published(leave_one_out, {}, {own_sample_left_in: "includes its own sample"}),
     Published(nvil, {"steps": 3}, {nvil_updated_first: "own sample"}),
-    Published(vimco, {"bound": True}, {vimco_score_alone: "without its second part"}),
+    Published(vimco, {"bound": True}, {vimco_score_alone: "without its second part",
+                                       vimco_by_subtraction: "a difference of nearly equal numbers?"}),
     Published(rebar, {}, {rebar_without_path: "without the derivative through the conditional sample zt"}),
+    Published(rebar_not_conditioned),
     Published(relax, {}, {relax_without_score: ""}),
     Published(muprop, {}, {muprop_without_correction: ""}),
     Published(reinmax, {"like": "reinmax"}, {reinmax_with_all_of_p: ""}),

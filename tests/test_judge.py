@@ -9,8 +9,10 @@ import strangers
 
 from dvae_np import InputError, draw, gumbel, score, softmax
 from dvae_np.check import compare_variance, judge, own_noise, verdicts
+from dvae_np.check.judging import where_it_breaks
 from dvae_np.check.likeness import GUMBELS, alternatives, mean_alternatives, row_mean
 from dvae_np.check.means import defaults
+from dvae_np.check.report import Report, Result
 from dvae_np.check.stranger import as_row, drawn
 from dvae_np.estimators import TABLE
 
@@ -84,6 +86,19 @@ def nothing_at_all(logits, f, rng):
     return 0 * logits
 
 
+def score_without_its_q(logits, f, rng):
+    z = codes(rng, logits)
+    hard = np.eye(logits.shape[-1])[z]
+    return (f(z)[0][..., None, None] * (hard - 1 / logits.shape[-1])).mean(0)
+
+
+def one_noise_for_the_batch(logits, f, rng):
+    q = softmax(logits)[0]
+    u = rng.random((logits.shape[1], 1))
+    z = np.minimum((u > q.cumsum(-1)).sum(-1), q.shape[-1] - 1)[None]
+    return scored(logits, z, f(z)[0])
+
+
 class Average:
     """REINFORCE with a moving average as its baseline, before or after the very f that it is subtracted from."""
 
@@ -97,8 +112,13 @@ class Average:
         return scored(logits, z, fz - (self.mean if self.early else before))
 
 
+def exact_but_for_rounding(logits, f, rng):
+    dlogits = TABLE["exact"].estimate(logits, f).dlogits
+    return dlogits * (1 + 1e-16 * np.arange(len(logits)) / len(logits))[:, None, None]
+
+
 @pytest.mark.parametrize("function", [own_reinforce, own_leave_one_out, mean_of_the_others, of_global_generator,
-                                      of_its_own_generator])  # fmt: skip
+                                      of_its_own_generator, exact_but_for_rounding])  # fmt: skip
 def test_a_right_one_that_draws_its_own_noise_passes(function):
     judge(function).raise_if_failed()
 
@@ -108,8 +128,10 @@ def test_a_right_one_that_draws_its_own_noise_passes(function):
     (mean_of_batch, "contain the example's own sample?"),
     (divided_by_deviation, "divided by its own size or deviation?"),
     (of_a_fixed_seed, "is a seed or a key set inside?"),
-    (own_gumbel_softmax, "its mean is the mean of gumbel_softmax at tau = 0.5, which is biased by design"),
+    (own_gumbel_softmax, "its mean is that of gumbel_softmax at tau = 0.5, which is biased by design"),
     (nothing_at_all, "zero everywhere"),
+    (one_noise_for_the_batch, "is one noise used for the whole batch?"),
+    (score_without_its_q, "E[f] = 1 standard deviation"),
     (lambda logits, f, rng: -own_reinforce(logits, f, rng), "a flipped sign"),
     (lambda logits, f, rng: own_reinforce(logits, f, rng) / len(logits), "BIASED (-100"),
     (lambda logits, f, rng: own_reinforce(logits, f, rng)[0], "expected the gradient"),
@@ -129,9 +151,30 @@ def test_a_moving_average_is_judged_at_its_first_call_and_at_a_later_one():
     assert "with steps= (--steps)" in str(judge(Average()))  # noise that it takes, and two calls that differ
 
 
+class Late(Average):
+    """Right at its first call, and half as long from the second on."""
+
+    def __call__(self, logits, f, z):
+        share = 1.0 if not self.mean else 0.5
+        return share * super().__call__(logits, f, z)
+
+
+def test_an_error_proportional_to_the_mean_of_f_is_seen_where_that_is_not_zero():
+    results = judge(score_without_its_q).results
+    at = lambda offset: [r.ok for r in results if f"E[f] = {offset} standard deviation" in r.check and not r.point]
+    assert at(0) == [True] and at(1) == [False]
+
+
+def test_what_breaks_later_is_seen_later():
+    failed = [result.check for result in judge(Late, steps=2).failed]
+    assert failed and all("call 2" in check for check in failed)
+    judge(Late, steps=1).raise_if_failed()
+
+
 def test_the_two_ways_miss_what_they_are_said_to_miss():
     """A large batch of one example hides a mean over the batch: only calls with two examples see it."""
     results = judge(mean_of_batch).results
+    assert results[0].verdict.startswith("depends on the others")
     assert all(r.ok for r in results if "one example" in r.check)
     assert [r for r in results if not r.ok] == [r for r in results if "two examples" in r.check]
 
@@ -205,6 +248,11 @@ def relaxed(logits, f, g, tau=0.5):
     return backward(f_backward(np.full_like(fy, 1 / len(g)))[0]).sum(0) / tau
 
 
+def softmax_twice(logits, f, u):
+    q, backward = softmax(logits)
+    return backward(relaxed(q, f, gumbel(u)))
+
+
 def test_a_likeness_that_is_none_is_told_apart():
     soft = {"like": "gumbel_softmax", "tau": 0.5}
     told = {
@@ -214,6 +262,7 @@ def test_a_likeness_that_is_none_is_told_apart():
         lambda logits, f, u: 0.5 * relaxed(logits, f, gumbel(u)): "a factor 1/2",
         lambda logits, f, u: relaxed(logits, f, gumbel(u[:1] + 0 * u)): "is the noise used twice?",
         lambda logits, f, u: relaxed(logits, f, gumbel(u[:, :1] + 0 * u)): "the first example's noise for all",
+        softmax_twice: "probabilities in the place of its logits: is a softmax taken twice?",
         lambda logits, f, u: TABLE["straight_through_gumbel"].estimate(logits, f, u, tau=0.5).dlogits:
             "straight_through_gumbel (tau = 0.5)",
     }  # fmt: skip
@@ -245,6 +294,12 @@ def test_own_noise_may_be_like_a_row_too():
     judge(own_gumbel_softmax, like="gumbel_softmax", tau=0.5).raise_if_failed()
     told = str(judge(own_gumbel_softmax, like="gumbel_softmax", tau=2.0))
     assert "gumbel_softmax with the temperature inverted, tau = 0.5" in told or "at tau = 0.5" in told
+
+    def hard(logits, f, rng):
+        (u,) = draw(rng, logits, 1, ("u",))
+        return TABLE["straight_through_gumbel"].estimate(logits, f, u, tau=0.5).dlogits
+
+    assert "its mean is that of straight_through_gumbel (tau = 0.5)" in str(judge(hard, like="gumbel_softmax", tau=0.5))
 
 
 def test_the_alternatives_are_other_than_the_row():
@@ -293,6 +348,31 @@ def three_over_K(logits, f, z):
 def test_what_is_right_near_zero_alone_is_said_to_be(function, words):
     told = str(judge(function))
     assert "right at mild logits and small sizes, and wrong at" in told and words in told, told
+
+
+def results_of(*told):
+    return [
+        Result(2, "mine", f"check {i}", verdict, ok, None, words, point)
+        for i, (verdict, ok, words, point) in enumerate(told)
+    ]
+
+
+def test_it_is_right_near_zero_only_where_it_was_judged_there():
+    far = ("BIASED (far)", False, "", "f times 10,000")
+    (alone,) = where_it_breaks(results_of(far))
+    assert not alone.explanation
+    (*_, told) = where_it_breaks(results_of(("UNBIASED (near)", True, "", ""), far))
+    assert told.explanation.startswith("it is right at mild logits and small sizes, and wrong at f times 10,000")
+    (*_, told) = where_it_breaks(results_of(("UNBIASED (near)", True, "", ""), ("BIASED (near)", False, "", ""), far))
+    assert not told.explanation
+
+
+def test_means_that_are_off_without_a_reason_are_left_to_the_table_where_one_has_a_reason():
+    off, explained = ("BIASED (-3%)", False, "", ""), ("BIASED (-50%)", False, "it is right but for a factor 1/2", "")
+    report = Report(results_of(off, explained, off, explained))
+    assert report.failures() == ["FAILED  mine, check 1 (and 1 more): it is right but for a factor 1/2"]
+    assert Report(results_of(off, off)).failures() == ["FAILED  mine, check 0 (and 1 more): BIASED (-3%)"]
+    assert len(report.failed) == 4
 
 
 def test_a_factor_that_is_another_at_each_problem_is_said_to_be():

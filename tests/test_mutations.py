@@ -19,7 +19,15 @@ WITHOUT_ARITHMETIC = (  # where files begin that name, parse, print, draw or sta
         "experiments/__init__",
         "bench/__init__",
     ),
-    *("bench/contestants/", "bench/turns", "bench/worker", "experiments/gallery", "experiments/page_costs"),
+    *("check/adapters", "check/torch", "check/jax"),  # which need frameworks that are not here
+    *(
+        "bench/contestants/",
+        "bench/turns",
+        "bench/worker",
+        "experiments/gallery",
+        "experiments/page_costs",
+        "experiments/page_judge",
+    ),
 )
 GROUPS = ("figures/", "exercises/lesson_")  # of which some have a mistake in the list
 

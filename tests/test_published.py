@@ -1,8 +1,12 @@
 """Estimators as people publish them in PyTorch before the judge: right ones pass, wrong ones fail and are told why."""
 
+import contextlib
 import inspect
+import io
+import re
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +157,32 @@ def test_two_estimators_of_pytorch_are_compared():
     assert ratio == low == high == pytest.approx(1, rel=1e-12)
     own = compare_variance(estimator(published.reinforce), "reinforce", S=1)
     assert own.per_evaluation[0] == pytest.approx(1, rel=0.02) and own.per_evaluation[1] < own.per_evaluation[2]
+
+
+ROOT = Path(__file__).parent.parent
+LESSON = (ROOT / "notebooks" / "source" / "17_is_my_estimator_right.py").read_text()
+BLOCKS = re.findall(r"^# ```python\n((?:#[^\n]*\n)*?)# ```$", LESSON, re.M)
+BLOCKS = [
+    block for block in ("".join(line[2:] + "\n" for line in each.splitlines()) for each in BLOCKS) if "torch" in block
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1])
+def test_the_lessons_blocks_say_what_they_are_said_to_say(block):
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(block, {})
+    assert block.splitlines()[-1].removeprefix("# ") in printed.getvalue()
+
+
+def test_the_lesson_has_pytorch_beside_numpy():
+    assert len(BLOCKS) == 3
+
+
+def test_the_readmes_example_passes_and_with_another_temperature_it_fails():
+    code = re.search(r"```python\n(# test_mine.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    namespace = {}
+    exec(code, namespace)
+    namespace["test_soft"]()
+    exec(code.replace("tau=0.5))", "tau=0.7))"), namespace)
+    with pytest.raises(AssertionError, match=r"its mean is that of|BIASED"):
+        namespace["test_soft"]()

@@ -151,6 +151,11 @@ def test_the_bug_bank_is_as_large_as_the_readme_says():
     assert f"{len(bugs.BANK)} mistakes from real code" in README
 
 
+def test_as_many_packages_were_judged_as_the_readme_says():
+    packages = {each["package"] for each in records.read("public-packages")["judged"]}
+    assert len(packages) == 8 and "[Eight public packages](figures/README.md#public-packages)" in README
+
+
 def test_the_judged_example_says_what_the_readme_says(tmp_path):
     code = re.search(r"```python\n(# my_file.*?)```", README, re.S).group(1)
     namespace = {}

@@ -106,17 +106,21 @@ def among(results):
     told = [result.explanation for result in results]
     named = {text: _by_key(text) for text in told if text.startswith(FACTOR)}
     off = [result for result in results if result.verdict.startswith("BIASED")]
-    exact = [result.measured for result in off if result.level < 5]
-    shares = [1 + each.along for each in exact if each.along is not None]
-    multiples = all(each.across is None or each.across < 1e-3 for each in exact) if exact else len(named) and all(
-        result.explanation in named for result in off
-    )  # fmt: skip
+    deciding = [result for result in off if result.level < 5] or off
+    if all(result.level < 5 for result in deciding):
+        away = [result.measured.across for result in deciding if result.measured and result.measured.across]
+        multiples = max(away, default=0) < 1e-3 and not any(
+            r.explanation and r.explanation not in named for r in deciding
+        )
+    else:
+        multiples = all(result.explanation in named for result in deciding)
+    shares = [1 + r.measured.along for r in deciding if r.level < 5 and r.measured and r.measured.along is not None]
     common = set.intersection(*map(set, named.values())) if named else set()
     instead = dict.fromkeys(named, "")
-    if any(result.explanation != ZERO for result in off):
+    if any(result.explanation != ZERO for result in deciding):
         instead[ZERO] = ""
     if multiples and common:
-        instead = {
+        instead |= {
             text: FACTOR + "; or ".join(each[key] for key in each if key in common) for text, each in named.items()
         }
     elif multiples and max(shares, default=0) - min(shares, default=0) > 1e-3:

@@ -89,8 +89,7 @@ def estimator(function):
         found = np.asarray(found)
         return found.astype(logits.dtype) if found.itemsize > logits.itemsize else found
 
-    del of_arrays.__wrapped__  # whose signature would be read
-    of_arrays.__signature__ = signature(noise)
+    of_arrays.__signature__ = signature(noise)  # and not that of `function`
     return of_arrays
 
 

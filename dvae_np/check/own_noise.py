@@ -38,6 +38,7 @@ OWN_SAMPLE = (
     "time, contain the example's own sample?"
 )
 SEEDED = "its noise is the same in every call: is a seed or a key set inside?"
+SHARED = "the equal examples of one call do not vary on their own: is one noise used for the whole batch?"
 TRIED_ALIKE = ("", "f times 10,000", "logits times 6", "logits shifted by 800")
 APART, NOT_REPEATED = "does not depend on the others", "draws by itself, and not from what it is given"
 
@@ -127,9 +128,11 @@ def likely(drawing):
         known = {
             what: mean for row in rows for what, mean in known_mistakes(row, logits, f, exact, drawing.S or 1).items()
         }
+    if verdicts.from_samples(draws, drawing.exact(logits, f)[0]).ok:
+        return ""  # it is right here
     for what, mean in known.items():
         if np.isfinite(mean).all() and verdicts.from_samples(draws, mean, worth_seeing=0.1).ok:
-            return f"its mean is {what}"
+            return f"its mean is {what}".replace("is the mean of", "is that of")
     return ""
 
 
@@ -145,7 +148,7 @@ def alone(drawing):
         return Result(0, drawing.row.name, "finite", "INVALID (not finite)", False)
     alike = enumeration.tiled(logits[:1], 50)
     one, other = (drawing.draw(alike, f, np.random.default_rng(seed)) for seed in (SEED, SEED + 1))
-    if np.array_equal(one, other) and np.any(one != one[:1]):
+    if np.array_equal(one, other) and np.ptp(one, axis=0).max() > 1e-6 * np.abs(one).max():
         verdict = "INVALID (two calls with other seeds agree)"
         return Result(0, drawing.row.name, "noise of its own", verdict, False, None, SEEDED)
     if not np.array_equal(first, again):
@@ -188,7 +191,8 @@ def tiled(drawing, point, offset):
             draws.append(drawing.draw(many, f, rng))
         about = f"{len(draws)} calls with one example {TILED:,} times, E[f] = {offset:g} standard deviation"
         options = {"B": TILED, "false_alarm": verdicts.FALSE_ALARM / 2}  # of each of two looks
-        return drawing.result(about, np.concatenate(draws), exact, point.what, **options)
+        found = drawing.result(about, np.concatenate(draws), exact, point.what, **options)
+        return replace(found, explanation=SHARED) if "depend on one another" in found.verdict else found
 
     found = result(FIRST)
     return result(MOST) if "draws needed to see" in found.verdict else found

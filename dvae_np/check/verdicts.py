@@ -16,6 +16,11 @@ FALSE_ALARM = 1e-4  # probability that a right estimator is called biased
 POWER = 0.99  # probability of seeing a bias of the stated size
 WORTH_SEEING = 0.05  # a test that would miss a relative bias of this size is called inconclusive
 MANY = 100  # draws for each event that may be unseen: then it would have to deviate 100 times as far as all draws
+LITTLE = 1e-4  # of a bias: smaller ones are not written in per cent
+ROUNDED = (
+    "it is more than rounding explains: is it computed in float32 in part, or as a difference of nearly equal numbers?"
+)
+SINGLE = 30 * float(np.finfo(np.float32).eps)  # the error of what never varies, if computed in float32 on the way
 COVERAGE = 0.95  # of the intervals that are stated beside a verdict
 
 
@@ -64,6 +69,9 @@ def from_mean(mean, exact, how="enumerated", tolerance=ENUMERATION, rounding=0.0
     else:
         off = np.hypot(measured.along, measured.across)
         detail = f"{measured.along:+.1%} along the gradient, {off:.1%} in all, {how}"
+        if off < LITTLE:
+            detail = f"off by {off:.0e} of the gradient, {how}"
+            return Verdict("BIASED", detail, error, hint(mean, exact, **known) or ROUNDED, measured)
     return Verdict("BIASED", detail, error, hint(mean, exact, **known), measured)
 
 
@@ -77,9 +85,9 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     Every entry and the component along the exact gradient get a two-sided z-test, all together at the level `false_alarm`
     (Bonferroni: m tests, Student's t with R - 1 degrees of freedom). A z-test knows nothing of events that never came. One
     of probability p stays away from R draws with chance (1 - p)^R < e^(-pR); so, with the risk of a false alarm, p may be
-    as large as log(m / false_alarm) / R (for 5 % the rule of three). Such events may move the mean by p times how far they
-    deviate, and that is allowed for, on top of the z-test, with the largest deviation of *any* draw in *any* entry: the
-    entry itself may never have varied.
+    as large as log(m / false_alarm) / R [Eq. 17.2] (for 5 % the rule of three). Such events may move the mean by p times
+    how far they deviate, and that is allowed for, on top of the z-test, with the largest deviation of *any* draw in *any*
+    entry: the entry itself may never have varied.
 
     So the level is meant for independent draws whose unseen events deviate no further than the farthest draw. No test holds
     its level for every law. Two signs that the law is another one make a verdict INCONCLUSIVE that would be BIASED: what
@@ -132,6 +140,8 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     verdict = lambda kind, detail, words="": Verdict(kind, detail, error, words, measured)
     here = f"{measured.along:+.1%} along the gradient" if not zero else entry(measured.worst)
     if (farthest <= rounding).all() and beyond.any():
+        if not zero and error <= SINGLE:
+            return verdict("NO BIAS FOUND", f"{R} draws that never vary, the exact gradient to float32, {error:.0e}")
         words = hint(mean[:n].reshape(shape), exact / size, **known)
         return verdict("INCONCLUSIVE", f"{R} draws that never vary, and are not the exact gradient", words)
     varies = standard_error * np.sqrt(R) > rounding

@@ -31,6 +31,7 @@ LESSONS = {  # file: (module, function, size in inches)
     "completion.png": ("lesson_13", "completion", (7.4, 3.6)),
     "collapse.png": ("lesson_15", "first_steps", (7.4, 5.2)),
     "learning.png": ("lesson_15", "learning", (7.4, 3.6)),
+    "what_draws_see.png": ("lesson_17", "what_draws_see", (8.8, 3.0)),
 }
 
 BENCH = (11, 4.8), cost_growth

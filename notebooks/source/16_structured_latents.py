@@ -603,7 +603,7 @@ print(comparison("dpairwise", turned, numeric["pairwise"]))
 # - K. Ahmed, Z. Zeng, M. Niepert, G. Van den Broeck, *SIMPLE: a gradient estimator for k-subset sampling*, 2023: straight-through the marginals.
 # - A. Mnih, K. Gregor, *Neural variational inference and learning in belief networks*, 2014: autoregressive and layered posteriors, and their score.
 #
-# This was the last lesson. Back to [the start](00_start_here.ipynb).
+# Next: [17 Is my estimator right?](17_is_my_estimator_right.ipynb)
 
 # %% [markdown] exercise 16.1
 # ### 16.1 Implement: the forward algorithm
