@@ -114,7 +114,7 @@ class Average:
 
 def exact_but_for_rounding(logits, f, rng):
     dlogits = TABLE["exact"].estimate(logits, f).dlogits
-    return dlogits * (1 + 1e-16 * np.arange(len(logits)) / len(logits))[:, None, None]
+    return dlogits * (1 + 3e-16 * (np.arange(len(logits)) % 2))[:, None, None]
 
 
 @pytest.mark.parametrize("function", [own_reinforce, own_leave_one_out, mean_of_the_others, of_global_generator,

@@ -148,9 +148,7 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     if counts is None and (dependence := found.dependence(varies, lambda tests: _limit(false_alarm / tests, R))):
         together, times = dependence
         words = "z-tests need independent draws; keep so few of them that one does not depend on those before"
-        detail = (
-            f"draws depend on one another: sums of {together} vary {times:.2g} times as much as of independent ones"
-        )
+        detail = f"draws depend on one another: sums of {together} vary up to {times:.2g} times as much as of independent ones"
         return verdict("INCONCLUSIVE", f"{detail}; {R} draws, {here}", words)
     decided = (margin >= unseen * farthest) & ((deviation <= farthest) | (unseen * MANY <= 1))
     if (beyond & decided).any():

@@ -76,8 +76,8 @@ def in_nats(mean, right):
 
 
 def gradients(rng):
-    for N, K in ((2, 3), (4, 2)):
-        yield {"mean": rng.standard_normal((N, K)), "right": rng.standard_normal((N, K))}
+    for shape in ((2, 3), (5,), (2, 2, 3)):
+        yield {"mean": rng.standard_normal(shape), "right": rng.standard_normal(shape)}
 
 
 REASONS = np.array([0, 2, 0, 3, 5, 0, 0, 0, 4, 0])  # of the ten estimators: 0, or why it is wrong
@@ -138,7 +138,7 @@ EXERCISES = (
         "17.2",
         off,
         lambda rng: list(gradients(rng)),
-        {"mean": "NK", "right": "NK"},
+        {},
         returns=("a", "the rest"),
         mistakes={
             "the share of the gradient: a is its bias, 0 where the mean is right": as_share,
@@ -164,6 +164,8 @@ EXERCISES = (
         mistakes={
             "a ratio in which the dear one is rewarded: a budget buys fewer of its calls": dear_one_rewarded,
             "a ratio of standard deviations: variances fall as 1 / n": deviations,
+            "the variances' ratio alone: what does a call cost?": lambda first, second, c1, c2: cheaper(first, second, 1, 1),
+            "v1 c1 c2 / v2: the division ends before c2": lambda first, second, c1, c2: cheaper(first, second, c1 * c2, 1),
             "the ratio upside down": lambda first, second, c1, c2: 1 / cheaper(first, second, c1, c2),
         },
     ),
