@@ -275,16 +275,34 @@ def test_compare_measures_every_row(tmp_path, monkeypatch, capsys, problem):
 def test_the_practical_rule_is_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tuning, "TUNING_STEPS", 2)
     monkeypatch.setattr(gradient_problems, "EXAMPLES", 2)
-    monkeypatch.setattr(rule, "trained_problem", lambda *model: gradient_problems.trained_problem(*model, epochs=5))
+    monkeypatch.setattr(rule, "REPLICATES", 40)
+    fast = lambda *model, **options: gradient_problems.trained_problem(*model, epochs=5, **options)
+    monkeypatch.setattr(rule, "trained_problem", fast)
+    sizes = (rule.Size("independent", 1, 4), rule.Size("chain", 2, 3), rule.Size("rows", 8, 2))
     whole = rule.practical_rule
-    monkeypatch.setattr(rule, "practical_rule", lambda progress: whole(progress, problems=((1, 4), (2, 3))))
+    monkeypatch.setattr(rule, "practical_rule", lambda *known: whole(*known, sizes=sizes))
     assert run("compare", "--rule", "--out", tmp_path) == 0
     assert "cheapest" in capsys.readouterr().out and (tmp_path / "rule.png").exists()
-    for model in json.loads((tmp_path / "data" / "rule.json").read_text())["models"]:
-        for name in rule.ESTIMATORS:
-            cost = model[name]["milliseconds_to_error"]
-            reached = [cost[str(error)] for error in rule.ERRORS if cost[str(error)] is not None]
+    record = json.loads((tmp_path / "data" / "rule.json").read_text())
+    assert [model["name"] for model in record["models"]] == [size.name for size in sizes]
+    for model in record["models"]:
+        assert rule.estimators_of(model) == list(rule.FAMILIES[model["family"]][1])
+        for name in rule.estimators_of(model):
+            costs = [model[name]["costs"][str(error)] for error in rule.ERRORS]
+            reached = [cost["milliseconds"] for cost in costs if cost["milliseconds"] is not None]
             assert reached == sorted(reached)  # a smaller error never costs less
+            assert all(cost["default"] is None or cost["default"] >= cost["milliseconds"] for cost in costs)
+            taus = {line["tau"] for line in model[name]["lines"]}
+            assert taus == (set(rule.TAUS) if "tau" in TABLE[name].hyper else {None})
+    monkeypatch.setattr(rule, "measured", lambda *arguments: pytest.fail("measured again"))
+    assert run("compare", "--rule", "--out", tmp_path) == 0  # nothing is left to do
+    del record["models"][1]["vimco"]
+    (tmp_path / "data" / "rule.json").write_text(json.dumps(record))
+    monkeypatch.setattr(
+        rule, "measured", lambda row, *more: {"costs": record["models"][0]["vimco"]["costs"], "lines": []}
+    )
+    assert run("compare", "--rule", "--out", tmp_path) == 0  # a row that is added later is measured alone
+    assert json.loads((tmp_path / "data" / "rule.json").read_text())["models"][1]["vimco"]["lines"] == []
 
 
 def test_learned_tunables_lower_the_variance_and_equal_evaluations_are_equal():

@@ -163,7 +163,7 @@ def test_tunables_are_learned_by_the_mean_over_the_batch(name, monkeypatch):
 
 @pytest.mark.parametrize("bias", [0.0, 0.2])
 def test_milliseconds_to_an_error_are_those_of_the_fewest_samples_that_reach_it(bias):
-    line = {"bias": bias, "variance": 0.5, "milliseconds": 3.0}
+    line = {"bias": bias / 2, "bias_at_most": bias, "variance": 0.5, "milliseconds": 3.0}
     for error in (1.0, 0.3, 0.1):
         times = rule.milliseconds_to_error(line, error)
         if bias >= error:
@@ -175,13 +175,73 @@ def test_milliseconds_to_an_error_are_those_of_the_fewest_samples_that_reach_it(
 
 
 def test_the_rule_names_the_cheapest():
-    def model(states, exact, loo):
-        never = {name: {"milliseconds_to_error": {"0.3": None}} for name in rule.ESTIMATORS}
-        return {"states": states, "exact": exact, **never, "reinforce_loo": {"milliseconds_to_error": {"0.3": loo}}}
+    def model(states, exact, loo, family="independent"):
+        costs = {name: {"costs": {"0.3": {"milliseconds": None}}} for name in rule.FAMILIES["independent"][1]}
+        costs["reinforce_loo"] = {"costs": {"0.3": {"milliseconds": loo}}}
+        costs["vimco"] = {"costs": {"0.3": {"milliseconds": 0.1}}}  # of another objective: no contestant
+        return {"family": family, "states": states, "exact": exact, **costs}
 
     models = [model(16, 1.0, 5.0), model(64, 2.0, 5.0), model(256, 9.0, 5.0), model(1024, 40.0, 6.0)]
     assert [rule.cheapest(each, 0.3) for each in models] == ["exact", "exact", "reinforce_loo", "reinforce_loo"]
+    models.append(model(1e9, 0.1, 6.0, "rows"))
     assert rule.exact_up_to({"models": models}, 0.3) == 64
+
+
+def test_an_error_costs_what_the_best_setting_costs_and_beside_it_what_the_default_does():
+    def line(tau, bias, variance, samples=2):
+        return {
+            "tau": tau,
+            "samples": samples,
+            "bias": 0.0,
+            "bias_at_most": bias,
+            "variance": variance,
+            "milliseconds": 1.0,
+        }
+
+    lines = [line(1.0, 0.25, 0.01), line(0.5, 0.1, 0.2), line(0.2, 0.05, 2.0)]
+    assert rule.cost_of(lines, 0.3, 1.0) == {"milliseconds": 1.0, "tau": 1.0, "samples": 2, "default": 1.0}
+    found = rule.cost_of(lines, 0.2, 1.0)
+    assert (found["tau"], found["default"]) == (0.5, None) and found["milliseconds"] == pytest.approx(0.2 / 0.03)
+    assert rule.cost_of(lines, 0.09, 1.0)["tau"] == 0.2
+    assert rule.cost_of(lines, 0.05, 1.0) == dict.fromkeys(("milliseconds", "tau", "samples", "default"))
+    found = rule.cost_of(lines, 0.3, 0.2)
+    assert found["milliseconds"] == 1.0 and found["default"] == pytest.approx(2.0 / (0.09 - 0.05**2))
+
+
+def test_what_a_default_temperature_loses():
+    costs = [
+        {"milliseconds": 1.0, "default": None},
+        {"milliseconds": 2.0, "default": 6.0},
+        {"milliseconds": None, "default": None},
+    ]
+    models = [{"family": "chain", "gumbel_softmax": {"costs": {"0.3": cost}}, "vimco": {}} for cost in costs]
+    assert rule.lost_by_defaults({"models": models}, 0.3) == {"gumbel_softmax": (1, 2, 3.0)}
+
+
+def test_the_cosine_is_that_of_mean_and_gradient():
+    """Against the enumerated mean of straight-through."""
+    problem = gradient_problems.toy_problem(2, 3)
+    row = TABLE["straight_through"]
+    line = measurement.measure(row, problem, 4, dict(row.hyper), None, 20, timed=False)
+    sums = np.zeros(3)
+    for logits, f in problem.examples:
+        z, weights = enumeration.every_code(logits, 1)
+        mean = enumeration.moments(weights, row.estimate(enumeration.tiled(logits, len(weights)), f, z).dlogits)[0]
+        exact = TABLE["exact"].estimate(logits, f).dlogits[0]
+        sums += [(mean * exact).sum(), (mean**2).sum(), (exact**2).sum()]
+    assert line["cosine"] == pytest.approx(sums[0] / np.sqrt(sums[1] * sums[2]), rel=1e-9)
+    assert line["bias_at_most"] == pytest.approx(line["bias"])
+
+
+def test_a_bias_at_most_is_above_the_bias_and_covers_it():
+    problem, row = gradient_problems.toy_problem(1, 3), TABLE["gumbel_softmax"]
+    exact = measurement.measure(row, problem, 4, {"tau": 0.5}, np.random.default_rng(0), 40_000, timed=False)["bias"]
+    lines = [
+        measurement.measure(row, problem, 1, {"tau": 0.5}, np.random.default_rng(i), 400, timed=False)
+        for i in range(20)
+    ]
+    assert all(line["bias_at_most"] > line["bias"] for line in lines)
+    assert sum(line["bias_at_most"] >= 0.98 * exact for line in lines) >= 16
 
 
 def test_a_prior_leaves_as_many_codes_open_as_it_makes_equally_probable():

@@ -8,7 +8,7 @@ import pytest
 import strangers
 
 from dvae_np import InputError, draw, gumbel, score, softmax
-from dvae_np.check import compare_variance, judge, own_noise, verdicts
+from dvae_np.check import compare_variance, judge, judge_samples, own_noise, verdicts
 from dvae_np.check.judging import where_it_breaks
 from dvae_np.check.likeness import GUMBELS, alternatives, mean_alternatives, row_mean
 from dvae_np.check.means import defaults
@@ -306,13 +306,13 @@ def test_the_alternatives_are_other_than_the_row():
     """Else a mistake could be named that is none."""
     rng = np.random.default_rng(3)
     logits, row = rng.standard_normal((3, 2, 3)), TABLE["gumbel_softmax"]
-    f = own_noise.objective(rng, logits, 1.0, 0.0)
+    f = own_noise.Objective(rng, logits, 1.0, 0.0)
     noise, right = draw(rng, logits, 3, row.noise), None
     right = row.estimate(logits, f, *noise, tau=0.5).dlogits
     for words, other in alternatives(row, {"tau": 0.5}, logits, f, noise, 3).items():
         assert np.abs(other - right).max() > 1e-3 or words.startswith("stochastic_softmax"), words  # the same row here
     one = logits[:1, :1]
-    f = own_noise.objective(rng, one, 1.0, 0.0)
+    f = own_noise.Objective(rng, one, 1.0, 0.0)
     right = row_mean(row, one, f, {"tau": 0.5})
     for words, other in mean_alternatives(row, {"tau": 0.5}, one, f).items():
         assert np.abs(other - right).max() > 1e-3 or "stochastic_softmax" in words, words
@@ -446,3 +446,130 @@ def test_every_parameter_of_the_judge_is_documented():
     for function in (judge, compare_variance):
         for name in inspect.signature(function).parameters:
             assert name in function.__doc__ or name in ("name", "hyper", "seed"), name
+
+
+# What an attack found: wrong ones that passed, right ones that failed, words that were not true.
+
+
+def gumbel_codes(logits, u):
+    return np.argmax(logits - np.log(-np.log(u)), -1)
+
+
+def from_gumbels(logits, f, u):
+    z = gumbel_codes(logits, u)
+    return scored(logits, z, centred(logits, f, z))
+
+
+def four_over_K(logits, f, u):
+    return from_gumbels(logits, f, u) * (4 / logits.shape[-1])
+
+
+def unshifted_from_gumbels(logits, f, u):
+    q = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    z = np.argmax(np.log(q) - np.log(-np.log(u)), -1)
+    return (f(z)[0][..., None, None] * (np.eye(logits.shape[-1], dtype=logits.dtype)[z] - q)).mean(0)
+
+
+def with_the_neighbours_f(logits, f, rng):
+    z = codes(rng, logits)
+    return scored(logits, z, f(z[:, ::-1])[0][:, ::-1])
+
+
+def with_the_neighbours_codes(logits, f, rng):
+    z = codes(rng, np.roll(logits, 1, 0))
+    return scored(logits, z, f(z)[0])
+
+
+def baseline_that_matters(logits, f, z, baseline=0):
+    return scored(logits, z, f(z)[0]) + baseline * logits / 10
+
+
+def times(factor):
+    def scaled(logits, f, z):
+        return factor * scored(logits, z, centred(logits, f, z))
+
+    return scaled
+
+
+def with_entropy(logits, f, z):
+    q = softmax(logits)[0]
+    entropy = -q * (np.log(q) - (q * np.log(q)).sum(-1, keepdims=True))
+    return scored(logits, z, centred(logits, f, z)) - 0.5 * entropy
+
+
+@pytest.mark.parametrize(("function", "how", "words", "untrue"), [
+    (four_over_K, {"S": 3}, "+33", "clipped"),
+    (unshifted_from_gumbels, {}, "without subtracting their maximum first?", "floored"),
+    (with_the_neighbours_f, {}, "another one's", "contain the example's own sample?"),
+    (with_the_neighbours_codes, {}, "another one's", "contain the example's own sample?"),
+    (baseline_that_matters, {}, "BIASED", "clipped"),
+    (times(2), {}, "right but for a factor 2", "summed over the samples"),
+    (times(3), {}, "right but for a factor 3", "summed over the samples"),
+    (times(1 / 3), {}, "right but for a factor 0.333333", "1/K"),
+    (times(0.9), {}, "0.9 of the gradient, as for a baseline", "clipped"),
+    (with_entropy, {}, "something is added that does not grow with f", "in part"),
+    (times(1), {"S": 1}, "does it need more samples (S=)?", "draws or remembers"),
+])  # fmt: skip
+def test_what_was_passed_or_said_untruly_is_told(function, how, words, untrue):
+    told = str(judge(function, **how))
+    assert words in told and untrue not in told, told
+
+
+@pytest.mark.parametrize(("estimate", "how"), [
+    (from_gumbels, {"S": 3}), (times(1), {"S": 20}), (times(1), {"S": 40}), (TABLE["carms"].estimate, {"S": 10}),
+])  # fmt: skip
+def test_what_was_accused_passes(estimate, how):
+    judge(estimate, **how).raise_if_failed()
+
+
+OWN = {"carms": {"S": 2}, "vimco": {"S": 4, "bound": True}, "sum_and_sample": {"S": 2}, "disarm": {"S": 2, "binary": True},
+       "arm": {"S": 1, "binary": True}, "exact": {}, "reinmax": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_row_with_noise_of_its_own_is_like_itself(name):
+    row, S = TABLE[name], OWN[name].get("S", 1)
+    own = lambda logits, f, rng: row.estimate(logits, f, *draw(rng, logits, S, row.noise)).dlogits
+    judge(own, like=name, **OWN[name]).raise_if_failed()
+
+
+def test_many_samples_take_no_memory():
+    short = lambda logits, f, rng: 0.7 * scored(logits, *(lambda z: (z, centred(logits, f, z)))(codes(rng, logits, 14)))
+    assert judge(short, S=14).failed
+
+
+def test_what_begins_nothing_is_refused_in_words():
+    for begin, words in (
+        (times(1), "it raised TypeError"),
+        (lambda: 5, "it gave a int"),
+        (lambda: 1 / 0, "ZeroDivisionError"),
+    ):
+        with pytest.raises(InputError, match=f"steps: expected what gives a fresh estimator.*{words}"):
+            judge(begin, steps=3)
+    with pytest.raises(InputError, match="expected a function, got a str"):
+        judge("reinforce")
+    division = judge(lambda logits, f, u: from_gumbels(logits, f, u) if 1 / (len(u) - 1) else 0)
+    assert "does it need more samples than one? Then say S=" in str(division)
+
+
+def test_samples_in_other_guises():
+    exact, draws = np.ones(3), 1 + np.random.default_rng(0).standard_normal((20_000, 3))
+    assert judge_samples(draws.tolist(), exact.tolist()).ok
+    with pytest.raises(InputError, match="S"):
+        judge_samples(draws, exact, S=0)
+    with pytest.raises(InputError, match="of some entries"):
+        judge_samples(np.zeros((50, 0)), np.zeros(0))
+
+
+def test_a_comparison_in_float32_of_a_constant_f_and_of_one_sample():
+    single = lambda logits, f, z: times(1)(logits, f, z).astype(np.float32)
+    assert compare_variance(single, "reinforce_loo").first.verdict.ok
+    constant = lambda z: (np.full(np.broadcast_shapes(z.shape[:2]), 5.0), lambda dfz: (None, {}))
+    found = compare_variance("reinforce_loo", "reinforce", logits=np.zeros((1, 2, 3), np.float32), f=constant)
+    assert found.first.verdict.ok and found.second.verdict.ok
+    with np.errstate(all="ignore"), pytest.raises(InputError, match="more samples than S = 1"):
+        compare_variance(times(1), "reinforce", S=1)
+    with pytest.raises(InputError, match="S: expected"):
+        compare_variance("reinforce", "reinforce", S=0)
+    with pytest.raises(InputError, match="too many"):
+        compare_variance("vimco", "vimco", bound=True, S=8)

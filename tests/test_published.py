@@ -186,3 +186,61 @@ def test_the_readmes_example_passes_and_with_another_temperature_it_fails():
     exec(code.replace("tau=0.5))", "tau=0.7))"), namespace)
     with pytest.raises(AssertionError, match=r"its mean is that of|BIASED"):
         namespace["test_soft"]()
+
+
+# What an attack found.
+
+
+def test_a_second_derivative_of_f_is_refused_and_not_zero():
+    def muprop(logits, f, z):
+        p = logits.softmax(-1)
+        value = f(p)
+        (slope,) = torch.autograd.grad(value.sum(), p, create_graph=True)
+        linear = value + ((torch.nn.functional.one_hot(z, p.shape[-1]) - p) * slope).sum((-1, -2))
+        return (published.log_q(logits, z) * (f(z) - linear).detach()).mean(0) + (p * slope).sum((-1, -2))
+
+    assert "is a .detach() missing?" in str(judge(estimator(muprop)))
+
+
+class Module(torch.nn.Module):
+    def forward(self, logits, f, z):
+        return published.leave_one_out(logits, f, z)
+
+
+def of_generator_called_rng(logits, f, rng):
+    p = logits.softmax(-1)
+    z = torch.multinomial(p.reshape(-1, p.shape[-1]), 1, generator=rng).reshape(p.shape[:-1])
+    return published.log_q(logits, z) * f(z)
+
+
+def of_integer_one_hots(logits, f, z):
+    hard = torch.nn.functional.one_hot(z, logits.shape[-1])
+    return (published.log_q(logits, z) * f(hard)).mean(0)
+
+
+def by_einsum(logits, f, z):
+    score = torch.nn.functional.one_hot(z, logits.shape[-1]).to(logits) - logits.softmax(-1)
+    return torch.einsum("sb,sbnk->bnk", f(z), score) / len(z)
+
+
+@pytest.mark.parametrize(("function", "how"), [
+    (Module(), {}), (of_generator_called_rng, {}), (of_integer_one_hots, {}), (by_einsum, {"dtype": torch.float32}),
+    (lambda logits, f, z, **options: published.leave_one_out(logits, f, z), {}),
+])  # fmt: skip
+def test_what_was_accused_passes(function, how):
+    judge(estimator(function, **how), "accused").raise_if_failed()
+
+
+def test_parameters_that_cannot_be_given_are_refused():
+    for wrong in (lambda key, logits, f: logits, lambda logits, f, *, generator: logits):
+        with pytest.raises(InputError, match="by position"):
+            estimator(wrong)
+
+
+def test_ops_of_other_kinds_are_on_trial():
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    assert check_op(lambda x: (x**2).sum(), {"x": x}).kind == "right"
+    assert check_op(lambda x, tau: x / tau, {"x": x, "tau": np.float64(0.5)}).gradients == ("x",)
+    assert check_op(torch.nn.Linear(4, 2).double(), {"x": x}).ok
+    with pytest.raises(InputError, match="expected data among x"):
+        check_op(torch.exp, {"x": x}, data=("typo",))

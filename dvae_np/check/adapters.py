@@ -7,7 +7,7 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.check.backward import check_op
 
-OWN = ("generator", "key")  # the names of what draws there, as `rng` here
+OWN = ("generator", "key", "rng")  # the names of what draws there
 
 
 def parameters_of(function):
@@ -16,9 +16,10 @@ def parameters_of(function):
     Raises InputError for a function that does not take (logits, f, ...).
     """
     parameters = list(inspect.signature(function).parameters.values())
-    names = [each.name for each in parameters if each.default is each.empty]
-    if len(names) < 2:
-        raise InputError(f"estimator: expected parameters (logits, f, noise), got ({', '.join(names)})")
+    names = [each.name for each in parameters if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
+    late = any(each.kind in (each.KEYWORD_ONLY, each.VAR_POSITIONAL) for each in parameters if each.name in names)
+    if len(names) < 2 or late or set(names[:2]) & set(OWN):
+        raise InputError(f"estimator: expected parameters (logits, f, noise), by position, got ({', '.join(names)})")
     noise = tuple(names[2:])
     return (noise, "") if noise and noise[0] not in OWN else ((), noise[0] if noise else "")
 
@@ -46,6 +47,8 @@ def with_samples(z, sizes):
         return z[None], True
     if z.shape[1:] == axes:
         return z, False
+    if z.dtype.kind in "iu" and z.shape[-3:] == (B, N, K):  # one-hots
+        return with_samples(z.astype(np.float64), sizes)
     kinds = f"codes as integers, ({B}, {N}) or (S, {B}, {N}), or one-hots or relaxed codes, with a last axis of {K}"
     raise InputError(f"f: expected {kinds}; got {z.dtype} of shape {z.shape}")
 
@@ -68,7 +71,8 @@ def check_foreign(value, pulled, inputs, rng, data):
     names = list(inputs)
 
     def op(**given):
-        moves = [name for name in names if getattr(given[name], "dtype", None) in (float, complex) and name not in data]
+        moves = [name for name in names if isinstance(given[name], np.ndarray) and given[name].dtype.kind in "fc"
+                 and name not in data]  # fmt: skip
         if any(np.iscomplexobj(array) for array in given.values()):
             return value(given | {name: given[name].astype(complex) for name in moves}), None
         y, pull = pulled(given, moves)
@@ -80,4 +84,5 @@ def check_foreign(value, pulled, inputs, rng, data):
         return y, backward
 
     op.__signature__ = _taking(*names)
+    inputs = {name: value.item() if isinstance(value, np.generic) else value for name, value in inputs.items()}
     return check_op(op, inputs, np.random.default_rng(0) if rng is None else rng, data, at_complex=False)

@@ -65,6 +65,8 @@ def check_op(op, inputs, rng=None, data=(), at_complex=True):
     the two one-sided slopes differ (a kink) are left out, and named, if the gradient is finite and between the two. Raises
     InputError for inputs that the op does not take; what the op itself raises, it raises.
     """
+    if unknown := [name for name in data if name not in inputs]:
+        raise InputError(f"check_op: expected data among {', '.join(inputs)}, got {', '.join(unknown)}")
     trial = Trial(op, bound(op, inputs), tuple(data), np.random.default_rng(0) if rng is None else rng)
     try:
         gradients = trial.gradients()

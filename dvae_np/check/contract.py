@@ -10,7 +10,7 @@ from dvae_np.noise import draw
 
 BROKEN = {  # what a broken contract may come of
     "integer codes": "it computes in the codes' own integer type, where 0 - 1 is 255; make them floats, or int64, first",
-    "not finite": "does it take e^logits without subtracting their maximum, or a log of 0?",
+    "not finite": "does it take e^logits without subtracting their maximum, or a log of 0, or does it need more samples (S=)?",
     "dtype": "does a float64 number or array in it turn float32 into float64?",
     "inputs changed": "it works in place on an array that it was given",
     "two calls differ": "it draws or remembers something by itself; noise must come in as an argument, or `rng` in its place, "
@@ -35,7 +35,8 @@ def contract(row, rng, own=True):
         logits = spread * rng.standard_normal((B, N, K)).astype(dtype)
         x = (rng.random((B, D)) < 0.4).astype(dtype)
         theta = vae.parameters(rng, D, N, K, (H,), dtype)["theta"]
-        noise, hyper = draw(rng, logits, S, row.noise), defaults(row, N, K, dtype)
+        noise = tuple(map(np.ascontiguousarray, draw(rng, logits, S, row.noise)))  # as the copies below are
+        hyper = defaults(row, N, K, dtype)
         given = [array.copy() for array in (logits, *noise)]
         estimate = row.estimate(logits, vae.reconstruction(theta, x), *noise, **hyper)
         fresh = [array.copy() for array in given]  # or a second call may undo what the first did to its inputs
@@ -55,7 +56,7 @@ def contract(row, rng, own=True):
         if estimate.value is not None:
             whole += [estimate.value, *estimate.dtheta.values(), *dict(estimate.domega).values()]
         untouched = all(np.array_equal(*pair) for pair in zip(given, (logits, *noise), strict=True))
-        agree = np.array_equal(estimate.dlogits, again.dlogits)
+        agree = np.array_equal(estimate.dlogits, again.dlogits, equal_nan=True)
         conditions = {
             "shape of dlogits": estimate.dlogits.shape == logits.shape,
             "shape of value": estimate.value is None or estimate.value.shape == (B,),

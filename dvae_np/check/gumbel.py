@@ -46,7 +46,9 @@ def integrated(row, rng, mistakes=None):
         if N == 1:
             change, enough, how = converged(row, logits, f, hyper, enumeration.moments(weights, estimate.dlogits)[0])
             check = f"quadrature, {point.what}" if point.what else "quadrature"
-            unlike = Result(3, row.name, check, "cannot be integrated like ours; the z-tests decide", True)
+            unlike = Result(
+                3, row.name, check, "cannot be integrated like ours; the z-tests decide", True, point=point.what
+            )
             if not point.what:
                 sound = structure(row, logits, f, hyper, outcomes, weights, winner)
                 if mistakes and not sound.ok:  # a stranger's function may use its noise otherwise

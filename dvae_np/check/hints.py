@@ -5,6 +5,11 @@ import re
 import numpy as np
 
 FACTOR = "it is right but for a factor "
+SIZES = {"f times 10,000": 1e4, "f times 0.001": 1e-3}  # of f, at these points
+ADDED = "something is added that does not grow with f: the gradient of a KL or of an entropy, a weight decay?"
+ROUNDED = (
+    "it is more than rounding explains: is it computed in float32 in part, or as a difference of nearly equal numbers?"
+)
 SCALE_FREE = "it is as large for f times 10,000 as for f times 0.001: is f divided by its own size or deviation?"
 ZERO = "it is zero everywhere: is a path cut? (Of an estimator: is the score not multiplied by f?)"
 SEVERAL = (
@@ -100,42 +105,62 @@ def named_factor(ratio, sizes=None, slack=CLOSE):
 
 
 def among(results):
-    """What is said of an estimator's results: a factor, and zero, must explain all of them; else it is chance, as at one size
-    1 - 1/S, 1/S and 1/N may be 1/2. Exact means decide, where there are some, as far as float32 tells.
+    """What is said of an estimator's results: a hint must fit all of them; else it is chance, as at one size 1 - 1/S, 1/S and
+    1/N may be 1/2. Exact means decide, where there are some, as far as float32 tells.
     """
+    off = [result for result in results if result.verdict.startswith("BIASED")]
+    exact = [result for result in off if result.level < 5]
+    deciding = exact or off
     told = [result.explanation for result in results]
     named = {text: _by_key(text) for text in told if text.startswith(FACTOR)}
-    off = [result for result in results if result.verdict.startswith("BIASED")]
-    deciding = [result for result in off if result.level < 5] or off
-    if all(result.level < 5 for result in deciding):
-        away = [result.measured.across for result in deciding if result.measured and result.measured.across]
-        multiples = max(away, default=0) < 1e-3 and not any(
-            r.explanation and r.explanation not in named for r in deciding
-        )
-    else:
-        multiples = all(result.explanation in named for result in deciding)
-    shares = [1 + r.measured.along for r in deciding if r.level < 5 and r.measured and r.measured.along is not None]
-    common = set.intersection(*map(set, named.values())) if named else set()
-    instead = dict.fromkeys(named, "")
+    instead = _factors_among(named, deciding, bool(exact))
+    if any(instead.values()):  # where the mean is a multiple, it equals something else at one size alone
+        instead |= {text: "" for text in told if text.startswith("it equals")}
     if any(result.explanation != ZERO for result in deciding):
         instead[ZERO] = ""
-    if multiples and common:
-        instead |= {
-            text: FACTOR + "; or ".join(each[key] for key in each if key in common) for text, each in named.items()
-        }
-    elif multiples and max(shares, default=0) - min(shares, default=0) > 1e-3:
-        instead |= dict.fromkeys(named, SEVERAL.format(min(shares), max(shares)))
-    elif multiples:
-        instead |= {text: text for text in named}
+    if any(result.explanation != ROUNDED for result in deciding):
+        instead[ROUNDED] = ""
     told = [instead.get(text, text) for text in told]
-    if not _scale_free(off):
-        return told
-    return [words or (SCALE_FREE if result in off else "") for words, result in zip(told, results, strict=True)]
+    general = SCALE_FREE if _scale_free(off) else ADDED if _added(results) else ""
+    return [words or (general if result in off else "") for words, result in zip(told, results, strict=True)]
+
+
+def _factors_among(named, deciding, exact):
+    """{a sentence on a factor: what is said in its place} where these results are off, by exact means or by draws."""
+    dropped = dict.fromkeys(named, "")
+    if not named:
+        return dropped
+    if not exact:
+        common = set.intersection(*map(set, named.values()))
+        fits = common and all(result.explanation in named for result in deciding)
+        return {text: _joined(each, common) for text, each in named.items()} if fits else dropped
+    known = [result.measured for result in deciding if result.measured and result.measured.along is not None]
+    factors = [result for result in deciding if result.explanation in named]
+    if not factors or max((each.across for each in known), default=0) > 1e-3:
+        return dropped
+    common = set.intersection(*(set(named[result.explanation]) for result in factors))
+    shares = [1 + each.along for each in known]
+    if max(shares) - min(shares) > 1e-3 and not common:
+        return dict.fromkeys(named, SEVERAL.format(min(shares), max(shares)))
+    if not common or (len(factors) < len(deciding) and max(shares) - min(shares) > 1e-3):
+        return dict.fromkeys(named, f"{FACTOR}{np.mean(shares):.6g}") if max(shares) - min(shares) <= 1e-3 else dropped
+    return {text: _joined(each, common & set(each)) if common & set(each) else "" for text, each in named.items()}
+
+
+def _joined(factors, keys):
+    return FACTOR + "; or ".join(factors[key] for key in factors if key in keys)
 
 
 def _by_key(text):
     """The factors that a sentence names: {"1/S": "1/S = 1/3: ..."}."""
     return {re.split(" = |:", factor)[0]: factor for factor in text.removeprefix(FACTOR).split("; or ")}
+
+
+def _added(results):
+    """Whether what is added to the gradient is as large for a small f as for a large one."""
+    far = {r.point: np.hypot(r.measured.along, r.measured.across) for r in results
+           if r.point in SIZES and r.measured and r.measured.along is not None}  # fmt: skip
+    return len(far) == 2 and far["f times 0.001"] > 1e5 * max(far["f times 10,000"], 1e-12)
 
 
 def _scale_free(off):

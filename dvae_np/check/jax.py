@@ -71,9 +71,13 @@ def estimator(function):
 
     def differentiated(f, theirs, given):
         of_logits = lambda logits: function(logits, objective(f, theirs.shape), *given)
-        shape = jax.eval_shape(of_logits, theirs).shape
-        expect_loss(tuple(shape), theirs)
-        return of_logits(theirs) if shape == theirs.shape else jax.grad(lambda logits: of_logits(logits).sum())(theirs)
+        found = of_logits(theirs)
+        if not hasattr(found, "shape"):
+            raise TypeError(
+                f"expected an array, the gradient in the logits or a loss, it returned a {type(found).__name__}"
+            )
+        expect_loss(tuple(found.shape), theirs)
+        return found if found.shape == theirs.shape else jax.grad(lambda logits: of_logits(logits).sum())(theirs)
 
     @lru_cache(maxsize=4)  # many calls of one shape and one f, for which it is compiled once
     def compiled(f):

@@ -16,7 +16,7 @@ from dvae_np.check.levels import REPLICATES, enumerated, sampled
 from dvae_np.check.likeness import expect_like, like_results
 from dvae_np.check.means import POINTS, SEED
 from dvae_np.check.mistakes import known_mistakes
-from dvae_np.check.own_noise import Drawing, own_noise_results
+from dvae_np.check.own_noise import Drawing, drawn_where_it_may_break, own_noise_results
 from dvae_np.check.report import Report, Result, judged
 from dvae_np.check.stranger import as_row, drawn
 
@@ -60,7 +60,7 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False, like=None, 
         raise InputError(f"judge: {', '.join(hyper)} belong to the row that `like` names, and it names none")
     if steps is not None:
         expect_whole("steps", steps, 1)
-    fresh = estimate if steps is None else estimate()
+    fresh = estimate if steps is None else _begun(estimate)
     row, noise = as_row(fresh, name or getattr(estimate, "__name__", None), S, binary, bound)
     own = noise in ((), ("rng",))
     alike = None if like is None else expect_like(like, hyper, None if own or steps else noise)
@@ -79,6 +79,18 @@ def judge(estimate, name=None, *, S=None, binary=False, bound=False, like=None, 
         results = list(_guarded(row, results, file))
     explained = among(results)  # a hint must fit every size at which it is wrong
     return Report(where_it_breaks(replace(r, explanation=words) for r, words in zip(results, explained, strict=True)))
+
+
+def _begun(begin):
+    """A fresh estimator. Raises InputError for what gives none."""
+    words = "steps: expected what gives a fresh estimator when it is called without arguments"
+    try:
+        fresh = begin()
+    except Exception as error:  # whatever a stranger's function may raise
+        raise InputError(f"{words}; it raised {type(error).__name__}: {error}") from error
+    if not callable(fresh):
+        raise InputError(f"{words}; it gave a {type(fresh).__name__}")
+    return fresh
 
 
 def where_it_breaks(results):
@@ -105,6 +117,7 @@ def _guarded(row, results, file):
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         words = "; ".join(getattr(error, "__notes__", ()))
         place = f" (line {lines[-1]}; {words})" if lines else f" ({words})" if words else ""
+        place += "; does it need more samples than one? Then say S=" * isinstance(error, ZeroDivisionError)
         text = f"{type(error).__name__}: {error}{place}"
         yield Result(0, row.name, "runs", "INVALID (it raised an exception)", False, None, text)
 
@@ -116,9 +129,10 @@ def _stranger_results(row):
     if not kept.ok and any(words in kept.verdict for words in UNJUDGEABLE):
         return
     integrable = integrated if {"u", "v"} & set(row.noise) else enumerated
-    exact = []
+    exact, skipped = [], []
     for result in integrable(row, rng, known_mistakes):
         exact.append(result.verdict.startswith(("UNBIASED", "BIASED")))
+        skipped += [result.point] * ("z-tests decide" in result.verdict)
         yield result
     tested = sampled(row, replicates=REPLICATES if any(exact) else 2 * REPLICATES)
     if any(exact):
@@ -128,13 +142,21 @@ def _stranger_results(row):
     yield tested
     if not any(exact):  # then an error that is proportional to E[f] must not hide behind f's mean of zero
         yield sampled(row, offset=1.0, replicates=2 * REPLICATES)
+        skipped = [point.what for point in POINTS]
+    yield from drawn_where_it_may_break(row, skipped)
 
 
 def judge_samples(draws, exact, **sizes):
     """The verdict on gradient samples (R, ...) of any program beside the exact gradient (...), as a `Report`.
 
-    sizes: numbers that a wrong factor may be made of, as S=4, B=100. See `verdicts.from_samples` for what it can see.
+    draws: an array, or an iterator of arrays, each of some draws. sizes: numbers that a wrong factor may be made of, as S=4,
+    B=100. See `verdicts.from_samples` for what it can see. Raises InputError for sizes below 1 and a gradient of no entries.
     """
+    for name, size in sizes.items():
+        expect_whole(name, size, 1)
+    draws, exact = (each if hasattr(each, "__next__") else np.asarray(each) for each in (draws, exact))
+    if not exact.size:
+        raise InputError("exact: expected a gradient of some entries, got none")
     verdict = verdicts.from_samples(draws, exact, sizes=sizes)
     check = f"z-tests, false alarms {verdicts.FALSE_ALARM:g}"
     return Report([judged(5, "samples", check, verdict)])

@@ -41,15 +41,21 @@ def named(row, hyper):
     return f"{row.name} ({words})" if words else row.name
 
 
-def row_mean(row, logits, f, hyper):
-    """The exact mean of a row's gradient at one sample, or its fewest, over all outcomes of its noise: (1, N, K)."""
+def row_mean(row, logits, f, hyper, S=None):
+    """The exact mean of a row's gradient over all outcomes of its noise: (1, N, K), at S samples where that matters."""
     _, N, K = logits.shape
+    alike = row.averages and row.fewest_samples == 1  # at any number of samples
+    S = row.samples(1 if alike or S is None else S)
+    if not row.noise:
+        return row.estimate(logits, f, **hyper).dlogits
     if {"u", "v"} & set(row.noise):
         outcomes, weights, _ = heavy_nodes(logits, NODES)
         noise = [outcomes[name] for name in row.noise]
     else:
-        z, weights = enumeration.every_code(logits, row.samples(1))
-        noise = [z] * len(row.noise)
+        every = {"z": enumeration.every_code, "distinct": enumeration.every_sequence, "coupled": enumeration.every_coupled,
+                 "e": lambda logits, S: enumeration.threshold_nodes(logits, 5)}[row.noise[0]]  # fmt: skip
+        array, weights = every(logits, S)
+        noise, weights = [array[:, weights > 0]], weights[weights > 0]
     many = enumeration.tiled(logits, len(weights))
     dlogits = row.estimate(many, f, *noise, **defaults(row, N, K) | hyper).dlogits
     return enumeration.moments(weights, dlogits)[0][None]

@@ -74,7 +74,8 @@ def defaults(row, N, K, dtype=np.float64):
 def shifted(hyper):
     """The same, every tunable and every baseline moved: unbiased must mean at any value, not only where it starts."""
     rng = np.random.default_rng(SEED)
-    moved = {name: value + 0.7 for name, value in hyper.items() if name == "baseline" and isinstance(value, float)}
+    moved = {name: value + 0.7 for name, value in hyper.items()
+             if name == "baseline" and isinstance(value, int | float) and not isinstance(value, bool)}  # fmt: skip
     if isinstance(hyper.get("omega"), dict):
         moved["omega"] = {
             name: value + 0.5 * rng.standard_normal(value.shape) for name, value in hyper["omega"].items()
@@ -89,16 +90,17 @@ def sizes(row, N, K):
     return (1, K) if many else (N, K)
 
 
+def too_many(row, N, K, S):
+    """Whether S samples have too many outcomes to go through them all."""
+    distinct, coupled = "distinct" in row.noise, "coupled" in row.noise
+    return (math.perm(K**N, S) if distinct else float(K**N) ** S * (S * S / 8 if coupled else 1)) > MOST_TUPLES
+
+
 def feasible_sizes(row, N, K, S):
     """The sizes N and K, or smaller ones, of which S samples have few enough outcomes to go through them all."""
-    distinct, coupled = "distinct" in row.noise, "coupled" in row.noise
-
-    def work(N, K):
-        return math.perm(K**N, S) if distinct else (K**N) ** S * (S * S / 8 if coupled else 1)
-
-    while work(N, K) > MOST_TUPLES and (N > 1 or K > 2):
+    while too_many(row, N, K, S) and (N > 1 or K > 2):
         N, K = (N - 1, K) if N > 1 else (N, K - 1)
-    return (1, S) if distinct and K**N < S else (N, K)
+    return (1, S) if "distinct" in row.noise and K**N < S else (N, K)
 
 
 def target(row, logits, f, S):
@@ -171,8 +173,8 @@ def means(row, level, logits, theta, objective, S, weights, estimate, what="", v
     how, tolerance = ("enumerated", verdicts.ENUMERATION) if level == 2 else ("quadrature", QUADRATURE)
     tolerance = max(tolerance, epsilons * np.finfo(np.float64).eps)
     q = np.exp(log_softmax(logits)[0])[0]
-    if "coupled" in row.noise and q[q > 0].min() < RARE:
-        tolerance = max(tolerance, COUPLED)
+    if "coupled" in row.noise and (q[q > 0].min() < RARE or S > 6):
+        tolerance = max(tolerance, COUPLED * 2 ** max(S - 6, 0))  # of a sum over 2^S corners
     dtype = getattr(estimate.dlogits, "dtype", None)
     rounding = epsilons * np.finfo(np.float32).eps if dtype == np.float32 else 0
     known = {"sizes": {"S": S, "N": N, "K": K}, "q": q, "variance": variance}

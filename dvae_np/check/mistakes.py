@@ -11,6 +11,8 @@ from dvae_np.estimators import TABLE
 from dvae_np.ops import log_softmax, softmax
 from dvae_np.perturbed import conditional_gumbel
 
+EARLY = "the gradient, as for a baseline that was updated with the very f it is subtracted from"
+
 
 def known_mistakes(row, logits, f, exact, S):
     """Means that well-known mistakes would have, for `hints.hint`: {"what it equals": array (N, K)}."""
@@ -33,10 +35,9 @@ def known_mistakes(row, logits, f, exact, S):
         "the gradient of the multi-sample bound, as VIMCO's: judge it as one (bound=True, --bound)": other,
         "the gradient plus q E[f]: the score lacks its -q": exact + q * mean_f,
         "the gradient in the probabilities q, where that in the logits is due": exact / q + mean_f,
-        "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.9)": 0.9 * exact,
-        "the gradient for a baseline that was updated with the very f it is subtracted from (decay 0.95)": 0.95 * exact,
-        "a gradient summed over the samples, where their mean is due": S * exact,
-    }
+        f"0.9 of {EARLY} (decay 0.9)": 0.9 * exact,
+        f"0.95 of {EARLY} (decay 0.95)": 0.95 * exact,
+    } | ({"a gradient summed over the samples, where their mean is due": S * exact} if S > 1 else {})
     if row.noise == ("z",):
         z, weights = enumeration.every_code(logits, 1)
         nodes = {"z": z}

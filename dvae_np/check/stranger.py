@@ -20,6 +20,8 @@ def as_row(estimate, name=None, S=None, binary=False, bound=False):
     What has a default is a hyper-parameter and keeps that value. S, binary, bound: as of `judge`. Raises InputError for
     parameters of another form.
     """
+    if not callable(estimate):
+        raise InputError(f"estimator: expected a function, got a {type(estimate).__name__}")
     parameters = inspect.signature(estimate).parameters
     noise = noise_of(parameters)
     row = Row(
@@ -66,7 +68,7 @@ def complete(estimate, noise, logits, f, *arrays, **options):
         raise
     if isinstance(found, Estimate):
         real_array("dlogits", found.dlogits)
-        return found
+        return found if found.dtheta else Estimate(None, found.dq, None)  # its value goes with f's parameters
     if not isinstance(found, np.ndarray) or found.shape != logits.shape:
         what = f"shape {found.shape}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
         raise TypeError(f"expected the gradient in the logits, an array of shape {logits.shape}, it returned {what}")

@@ -15,24 +15,36 @@ import torch
 
 from dvae_np.check.adapters import check_foreign, expect_loss, parameters_of, signature, with_samples
 
+TWICE = "f has one backward pass by hand, and no second derivative: is a .detach() missing?"
+
 
 class Objective(torch.autograd.Function):
     """A NumPy f as a function of tensors, with its own backward pass."""
 
     @staticmethod
-    def forward(ctx, z, f, sizes):
+    def forward(ctx, z, f, sizes, dtype):
         codes, added = with_samples(z.detach().cpu().numpy(), sizes)
-        fz, ctx.backward_of_f = f(codes)
-        ctx.added, ctx.z = added, z
-        return torch.as_tensor(fz[0] if added else fz, device=z.device)
+        fz, backward_of_f = f(codes)
+        ctx.save_for_backward(z)
+        ctx.pulled = lambda dfz: backward_of_f(dfz[None])[0][0] if added else backward_of_f(dfz)[0]
+        return torch.as_tensor(fz[0] if added else fz, device=z.device, dtype=dtype)
 
     @staticmethod
     def backward(ctx, dfz):
-        dfz = dfz.detach().cpu().numpy()
-        dz, _ = ctx.backward_of_f(dfz[None] if ctx.added else dfz)
-        if dz is None:
-            return None, None, None
-        return torch.as_tensor(dz[0] if ctx.added else dz, device=ctx.z.device, dtype=ctx.z.dtype), None, None
+        (z,) = ctx.saved_tensors
+        return Slope.apply(z, dfz, ctx.pulled), None, None, None
+
+
+class Slope(torch.autograd.Function):
+    """The gradient of f in z, which cannot be differentiated again; it would be zero without a word."""
+
+    @staticmethod
+    def forward(ctx, z, dfz, pulled):
+        return torch.as_tensor(pulled(dfz.detach().cpu().numpy()), device=z.device, dtype=z.dtype)
+
+    @staticmethod
+    def backward(ctx, d):
+        raise RuntimeError(TWICE)
 
 
 def estimator(function, *, device="cpu", dtype=None):
@@ -45,6 +57,7 @@ def estimator(function, *, device="cpu", dtype=None):
     dtype:    as torch.float32, in which it is called; else in that of the arrays.
     Raises InputError for a function of other parameters, and where it returns or gives f something else. Usable as a decorator.
     """
+    function = function.forward if isinstance(function, torch.nn.Module) else function
     noise, generator = parameters_of(function)
 
     @wraps(function)
@@ -57,7 +70,7 @@ def estimator(function, *, device="cpu", dtype=None):
             seed = int(arrays[0].integers(2**63))
             torch.manual_seed(seed)
             given = [torch.Generator(device).manual_seed(seed)] if generator else []
-        found = function(theirs, lambda z: Objective.apply(z, f, logits.shape), *given)
+        found = function(theirs, lambda z: Objective.apply(z, f, logits.shape, theirs.dtype), *given)
         if not isinstance(found, torch.Tensor):
             raise TypeError(
                 f"expected a tensor, the gradient in the logits or a loss, it returned a {type(found).__name__}"
@@ -65,7 +78,8 @@ def estimator(function, *, device="cpu", dtype=None):
         expect_loss(tuple(found.shape), logits)
         if found.shape != theirs.shape:
             found = _derivative(found.sum(), theirs)
-        found = found.detach().cpu().numpy()
+        found = found.detach().cpu()
+        found = (found.float() if found.dtype in (torch.bfloat16, torch.float16) else found).numpy()
         return found.astype(logits.dtype) if found.itemsize > logits.itemsize else found
 
     of_arrays.__signature__ = signature(noise)  # and not that of `function`
@@ -86,7 +100,8 @@ def check_op(function, inputs, rng=None, data=()):
     By central differences and, where it takes complex tensors, by the complex step. inputs: its arguments by name, in their
     order, as NumPy arrays or numbers. data: as in `dvae_np.check.check_op`. Errors as there.
     """
-    apply = getattr(function, "apply", function)
+    own = isinstance(function, type) and issubclass(function, torch.autograd.Function)
+    apply = function.apply if own else function
     tensors = lambda given: {n: torch.tensor(v) if isinstance(v, np.ndarray) else v for n, v in given.items()}
 
     def value(given):
@@ -101,7 +116,7 @@ def check_op(function, inputs, rng=None, data=()):
         def backward(dy):
             if not y.requires_grad:
                 return [np.zeros(each.shape) for each in moving]
-            dy = torch.tensor(np.ascontiguousarray(dy), dtype=y.dtype)
+            dy = torch.tensor(np.array(dy), dtype=y.dtype)
             found = torch.autograd.grad(y, moving, dy, retain_graph=True, allow_unused=True)
             return [np.zeros(m.shape) if each is None else each.numpy() for m, each in zip(moving, found, strict=True)]
 

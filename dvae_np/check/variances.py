@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvae_np.arrays import InputError
+from dvae_np.arrays import InputError, expect_whole
 from dvae_np.check import enumeration, verdicts
 from dvae_np.check.levels import piecewise_cubic
 from dvae_np.check.means import SEED, defaults, derivatives, sizes
-from dvae_np.check.own_noise import objective
+from dvae_np.check.own_noise import Objective
 from dvae_np.check.stranger import as_row, drawn
 from dvae_np.estimators import TABLE
+from dvae_np.laws import joint_states
 from dvae_np.noise import draw
 
 MOST_OUTCOMES = 2**17  # enumerated; else DRAWS draws
@@ -87,7 +88,7 @@ def compare_variance(a, b, *, S=None, logits=None, f=None, binary=False, bound=F
     """
     if (logits is None) != (f is None):
         raise InputError("compare_variance: expected logits and f together, or neither")
-    S = S or (2 if bound else 4)
+    expect_whole("S", S := (2 if bound else 4) if S is None else S, 1)
     both = [_row(which, S, binary, bound) for which in (a, b)]
     if both[0][0].owns_kl != both[1][0].owns_kl:
         raise InputError(f"{both[0][0].name} and {both[1][0].name}: one is of a bound, the other of E_q[f]")
@@ -95,9 +96,14 @@ def compare_variance(a, b, *, S=None, logits=None, f=None, binary=False, bound=F
     if logits is None:
         N, K = sizes(both[0][0] if both[0][0].binary else both[1][0], 2, 3)
         logits = rng.standard_normal((1, N, K))
-        f = objective(rng, logits, 1.0, 1.0)
-    logits = enumeration.one_example(logits)[0]
+        f = Objective(rng, logits, 1.0, 1.0)
+    logits = np.asarray(enumeration.one_example(logits)[0], np.float64)
+    if both[0][0].owns_kl and logits[0].size and float(logits.shape[2]) ** (logits.shape[1] * S) > MOST_OUTCOMES:
+        raise InputError(f"S: the bound's own gradient is a sum over (K^N)^S tuples, too many for S = {S}")
     exact = derivatives(both[0][0], logits, {}, lambda theta: f, S)["dlogits"][0]
+    values = f(joint_states(*logits.shape[1:])[:, None])[0]
+    if np.max(np.abs(exact)) <= 1e-12 * np.max(np.abs(values), initial=0):
+        exact = np.zeros_like(exact)  # but for rounding
     measured = [_measured(*each, logits, f, exact, rng) for each in both]
     seconds = _seconds([each[-1] for each in both], logits, f, rng)
     first, second = (
@@ -144,7 +150,9 @@ def _measured(row, S, of_logits, logits, f, exact, rng):
     pair = np.concatenate([logits, logits])
     alone = of_logits(pair, counting, np.random.default_rng(SEED))[0]
     beside = of_logits(pair * [[[1.0]], [[-2.0]]], f, np.random.default_rng(SEED))[0]
-    if not np.allclose(alone, beside, rtol=1e-5):
+    if not np.isfinite(alone).all():
+        raise InputError(f"{row.name}: its gradient is not finite; does it need more samples than S = {S}?")
+    if not np.allclose(alone, beside, rtol=1e-4, atol=1e-6 * np.max(np.abs(alone))):
         raise InputError(f"{row.name}: its examples see each other, or it does not draw from `rng` alone")
     outcomes = _outcomes(row, logits, f, S)
     if outcomes is None:
@@ -157,7 +165,12 @@ def _measured(row, S, of_logits, logits, f, exact, rng):
     dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, *noise, **hyper).dlogits
     mean, variance = enumeration.moments(weights, dlogits)
     variance = float(variance.sum())
-    return counted, variance, (variance, variance), verdicts.from_mean(mean, exact, "enumerated", sizes={"S": S})
+    return counted, variance, (variance, variance), _of_mean(mean, exact, dlogits, S)
+
+
+def _of_mean(mean, exact, dlogits, S):
+    rounding = 1e3 * np.finfo(np.float32).eps if dlogits.dtype == np.float32 else 0.0
+    return verdicts.from_mean(mean, exact, "enumerated", rounding=rounding, sizes={"S": S})
 
 
 def _outcomes(row, logits, f, S):

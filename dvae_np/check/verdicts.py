@@ -8,7 +8,7 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.check.bias import Measured, entry, intervals, measure
 from dvae_np.check.differences import real_array, relative_error
-from dvae_np.check.hints import hint, named_factor
+from dvae_np.check.hints import ROUNDED, hint, named_factor
 from dvae_np.check.samples import Unfit, gathered
 
 ENUMERATION = 1e-12  # error to expect of an enumerated mean in float64
@@ -16,10 +16,8 @@ FALSE_ALARM = 1e-4  # probability that a right estimator is called biased
 POWER = 0.99  # probability of seeing a bias of the stated size
 WORTH_SEEING = 0.05  # a test that would miss a relative bias of this size is called inconclusive
 MANY = 100  # draws for each event that may be unseen: then it would have to deviate 100 times as far as all draws
+NEGLIGIBLE = 1e-9  # of the gradient: no draws can tell so small a bias from what never came
 LITTLE = 1e-4  # of a bias: smaller ones are not written in per cent
-ROUNDED = (
-    "it is more than rounding explains: is it computed in float32 in part, or as a difference of nearly equal numbers?"
-)
 SINGLE = 30 * float(np.finfo(np.float32).eps)  # the error of what never varies, if computed in float32 on the way
 COVERAGE = 0.95  # of the intervals that are stated beside a verdict
 
@@ -110,7 +108,9 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     except Unfit as unfit:
         return Verdict(*unfit.args, np.inf)
     zero, R, n, m = not exact.any(), found.R, exact.size, len(found.centre)
-    rounding = max(1e-12, *(30 * np.finfo(d).eps for d in (dtype, exact_dtype) if d is not None and d.kind == "f"), 0)
+    rounding = max(
+        NEGLIGIBLE, *(30 * np.finfo(d).eps for d in (dtype, exact_dtype) if d is not None and d.kind == "f"), 0
+    )
     expected = exact.ravel() / size
     length = np.linalg.norm(expected)
     mean, standard_error, (reach, farthest_length) = found.centre + found.off, found.standard_error, found.reach

@@ -105,6 +105,9 @@ def op_inputs(given, rng):
             raise InputError("--op: expected inputs or one .npz file, got several")
         inputs = _archived(given[0])
     else:
+        names = [name for name, _ in given]
+        if len(set(names)) < len(names):
+            raise InputError(f"--op: expected each input once, got {', '.join(names)}")
         inputs = {name: drawn(rng) for name, drawn in given}
     entries = sum(array.size for array in inputs.values() if isinstance(array, np.ndarray))
     if entries > MOST_ENTRIES:

@@ -1,5 +1,8 @@
 """Commands that measure something and draw it: compare, complete, collapse, gaps, bench."""
 
+from functools import partial
+from itertools import product
+
 import numpy as np
 
 from dvae_np.arrays import InputError, count_states
@@ -17,15 +20,15 @@ def add_compare(verbs):
         help="bias, variance, evaluations and seconds of every estimator on a trained VAE",
         description="Measures every estimator on the gradients of a VAE trained on the digits, small enough to know the exact "
         "gradient: exactly where that can be enumerated, else with 95-percent intervals, at equal numbers of evaluations "
-        "of f. With --rule: what a gradient of a given error costs as the number of joint states grows, and where the exact "
-        "one stops paying.",
+        "of f. With --rule: what a gradient of a given error costs as the number of joint states grows, each estimator at its "
+        "best temperature, and where the exact one stops paying; some ten minutes, and stopped and given again it goes on.",
     )
     add = command.add_argument
     add("--problem", choices=("vae", "toy"), default="vae", help="a trained VAE, or a cubic toy (%(default)s)")
     add("--evaluations", type=whole(2), default=12, metavar="E", help="of f, for each example (%(default)s)")
     add("--N", type=whole(), default=2, metavar="N", help="latents of the VAE (%(default)s)")
     add("--K", type=whole(2), default=5, metavar="K", help="categories of each (%(default)s)")
-    add("--rule", action="store_true", help="the practical rule, over models of up to 32,768 joint states")
+    add("--rule", action="store_true", help="the practical rule, over models of up to 100,000 joint states, and chains")
     add_out(command, "runs/compare")
     command.set_defaults(run=compare)
 
@@ -42,8 +45,9 @@ def compare(options):
     with alone(options.out, "figures", [f"data/{name}.json", *pictures]) as out:
         if options.rule:
             out.expect_same("data/rule.json", rule.COMMAND)
-            record = rule.practical_rule(progress("model"))
-            drawings = [((11, 4.2), figures.practical_rule)]
+            known, save = read_record(out / "data/rule.json"), partial(write_record, out / "data/rule.json")
+            record = rule.practical_rule(known, save, progress("model"))
+            drawings = [(rule.FIGURE, figures.practical_rule)]
         else:
             out.expect_same("data/compare.json", compare.command_of(options.problem, E, N, K))
             record = compare.compare(options.problem, E, N, K, progress("estimator"))
@@ -52,9 +56,9 @@ def compare(options):
         for picture, drawing in zip(pictures, drawings, strict=True):
             figures.save(out / picture, *drawing, record)
     if options.rule:
-        for error in rule.ERRORS:
-            print(f"Milliseconds for a gradient of 100 digits with relative error {error:g}:\n")
-            print(rule.rule_table(record, error) + "\n")
+        for error, family in product(rule.ERRORS, rule.FAMILIES):
+            words = f"{family}: milliseconds for a gradient of {rule.BATCH} digits with relative error {error:g}"
+            print(f"{words} (and the temperature):\n\n{rule.rule_table(record, error, family=family)}\n")
     else:
         print(
             f"{record['problem']}; about {record['evaluations']} evaluations of f for each gradient; errors are relative\n"

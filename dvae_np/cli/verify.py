@@ -92,7 +92,9 @@ def expect_together(options):
             if getattr(options, other):
                 raise InputError(f"{words(name)}: does not go with {words(other)}")
     if options.S and (options.op or not (options.function or options.samples)):
-        raise InputError(f"--S: goes with an estimator's FILE.py:FUNCTION or --samples, got {options.S} without them")
+        raise InputError(
+            f"--S: goes with an estimator's FILE.py:FUNCTION or --samples, and not with --op; got {options.S}"
+        )
 
 
 def verify(options):
@@ -105,7 +107,12 @@ def verify(options):
         from dvae_np.check import compare_variance
 
         both = [function_of(place, options) for place in (options.function, options.beside)]
-        print(compare_variance(*both, S=options.S, binary=options.binary, bound=options.bound))
+        try:
+            print(compare_variance(*both, S=options.S, binary=options.binary, bound=options.bound))
+        except InputError:
+            raise
+        except Exception as error:  # whatever a user's function may raise
+            raise InputError(f"--beside: one of the two raised {type(error).__name__}: {error}") from error
         return 0
     report = report_of(options)
     if file:

@@ -4,6 +4,7 @@ import numpy as np
 
 from dvae_np import figures, records
 from dvae_np.arrays import InputError
+from dvae_np.experiments.rule import FIGURE
 from dvae_np.experiments.tour import MODEL
 from dvae_np.figures import models
 from dvae_np.train import Settings, fit, load
@@ -24,7 +25,7 @@ def drawings():
     found["bench.png"] = *figures.BENCH, benched
     found["compare.png"] = (11, 5.2), figures.comparison, compared
     found["sweep.png"] = (8, 5.2), figures.sweep, compared
-    found["rule.png"] = (11, 4.2), figures.practical_rule, rule
+    found["rule.png"] = FIGURE, figures.practical_rule, rule
     for name in COMPLETIONS:
         images = records.arrays(f"completion-{name}")["images"]
         found[f"completion-{name}.png"] = (8.8, 5.4), models.completions, images / 255

@@ -7,7 +7,6 @@ import numpy as np
 
 from dvae_np import vae
 from dvae_np.check.toys import polynomial
-from dvae_np.networks import encoder
 from dvae_np.train import Settings, fit, load
 
 EXAMPLES = 8  # whose gradients are measured, each on its own
@@ -20,21 +19,23 @@ class Problem:
     name: str
     N: int
     K: int
-    examples: list  # of (logits (1, N, K), f)
-    batch: Callable  # (size, dtype) -> (logits, f)
+    examples: list  # of (q, f), q a law of one example, or its logits (1, N, K)
+    batch: Callable  # (size, dtype) -> (q, f)
 
 
-def trained_problem(N, K, estimator="exact", epochs=40):
-    """A VAE trained on the digits: some of its test images, and batches of training images."""
+def trained_problem(N, K, estimator="exact", epochs=40, **settings):
+    """A VAE trained on the digits: some of its test images, and batches of training images. settings: of the model."""
     data = load("digits")
-    run = fit(data, Settings(estimator, N=N, K=K, S=1 if estimator == "exact" else 4, epochs=epochs, seed=1))
+    run = fit(
+        data, Settings(estimator, N=N, K=K, S=1 if estimator == "exact" else 4, epochs=epochs, seed=1, **settings)
+    )
 
     def objective(x, dtype):
         params = {
             group: {name: array.astype(dtype) for name, array in run.params[group].items()} for group in run.params
         }
-        logits, _ = encoder(params["psi"], x.astype(dtype))
-        return logits, vae.reconstruction(params["theta"], x.astype(dtype))
+        q, _ = run.model.encoder(params["psi"], x.astype(dtype), None)
+        return q, vae.reconstruction(params["theta"], x.astype(dtype), model=run.model)
 
     chosen = data.test.x[:: len(data.test.x) // EXAMPLES][:EXAMPLES]
     return Problem(f"a VAE trained on the digits ({estimator}), N={N}, K={K}", N, K,

@@ -12,38 +12,40 @@ GROUPS = 20  # of replicates, whose spread gives the confidence intervals
 
 
 def measure(row, problem, evaluations, hyper, rng, replicates, timed=True):
-    """One row's line: relative bias, relative variance with a 95 % interval, evaluations, milliseconds.
+    """One row's line: relative bias, relative variance with a 95 % interval, cosine, evaluations, milliseconds.
 
-    All relative to the exact gradient: squares summed over the examples, divided by the summed squares of theirs. For averages
-    of independent samples of codes both are enumerated; the others come from `replicates` draws.
+    All relative to the exact gradient: squares summed over the examples, divided by the summed squares of theirs. The cosine is
+    that of the angle between mean and exact gradient. For averages of independent samples of codes all is enumerated; the
+    others come from `replicates` draws.
     """
     N, K = problem.N, problem.K
     S = row.samples_for(evaluations, N, K)
     calls = max(1, evaluations // S) if row.most_samples == 2 else 1
-    enumerable = row.noise == ("z",) and row.fewest_samples == 1 and K**N <= 4096
-    bias, variance, total = [], [], 0
-    for logits, f in problem.examples:
-        exact = TABLE["exact"].estimate(logits, f).dlogits[0]
+    enumerable = row.noise == ("z",) and row.fewest_samples == 1 and K**N <= 4096 and row.averages
+    found, total = (
+        [],
+        0,
+    )  # of each example (GROUPS, 3): the squared bias, the variance, the mean's part along the gradient
+    for q, f in problem.examples:
+        exact = flat(TABLE["exact"].estimate(q, f).dq)[0]
         total += (exact**2).sum()
         if not row.noise:
-            groups = np.zeros((GROUPS, 2))
+            groups = np.tile([0, 0, (exact**2).sum()], (GROUPS, 1))
         elif enumerable:
-            z, weights = enumeration.every_code(logits, 1)
-            dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, z, **hyper).dlogits
-            mean, spread = enumeration.moments(weights, dlogits)
-            groups = np.tile([((mean - exact) ** 2).sum(), spread.sum() / S], (GROUPS, 1))
+            z, weights = enumeration.every_code(q, 1)
+            estimate = row.estimate(enumeration.tiled(q, len(weights)), f, z, **hyper)
+            mean, spread = enumeration.moments(weights, flat(estimate.dq))
+            groups = np.tile([((mean - exact) ** 2).sum(), spread.sum() / S, mean @ exact], (GROUPS, 1))
         else:
-            many = enumeration.tiled(logits, replicates)
-            dlogits = np.mean(
-                [row.estimate(many, f, *draw(rng, many, S, row.noise), **hyper).dlogits for _ in range(calls)], 0
-            )
-            parts = dlogits.reshape(GROUPS, -1, N, K)
-            spread = parts.var(1, ddof=1).sum((-1, -2))
-            off = ((parts.mean(1) - exact) ** 2).sum((-1, -2)) - spread / parts.shape[1]  # noise of the mean taken off
-            groups = np.stack([off, spread], -1)
-        bias.append(groups[:, 0])
-        variance.append(groups[:, 1])
-    bias, variance = np.sum(bias, 0) / total, np.sum(variance, 0) / total  # over the examples: (GROUPS,)
+            many = enumeration.tiled(q, replicates)
+            estimates = [row.estimate(many, f, *draw(rng, many, S, row.noise), **hyper) for _ in range(calls)]
+            parts = np.mean([flat(each.dq) for each in estimates], 0).reshape(GROUPS, -1, exact.size)
+            mean, spread = parts.mean(1), parts.var(1, ddof=1).sum(-1)
+            off = ((mean - exact) ** 2).sum(-1) - spread / parts.shape[1]  # noise of the mean taken off
+            groups = np.stack([off, spread, mean @ exact], -1)
+        found.append(groups)
+    bias, variance, along = np.moveaxis(np.sum(found, 0) / total, -1, 0)  # over the examples: (GROUPS,)
+    squared = max(bias.mean() + 2 * along.mean() - 1, 1e-12)  # |m|^2 = |m - g|^2 + 2 <m, g> - |g|^2, of the mean
     half = 1.96 * variance.std(ddof=1) / GROUPS**0.5
     return {
         "estimator": row.name,
@@ -58,11 +60,21 @@ def measure(row, problem, evaluations, hyper, rng, replicates, timed=True):
         else "enumerated"
         if enumerable
         else "sampled",
+        "bias_at_most": 0.0
+        if row.unbiased
+        else float(max(bias.mean() + 1.96 * bias.std(ddof=1) / GROUPS**0.5, 0) ** 0.5),
+        "cosine": 1.0 if row.unbiased else float(np.clip(along.mean() / squared**0.5, -1, 1)),
         "variance": float(variance.mean()),
         "variance_half_width": float(half),
         "variance_from": "exact" if enumerable or not row.noise else "sampled",
         "milliseconds": milliseconds(row, problem, S, calls, hyper, rng) if timed else None,
     }
+
+
+def flat(dq):
+    """The gradient of each example as one row (B, n), of plain logits or of a law's arrays."""
+    arrays = dq if isinstance(dq, tuple) else (dq,)
+    return np.concatenate([array.reshape(len(array), -1) for array in arrays], 1)
 
 
 def milliseconds(row, problem, S, calls, hyper, rng, batch=100, runs=5):

@@ -7,6 +7,7 @@ from dvae_np.check.gumbel import additive_variance
 from dvae_np.check.means import defaults
 from dvae_np.check.toys import polynomial
 from dvae_np.estimators import TABLE
+from dvae_np.laws import law
 from dvae_np.noise import draw
 from dvae_np.text import columns
 from dvae_np.train import SGD, Adam
@@ -21,10 +22,11 @@ def tuned(row, problem, S, rng):
         return hyper
     kind, rate = row.omega_step
     optimiser = (SGD if kind == "sgd" else Adam)({"omega": hyper["omega"]}, rate)
-    logits, f = problem.batch(64, np.float64)
+    q, f = problem.batch(64, np.float64)
+    B, _, _ = law(q).sizes
     for _ in range(TUNING_STEPS):
-        estimate = row.estimate(logits, f, *draw(rng, logits, S, row.noise), **hyper)
-        optimiser.step({"omega": {name: gradient / len(logits) for name, gradient in estimate.domega.items()}})
+        estimate = row.estimate(q, f, *draw(rng, q, S, row.noise), **hyper)
+        optimiser.step({"omega": {name: gradient / B for name, gradient in estimate.domega.items()}})
     return hyper
 
 

@@ -1,9 +1,12 @@
 """Plots of measured numbers: training curves, the comparison of estimators, the practical rule, the first steps."""
 
+from itertools import product
+
 import numpy as np
 
+from dvae_np.estimators import TABLE
 from dvae_np.figures.models import codes
-from dvae_np.figures.style import STYLE
+from dvae_np.figures.style import STYLE, open_axes
 
 
 def training_curves(figure, histories):
@@ -90,22 +93,31 @@ def sweep(figure, record):
 
 def practical_rule(figure, record):
     """Milliseconds to a given relative error against the number of joint states; where a line ends, bias ends it."""
-    panels = figure.subplots(1, len(record["errors"]), sharey=True)
-    for axes, error in zip(panels, record["errors"], strict=True):
-        states = [model["states"] for model in record["models"]]
-        axes.plot(states, [model["exact"] for model in record["models"]], **STYLE["exact"], linewidth=2, label="exact")
-        names = [name for name in record["models"][0] if isinstance(record["models"][0][name], dict)]
-        for name in names:
-            cost = [model[name]["milliseconds_to_error"][str(error)] for model in record["models"]]
+    panels = figure.subplots(2, len(record["errors"]), sharey=True)
+    words = {"independent": "independent latents", "chain": "chains"}
+    for (row, family), (column, error) in product(enumerate(words), enumerate(record["errors"])):
+        axes, models = panels[row, column], [model for model in record["models"] if model["family"] == family]
+        states = [model["states"] for model in models]
+        axes.plot(states, [model["exact"] for model in models], **STYLE["exact"], linewidth=2, label="exact")
+        for name in models[0]:
+            if name not in TABLE or name == "exact" or TABLE[name].owns_kl:
+                continue  # VIMCO's is the gradient of another objective
+            cost = [model[name]["costs"][str(error)]["milliseconds"] for model in models]
             cost = [np.nan if value is None else value for value in cost]
             if not np.isnan(cost).all():
                 axes.plot(states, cost, **STYLE[name], markersize=4, linewidth=1.2, label=name)
-        axes.set(xscale="log", yscale="log", xlabel="joint states K^N", title=f"error {error:g}")
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("ms for the gradient of 100 digits")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=7, frameon=False
-    )
+        if family == "chain":
+            rows = [model for model in record["models"] if model["family"] == "rows"]
+            axes.plot([model["states"] for model in rows], [model["exact"] for model in rows], color="black", marker="D",
+                      linestyle="dotted", markersize=4, label="exact, by dynamic programming")  # fmt: skip
+        open_axes(
+            axes, xscale="log", yscale="log", xlabel="joint states K^N", title=f"{words[family]}, error {error:g}"
+        )
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"ms for the gradient of {record['batch']} digits")
+    handles = {label: handle for axes in panels.flat
+               for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=6, fontsize=7, frameon=False)
 
 
 def first_steps(figure, record):
