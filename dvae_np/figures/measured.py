@@ -93,8 +93,9 @@ def sweep(figure, record):
 
 def practical_rule(figure, record):
     """Milliseconds to a given relative error against the number of joint states; where a line ends, bias ends it."""
-    panels = figure.subplots(2, len(record["errors"]), sharey=True)
     words = {"independent": "independent latents", "chain": "chains"}
+    words = {family: words[family] for family in words if any(model["family"] == family for model in record["models"])}
+    panels = figure.subplots(len(words), len(record["errors"]), sharey=True, squeeze=False)
     for (row, family), (column, error) in product(enumerate(words), enumerate(record["errors"])):
         axes, models = panels[row, column], [model for model in record["models"] if model["family"] == family]
         states = [model["states"] for model in models]
