@@ -150,10 +150,13 @@ def exact_up_to(record, error):
                    if model["family"] == "independent" and cheapest(model, error) == "exact"))  # fmt: skip
 
 
-def rule_table(record, error=0.3, markdown=False, family="independent"):
-    """The rule as text, or as a Markdown table: milliseconds to that relative error and the temperature that takes them."""
+def rule_table(record, error=0.3, markdown=False, family="independent", names=None):
+    """The rule as text, or as a Markdown table: milliseconds to that relative error and the temperature that takes them.
+
+    names: of the estimators with a column; all, where it is None. The cheapest is that of all.
+    """
     models = [model for model in record["models"] if model["family"] == family]
-    names = FAMILIES[family][1]
+    names = FAMILIES[family][1] if names is None else names
     rows = [("N", "K", "joint states", "exact, ms", *names, "cheapest")]
     for model in models:
         cells = []
