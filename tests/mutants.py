@@ -676,6 +676,12 @@ _BY_FILE = {
         ("**hyper) for _ in range(calls)]", "**hyper) for _ in range(1)]", "one call for all of them"),
         ("calls * row.evaluations.count(S, N, K)", "row.evaluations.count(S, N, K)", "the evaluations of one call for those of all"),
     ),
+    "experiments/equal_time.py": (
+        ("steps = round(1e3 * record[\"seconds\"] / milliseconds)", "steps = round(1e3 * record[\"seconds\"] * milliseconds)", "a slow step gets more of them"),
+        ("return -bound_of(self.params", "return bound_of(self.params", "VIMCO's worst epoch for its best"),
+        ("return int(min(known[\"trials\"]", "return int(max(known[\"trials\"]", "the worst trial for the best"),
+        ("found += trials or runs", "found += runs", "no trials"),
+    ),
     "experiments/rule.py": (
         ("left = error**2 - bias**2", "left = error**2 - bias", "the bias not squared"),
         ("max(1.0, line[\"variance\"] / left)", "line[\"variance\"] / left", "fewer samples than were measured"),

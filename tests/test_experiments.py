@@ -13,6 +13,7 @@ from dvae_np.estimators import TABLE
 from dvae_np.experiments import (
     compare,
     completion,
+    equal_time,
     first_steps,
     gradient_problems,
     measurement,
@@ -369,3 +370,64 @@ def test_a_sweep_has_as_many_processes_as_it_may(jobs, monkeypatch, tmp_path):
     monkeypatch.setattr(sweep.time, "sleep", lambda seconds: None)
     runs = sweep.plan(tmp_path, ("exact",), range(5), ((2, 1),), 1, ())
     assert len(sweep.carry_out(runs, jobs, lambda words: None)) == 5 and max(most) == jobs
+
+
+def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
+    """Two cells of a tiny study: four trials, then three seeds at the best of them; nothing is done twice."""
+    names = ("independent 1x4 exact", "independent 1x4 vimco", "independent 1x4 gumbel_softmax")
+    small = equal_time.cells_of((rule.Size("independent", 1, 4),))
+    cells = {name: replace(small[name], hidden=(4,)) for name in names}
+    record = {"command": equal_time.command_of("digits"), "data": "digits", "seconds": 60, "cells": {}}
+    for name in cells:
+        record["cells"][name] = {"milliseconds": 1.0, "steps": 40, "trials": {}, "runs": {}}
+    saved = []
+    first = next(iter(equal_time.tasks_of(record, cells)))
+    assert first == (names[0], "trials", "0")
+    record = equal_time.equal_time("digits", None, record, lambda record: saved.append(len(str(record))), cells=cells)
+    assert len(saved) == 3 * 7 and not equal_time.tasks_of(record, cells)
+    for name, known in record["cells"].items():
+        scores = [known["trials"][str(i)]["validation"] for i in range(4)]
+        assert scores[equal_time.choice_of(known)] == min(scores)
+        assert [run["seed"] for run in known["runs"].values()] == [1, 2, 3]
+        for run in known["runs"].values():
+            exact = run["log_likelihood"]
+            assert exact is not None and run["bounds"]["2500"] == run["bounds"]["5000"] == pytest.approx(
+                exact, abs=1e-4
+            )
+            assert run["negative_elbo"] >= -exact and run["epochs"] == 3
+            if "vimco" in name:  # chosen by its own bound, and not by the ELBO
+                assert 0 < run["validation"] < run["negative_elbo"] + 30
+    again = equal_time.equal_time("digits", None, record, lambda record: pytest.fail("a run again"), cells=cells)
+    assert again is record and "lr " in equal_time.training_table(record)
+
+
+def test_equal_time_is_a_number_of_steps_that_is_recorded(monkeypatch):
+    monkeypatch.setattr(
+        equal_time, "step_milliseconds", lambda data, settings: 2.0 if settings.estimator == "exact" else 4.0
+    )
+    monkeypatch.setattr(equal_time, "tasks_of", lambda record, cells: [])
+    record = equal_time.equal_time("digits", cells=equal_time.cells_of((rule.Size("independent", 1, 4),)))
+    assert {name.split()[-1]: cell["steps"] for name, cell in record["cells"].items()} == {
+        "exact": 30_000} | dict.fromkeys(("reinforce_loo", "rebar", "vimco", "gumbel_softmax", "straight_through_gumbel",
+                                          "reinmax"), 15_000)  # fmt: skip
+    assert equal_time.step_milliseconds is not None and record["seconds"] == 60
+
+
+def test_a_step_is_timed():
+    settings = Settings("exact", N=1, K=4, hidden=(4,))
+    assert 0.01 < equal_time.step_milliseconds(load("digits"), settings, blocks=1) < 100
+
+
+def test_a_run_is_validated_a_few_times_and_its_best_epoch_is_kept():
+    found = equal_time.run_of("digits", None, Settings("exact", N=1, K=4, hidden=(4,), lr=3e-3, seed=1), 13 * 82)
+    assert found["epochs"] == 82 and found["best_epoch"] % 2 == 0 and found["negative_elbo"] < 35
+
+
+def test_a_diverging_trial_is_the_worst_of_all():
+    class Done:
+        def result(self):
+            raise ValueError("lr: training diverged in epoch 1; more")
+
+    assert equal_time.outcome(Done())["validation"] == np.inf
+    known = {"trials": {"0": equal_time.outcome(Done()), "1": {"validation": 3.0}}}
+    assert equal_time.choice_of(known) == 1

@@ -29,6 +29,10 @@ def add_compare(verbs):
     add("--N", type=whole(), default=2, metavar="N", help="latents of the VAE (%(default)s)")
     add("--K", type=whole(2), default=5, metavar="K", help="categories of each (%(default)s)")
     add("--rule", action="store_true", help="the practical rule, over models of up to 100,000 joint states, and chains")
+    words = "train by each estimator for equal time, four trials and three seeds each: hours; goes on where it stopped"
+    add("--train", choices=("digits", "mnist"), help=words)
+    add("--jobs", type=whole(1, 256), default=1, help="processes of --train at a time (%(default)s)")
+    add_data_dir(command)
     add_out(command, "runs/compare")
     command.set_defaults(run=compare)
 
@@ -38,6 +42,8 @@ def compare(options):
     from dvae_np import figures
     from dvae_np.experiments import compare, rule, tuning
 
+    if options.train:
+        return train_for_equal_time(options)
     E, N, K = options.evaluations, options.N, options.K
     if count_states(N, K) > 4096:
         raise InputError(f"compare: expected --N and --K with K^N <= 4,096, got {N} and {K}")
@@ -69,6 +75,19 @@ def compare(options):
         )
         print(tuning.learned_table(record))
     print(f"\nWritten to {options.out}: {', '.join(pictures)}, data/{name}.json")
+    return 0
+
+
+def train_for_equal_time(options):
+    """`compare --train`"""
+    from dvae_np.experiments import equal_time
+
+    name = f"data/equal-time-{options.train}.json"
+    with alone(options.out, "figures", [name]) as out:
+        out.expect_same(name, equal_time.command_of(options.train))
+        known, save = read_record(out / name), partial(write_record, out / name)
+        record = equal_time.equal_time(options.train, options.data_dir, known, save, options.jobs, print)
+    print(f"\n{equal_time.training_table(record)}\n\nWritten to {options.out}: {name}")
     return 0
 
 

@@ -139,10 +139,7 @@ class Training:
     def _end_epoch(self, varied):
         with np.errstate(all="ignore"):
             try:
-                rng = self.device.generator(np.random.default_rng(0))
-                validation = evaluate(
-                    self.params, **self.on_device["validation"], rng=rng, model=self.model
-                ).negative_elbo
+                validation = self.validation_loss()
             except InputError:
                 validation = math.nan
         if not math.isfinite(validation):
@@ -153,6 +150,11 @@ class Training:
         self.epoch, self.batch, self.order, self.sums = self.epoch + 1, 0, None, [0.0, 0.0]
         if self.best is not None and validation < self.best["validation"]:
             self.best = {"epoch": self.epoch, "validation": validation, "params": copied(self.params)}
+
+    def validation_loss(self):
+        """What the best epoch is chosen by: the discrete negative ELBO on the validation split, in nats."""
+        rng = self.device.generator(np.random.default_rng(0))
+        return evaluate(self.params, **self.on_device["validation"], rng=rng, model=self.model).negative_elbo
 
     def diverged(self, where):
         """The error of a run with numbers that are no longer finite."""

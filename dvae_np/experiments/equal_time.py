@@ -1,0 +1,206 @@
+"""The practical rule, its second half: models trained for equal time by each estimator, judged by two yardsticks.
+
+Equal time is a number of steps: the seconds that all get, over the milliseconds of a step, which are measured once and kept.
+So a run can be repeated to its last digit on a machine that is slower, or busy. The step size, and the temperature's
+schedule, are chosen by four trials with seed 0; what is reported comes from seeds 1 to 3. An estimator of the ELBO is chosen,
+and stopped, by the validation ELBO, VIMCO by its own bound. The yardsticks are the test ELBO and what is known of log p(x).
+"""
+
+import math
+import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import replace
+
+import numpy as np
+
+from dvae_np.arrays import count_states
+from dvae_np.estimators import TABLE
+from dvae_np.experiments.rule import CHAIN, Size
+from dvae_np.text import columns, markdown_columns
+from dvae_np.train import Settings, evaluate, load
+from dvae_np.train.evaluation import MOST_STATES
+from dvae_np.train.loop import Training
+
+SECONDS = {"digits": 60, "mnist": 300}
+SIZES = (*(Size("independent", N, K) for N, K in ((2, 8), (4, 8), (5, 8), (20, 10), (1, 4096))), Size("chain", 8, 4))
+ESTIMATORS = {
+    "independent": ("exact", "reinforce_loo", "local_expectation", "rebar", "vimco", "gumbel_softmax",
+                    "straight_through_gumbel", "reinmax"),
+    "chain": ("exact", "reinforce_loo", "vimco", "gumbel_softmax", "straight_through_gumbel", "straight_through"),
+}  # fmt: skip
+SAMPLES = {"reinforce_loo": 4, "vimco": 4}  # the others the fewest that they take
+RATES = tuple({"lr": lr} for lr in (3e-4, 1e-3, 3e-3, 1e-2))
+ANNEALED = {"hyper": {"tau": 1.0}, "tau_schedule": "geometric", "tau_end": 0.3}
+TEMPERED = tuple({"lr": lr} | how for lr in (1e-3, 3e-3) for how in ({"hyper": {"tau": 0.5}}, ANNEALED))
+SEEDS, VALIDATIONS, PATIENCE, BOUNDS = (1, 2, 3), 40, 8, (2500, 5000)
+
+
+def trials_of(name):
+    """Four settings to choose from."""
+    return TEMPERED if name in ("gumbel_softmax", "straight_through_gumbel") else RATES
+
+
+def cells_of(sizes=SIZES):
+    """{"4x8 reinmax": settings} of every size and estimator; the exact sum where the states can be visited."""
+    cells = {}
+    for size in sizes:
+        for name in ESTIMATORS[size.family]:
+            many = count_states(size.N, size.K)
+            if (name == "exact" and many > MOST_STATES) or (name == "local_expectation" and size.N == 1):
+                continue  # of one latent it is the exact sum
+            structure = CHAIN if size.family == "chain" else {}
+            cells[f"{size.name} {name}"] = Settings(
+                name, N=size.N, K=size.K, S=SAMPLES.get(name, TABLE[name].fewest_samples), **structure
+            )
+    return cells
+
+
+class Timed(Training):
+    """A run that is validated a few times in all: sums over all states would take longer than the steps between them."""
+
+    every = 1  # epochs
+
+    def _end_epoch(self, varied):
+        if (self.epoch + 1) % self.every:
+            self.epoch, self.batch, self.order, self.sums = self.epoch + 1, 0, None, [0.0, 0.0]
+        else:
+            super()._end_epoch(varied)
+
+    def validation_loss(self):
+        """The negative ELBO; of an estimator of a bound that bound."""
+        if not self.row.owns_kl:
+            return super().validation_loss()
+        return -bound_of(self.params, self.on_device["validation"]["x"], self.model, 100)
+
+
+def bound_of(params, x, model, S):
+    """log p(x), or the bound of S samples on it, in nats."""
+    found = evaluate(params, x, rng=np.random.default_rng(1), S=S, model=model)
+    return found.bound if found.log_likelihood is None else found.log_likelihood
+
+
+def step_milliseconds(data, settings, blocks=5):
+    """The median time of a training step, over blocks of at least 50 ms."""
+    training = Training(data, replace(settings, epochs=10**6))
+    training.step()
+    taken = []
+    for _ in range(blocks):
+        started, steps = time.perf_counter(), 0
+        while time.perf_counter() - started < 0.05:
+            if training.batch == training.batches - 1:
+                training.batch = 0  # what ends an epoch is not timed
+            training.step()
+            steps += 1
+        taken.append((time.perf_counter() - started) / steps)
+    return 1e3 * float(np.median(taken))
+
+
+def run_of(name, data_dir, settings, steps):
+    """One run of so many steps: its choice's score on the validation split, and the test numbers."""
+    data = load(name, data_dir=data_dir)
+    batches = math.ceil(len(data.train.x) / settings.batch)
+    epochs = max(1, round(steps / batches))
+    every = max(1, epochs // VALIDATIONS)
+    training = Timed(data, replace(settings, epochs=epochs // every * every, patience=PATIENCE * every))
+    training.every = every
+    while not training.finished:
+        training.step()
+    params, model = training.best["params"], training.model
+    found = evaluate(params, data.test.x, rng=np.random.default_rng(2), S=BOUNDS[-1], model=model)
+    bounds = {str(S): bound_of(params, data.test.x, model, S) for S in BOUNDS}
+    return {"validation": training.best["validation"], "epochs": training.epoch, "best_epoch": training.best["epoch"],
+            "seed": settings.seed, "negative_elbo": found.negative_elbo, "kl": found.kl,
+            "log_likelihood": found.log_likelihood, "bounds": bounds, "train_seconds": training.seconds}  # fmt: skip
+
+
+def equal_time(
+    name, data_dir=None, known=None, save=lambda record: None, jobs=1, progress=lambda words: None, cells=None
+):
+    """Carry out all that the record lacks, `jobs` processes at a time, and save after each run; returns the record."""
+    record = known or {"command": command_of(name), "data": name, "seconds": SECONDS[name], "cells": {}}
+    cells = cells_of() if cells is None else cells
+    data = load(name, data_dir=data_dir)
+    for cell, settings in cells.items():
+        if cell not in record["cells"]:
+            milliseconds = step_milliseconds(data, settings)
+            steps = round(1e3 * record["seconds"] / milliseconds)
+            record["cells"][cell] = {"milliseconds": milliseconds, "steps": steps, "trials": {}, "runs": {}}
+            save(record)
+    with ProcessPoolExecutor(jobs) as pool:
+        running = {}
+        while True:
+            waiting = [task for task in tasks_of(record, cells) if task not in running.values()]
+            for task in waiting[: jobs - len(running)]:
+                cell, kind, key, settings = task_settings(task, record, cells)
+                running[pool.submit(run_of, name, data_dir, settings, record["cells"][cell]["steps"])] = task
+            if not running:
+                return record
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                cell, kind, key = running.pop(done)
+                record["cells"][cell][kind][key] = outcome(done)
+                save(record)
+                progress(f"{cell}: {kind} {key}")
+
+
+def outcome(done):
+    """What a run gave; one whose numbers are no longer finite is the worst of all."""
+    try:
+        return done.result()
+    except ValueError as error:  # InputError, of a step size that is too large
+        return {"validation": math.inf, "error": str(error).split(";")[0]}
+
+
+def tasks_of(record, cells):
+    """What is left to do, in order: (cell, "trials" or "runs", its key)."""
+    found = []
+    for cell, settings in cells.items():
+        known = record["cells"][cell]
+        trials = [
+            (cell, "trials", str(i)) for i in range(len(trials_of(settings.estimator))) if str(i) not in known["trials"]
+        ]
+        runs = [(cell, "runs", str(seed)) for seed in SEEDS if str(seed) not in known["runs"]]
+        found += trials or runs
+    return found
+
+
+def task_settings(task, record, cells):
+    """(cell, kind, key, the settings of that run)."""
+    cell, kind, key = task
+    settings, seed = cells[cell], 0 if kind == "trials" else int(key)
+    chosen = int(key) if kind == "trials" else choice_of(record["cells"][cell])
+    return cell, kind, key, replace(settings, seed=seed, **trials_of(settings.estimator)[chosen])
+
+
+def choice_of(known):
+    """The number of the trial with the best validation score."""
+    return int(min(known["trials"], key=lambda key: known["trials"][key]["validation"]))
+
+
+def command_of(name):
+    """That makes the record."""
+    return f"python -m dvae_np compare --train {name}"
+
+
+def training_table(record, markdown=False):
+    """Medians and ranges over the seeds of the cells that are done."""
+    rows = [("model", "estimator", "steps", "chosen", "test negative ELBO", "log p(x), or a bound", "doubling S")]
+    for cell, known in record["cells"].items():
+        runs = [run for run in known["runs"].values() if "error" not in run]
+        if len(known["runs"]) < len(SEEDS) or not runs:
+            continue
+        model, _, name = cell.rpartition(" ")
+        chosen = trials_of(name)[choice_of(known)]
+        words = f"lr {chosen['lr']:g}" + (", tau " + ("1 to 0.3" if "tau_end" in chosen else "0.5")) * (
+            "hyper" in chosen
+        )
+        few, many = ([run["bounds"][str(S)] for run in runs] for S in BOUNDS)
+        gain = np.median(np.subtract(many, few))
+        exact = runs[0]["log_likelihood"] is not None
+        rows.append((model, name, f"{known['steps']:,}", words, spread([run["negative_elbo"] for run in runs]),
+                     ("" if exact else "at least ") + spread(many), "exact" if exact else f"{gain:+.3f}"))  # fmt: skip
+    return markdown_columns(rows) if markdown else columns(rows)
+
+
+def spread(values):
+    """'18.60 (18.55 to 18.71)'"""
+    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
