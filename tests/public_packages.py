@@ -1,8 +1,8 @@
 """Estimators of public packages before the judge, by hand: they are not installed with this project.
 
-    python -m venv /tmp/public && /tmp/public/bin/pip install torch==2.13.0 jax reinmax pydrobert-pytorch pyro-ppl rlax distrax
-    /tmp/public/bin/pip install --no-deps storchastic==0.3.7 pyro-api entmax tqdm matplotlib pytest
-    PYTHONPATH=. /tmp/public/bin/python tests/public_packages.py        writes dvae_np/records/public-packages.json
+    python -m venv ../public && ../public/bin/pip install torch==2.13.0 jax reinmax pydrobert-pytorch pyro-ppl rlax distrax
+    ../public/bin/pip install --no-deps storchastic==0.3.7 pyro-api entmax tqdm matplotlib pytest packaging
+    PYTHONPATH=. ../public/bin/python tests/public_packages.py        writes dvae_np/records/public-packages.json
 
 A line says what was called and how it was judged: the verdict on its mean at mild logits, and every reason that was given where
 something failed. Some of these fail by design, at a temperature or without one, and the table says so.
