@@ -67,12 +67,16 @@ def mean_of_batch(logits, f, key):
     return log_q(logits, z[None])[0] * (fz - fz.mean())
 
 
+def of_integer_one_hots(logits, f, z):
+    return (log_q(logits, z) * f(jax.nn.one_hot(z, logits.shape[-1], dtype=int))).mean(0)
+
+
 SOFT = {"like": "gumbel_softmax", "tau": 0.5}
 
 
 @pytest.mark.parametrize(("function", "how"), [
     (leave_one_out, {}), (gradient, {}), (straight_through, {"like": "straight_through"}), (gumbel_softmax, SOFT),
-    (reinforce, {}),
+    (reinforce, {}), (of_integer_one_hots, {}),
 ])  # fmt: skip
 def test_a_right_one_passes(function, how):
     started = time.perf_counter()

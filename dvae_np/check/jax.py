@@ -52,8 +52,10 @@ def objective(f, sizes):
 
     def f_of_jax(z):
         z = jnp.asarray(z)
-        with_samples(np.empty(z.shape, z.dtype), sizes)  # refuses other axes in words
-        return of_relaxed(z) if jnp.issubdtype(z.dtype, jnp.floating) else of_codes(z)
+        codes, _ = with_samples(np.empty(z.shape, z.dtype), sizes)  # refuses other axes in words
+        if codes.dtype.kind in "iu":
+            return of_codes(z)
+        return of_relaxed(z if jnp.issubdtype(z.dtype, jnp.floating) else z.astype(jnp.zeros(0).dtype))  # or one-hots
 
     return f_of_jax
 

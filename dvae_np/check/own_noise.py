@@ -128,10 +128,8 @@ def second(result, own, right, words=""):
         return result
     if not right:
         return replace(result, explanation=result.explanation or words)
-    shrunk = (
-        -0.95 < result.measured.along < -3 * result.measured.across
-    )  # as where a share of the own sample is taken off
-    return replace(result, explanation=OWN_SAMPLE if shrunk else MIXED)
+    off = result.measured  # shorter alone, as where a share of the own sample is taken off?
+    return replace(result, explanation=OWN_SAMPLE if -0.95 < off.along < -3 * off.across else MIXED)
 
 
 def likely(drawing):
@@ -162,7 +160,7 @@ def likely(drawing):
 
 def alone(drawing):
     """Level 0: with the same generator twice, the same; and does an example's gradient depend on the others'?"""
-    rng, f = np.random.default_rng(SEED), None
+    rng = np.random.default_rng(SEED)
     N, K = sizes(drawing.row, 2, 3)
     logits = rng.standard_normal((5, N, K))
     f = Objective(rng, logits, 1.0, 1.0, own=1.0)
