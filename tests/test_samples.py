@@ -157,7 +157,7 @@ def test_the_interval_across_the_gradient_holds_where_all_noise_is_in_one_direct
 
 def test_a_bias_of_a_billionth_is_not_looked_for_and_one_of_a_millionth_is():
     """Where a code of probability 1e-13 never came, the mean is off by that, and its standard error is 0."""
-    noise = np.random.default_rng(3).standard_normal((1000, 2, 3))
+    noise = np.random.default_rng(3).standard_normal((20_000, 2, 3))
     off = np.array([[0.0, 0, 0], [1, 0, 0]]) * np.linalg.norm(EXACT)
     assert from_samples(EXACT + 1e-14 * noise + 1e-11 * off, EXACT).ok
     assert from_samples(EXACT + 1e-7 * noise + 1e-6 * off, EXACT).kind == "BIASED"

@@ -94,9 +94,9 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
 
     The relative bias along the gradient that would have been seen with probability `power` is stated: it bounds what the
     test may have missed in that direction; below 1e-9 of the gradient's length none is looked for. Of a gradient that is
-    zero everywhere a bias is stated in units of a draw's standard deviation (the root of its total variance). INCONCLUSIVE are also fewer than 30 draws, draws that never vary,
-    draws that depend on one another, and a test that would have missed `worth_seeing`; the last says about how many draws
-    are needed.
+    zero everywhere a bias is stated in units of a draw's standard deviation (the root of its total variance). INCONCLUSIVE
+    are also fewer than 30 draws, draws that never vary, draws that depend on one another, and a test that would have missed
+    `worth_seeing`; the last says about how many draws are needed.
     """
     try:
         exact_dtype, exact = getattr(exact, "dtype", None), real_array("exact", exact).astype(np.float64)
