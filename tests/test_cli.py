@@ -330,3 +330,84 @@ def test_as_a_process_without_a_terminal():
         and refused.stderr == "dvae_np: --K: expected at least 1, a whole number, got 0 (--help explains)\n"
         and not refused.stdout
     )
+
+
+MINE = """
+import numpy as np
+from dvae_np import gumbel, score, softmax
+
+def layer(x, w):
+    return x @ w, lambda dy: (dy @ w.T, x.T @ dy)
+
+def twice(x, w):
+    return x @ w, lambda dy: (dy @ w.T, 2 * x.T @ dy)
+
+def rows(table, z):
+    def backward(dy):
+        dtable = np.zeros_like(table)
+        np.add.at(dtable, z, dy)
+        return dtable, None
+    return table[z], backward
+
+def kinked(x):
+    return np.abs(x), lambda dy: dy * np.sign(x)
+
+def soft(logits, f, u):
+    y, backward = softmax((logits + gumbel(u)) / 0.5)
+    fy, f_backward = f(y)
+    return backward(f_backward(np.full_like(fy, 1 / len(u)))[0]).sum(0) / 0.5
+
+def plain(logits, f, z):
+    return (f(z)[0][..., None, None] * score(logits, z)).mean(0)
+
+def raises(logits, f, z):
+    raise OSError("no")
+
+class Average:
+    mean = 0.0
+
+    def __call__(self, logits, f, z):
+        fz, before = f(z)[0], self.mean
+        self.mean = 0.8 * self.mean + 0.2 * fz.mean()
+        return ((fz - before)[..., None, None] * score(logits, z)).mean(0)
+"""
+
+
+@pytest.mark.parametrize(("words", "status", "told"), [
+    ("mine.py:layer --op x=3x4 w=4x2", 0, "error"), ("mine.py:twice --op x=3x4 w=4x2", 1, "right but for a factor 2"),
+    ("mine.py:rows --op table=5x2 z=3<5", 0, "dtable (data: z)"), ("mine.py:layer --op mine.npz", 0, "dx, dw"),
+    ("mine.py:layer --op x=3x4 w=4x2 --data x", 0, "error"), ("mine.py:kinked --op x=3x4", 0, "right, not analytic"),
+    ("mine.py:layer --op x=3x4 w=4x2 --data y", 2, "--data: expected names of --op, x, w"),
+    ("mine.py:layer --op x=3x4 x=2x2", 2, "--op: expected each input once"),
+    ("mine.py:layer --op x=3", 2, "missing a required argument: 'w'"),
+    ("mine.py:layer --op x=3x4 mine.npz", 2, "--op: expected inputs or one .npz file"),
+    ("mine.py:layer --op x=40x40 w=40x40", 2, "at most 2,000 numbers"),
+    ("mine.py:raises --op logits=1 f=1 z=1", 2, "it raised OSError: no"),
+    ("mine.py:soft --like gumbel_softmax --set tau=0.5", 0, "SAME AS gumbel_softmax (tau = 0.5)"),
+    ("mine.py:soft --like gumbel_softmax --set tau=2", 1, "temperature inverted"),
+    ("mine.py:soft --like gumbel_softmax --set gap=2", 2, "--set: gumbel_softmax has tau"),
+    ("mine.py:Average --steps 2", 0, "call 2"), ("mine.py:plain --steps 2", 2, "steps: expected what gives a fresh estimator"),
+    ("mine.py:plain --beside reinforce_loo", 0, "variance at equal evaluations, plain / reinforce_loo"),
+    ("mine.py:plain --beside mine.py:soft", 0, "and not the bias"),
+    ("mine.py:plain --beside mine.py:raises", 2, "--beside: one of the two raised OSError: no"),
+    ("mine.py:plain --beside nobody", 2, "expected FILE.py:FUNCTION"),
+    ("mine.py:plain --beside exact --json out.json", 2, "--json: does not go with --beside"),
+    ("mine.py:plain --op x=3 --like exact", 2, "--like: does not go with --op"), ("--like exact", 2, "which is missing"),
+    ("mine.py:layer --op x=3 w=3 --S 3", 2, "and not with --op"), ("mine.py:plain --set tau=1", 2, "--set: goes with --like"),
+])  # fmt: skip
+def test_a_users_functions_are_judged_in_every_way_that_help_names(words, status, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    rng = np.random.default_rng(0)
+    np.savez("mine.npz", x=rng.standard_normal((3, 4)), w=rng.standard_normal((4, 2)))
+    assert run("verify", *words.split()) == status
+    out, err = capsys.readouterr()
+    assert told in out + err and (status < 2 or err.count("\n") == 1), out + err
+
+
+def test_a_framework_that_is_not_here_is_said_to_be_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "dvae_np.check.torch", raising=False)
+    (tmp_path / "mine.py").write_text(MINE)
+    assert run("verify", f"{tmp_path}/mine.py:plain", "--framework", "torch") == 2
+    assert "--framework: torch could not be imported" in capsys.readouterr().err
