@@ -39,7 +39,7 @@ class Additive(NamedTuple):
 
 
 def expected(q, f):
-    """E_q[f] of an `Additive` f, by dynamic programming: (B,) [Eq. 16.9].
+    """E_q[f] of an `Additive` f, by dynamic programming: (B,) [Eq. 20.9].
 
     q: a `Chain`, independent latents or their logits (B, N, K). <marginals, node> + <marginals of neighbours, edge>, in
     N steps of K^2 terms. `backward(dvalue)` returns (dq, dtheta), as estimators do: the covariance times f's terms, and the
@@ -67,7 +67,7 @@ def expected(q, f):
 
 
 def true_posterior(p, f):
-    """p(z|x), proportional to p(z) e^(-f(z)), for an `Additive` f = -log p(x|z): a `Chain` again [Eq. 16.12].
+    """p(z|x), proportional to p(z) e^(-f(z)), for an `Additive` f = -log p(x|z): a `Chain` again [Eq. 20.12].
 
     p: a `Chain` or independent latents, of a batch of B or 1. f's terms (B or 1, ...). The value is all that inference needs:
     its log Z less that of p is log p(x), in nats. Raises InputError for an f that is not `Additive`.
@@ -80,7 +80,7 @@ def true_posterior(p, f):
 
 
 def log_evidence(p, f):
-    """log p(x) = log sum_z p(z) e^(-f(z)), in nats: (B,), over all K^N codes [Eq. 16.12]; p and f as in `true_posterior`.
+    """log p(x) = log sum_z p(z) e^(-f(z)), in nats: (B,), over all K^N codes [Eq. 20.12]; p and f as in `true_posterior`.
 
     `backward(dvalue)` returns (dp, dtheta): marginals of the posterior less those of the prior; minus those of the posterior,
     as the gradient in f's terms.

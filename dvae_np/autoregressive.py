@@ -1,4 +1,4 @@
-"""An autoregressive law: each code depends on all the codes before it, by a small network [Eq. 16.15].
+"""An autoregressive law: each code depends on all the codes before it, by a small network [Eq. 20.15].
 
 It can be drawn from and scored, and so it suits every estimator that asks for log q alone. It has no exact marginals, no
 entropy, no mode and no KL in closed form: each would need all K^N codes.
@@ -31,7 +31,7 @@ class Autoregressive(NamedTuple):
         return self.unary.shape
 
     def conditionals(self, z):
-        """The logits l_n of each code given those before it, for codes z (S, B, N) or their one-hots: (S, B, N, K) [Eq. 16.15].
+        """The logits l_n of each code given those before it, for codes z (S, B, N) or their one-hots: (S, B, N, K) [Eq. 20.15].
 
         `backward(dl)` returns the gradient. Changing z_n changes l_(n+1) and those after it alone.
         """
@@ -91,7 +91,7 @@ class Autoregressive(NamedTuple):
         return np.stack(z, -1)
 
     def through(self, z):
-        """Straight-through along the path of codes z (S, B, N): their one-hots (S, B, N, K), and backward to q [Eq. 16.17].
+        """Straight-through along the path of codes z (S, B, N): their one-hots (S, B, N, K), and backward to q [Eq. 20.17].
 
         Each one-hot goes backward as its softmax: to its own logits, and through the network to all codes before it. For affine
         f the gradient in the *last* code's own logits, and in the network's last step, is right on average; those of the codes
@@ -139,7 +139,7 @@ def weighted_codes(q, z=None):
 
 
 def kl_given(q, p, z, weights):
-    """KL(q_n || p_n) of each code given those before it, averaged over codes z (S, B, N), weights (S, B): (B, N) [Eq. 16.16].
+    """KL(q_n || p_n) of each code given those before it, averaged over codes z (S, B, N), weights (S, B): (B, N) [Eq. 20.16].
 
     q, p: `Autoregressive` or `Independent`, or None for a uniform p. With z drawn from q and weights 1 / S its mean is
     KL(q || p), in nats, in N parts; with all joint states, and their probabilities as weights, it is KL(q || p).

@@ -1,4 +1,4 @@
-"""A chain over the latents: each code depends on its neighbours [Eq. 16.1]. With no pairwise potentials it is `Independent`."""
+"""A chain over the latents: each code depends on its neighbours [Eq. 20.1]. With no pairwise potentials it is `Independent`."""
 
 import math
 from functools import partial
@@ -96,7 +96,7 @@ class Chain(NamedTuple):
 
     def relaxed_codes(self, u, tau):
         """(y, z): codes z (S, B, N) drawn from the last to the first, each by Gumbel-max; y (S, B, N, K) is softmax(. / tau) of
-        what z is the argmax of: log q(z_n | z_(n+1)) + Gumbel noise (Fu et al. 2020) [Eq. 16.13].
+        what z is the argmax of: log q(z_n | z_(n+1)) + Gumbel noise (Fu et al. 2020) [Eq. 20.13].
 
         u: uniforms (S, B, N, K). `backward(dy)` returns the gradient by y, of all samples together, z held: through the
         potentials of the chosen edge, and through the messages. What is below e^-103 in float32 counts as 0.
@@ -126,12 +126,12 @@ class Chain(NamedTuple):
         return (y, z), relaxed_backward
 
     def entropy(self):
-        """log Z - <marginals, potentials>, in nats: (B,) [Eq. 16.7]; its gradient: minus covariance times potentials."""
+        """log Z - <marginals, potentials>, in nats: (B,) [Eq. 20.6]; its gradient: minus covariance times potentials."""
         divergence, kl_backward = self.kl()
         return self.sizes[1] * math.log(self.sizes[2]) - divergence, lambda dvalue: kl_backward(-dvalue)[0]
 
     def kl(self, p=None):
-        """KL(q || p) in nats: (B,) [Eq. 16.8]; p a chain, of a batch of B or 1, or None; gradients as `kl_parts`."""
+        """KL(q || p) in nats: (B,) [Eq. 20.7]; p a chain, of a batch of B or 1, or None; gradients as `kl_parts`."""
         parts, parts_backward = self.kl_parts(p)
         return parts[:, 0], lambda dvalue: parts_backward(dvalue[:, None])
 

@@ -19,7 +19,7 @@ MOST_NUMBERS, AT_A_TIME = 2**27, 2**17  # of all orders' intervals and pairs: to
 
 
 def coupled_codes(logits, uniforms):
-    """Coupled codes (S, B, N) from uniforms (S + 1, B, N): S make the copula, the last one chooses the order [Eq. 12.9]."""
+    """Coupled codes (S, B, N) from uniforms (S + 1, B, N): S make the copula, the last one chooses the order [Eq. 13.3]."""
     S, K = len(uniforms) - 1, logits.shape[-1]
     q, _ = softmax(logits)
     exponential = -np.log(uniforms[:S])
@@ -36,7 +36,7 @@ def coupled_codes(logits, uniforms):
 
 
 def pair_probability(q, z):
-    """The probability that two of S coupled samples have the codes that they have: (S, S, B, N) [Eq. 12.10].
+    """The probability that two of S coupled samples have the codes that they have: (S, S, B, N) [Eq. 13.4].
 
     q: (B, N, K). z: codes (S, B, N). The mean over the orders of the copula's mass on the rectangle of both codes'
     intervals: P(u_i <= a, u_j <= b) = max(0, a^(1/(S-1)) + b^(1/(S-1)) - 1)^(S-1). Raises InputError where the K (K - 1)

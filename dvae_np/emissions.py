@@ -12,7 +12,7 @@ from dvae_np.ops import linear
 
 
 def emissions(theta, x, nll, own, c=None):
-    """-log p(x_n|z_n) of all N parts of x and all K codes, in nats, as an `Additive` f without terms on edges [Eq. 16.11].
+    """-log p(x_n|z_n) of all N parts of x and all K codes, in nats, as an `Additive` f without terms on edges [Eq. 20.11].
 
     theta: ``table`` (N, K, E) and ``bias`` (N E,), with a context c (B, C) also ``context`` (C, N E): code k of latent n makes
     of its part of the pixels what `nll` makes of the outputs table[n, k] + (bias + c context)_n. x: (B, D), N parts of equal

@@ -1,7 +1,7 @@
 """The forward algorithm on a chain, and its backward pass, which is the backward algorithm.
 
 A chain of N latents has potentials `unary` (B, N, K) and `pairwise` (B or 1, N-1, K, K); the score of codes z is
-sum_n unary[n, z_n] + sum_n pairwise[n, z_n, z_(n+1)], and q(z) = e^score / Z [Eq. 16.1].
+sum_n unary[n, z_n] + sum_n pairwise[n, z_n, z_(n+1)], and q(z) = e^score / Z [Eq. 20.1].
 
     a_1 = unary_1,  a_(n+1)[j] = unary_(n+1)[j] + log sum_i e^(a_n[i] + pairwise_n[i, j]),  log Z = log sum_k e^(a_N[k])
 
@@ -30,7 +30,7 @@ class Filtered(NamedTuple):
 
 
 def forward(unary, pairwise):
-    """The forward pass: `Filtered` [Eq. 16.2]."""
+    """The forward pass: `Filtered` [Eq. 20.2]."""
     dtype = (unary if unary.dtype.kind == "c" else pairwise).dtype  # complex, where either is
     unary, pairwise = unary.astype(dtype, copy=False), pairwise.astype(dtype, copy=False)
     safe = span(unary, pairwise) <= SAFE[unary.real.dtype.itemsize]
@@ -47,7 +47,7 @@ def span(unary, pairwise):
 
 
 def backward(filtered):
-    """The backward pass [Eq. 16.3]: q(z_n) (B, N, K), and r (B, N-1, K): edges are message_n[i] transfer_n[i, j] r_n[j]."""
+    """The backward pass [Eq. 20.3]: q(z_n) (B, N, K), and r (B, N-1, K): edges are message_n[i] transfer_n[i, j] r_n[j]."""
     _, message, transfer, reach, last = filtered
     nodes, r = np.zeros_like(message), np.zeros_like(reach)
     nodes[:, -1] = last
@@ -71,7 +71,7 @@ def kernels(filtered):
 
 
 def covariance(filtered, direction, edge_direction):
-    """The covariance of the codes' one-hots, of nodes and of edges, times a direction: (B, N, K), (B, N-1, K, K) [Eq. 16.4].
+    """The covariance of the codes' one-hots, of nodes and of edges, times a direction: (B, N, K), (B, N-1, K, K) [Eq. 20.8].
 
     It is what q(z_n) and q(z_n, z_(n+1)) change by along a direction (B, N, K), (B or 1, N-1, K, K) of the potentials: one
     more forward and backward pass, along which the derivative is carried.
@@ -105,7 +105,7 @@ def through_messages(filtered, da):
 
 
 def best(unary, pairwise):
-    """The codes with the largest score: (B, N), by maxima in the place of sums (Viterbi) [Eq. 16.5]."""
+    """The codes with the largest score: (B, N), by maxima in the place of sums (Viterbi) [Eq. 20.5]."""
     B, N, _ = unary.shape
     score, before = unary[:, 0].astype(np.float64), []
     for n in range(N - 1):
@@ -119,7 +119,7 @@ def best(unary, pairwise):
 
 
 def sampled(filtered, choose):
-    """Codes (S, B, N), filtered forward, sampled backward [Eq. 16.6]: `choose(n, weights)` draws z_n by weights (S, B, K)."""
+    """Codes (S, B, N), filtered forward, sampled backward [Eq. 20.4]: `choose(n, weights)` draws z_n by weights (S, B, K)."""
     _, message, transfer, reach, last = filtered
     z = [choose(reach.shape[1], last[None])]  # (S, B)
     own = np.arange(len(transfer), like=z[0])[:, None]

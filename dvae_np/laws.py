@@ -68,7 +68,7 @@ class Independent(NamedTuple):
         return value, backward
 
     def probability(self):
-        """The op states (m, N) -> q(z) (m, B) [Eq. 4.1]; its gradient is q(z) (one_hot(z) - q) [Eq. 4.2].
+        """The op states (m, N) -> q(z) (m, B) [Eq. 4.1]; its gradient is q(z) (one_hot(z) - q) [Eq. 4.3].
 
         What does not depend on the states is computed once, so that they can be visited block by block.
         """
@@ -95,7 +95,7 @@ class Independent(NamedTuple):
         return Independent(one_hot(z, self.logits.shape[-1], self.logits.dtype) - q)
 
     def codes(self, u):
-        """Codes drawn from q by inverting its distribution function at uniforms u (S, B, N): (S, B, N) [Eq. 2.8].
+        """Codes drawn from q by inverting its distribution function at uniforms u (S, B, N): (S, B, N) [Eq. 2.6].
 
         z is the number of categories whose cumulated probability does not exceed u. One uniform a code, where Gumbel-max
         takes K; a category of probability zero is never drawn. The sum runs in float64, so that K in the thousands is safe.
@@ -228,7 +228,7 @@ def logits_and_codes(q, z, fewest=1):
 def joint_states(N, K, start=0, stop=None, like=None):
     """The joint states of N latents with numbers start..stop-1 of all K**N, the last latent fastest: (M, N) codes.
 
-    The state with number m is m written in base K [Eq. 4.5]. `like` is an array on the device where they are wanted.
+    The state with number m is m written in base K [Eq. 4.2]. `like` is an array on the device where they are wanted.
     """
     like = np.empty(0) if like is None else like
     numbers = np.arange(start, K**N if stop is None else stop, like=like)

@@ -173,19 +173,31 @@ def interactive(draw, **choices):
     return None
 
 
-def figure(draw, *contents, size=(7, 3.6), **more):
-    """Display ``draw(figure, *contents, **more)``; `draw` is a function, or the name of a file of `dvae_np.figures.LESSONS`."""
-    from IPython.display import Image, display
+def figure(draw, *contents, size=(7, 3.6), alt="", **more):
+    """Display ``draw(figure, *contents, **more)``; `draw` is a function, or the name of a file of `dvae_np.figures.LESSONS`.
+
+    alt: what the picture shows, in words, for those who do not see it; a file of `LESSONS` has its own.
+    """
     from matplotlib.figure import Figure
 
     if isinstance(draw, str):
-        from dvae_np.figures import lesson_figure
+        from dvae_np.figures import LESSONS, lesson_figure
 
-        size, draw = lesson_figure(draw)
-    canvas, png = Figure(figsize=size, layout="constrained"), io.BytesIO()
+        alt, (size, draw) = LESSONS[draw].alt, lesson_figure(draw)
+    canvas = Figure(figsize=size, layout="constrained")
     draw(canvas, *contents, **more)
+    picture(canvas, alt)
+
+
+def picture(canvas, alt):
+    """Display a figure of Matplotlib, with words for those who do not see it; one of pyplot is closed, to be shown once."""
+    from IPython.display import Image, display
+
+    png = io.BytesIO()
     canvas.savefig(png, dpi=90, metadata={"Software": None})
-    display(Image(png.getvalue()))
+    display(Image(png.getvalue(), alt=alt))
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(canvas)
 
 
 def _small_problem(estimate):

@@ -81,7 +81,7 @@ def expect_interface(theta, c, interface):
 
 
 def added(theta, z, code, u):
-    """u + e, with e the sum of the embedded codes [Eq. 1.3]; backward gives (dz, dcode, du, dtheta), as those below."""
+    """u + e, with e the sum of the embedded codes [Eq. 1.7]; backward gives (dz, dcode, du, dtheta), as those below."""
     return code + u, lambda dh: (0, summed_to(code.shape, dh), summed_to(u.shape, dh), {})
 
 
@@ -150,13 +150,13 @@ def uniform(phi, c, N, activation=relu):
 
 
 def shared(phi, c, N, activation=relu):
-    """p(z), one law for all examples [Eq. 13.1]. phi: ``logits`` (N, K). backward(dp) gives dphi."""
+    """p(z), one law for all examples [Eq. 16.1]. phi: ``logits`` (N, K). backward(dp) gives dphi."""
     expect_arrays(phi, {"logits"}, False, "the logits of a fixed or learned prior")
     return Independent(phi["logits"][None]), lambda dp: {"logits": dp.logits[0]}
 
 
 def conditional(phi, c, N, activation=relu):
-    """p(z|c) [Eq. 13.1]: phi is a network of the context c (B, C). backward(dp) gives dphi."""
+    """p(z|c) [Eq. 16.1]: phi is a network of the context c (B, C). backward(dp) gives dphi."""
     if c is None:
         raise InputError("prior: a conditional prior p(z|c) needs a context c, got None")
     expect_arrays(phi, set(), True, "a network of the context")

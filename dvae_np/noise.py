@@ -38,11 +38,11 @@ def draw(rng, q, S, names):
 
     rng:    a generator of the library that owns the arrays of q (`numpy.random.Generator`, `cupy.random.Generator`).
     q:      a law, or logits (B, N, K), where -inf rules a category out.
-    names:  ``"z"``           codes drawn from q, (S, B, N) [Eq. 2.8];
+    names:  ``"z"``           codes drawn from q, (S, B, N) [Eq. 2.6];
             ``"u"``, ``"v"``  uniforms in the open interval (0, 1), (S, B, N, K);
             ``"e"``           the same, one for each latent, (S, B, N);
             ``"distinct"``    S different joint states in the order drawn without replacement, (S, B, N) [Eq. 12.2];
-            ``"coupled"``     codes that avoid each other, each drawn from q, (S, B, N) [Eq. 12.9].
+            ``"coupled"``     codes that avoid each other, each drawn from q, (S, B, N) [Eq. 13.3].
 
     Raises InputError for S that is no whole number of at least 1, for arrays of a type that generators do not draw, for a
     name that is none of these, for more distinct states than there are, and where all K**N joint states would have to be

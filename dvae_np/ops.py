@@ -18,7 +18,7 @@ WIDEST_ONE_HOT = 128  # with more categories, adding up rows one by one is cheap
 
 
 def linear(x, w, b=None, data=False):
-    """Rows x (..., I) times w (I, *O) plus b (*O), which may be left out: (..., *O) [Eq. 1.2].
+    """Rows x (..., I) times w (I, *O) plus b (*O), which may be left out: (..., *O) [Eq. 1.6].
 
     O may have several axes: a layer that ends in logits has w (H, N, K). Where x is `data`, no gradient of it is
     computed: that product is as large as the forward one.
@@ -43,7 +43,7 @@ def linear(x, w, b=None, data=False):
 
 
 def embedding(z, table):
-    """One row of `table` (N, K, H) for each latent, added up: (..., H) [Eq. 1.3].
+    """One row of `table` (N, K, H) for each latent, added up: (..., H) [Eq. 1.7].
 
     z is integer codes (..., N), a look-up, or relaxed codes (..., N, K), a weighted sum of the rows; a float one-hot
     gives the same numbers as its code. Integer codes have no gradient: dz is None.
@@ -130,19 +130,19 @@ def rows_by_code(z, dy, K, sums=None):
 
 
 def tanh(x):
-    """tanh x, whose derivative is 1 - tanh^2 x [Eq. 1.4]."""
+    """tanh x, whose derivative is 1 - tanh^2 x [Eq. 1.8]."""
     y = np.tanh(x)
     return y, lambda dy: dy * (1 - y * y)
 
 
 def relu(x):
-    """max(x, 0), whose derivative is 1 where x > 0, else 0 [Eq. 1.5]. (A complex maximum compares real parts first.)"""
+    """max(x, 0), whose derivative is 1 where x > 0, else 0 [Eq. 1.9]. (A complex maximum compares real parts first.)"""
     y = np.maximum(x, np.zeros_like(x, shape=x.shape[-1:]))  # beside the number 0 NumPy takes twice as long
     return y, lambda dy: dy * (x.real > 0)
 
 
 def softplus(x):
-    """log(1 + e^x), whose derivative is sigmoid(x) [Eq. 1.6].
+    """log(1 + e^x), whose derivative is sigmoid(x) [Eq. 1.10].
 
     With t = e^(-|x|) it is max(x, 0) + log(1 + t), and its derivative 1 / (1 + t), for negative x t / (1 + t): nothing
     overflows, no digits are lost at either end, and one exponential serves both.
@@ -153,7 +153,7 @@ def softplus(x):
 
 
 def sigmoid(x):
-    """1 / (1 + e^(-x)), whose derivative is y (1 - y) [Eq. 1.7]; computed as e^(-softplus(-x))."""
+    """1 / (1 + e^(-x)), whose derivative is y (1 - y) [Eq. 1.11]; computed as e^(-softplus(-x))."""
     y = np.exp(-softplus(-x)[0])
     return y, lambda dy: dy * y * (1 - y)
 

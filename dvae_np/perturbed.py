@@ -7,7 +7,7 @@ from dvae_np.ops import log_softmax, softplus
 
 
 def gumbel(u):
-    """Standard Gumbel noise -log(-log u) from uniforms u, of the same shape [Eq. 2.6].
+    """Standard Gumbel noise -log(-log u) from uniforms u, of the same shape [Eq. 2.7].
 
     The ends 0 and 1, which a cast to float32 can reach, are moved to the nearest inner numbers: the noise stays finite.
     """
@@ -16,20 +16,20 @@ def gumbel(u):
 
 
 def gumbel_max(logits, u):
-    """Codes drawn from q as argmax(logits + Gumbel noise): (S, B, N) [Eq. 2.7]. u: uniforms (S, B, N, K), else InputError."""
+    """Codes drawn from q as argmax(logits + Gumbel noise): (S, B, N) [Eq. 2.8]. u: uniforms (S, B, N, K), else InputError."""
     expect("u", u, ("S", *logits.shape))
     return np.argmax(logits + gumbel(u), axis=-1)
 
 
 def conditional_gumbel(logits, z, v):
-    """Perturbed logits log q + Gumbel, drawn given that their argmax is z: (S, B, N, K) [Eq. 10.1].
+    """Perturbed logits log q + Gumbel, drawn given that their argmax is z: (S, B, N, K) [Eq. 10.2].
 
     z: codes (S, B, N). v: uniforms (S, B, N, K). With E = -log v, independent Exponential(1) variables, the winner is
     -log E_z, a Gumbel, and each loser -log(E_k / q_k + E_z), below it (Maddison et al. 2014; Tucker et al. 2017).
     It is the *normalised* log q that enters: with unnormalised logits the winner would have the wrong law.
 
     `backward(dvalue)` returns (dlogits, None, None): the winner does not move with the logits, a loser by
-    sigmoid(log(E_k / q_k) - log E_z) of its log q [Eq. 10.2].
+    sigmoid(log(E_k / q_k) - log E_z) of its log q [Eq. 10.3].
     """
     limits = np.finfo(v.dtype)
     logq, log_softmax_backward = log_softmax(logits)

@@ -35,7 +35,7 @@ def markov(phi, c, N, activation=relu):
 
 
 def transition(phi, c, N, activation=relu):
-    """p(z_1) prod_n p(z_(n+1)|z_n), one matrix for all steps [Eq. 16.10]. phi: ``initial`` (K,), ``transition`` (K, K)."""
+    """p(z_1) prod_n p(z_(n+1)|z_n), one matrix for all steps [Eq. 20.10]. phi: ``initial`` (K,), ``transition`` (K, K)."""
     expect_arrays(phi, {"initial", "transition"}, False, "the logits of a transition prior")
     first, first_backward = log_softmax(phi["initial"])
     steps, steps_backward = log_softmax(phi["transition"])

@@ -109,7 +109,7 @@ def joint(f, p, N, K):
 
 
 def floored(kl_parts, least):
-    """sum_n max(least, mean over the batch of KL_n), in nats [Eq. 3.9]: below `least` a latent's KL costs nothing.
+    """sum_n max(least, mean over the batch of KL_n), in nats [Eq. 3.18]: below `least` a latent's KL costs nothing.
 
     kl_parts: (B, N). Returns the value and its gradient (B, N). ("Free bits", Kingma et al. 2016.)
     """
@@ -161,7 +161,7 @@ class Loss:
 def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_bits=0.0, kl="analytic", hyper=None):
     """The beta-weighted negative ELBO of a mini-batch, E_q[-log p(x|z)] + beta KL(q || p), and its gradients [Eq. 3.2].
 
-    x:     (B, D). c: (B, C), a context on which encoder, decoder and a conditional prior depend, or None [Eq. 13.2].
+    x:     (B, D). c: (B, C), a context on which encoder, decoder and a conditional prior depend, or None [Eq. 16.3].
     row:   an estimator's row of `dvae_np.TABLE`, which supplies the expectation and its gradients. Where it owns the KL (a
            multi-sample bound), what it gives is the whole objective, and the KL is only reported.
     noise: the estimator's noise as a function of q, e.g. ``lambda q: draw(rng, q, S, row.noise)``.

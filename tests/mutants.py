@@ -682,6 +682,18 @@ _BY_FILE = {
         ("return int(min(known[\"trials\"]", "return int(max(known[\"trials\"]", "the worst trial for the best"),
         ("found += trials or runs", "found += runs", "no trials"),
     ),
+    "experiments/yardsticks.py": (
+        ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),
+        ("ranked = sorted(found, key=lambda each: np.median(", "ranked = sorted(found, key=lambda each: -np.median(", "the worst for the best"),
+        ("min(getattr(each, yardstick)) <= worst", "min(getattr(each, yardstick)) >= worst", "those that are beaten"),
+        ("float(np.median(np.subtract(many, few)))", "float(np.median(np.subtract(few, many)))", "the bound falls with more samples"),
+    ),
+    "experiments/first_model.py": (
+        ("dlogits = found.dlogits if name in TABLE else 0", "dlogits = found.dlogits", "a derivative where there is none"),
+        ("np.log(np.maximum(q, 1e-300)) + np.log(K)", "np.log(np.maximum(q, 1e-300))", "the loss without its prior"),
+        ("min(tried, key=lambda each: each[\"validation\"])", "max(tried, key=lambda each: each[\"validation\"])", "the worst step size for the best"),
+        ("if first <= lesson", "if first < lesson", "the lesson's own is missing"),
+    ),
     "experiments/rule.py": (
         ("left = error**2 - bias**2", "left = error**2 - bias", "the bias not squared"),
         ("max(1.0, line[\"variance\"] / left)", "line[\"variance\"] / left", "fewer samples than were measured"),

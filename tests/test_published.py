@@ -160,7 +160,7 @@ def test_two_estimators_of_pytorch_are_compared():
 
 
 ROOT = Path(__file__).parent.parent
-LESSON = (ROOT / "notebooks" / "source" / "17_is_my_estimator_right.py").read_text()
+LESSON = (ROOT / "notebooks" / "source" / "15_is_my_estimator_right.py").read_text()
 BLOCKS = re.findall(r"^# ```python\n((?:#[^\n]*\n)*?)# ```$", LESSON, re.M)
 BLOCKS = [
     block for block in ("".join(line[2:] + "\n" for line in each.splitlines()) for each in BLOCKS) if "torch" in block

@@ -43,7 +43,7 @@ def entry(worst):
 
 
 def measure(mean, exact, sizes=None, **more):
-    """What is said of a mean beside the exact gradient [Eq. 17.1]: a `Measured`. sizes: units in which one is the worst."""
+    """What is said of a mean beside the exact gradient [Eq. 15.1]: a `Measured`. sizes: units in which one is the worst."""
     unit = (
         np.max(np.abs(exact)) or np.max(np.abs(mean)) or 1.0
     )  # in units of which nothing overflows when it is squared

@@ -36,7 +36,7 @@ def real_array(name, answer):
 
 
 def complex_step(loss, arrays, h=1e-20):
-    """The gradient as Im loss(x + ih) / h [Eq. 1.8], one entry after the other: exact to rounding, as nothing cancels.
+    """The gradient as Im loss(x + ih) / h [Eq. 1.3], one entry after the other: exact to rounding, as nothing cancels.
 
     Needs a loss that is analytic in its inputs, which all of this package is (Squire & Trapp 1998).
     """
@@ -85,7 +85,7 @@ def _imaginary(value):
 
 
 def central(loss, arrays, h=H):
-    """The gradient by central differences, (loss(x + h) - loss(x - h)) / 2h, of error O(h^2) + O(eps / h) [Eq. 1.9]."""
+    """The gradient by central differences, (loss(x + h) - loss(x - h)) / 2h, of error O(h^2) + O(eps / h) [Eq. 1.2]."""
     arrays = {name: np.array(array, np.float64) for name, array in arrays.items()}
     gradients = {}
     for name, array in arrays.items():
@@ -101,7 +101,7 @@ def central(loss, arrays, h=H):
 
 
 def taylor_order(loss, arrays, gradients, direction, steps=(2e-2, 1e-2, 5e-3, 2.5e-3)):
-    """The order in h of |loss(x + h d) - loss(x) - h <gradient, d>|, which is 2 for a right gradient [Eq. 1.10].
+    """The order in h of |loss(x + h d) - loss(x) - h <gradient, d>|, which is 2 for a right gradient [Eq. 1.4].
 
     A gradient that is wrong anywhere along d leaves a remainder of order 1. Infinite where the loss is affine along d.
     """
@@ -116,7 +116,7 @@ def taylor_order(loss, arrays, gradients, direction, steps=(2e-2, 1e-2, 5e-3, 2.
 
 
 def relative_error(analytic, numeric):
-    """|a - n| / (|a| + |n|) of whole arrays [Eq. 1.11]: 0 is equal, 1 is opposite; infinite where either is not finite.
+    """|a - n| / (|a| + |n|) of whole arrays [Eq. 1.5]: 0 is equal, 1 is opposite; infinite where either is not finite.
 
     An absolute tolerance would pass a small gradient of the wrong sign; a ratio entry by entry would fail a tiny entry
     that is right.

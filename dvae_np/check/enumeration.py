@@ -110,11 +110,11 @@ def gumbel_nodes(logits, nodes, scale=1.0):
     """Quadrature over Gumbel noise: {"z", "u", "v"}, each with T outcomes, their weights (T,), and the winner's number (T,).
 
     logits: (1, N, K), small. Given which category wins, the perturbed logits are smooth functions of K independent
-    Exponential(1) variables [Eq. 10.1]; so the integral splits at the argmax, where estimators jump. All that such an
+    Exponential(1) variables [Eq. 10.2]; so the integral splits at the argmax, where estimators jump. All that such an
     estimator uses is differences of perturbed logits, ratios r = E_k / E_winner of the variables, whose density is
     (K-1)! / (1 + sum r)^K: what is left is K - 1 dimensions for each latent, by the trapezoidal rule in log r, which
     converges exponentially. "u" holds the noise that leads to the winner z, "v" noise for a second draw given z
-    [Eq. 10.1], both at the same node; `scale` moves all E of a node, to test that only ratios matter.
+    [Eq. 10.2], both at the same node; `scale` moves all E of a node, to test that only ratios matter.
     Raises InputError for more than 2 million outcomes, and for more than one example.
     """
     logits = independent_logits(one_example(logits))

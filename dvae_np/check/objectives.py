@@ -21,7 +21,7 @@ B, D, C, N, K, S, HIDDEN = 4, 6, 9, 2, 3, 5, (8, 7)
 
 
 def objective_results():
-    """Level 1: every parameter array of the whole objective, along random directions [Eq. 1.8]."""
+    """Level 1: every parameter array of the whole objective, along random directions [Eq. 1.3]."""
     rng = np.random.default_rng(SEED)
     for name, params, objective, groups in objective_cases(rng):
         flat = flattened(params, groups)

@@ -64,7 +64,7 @@ def among_codes(rng):
 
 
 def least_variance(rng):
-    """Of all constants, E[f |score|^2] / E[|score|^2] gives REINFORCE the least exact variance [Eq. 6.4]."""
+    """Of all constants, E[f |score|^2] / E[|score|^2] gives REINFORCE the least exact variance [Eq. 6.2]."""
     logits, f = rng.standard_normal((1, 2, 3)), toys.lookup_table(rng.standard_normal((3, 3)))
     z, weights = enumeration.every_code(logits, 1)
     many = enumeration.tiled(logits, len(weights))

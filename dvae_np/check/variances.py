@@ -75,7 +75,7 @@ class VarianceRatio:
 
 
 def compare_variance(a, b, *, S=None, logits=None, f=None, binary=False, bound=False, seed=0):
-    """Whose gradient in the logits varies less [Eq. 17.3]: a `VarianceRatio`, exact where the noise can be enumerated.
+    """Whose gradient in the logits varies less [Eq. 15.3]: a `VarianceRatio`, exact where the noise can be enumerated.
 
     a, b:   functions as `judge` takes them, of PyTorch or JAX through their `estimator`, or names of rows of the table.
     S:      samples of a call; each takes the number nearest to it that it can (4, and 2 of a bound).

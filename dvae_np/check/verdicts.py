@@ -83,7 +83,7 @@ def from_samples(draws, exact, false_alarm=FALSE_ALARM, power=POWER, worth_seein
     Every entry and the component along the exact gradient get a two-sided z-test, all together at the level `false_alarm`
     (Bonferroni: m tests, Student's t with R - 1 degrees of freedom). A z-test knows nothing of events that never came. One
     of probability p stays away from R draws with chance (1 - p)^R < e^(-pR); so, with the risk of a false alarm, p may be
-    as large as log(m / false_alarm) / R [Eq. 17.2] (for 5 % the rule of three). Such events may move the mean by p times
+    as large as log(m / false_alarm) / R [Eq. 15.2] (for 5 % the rule of three). Such events may move the mean by p times
     how far they deviate, and that is allowed for, on top of the z-test, with the largest deviation of *any* draw in *any*
     entry: the entry itself may never have varied.
 

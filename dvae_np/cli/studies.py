@@ -31,6 +31,7 @@ def add_compare(verbs):
     add("--rule", action="store_true", help="the practical rule, over models of up to 100,000 joint states, and chains")
     words = "train by each estimator for equal time, four trials and three seeds each: hours; goes on where it stopped"
     add("--train", choices=("digits", "mnist"), help=words)
+    add("--lessons", action="store_true", help="train the model of lesson 00 by what each lesson teaches")
     add("--jobs", type=whole(1, 256), default=1, help="processes of --train at a time (%(default)s)")
     add_data_dir(command)
     add_out(command, "runs/compare")
@@ -44,6 +45,8 @@ def compare(options):
 
     if options.train:
         return train_for_equal_time(options)
+    if options.lessons:
+        return train_first_models(options)
     E, N, K = options.evaluations, options.N, options.K
     if count_states(N, K) > 4096:
         raise InputError(f"compare: expected --N and --K with K^N <= 4,096, got {N} and {K}")
@@ -80,14 +83,28 @@ def compare(options):
 
 def train_for_equal_time(options):
     """`compare --train`"""
-    from dvae_np.experiments import equal_time
+    from dvae_np.experiments import equal_time, yardsticks
 
     name = f"data/equal-time-{options.train}.json"
     with alone(options.out, "figures", [name]) as out:
         out.expect_same(name, equal_time.command_of(options.train))
         known, save = read_record(out / name), partial(write_record, out / name)
         record = equal_time.equal_time(options.train, options.data_dir, known, save, options.jobs, print)
-    print(f"\n{equal_time.training_table(record)}\n\nWritten to {options.out}: {name}")
+    print(f"\n{yardsticks.training_table(record)}\n\nWritten to {options.out}: {name}")
+    return 0
+
+
+def train_first_models(options):
+    """`compare --lessons`"""
+    from dvae_np import figures
+    from dvae_np.experiments import first_model
+
+    name, picture = "data/first-model.json", "first_model.png"
+    with alone(options.out, "figures", [name, picture]) as out:
+        out.expect_same(name, first_model.COMMAND)
+        record = first_model.first_models(read_record(out / name), partial(write_record, out / name), print)
+        figures.save(out / picture, (7.4, 3.6), figures.first_models, record)
+    print(f"\nWritten to {options.out}: {picture}, {name}")
     return 0
 
 

@@ -9,7 +9,7 @@ from dvae_np.ops import sigmoid
 
 
 def arm(q, f, e):
-    """(f(z') - f(z)) (e - 1/2), with z = [e < p] and z' = [e > 1 - p] from the same uniform e [Eq. 12.7].
+    """(f(z') - f(z)) (e - 1/2), with z = [e < p] and z' = [e > 1 - p] from the same uniform e [Eq. 13.1].
 
     Approximates: the gradient of E_q[f] in the logits of binary latents.
     With:         2 S evaluations of f, none of its gradient.

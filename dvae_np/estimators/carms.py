@@ -10,7 +10,7 @@ from dvae_np.ops import softmax
 
 
 def carms(q, f, coupled):
-    """The mean over pairs of (f(z_i) - f(z_j)) (z_i - z_j) / 2, each latent weighted by q q / P(pair) [Eq. 12.11].
+    """The mean over pairs of (f(z_i) - f(z_j)) (z_i - z_j) / 2, each latent weighted by q q / P(pair) [Eq. 13.5].
 
     Approximates: the gradient of E_q[f] in the logits.
     With:         S >= 2 evaluations of f, none of its gradient.
@@ -18,7 +18,7 @@ def carms(q, f, coupled):
                   different categories to be possible; equal ones contribute nothing.)
 
     q: independent latents, or logits (B, N, K). coupled: codes (S, B, N), as `draw` couples them; their pair law is known
-    [Eq. 12.10]. (Dimitriev & Zhou 2021; for S = 2 the coupled estimator of Dong, Mnih & Tucker 2021.) With independent
+    [Eq. 13.4]. (Dimitriev & Zhou 2021; for S = 2 the coupled estimator of Dong, Mnih & Tucker 2021.) With independent
     samples and weight 1 it is reinforce_loo. Raises InputError for S = 1.
     """
     logits, coupled = logits_and_codes(q, coupled, fewest=2)

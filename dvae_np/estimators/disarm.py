@@ -9,7 +9,7 @@ from dvae_np.ops import sigmoid
 
 
 def disarm(q, f, coupled):
-    """(f(z) - f(z')) / 2 times (z - z') sigmoid(|phi|), for an antithetic pair z, z' [Eq. 12.8].
+    """(f(z) - f(z')) / 2 times (z - z') sigmoid(|phi|), for an antithetic pair z, z' [Eq. 13.2].
 
     Approximates: the gradient of E_q[f] in the logits of binary latents.
     With:         S = 2 evaluations of f, none of its gradient.

@@ -9,7 +9,7 @@ from dvae_np.ops import softmax
 
 
 def double_cv(q, f, z, *, omega):
-    """Half the difference of two values, each corrected by the other's slope, times the codes' difference [Eq. 12.12].
+    """Half the difference of two values, each corrected by the other's slope, times the codes' difference [Eq. 13.6].
 
     Approximates: the gradient of E_q[f] in the logits of binary latents.
     With:         S = 2 evaluations of f and of its gradient, at one-hot codes.

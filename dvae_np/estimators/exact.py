@@ -16,8 +16,8 @@ def exact(q, f, *, block=1024, most_states=2**20):
     With:         every state evaluated once for the whole batch, as codes (M, 1, N); an `Additive` f by dynamic programming.
     Unbiased?     It is the gradient, with no variance.
 
-    q: a law, or logits (B, N, K). The gradient in the logits is sum_z q(z) f(z) (one_hot(z) - q) [Eq. 4.1, 4.2], in f's
-    parameters sum_z q(z) df(z)/dtheta [Eq. 4.3]. The states stream through in blocks, so that the memory does not grow with
+    q: a law, or logits (B, N, K). The gradient in the logits is sum_z q(z) f(z) (one_hot(z) - q) [Eq. 4.1, 4.3], in f's
+    parameters sum_z q(z) df(z)/dtheta [Eq. 4.4]. The states stream through in blocks, so that the memory does not grow with
     K**N. Raises InputError for more than `most_states` joint states, and for a block of none.
     """
     q = law(q)

@@ -13,9 +13,9 @@ def gumbel_softmax(q, f, u, *, tau=1.0):
     Approximates: the gradient of E_q[f] in the logits, by that of the relaxed objective E[f(y)].
     With:         S evaluations of f and of its gradient, at relaxed codes.
     Unbiased?     No, except for the relaxed objective; the bias falls and the variance grows as tau -> 0. Of a chain not for
-                  that either: the path to the next code's choice is cut, and a bias stays (Eq. 16.13).
+                  that either: the path to the next code's choice is cut, and a bias stays (Eq. 20.13).
 
-    q: logits (B, N, K) or a `Chain`, where it is Gumbel-CRF [Eq. 16.13]. u: uniforms (S, B, N, K). tau > 0 (else InputError):
+    q: logits (B, N, K) or a `Chain`, where it is Gumbel-CRF [Eq. 20.13]. u: uniforms (S, B, N, K). tau > 0 (else InputError):
     the temperature. (Jang et al. 2017; Maddison et al. 2017; Fu et al. 2020.) `value` and dtheta are the relaxed objective's.
     """
     (y, _), relaxed_backward = law(q, "relaxed_codes").relaxed_codes(u, expect_temperature("tau", tau))  # (S, B, N, K)

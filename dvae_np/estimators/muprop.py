@@ -8,7 +8,7 @@ from dvae_np.laws import each_array, law_and_codes
 
 
 def muprop(q, f, z):
-    """What f deviates from its tangent at the mean code, times the score, plus the tangent's exact gradient [Eq. 10.3].
+    """What f deviates from its tangent at the mean code, times the score, plus the tangent's exact gradient [Eq. 10.1].
 
     Approximates: the gradient of E_q[f] in the parameters of q.
     With:         S + 1 evaluations of f, one of its gradient, at the relaxed point y = q.

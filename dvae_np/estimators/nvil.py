@@ -10,7 +10,7 @@ from dvae_np.ops import tanh
 
 
 def nvil(q, f, z, *, omega, normalise=False):
-    """(f(z) - c - C(x)) times the score, with C a small network and c a running mean [Eq. 6.5].
+    """(f(z) - c - C(x)) times the score, with C a small network and c a running mean [Eq. 6.4].
 
     Approximates: the gradient of E_q[f] in the parameters of q.
     With:         S evaluations of f, none of its gradient, and a network with one hidden layer.

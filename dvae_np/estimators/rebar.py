@@ -12,7 +12,7 @@ def rebar(q, f, u, v, *, omega):
                   comes back through zg. The gradient *through* zt belongs to it.
 
     q: independent latents, or logits (B, N, K). u, v: uniforms (S, B, N, K): u makes zg = log q + Gumbel noise and z =
-    argmax zg, v makes zt, drawn given z [Eq. 10.1]. omega: {"eta": (), "log_tau": ()}; domega is the gradient of the
+    argmax zg, v makes zt, drawn given z [Eq. 10.2]. omega: {"eta": (), "log_tau": ()}; domega is the gradient of the
     squared estimate, and on average that of the variance [Eq. 11.2]. Raises InputError for an f with a slope that is not
     analytic, which domega needs. (Tucker et al. 2017.)
     """

@@ -8,7 +8,7 @@ from dvae_np.laws import law_and_codes
 
 
 def reinforce_ema(q, f, z, *, omega):
-    """(f(z) - b) times the score of z, with b learned by gradient descent on (f - b)^2 / 2 [Eq. 6.2].
+    """(f(z) - b) times the score of z, with b learned by gradient descent on (f - b)^2 / 2 [Eq. 6.3].
 
     Approximates: the gradient of E_q[f] in the parameters of q.
     With:         S evaluations of f, none of its gradient.

@@ -8,7 +8,7 @@ from dvae_np.laws import law_and_codes
 
 
 def reinforce_loo(q, f, z):
-    """(f(z_s) - mean of f over the other samples) times the score of z_s, averaged over S samples [Eq. 6.3].
+    """(f(z_s) - mean of f over the other samples) times the score of z_s, averaged over S samples [Eq. 6.5].
 
     Approximates: the gradient of E_q[f] in the parameters of q.
     With:         S >= 2 evaluations of f, none of its gradient.

@@ -8,7 +8,7 @@ from dvae_np.laws import law_and_codes
 
 
 def reinforce_optimal(q, f, z):
-    """(f(z_s) - b_s) times the score, b_s the closed form E[f |score|^2] / E[|score|^2] over the *other* samples [Eq. 6.4].
+    """(f(z_s) - b_s) times the score, b_s the closed form E[f |score|^2] / E[|score|^2] over the *other* samples [Eq. 6.2].
 
     Approximates: the gradient of E_q[f] in the parameters of q.
     With:         S >= 2 evaluations of f, none of its gradient.

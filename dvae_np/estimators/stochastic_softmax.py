@@ -9,7 +9,7 @@ from dvae_np.perturbed import gumbel
 
 
 def stochastic_softmax(q, f, u, *, tau=1.0):
-    """The pathwise gradient through y, the marginals of q's potentials with Gumbel noise on the nodes, over tau [Eq. 16.14].
+    """The pathwise gradient through y, the marginals of q's potentials with Gumbel noise on the nodes, over tau [Eq. 20.14].
 
     Approximates: the gradient of an objective of its own, E[f(y)]. As tau -> 0, y becomes the code of the largest perturbed
                   score, whose law is not q (perturb-and-MAP): so E[f(y)] does not become E_q[f], other than by Gumbel-Softmax.

@@ -14,7 +14,7 @@ def straight_through_gumbel(q, f, u, *, tau=1.0):
     With:         S evaluations of f and of its gradient, at one-hot codes.
     Unbiased?     No: dz/dlogits does not exist, and dy/dlogits stands in for it. `value` and dtheta are unbiased.
 
-    q: logits (B, N, K), or a `Chain` (Fu et al. 2020) [Eq. 16.13]. u: uniforms (S, B, N, K). tau > 0 (else InputError).
+    q: logits (B, N, K), or a `Chain` (Fu et al. 2020) [Eq. 20.13]. u: uniforms (S, B, N, K). tau > 0 (else InputError).
     """
     q = law(q, "relaxed_codes")
     (_, z), relaxed_backward = q.relaxed_codes(u, expect_temperature("tau", tau))

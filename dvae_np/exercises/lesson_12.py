@@ -1,4 +1,4 @@
-"""The exercises of lesson 12, Rao-Blackwell and coupling."""
+"""The exercises of lesson 12, sum a part and sample the rest."""
 
 import numpy as np
 
@@ -71,34 +71,6 @@ def sets(rng):
         yield {"a": a, "b": b}
 
 
-def my_disarm(logits, f, coupled):
-    """Latent by latent: the mean of ARM over the uniforms that give its pair of codes."""
-    (first, second), total = f(coupled)[0], np.zeros_like(logits)
-    for b, n in np.ndindex(coupled.shape[1:]):
-        p = softmax_of(logits[b, n])[1]
-        m = max(p, 1 - p)
-        one, other = coupled[:, b, n]
-        e = 0.5 if one == other else (1 - m) / 2 if one else (1 + m) / 2  # the middle of its interval
-        total[b, n, 1] = (second[b] - first[b]) * (e - 0.5)
-        total[b, n, 0] = -total[b, n, 1]
-    return total
-
-
-def weighted(weight):
-    """DisARM with weight(p) of the probability of category 1."""
-
-    def estimate(logits, f, coupled):
-        fz, hot = f(coupled)[0], np.eye(2)[coupled]
-        return (fz[0] - fz[1])[:, None, None] / 2 * (hot[0] - hot[1]) * weight(softmax_of(logits)[..., 1:])
-
-    return estimate
-
-
-def as_if_independent(logits, f, coupled):
-    fz = f(coupled)[0]
-    return ((fz - fz.mean(0))[..., None, None] * score(logits, coupled)).sum(0)
-
-
 def summed_and_sampled(logits, f, distinct):
     """State by state, example by example."""
     total = np.zeros_like(logits)
@@ -121,26 +93,6 @@ def with_last_weight(last):
         return ((weight * f(distinct)[0])[..., None, None] * score(logits, distinct)).sum(0)
 
     return estimate
-
-
-def moment_of_arm(p):
-    """The integral of (e - 1/2)^2 over both ends, by Simpson's rule, which is exact for a parabola."""
-    end = min(p, 1 - p)
-    return sum(end / 6 * w * (e - 0.5) ** 2 for start in (0.0, 1 - end)
-               for w, e in ((1, start), (4, start + end / 2), (1, start + end)))  # fmt: skip
-
-
-def moment_of_disarm(p):
-    m = max(p, 1 - p)
-    return 2 * (1 - m) * (m / 2) ** 2
-
-
-def gained(p):
-    return moment_of_arm(p) - moment_of_disarm(p)
-
-
-def with_p_for_m(p):
-    return 2 / 3 * (1 / 8 - (p - 1 / 2) ** 3) - 2 * (1 - p) * (p / 2) ** 2
 
 
 EXERCISES = (
@@ -177,19 +129,6 @@ EXERCISES = (
     ),
     Exercise(
         "12.3",
-        my_disarm,
-        lambda rng: [drawn(rng, "coupled", 2, 5, 3, 2), drawn(rng, "coupled", 2, 3, 4, 2)],
-        {"logits": "BNK", "coupled": "SBN"},
-        returns=("the gradient",),
-        mistakes={
-            "the estimate with sigma(phi) where sigma(|phi|) belongs": weighted(lambda p: p),
-            "the estimate without the weight sigma(|phi|)": weighted(np.ones_like),
-            "the estimate with p (1 - p) as its weight": weighted(lambda p: p * (1 - p)),
-            "leave-one-out for two independent samples: unbiased there, not for a pair": as_if_independent,
-        },
-    ),
-    Exercise(
-        "12.4",
         summed_and_sampled,
         lambda rng: [drawn(rng, "distinct", 3, 5, 2, 4), drawn(rng, "distinct", 4, 3, 1, 7)],
         {"logits": "BNK", "distinct": "SBN"},
@@ -204,18 +143,6 @@ EXERCISES = (
             "1 less all weights: the rest is what lies outside the first S - 1": with_last_weight(
                 lambda weight: 1 - weight.sum(0)
             ),
-        },
-    ),
-    Exercise(
-        "12.5",
-        gained,
-        lambda rng: [{"p": p} for p in (0.5, 0.3, 0.9, 0.1 + 0.3 * rng.random())],
-        {},
-        returns=("the difference",),
-        mistakes={
-            "half of it: there are two ends": lambda p: gained(p) / 2,
-            "the second moment of ARM: subtract DisARM's": moment_of_arm,
-            "what p in the place of m gives: m is the larger of p and 1 - p": with_p_for_m,
         },
     ),
 )  # fmt: skip

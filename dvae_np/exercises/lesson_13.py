@@ -1,168 +1,85 @@
-"""The exercises of lesson 13, the conditional VAE."""
+"""The exercises of lesson 13, samples that know each other."""
 
 import numpy as np
 
-from dvae_np.categorical import kl, kl_per_latent
-from dvae_np.check import central, complex_step
+from dvae_np import score
 from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_02 import softmax_of
-from dvae_np.exercises.lesson_03 import kl_of_rows
-from dvae_np.networks import decoder
-from dvae_np.train import evaluate
+from dvae_np.exercises.lesson_12 import drawn
 
 
-def prior_side(q_logits, p_logits):
-    return complex_step(lambda arrays: kl_of_rows(q_logits, arrays["p"]).sum(), {"p": p_logits})["p"]
+def my_disarm(logits, f, coupled):
+    """Latent by latent: the mean of ARM over the uniforms that give its pair of codes."""
+    (first, second), total = f(coupled)[0], np.zeros_like(logits)
+    for b, n in np.ndindex(coupled.shape[1:]):
+        p = softmax_of(logits[b, n])[1]
+        m = max(p, 1 - p)
+        one, other = coupled[:, b, n]
+        e = 0.5 if one == other else (1 - m) / 2 if one else (1 + m) / 2  # the middle of its interval
+        total[b, n, 1] = (second[b] - first[b]) * (e - 0.5)
+        total[b, n, 0] = -total[b, n, 1]
+    return total
 
 
-def encoder_side(q_logits, p_logits):
-    return complex_step(lambda arrays: kl_of_rows(arrays["q"], p_logits).sum(), {"q": q_logits})["q"]
+def weighted(weight):
+    """DisARM with weight(p) of the probability of category 1."""
+
+    def estimate(logits, f, coupled):
+        fz, hot = f(coupled)[0], np.eye(2)[coupled]
+        return (fz[0] - fz[1])[:, None, None] / 2 * (hot[0] - hot[1]) * weight(softmax_of(logits)[..., 1:])
+
+    return estimate
 
 
-def logits(rng):
-    for B, N, K in ((3, 2, 4), (5, 3, 7)):
-        q_logits, p_logits = rng.standard_normal((2, B, N, K))
-        yield {"q_logits": q_logits, "p_logits": p_logits}
+def as_if_independent(logits, f, coupled):
+    fz = f(coupled)[0]
+    return ((fz - fz.mean(0))[..., None, None] * score(logits, coupled)).sum(0)
 
 
-def first_layer(c, states, w_context, table, bias):
-    """Pair by pair, unit by unit of the sum over the inputs."""
-    found = np.zeros((len(states), len(c), len(bias)))
-    for m, b in np.ndindex(len(states), len(c)):
-        found[m, b] = c[b] @ w_context + bias
-        for n, k in enumerate(states[m]):
-            found[m, b] += table[n, k]
-    return found
+def moment_of_arm(p):
+    """The integral of (e - 1/2)^2 over both ends, by Simpson's rule, which is exact for a parabola."""
+    end = min(p, 1 - p)
+    return sum(end / 6 * w * (e - 0.5) ** 2 for start in (0.0, 1 - end)
+               for w, e in ((1, start), (4, start + end / 2), (1, start + end)))  # fmt: skip
 
 
-def first_latent_alone(c, states, w_context, table, bias):
-    return first_layer(c, states[:, :1], w_context, table, bias)
+def moment_of_disarm(p):
+    m = max(p, 1 - p)
+    return 2 * (1 - m) * (m / 2) ** 2
 
 
-def bias_in_both_parts(c, states, w_context, table, bias):
-    return first_layer(c, states, w_context, table, 2 * bias)
+def gained(p):
+    return moment_of_arm(p) - moment_of_disarm(p)
 
 
-def layers(rng):
-    """Two small cases, and one in which rows for all pairs are seen in the memory."""
-    for B, C, M, N, K, H in ((3, 5, 4, 2, 6, 7), (5, 4, 7, 3, 2, 6), (40, 300, 50, 4, 5, 6)):
-        yield {
-            "c": rng.standard_normal((B, C)),
-            "states": rng.integers(0, K, (M, N)),
-            "w_context": rng.standard_normal((C, H)),
-            "table": rng.standard_normal((N, K, H)),
-            "bias": rng.standard_normal(H),
-        }
-
-
-def ten_results(case):
-    return 10 * case["states"].shape[0] * case["c"].shape[0] * case["bias"].size * 8
-
-
-def posterior(fz, log_prior):
-    """By Bayes' rule, state by state."""
-    joint = np.array([np.exp(log_prior[m]) * np.exp(-fz[m]) for m in range(len(fz))])
-    return joint / sum(joint)
-
-
-def over_the_examples(fz, log_prior):
-    joint = np.exp(log_prior - fz)
-    return joint / joint.sum(1, keepdims=True)
-
-
-def log_posterior(fz, log_prior):
-    return np.log(posterior(fz, log_prior))
-
-
-def log_probabilities(rng, M, B):
-    return np.log(softmax_of(rng.standard_normal((B, M)))).T
-
-
-def states(rng):
-    for M, B in ((4, 3), (5, 7)):
-        yield {"fz": rng.standard_normal((M, B)), "log_prior": log_probabilities(rng, M, B)}
-
-
-def estimate_of_evidence(z, b, fz, log_prior, logq):
-    """Code by code."""
-    return sum(np.exp(log_prior[m, b]) * np.exp(-fz[m, b]) / np.exp(logq[m, b]) for m in z) / len(z)
-
-
-def mean_of_the_logs(z, b, fz, log_prior, logq):
-    return (log_prior - fz - logq)[z, b].mean()
-
-
-def draws(rng):
-    for S, M, B, b in ((4, 9, 3, 1), (6, 5, 7, 4)):
-        yield {
-            "z": rng.integers(0, M, S),
-            "b": b,
-            "fz": rng.standard_normal((M, B)),
-            "log_prior": log_probabilities(rng, M, B),
-            "logq": log_probabilities(rng, M, B),
-        }
+def with_p_for_m(p):
+    return 2 / 3 * (1 / 8 - (p - 1 / 2) ** 3) - 2 * (1 - p) * (p / 2) ** 2
 
 
 EXERCISES = (
     Exercise(
         "13.1",
-        prior_side,
-        lambda rng: list(logits(rng)),
-        {"q_logits": "BNK", "p_logits": "BNK"},
+        my_disarm,
+        lambda rng: [drawn(rng, "coupled", 2, 5, 3, 2), drawn(rng, "coupled", 2, 3, 4, 2)],
+        {"logits": "BNK", "coupled": "SBN"},
         returns=("the gradient",),
-        library=(kl, kl_per_latent, complex_step, central),
         mistakes={
-            "the gradient on the encoder's side": encoder_side,
-            "minus q alone: the prior's own normaliser depends on its logits too": lambda q, p: -softmax_of(q),
-            "what logits in the place of their softmax give: take the softmax of both": lambda q, p: p - q,
+            "the estimate with sigma(phi) where sigma(|phi|) belongs": weighted(lambda p: p),
+            "the estimate without the weight sigma(|phi|)": weighted(np.ones_like),
+            "the estimate with p (1 - p) as its weight": weighted(lambda p: p * (1 - p)),
+            "leave-one-out for two independent samples: unbiased there, not for a pair": as_if_independent,
         },
     ),
     Exercise(
         "13.2",
-        first_layer,
-        lambda rng: list(layers(rng)),
-        {"c": "BC", "states": "MN", "w_context": "CH", "table": "NKH", "bias": "H"},
-        returns=("the first layer",),
-        most_bytes=ten_results,
-        library=(decoder,),
+        gained,
+        lambda rng: [{"p": p} for p in (0.5, 0.3, 0.9, 0.1 + 0.3 * rng.random())],
+        {},
+        returns=("the difference",),
         mistakes={
-            "the pairs with the axes of states and examples exchanged": lambda *arguments: first_layer(
-                *arguments
-            ).transpose(1, 0, 2),
-            "the sum with only the first latent's rows": first_latent_alone,
-            "the sum with the bias in both parts: it counts once": bias_in_both_parts,
-            "the sum without the bias": lambda c, s, w, table, bias: first_layer(c, s, w, table, 0 * bias),
-        },
-    ),
-    Exercise(
-        "13.3",
-        posterior,
-        lambda rng: list(states(rng)),
-        {"fz": "MB", "log_prior": "MB"},
-        returns=("the posterior",),
-        mistakes={
-            "the posterior under a uniform prior: p(z|c) is missing": lambda fz, prior: posterior(fz, 0 * prior),
-            "the joint probability: divide by p(x|c)": lambda fz, prior: np.exp(prior - fz),
-            "a softmax over the examples: normalise over the states": over_the_examples,
-            "its logarithm: probabilities are asked for": log_posterior,
-        },
-    ),
-    Exercise(
-        "13.4",
-        estimate_of_evidence,
-        lambda rng: list(draws(rng)),
-        {"z": "S", "fz": "MB", "log_prior": "MB", "logq": "MB"},
-        returns=("the estimate",),
-        library=(evaluate,),
-        mistakes={
-            "the mean of p(x|c,z): the weight p(z|c) / q(z) is missing": lambda z, b, fz, prior, logq: np.exp(
-                -fz[z, b]
-            ).mean(),
-            "the mean of the joint: divide by q": lambda z, b, fz, prior, logq: np.exp(prior - fz)[z, b].mean(),
-            "the mean of p(x|c,z) / q(z): p(z|c) is missing": lambda z, b, fz, prior, logq: np.exp(-fz - logq)[
-                z, b
-            ].mean(),
-            "the mean of the log weights, a bound: average the weights": mean_of_the_logs,
+            "half of it: there are two ends": lambda p: gained(p) / 2,
+            "the second moment of ARM: subtract DisARM's": moment_of_arm,
+            "what p in the place of m gives: m is the larger of p and 1 - p": with_p_for_m,
         },
     ),
 )  # fmt: skip

@@ -1,199 +1,92 @@
-"""The exercises of lesson 16, structured latents."""
-
-from itertools import pairwise, product
+"""The exercises of lesson 16, the conditional VAE."""
 
 import numpy as np
 
-from dvae_np.chain import Chain
-from dvae_np.check import complex_step
+from dvae_np.categorical import kl, kl_per_latent
+from dvae_np.check import central, complex_step
 from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_02 import softmax_of
-from dvae_np.forward_backward import backward, forward
+from dvae_np.exercises.lesson_03 import kl_of_rows
+from dvae_np.networks import decoder
 
 
-def halved(unary, pairwise):
-    """log Z by joining neighbours two by two: each segment a matrix of log sums, from its first code to its last."""
-    first = unary[:, 0]
-    steps = [pairwise[:, n] + unary[:, n + 1, None] for n in range(unary.shape[1] - 1)]
-    while len(steps) > 1:
-        pairs = [
-            np.logaddexp.reduce(left[..., None] + right[:, None], axis=2)
-            for left, right in zip(steps[::2], steps[1::2], strict=False)
-        ]
-        steps = pairs + steps[2 * len(pairs) :]
-    whole = first[:, :, None] + steps[0] if steps else first[:, :, None]
-    return np.logaddexp.reduce(whole.reshape(len(unary), -1), axis=1)
+def prior_side(q_logits, p_logits):
+    return complex_step(lambda arrays: kl_of_rows(q_logits, arrays["p"]).sum(), {"p": p_logits})["p"]
 
 
-def turned_pairs(unary, pairwise):
-    return halved(unary, pairwise.transpose(0, 1, 3, 2))
+def encoder_side(q_logits, p_logits):
+    return complex_step(lambda arrays: kl_of_rows(arrays["q"], p_logits).sum(), {"q": q_logits})["q"]
 
 
-def viterbi_score(unary, pairwise):
-    a = unary[:, 0]
-    for n in range(unary.shape[1] - 1):
-        a = unary[:, n + 1] + (a[:, :, None] + pairwise[:, n]).max(1)
-    return a.max(1)
+def logits(rng):
+    for B, N, K in ((3, 2, 4), (5, 3, 7)):
+        q_logits, p_logits = rng.standard_normal((2, B, N, K))
+        yield {"q_logits": q_logits, "p_logits": p_logits}
 
 
-def best_ending(unary, pairwise):
-    """The largest of the log sums over all codes that end with k."""
-    K = unary.shape[2]
-    ends = [halved(np.concatenate([unary[:, :-1], np.where(np.arange(K) == k, unary[:, -1:], -np.inf)], 1), pairwise)
-            for k in range(K)]  # fmt: skip
-    return np.max(ends, axis=0)
+def first_layer(c, states, w_context, table, bias):
+    """Pair by pair, unit by unit of the sum over the inputs."""
+    found = np.zeros((len(states), len(c), len(bias)))
+    for m, b in np.ndindex(len(states), len(c)):
+        found[m, b] = c[b] @ w_context + bias
+        for n, k in enumerate(states[m]):
+            found[m, b] += table[n, k]
+    return found
 
 
-def potentials(rng):
-    for B, N, K, size in ((2, 4, 5, 1.0), (4, 30, 3, 1.0), (3, 6, 4, 300.0)):
-        yield {"unary": size * rng.standard_normal((B, N, K)), "pairwise": size * rng.standard_normal((B, N - 1, K, K))}
+def first_latent_alone(c, states, w_context, table, bias):
+    return first_layer(c, states[:, :1], w_context, table, bias)
 
 
-def carried(w, last):
-    """Code by code, from the last latent to the first."""
-    B, edges, K, _ = w.shape
-    mu = np.zeros((B, edges + 1, K))
-    mu[:, edges] = last
-    for b, n, i in product(range(B), range(edges - 1, -1, -1), range(K)):
-        mu[b, n, i] = sum(w[b, n, i, j] * mu[b, n + 1, j] for j in range(K))
-    return mu
+def bias_in_both_parts(c, states, w_context, table, bias):
+    return first_layer(c, states, w_context, table, 2 * bias)
 
 
-def turned(w, last):
-    return carried(w.transpose(0, 1, 3, 2), last)
-
-
-def from_the_first_step(w, last):
-    return carried(w[:, ::-1], last)
-
-
-def kernels(rng):
-    for B, N, K in ((2, 5, 3), (4, 7, 5)):
-        w = np.exp(rng.standard_normal((B, N - 1, K, K)))
-        yield {"w": w / w.sum(2, keepdims=True), "last": softmax_of(rng.standard_normal((B, K)))}
-
-
-def divergence(l1, l2):
-    """KL(q || uniform) of each example, pair of codes by pair."""
-    first, second = softmax_of(l1), softmax_of(l2)
-    both = first[..., None] * second  # (B, K, K)
-    return (both * np.log(both * l1.shape[-1] ** 2)).sum((1, 2))
-
-
-def first_gradient(l1, l2):
-    return complex_step(lambda arrays: divergence(arrays["l1"], l2).sum(), {"l1": l1})["l1"]
-
-
-def own_kl(l1, l2):
-    return first_gradient(l1, 0 * l2)
-
-
-def not_centred(l1, l2):
-    first, second = softmax_of(l1), softmax_of(l2)
-    return first * (np.log(first) + (second * np.log(second)).sum(-1))
-
-
-def later_not_centred(l1, l2):
-    """With the second code's log K in it, or without."""
-    second = softmax_of(l2)
-    return own_kl(l1, l2) + softmax_of(l1) * (second * np.log(second)).sum(-1)
-
-
-def entropy_as_cost(l1, l2):
-    return 2 * own_kl(l1, l2) - first_gradient(l1, l2)
-
-
-def two_codes(rng):
-    for B, K in ((3, 4), (5, 3)):
-        yield {"l1": rng.standard_normal((B, K)), "l2": 2 * rng.standard_normal((B, K, K))}
-
-
-def markov(z, initial, transition):
-    """Step by step, as a product of probabilities."""
-    start, rows = softmax_of(initial), softmax_of(transition)
-    steps = [[rows[a, b] for a, b in pairwise(path)] for path in z]
-    return np.array([np.log(start[path[0]]) + np.log(each).sum() for path, each in zip(z, steps, strict=True)])
-
-
-def over_the_code_before(z, initial, transition):
-    rows = softmax_of(transition.T).T
-    steps = [sum(np.log(rows[a, b]) for a, b in pairwise(path)) for path in z]
-    return np.log(softmax_of(initial))[z[:, 0]] + steps
-
-
-def backwards(z, initial, transition):
-    rows = np.log(softmax_of(transition))
-    return np.log(softmax_of(initial))[z[:, 0]] + rows[z[:, 1:], z[:, :-1]].sum(1)
-
-
-def as_they_are(z, initial, transition):
-    return initial[z[:, 0]] + transition[z[:, :-1], z[:, 1:]].sum(1)
-
-
-def paths(rng):
-    for M, N, K in ((7, 4, 3), (5, 3, 6)):
+def layers(rng):
+    """Two small cases, and one in which rows for all pairs are seen in the memory."""
+    for B, C, M, N, K, H in ((3, 5, 4, 2, 6, 7), (5, 4, 7, 3, 2, 6), (40, 300, 50, 4, 5, 6)):
         yield {
-            "z": rng.integers(0, K, (M, N)),
-            "initial": rng.standard_normal(K),
-            "transition": rng.standard_normal((K, K)),
+            "c": rng.standard_normal((B, C)),
+            "states": rng.integers(0, K, (M, N)),
+            "w_context": rng.standard_normal((C, H)),
+            "table": rng.standard_normal((N, K, H)),
+            "bias": rng.standard_normal(H),
         }
+
+
+def ten_results(case):
+    return 10 * case["states"].shape[0] * case["c"].shape[0] * case["bias"].size * 8
 
 
 EXERCISES = (
     Exercise(
         "16.1",
-        halved,
-        lambda rng: list(potentials(rng)),
-        {"unary": "BNK", "pairwise": "BTKK"},
-        returns=("log Z",),
-        library=(forward, Chain.log_partition, complex_step),
+        prior_side,
+        lambda rng: list(logits(rng)),
+        {"q_logits": "BNK", "p_logits": "BNK"},
+        returns=("the gradient",),
+        library=(kl, kl_per_latent, complex_step, central),
         mistakes={
-            "the score of the best code: a sum of e^score is asked for, not its largest term": viterbi_score,
-            "log Z with the pairwise potentials turned round: A_n[i, j] goes from z_n = i to z_(n+1) = j": turned_pairs,
-            "log Z without the first latent's potentials": lambda u, A: halved(np.pad(u[:, 1:], ((0, 0), (1, 0), (0, 0))), A),
-            "the best ending alone: add up the codes that end with each k": best_ending,
+            "the gradient on the encoder's side": encoder_side,
+            "minus q alone: the prior's own normaliser depends on its logits too": lambda q, p: -softmax_of(q),
+            "what logits in the place of their softmax give: take the softmax of both": lambda q, p: p - q,
         },
     ),
     Exercise(
         "16.2",
-        carried,
-        lambda rng: list(kernels(rng)),
-        {"w": "BTKK", "last": "BK"},
-        returns=("the marginals",),
-        library=(backward,),
+        first_layer,
+        lambda rng: list(layers(rng)),
+        {"c": "BC", "states": "MN", "w_context": "CH", "table": "NKH", "bias": "H"},
+        returns=("the first layer",),
+        most_bytes=ten_results,
+        library=(decoder,),
         mistakes={
-            "the marginals with w turned round: sum over the next code, j": turned,
-            "the marginals in the wrong order: the first latent comes first": lambda w, last: carried(w, last)[:, ::-1],
-            "the marginals with w from the first step on: begin with the last step": from_the_first_step,
-        },
-    ),
-    Exercise(
-        "16.3",
-        first_gradient,
-        lambda rng: list(two_codes(rng)),
-        {"l1": "BK", "l2": "BKK"},
-        returns=("the gradient",),
-        library=(complex_step,),
-        mistakes={
-            "the gradient of the first code's own KL: the later KL is a reward on its score": own_kl,
-            "the gradient before its mean is taken off: the entries must add up to 0": not_centred,
-            "the gradient with the later KL before its mean is taken off: the entries must add up to 0": later_not_centred,
-            "the later KL with the wrong sign: its entropy is no cost": entropy_as_cost,
-        },
-    ),
-    Exercise(
-        "16.4",
-        markov,
-        lambda rng: list(paths(rng)),
-        {"z": "MN", "initial": "K", "transition": "KK"},
-        returns=("log p(z)",),
-        mistakes={
-            "log p(z) with a matrix that is normalised over the code before: each row must sum to 1": over_the_code_before,
-            "log p(z) with steps from the later code to the earlier": backwards,
-            "the sum of the logits: they are not normalised": as_they_are,
-            "log p(z) without the first code's own probability": lambda z, initial, transition: markov(
-                z, 0 * initial, transition
-            ) + np.log(len(initial)),
+            "the pairs with the axes of states and examples exchanged": lambda *arguments: first_layer(
+                *arguments
+            ).transpose(1, 0, 2),
+            "the sum with only the first latent's rows": first_latent_alone,
+            "the sum with the bias in both parts: it counts once": bias_in_both_parts,
+            "the sum without the bias": lambda c, s, w, table, bias: first_layer(c, s, w, table, 0 * bias),
         },
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Structured prediction: the lower half of a digit from its upper half, p(x|c) = sum_z p(z|c) p(x|z,c) [Eq. 13.3].
+"""Structured prediction: the lower half of a digit from its upper half, p(x|c) = sum_z p(z|c) p(x|z,c) [Eq. 16.2].
 
 Three models with the same hidden layers: no latent at all (one category: deterministic), a prior
 that does not see the context (learned), and a prior that does (conditional).

@@ -52,7 +52,7 @@ def first_steps(data, steps=STEPS, seeds=SEEDS, progress=lambda runs: runs):
 
 
 def first_gradient(params, x):
-    """Of the exact gradients g (B, N, K) in the logits: the share that all images have in common [Eq. 15.5], |mean g|."""
+    """Of the exact gradients g (B, N, K) in the logits: the share that all images have in common [Eq. 19.3], |mean g|."""
     logits, _ = encoder(params["psi"], x)
     g = exact(logits, vae.reconstruction(params["theta"], x)).dlogits
     common = (g.mean(0) ** 2).sum()

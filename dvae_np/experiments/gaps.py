@@ -89,7 +89,7 @@ def prior_and_objective(params, x):
 
 
 def likelihood(params, x):
-    """The gradients of -log p(x), the mean over the batch [Eq. 16.12]."""
+    """The gradients of -log p(x), the mean over the batch [Eq. 20.12]."""
     p, prior_backward, f = prior_and_objective(params, x)
     _, evidence_backward = log_evidence(p, f)
     dp, dtheta = evidence_backward(np.full(len(x), -1 / len(x)))

@@ -86,7 +86,7 @@ The prior must learn slowly; how slowly matters little. On MNIST, by `complete -
 {markdown_columns(rows)}
 
 At {fast["model"]["prior_rate"]:g} of the rest's step size the conditional prior does worse than one that sees nothing,
-although it could imitate that one ([lesson 13](../notebooks/13_conditional_vae.ipynb) says why):
+although it could imitate that one ([lesson 17](../notebooks/17_completing_digits.ipynb) says why):
 
 {tables[2]}
 
@@ -133,7 +133,7 @@ A fresh decoder paints grey noise. Whichever code makes it darker is better for 
 first exact gradient in the logits is common to all images (c in the table). So all images move to a few codes, and each run
 has to find its way out. A decoder whose last bias starts as the mean image (`--first-image mean`, not in the paper) has nothing
 of the kind to learn, and `train` starts so. `{record["command"]}` looks at the first {steps} steps;
-[lesson 15](../notebooks/15_training_on_mnist.ipynb) derives what it prints. Entropy and information are nats for each latent.
+[lesson 19](../notebooks/19_it_does_not_train.ipynb) derives what it prints. Entropy and information are nats for each latent.
 
 ![Entropy of q and information about x in the first steps on MNIST, from three starts](collapse.png)
 
@@ -150,6 +150,6 @@ Hidden Markov models over the {gaps.N} rows of the digits, `{record["command"]}`
 pixels, an emission table for each row and one transition matrix, shared by all images. log p(x) and the true posterior, over
 all paths, are exact, and so is the gap of every bound, log p(x) - ELBO, on the test images. Encoders with one hidden layer of
 {record["hidden"][0]} learn beside the model and then {record["epochs"]} epochs alone
-([lesson 16](../notebooks/16_structured_latents.ipynb)).
+([lesson 20](../notebooks/20_structured_latents.ipynb)).
 
 {gaps.gaps_table(record, markdown=True)}"""

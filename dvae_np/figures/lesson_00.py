@@ -39,7 +39,7 @@ def problem(figure):
     axes.text(
         6.3,
         0.45,
-        "no derivative here:\nlessons 04 to 12",
+        "no derivative here:\nlessons 04 to 13",
         ha="center",
         va="center",
         fontsize=10,

@@ -10,7 +10,7 @@ NODES = 100  # of the quadrature, in each of two dimensions
 
 
 def best_constant(q, values):
-    """The constant baseline of least variance for one latent: the mean of f weighed by q and the squared scores [Eq. 6.4]."""
+    """The constant baseline of least variance for one latent: the mean of f weighed by q and the squared scores [Eq. 6.2]."""
     weight = q * (1 - 2 * q + (q**2).sum())
     return weight @ values / weight.sum()
 

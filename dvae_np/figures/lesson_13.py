@@ -1,21 +1,72 @@
-"""Lesson 13: the lower half of a digit from its upper half, by three models."""
+"""Lesson 13: what an evaluation of f buys, for the estimators that draw codes."""
 
-from dvae_np import records
-from dvae_np.figures.style import open_axes
+from functools import cache
 
-COLORS = ("#999999", "#0072B2", "#D55E00")
+import numpy as np
+
+from dvae_np.check import enumeration, toys
+from dvae_np.estimators import TABLE
+from dvae_np.figures.style import STYLE, open_axes
+
+OUTCOMES = {
+    "z": enumeration.every_code,
+    "distinct": enumeration.every_sequence,
+    "coupled": enumeration.every_coupled,
+    "e": lambda logits, S: enumeration.threshold_nodes(logits),
+}
+DRAWN = {  # estimator: its numbers of samples, and the evaluations of f at each
+    "reinforce": ((1, 2, 3, 4), lambda S: S),
+    "reinforce_loo": ((2, 3, 4), lambda S: S),
+    "arm": ((1,), lambda S: 2 * S),
+    "disarm": ((2,), lambda S: S),
+    "carms": ((2, 3, 4), lambda S: S),
+    "double_cv": ((2,), lambda S: S),
+    "local_expectation": ((1,), lambda S: 6 * S),
+    "top_k": ((2, 3, 4, 5, 6, 7), lambda S: S),
+    "sum_and_sample": ((2, 3, 4, 5, 6), lambda S: S),
+    "unordered_set": ((2, 3, 4, 5, 6), lambda S: S),
+}
 
 
-def completion(figure):
-    """Exact test log p(x|c), one mark a seed: without a latent, with a prior that does not see c, with one that does."""
-    panels = figure.subplots(1, 2)
-    for axes, name in zip(panels, ("digits", "mnist"), strict=True):
-        runs = records.read(f"completion-{name}")["runs"]
-        variants = list(dict.fromkeys(run["variant"] for run in runs))
-        for place, (variant, color) in enumerate(zip(variants, COLORS, strict=True)):
-            values = [run["log_likelihood"] for run in runs if run["variant"] == variant]
-            axes.plot(values, [place] * len(values), "osD"[place], color=color, markersize=7, alpha=0.8)
-        labels = ["no latent\n(K = 1)", "p(z)", "p(z|c)"]
-        open_axes(axes, xlabel="exact test log p(x|c) (nats)", yticks=range(3), yticklabels=labels, ylim=(-0.6, 2.6))
-        axes.set_title({"digits": "8x8 digits", "mnist": "MNIST"}[name], fontsize=9)
-        axes.grid(axis="x", alpha=0.3)
+ALPHAS = np.linspace(-1.5, 0, 31)  # of double_cv, whose best is drawn
+
+
+def problem(scale=0.6):
+    """(logits, f): three binary latents and a cubic f, its weights of this size about their mean."""
+    rng = np.random.default_rng(1)
+    logits, w = rng.standard_normal((1, 3, 2)), scale * rng.standard_normal((2, 3, 2)) + 0.2
+    return logits, toys.polynomial(w, 3)
+
+
+def exact_variance(name, logits, f, S, **hyper):
+    """The total variance of an estimator's gradient at S samples, over every outcome of its noise."""
+    noise, weights = OUTCOMES[TABLE[name].noise[0]](logits, S)
+    estimate = TABLE[name].estimate(enumeration.tiled(logits, len(weights)), f, noise, **hyper)
+    return float(enumeration.moments(weights, estimate.dlogits)[1].sum())
+
+
+def of_double_cv():
+    """The variance of double_cv at each of `ALPHAS`."""
+    return [exact_variance("double_cv", *problem(), 2, omega={"alpha": np.asarray(alpha)}) for alpha in ALPHAS]
+
+
+@cache
+def curve(name):
+    """{evaluations of f: exact variance} of an estimator."""
+    samples, evaluations = DRAWN[name]
+    if name == "double_cv":
+        return {2: min(of_double_cv())}
+    return {evaluations(S): exact_variance(name, *problem(), S) for S in samples}
+
+
+def variance_evaluations(figure):
+    """Exact variance against evaluations of f, on three binary latents, f a cubic polynomial."""
+    axes = figure.subplots()
+    for name in DRAWN:
+        words = f"double_cv, best alpha = {ALPHAS[np.argmin(of_double_cv())]:.2f}" if name == "double_cv" else name
+        alone = len(curve(name)) == 1
+        style = STYLE[name] | ({"linestyle": "none"} if alone else {})
+        axes.plot(*zip(*curve(name).items(), strict=True), **style, markersize=8 if alone else 5, label=words)
+    open_axes(axes, xlabel="evaluations of f, of 8 states in all", ylabel="exact variance of the gradient (nats$^2$)",
+              yscale="log", xticks=range(1, 8))  # fmt: skip
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

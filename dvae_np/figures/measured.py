@@ -1,6 +1,6 @@
 """Plots of measured numbers: training curves, the comparison of estimators, the practical rule, the first steps."""
 
-from itertools import product
+from itertools import product, zip_longest
 
 import numpy as np
 
@@ -119,6 +119,42 @@ def practical_rule(figure, record):
     handles = {label: handle for axes in panels.flat
                for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=6, fontsize=7, frameon=False)
+
+
+def equal_time(figure, findings):
+    """A panel for each model, a line for each estimator: from -log p(x), open, to the negative ELBO, filled; medians and
+    ranges over the seeds. Its length is how far q is from the true posterior."""
+    panels = figure.subplots(-(-len(findings) // 4), min(4, len(findings)), squeeze=False)
+    for axes, (size, found) in zip_longest(panels.flat, findings.items(), fillvalue=("", [])):
+        if not found:
+            axes.set_axis_off()
+            continue
+        for place, each in enumerate(found):
+            style = {name: STYLE[each.estimator][name] for name in ("color", "marker")}
+            ends = [np.median(values) for values in (each.negative_evidence, each.negative_elbo)]
+            axes.plot(ends, [place, place], color=style["color"], linewidth=1)
+            for values, filled in ((each.negative_evidence, False), (each.negative_elbo, True)):
+                axes.plot([min(values), max(values)], [place, place], color=style["color"], linewidth=5, alpha=0.3)
+                axes.plot(np.median(values), place, **style, markersize=5, fillstyle="full" if filled else "none")
+        every = np.concatenate([each.negative_elbo for each in found])
+        low = min(min(each.negative_evidence) for each in found)
+        far = np.quantile(every, 0.8) + (np.quantile(every, 0.8) - low)  # a line that leaves the panel goes on
+        axes.set_xlim(low - 0.06 * (min(every.max(), far) - low), min(every.max(), far) + 0.06 * (far - low))
+        axes.set_yticks(range(len(found)), [each.estimator for each in found], fontsize=7)
+        axes.invert_yaxis()
+        open_axes(axes, title=size, xlabel="nats, test")
+
+
+def first_models(figure, record, names=None):
+    """The model of lesson 00, trained by each of these estimators (all of the record): exact test losses, median and range."""
+    axes = figure.subplots()
+    for name in names or record["estimators"]:
+        curves = np.array(record["estimators"][name]["test"])
+        style = STYLE.get(name, {"color": "0.5", "linestyle": ":"}) | {"marker": ""}
+        axes.plot(record["steps"], np.median(curves, 0), **style, linewidth=1.8, label=name)
+        axes.fill_between(record["steps"], curves.min(0), curves.max(0), color=style["color"], alpha=0.15, linewidth=0)
+    open_axes(axes, xlabel="step", ylabel="test negative ELBO (nats)", ylim=(18, 30))
+    axes.legend(frameon=False, fontsize=8)
 
 
 def first_steps(figure, record):

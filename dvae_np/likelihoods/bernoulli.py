@@ -13,7 +13,7 @@ def bernoulli(a, x):
     a: (S, B, D) or (S, 1, D). x: (B, D) in [0, 1]. With grey x this is the cross-entropy that many papers report; only for
     x in {0, 1} is it a negative log-likelihood.
 
-    Computed as sum_d a_d (1[a_d > 0] - x_d) + log prod_d (1 + e^(-|a_d|)) [Eq. 3.15], no term of which is negative.
+    Computed as sum_d a_d (1[a_d > 0] - x_d) + log prod_d (1 + e^(-|a_d|)) [Eq. 3.9], no term of which is negative.
     Returns (S, B); `backward` returns (da, None), da = sigmoid(a) - x times the cotangent [Eq. 3.8].
     Raises InputError for x outside [0, 1] (or not a number) and for sizes that do not fit.
     """
@@ -59,7 +59,7 @@ def draw(rng, a, D):
 
 
 def start(x, levels):
-    """log m / (1 - m), m the pixel's mean [Eq. 15.4]; 0 and 1 are each counted half a time more than they were seen
+    """log m / (1 - m), m the pixel's mean [Eq. 19.2]; 0 and 1 are each counted half a time more than they were seen
     (Krichevsky & Trofimov 1981), so that a pixel that never changes has a finite logit."""
     on = x.sum(0)
     return np.log((on + 0.5) / (len(x) - on + 0.5))

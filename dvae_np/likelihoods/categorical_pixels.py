@@ -8,10 +8,10 @@ from dvae_np.ops import log_softmax, softmax
 
 
 def categorical_pixels(a, x):
-    """-log p(x|z) for pixels of V grey levels, each a categorical with logits a: -sum_d log softmax(a_d)[x_d] [Eq. 3.13].
+    """-log p(x|z) for pixels of V grey levels, each a categorical with logits a: -sum_d log softmax(a_d)[x_d] [Eq. 3.12].
 
     a: (S, B, D * V) or (S, 1, D * V), the V logits of a pixel side by side. x: (B, D), level v as v / (V - 1) in [0, 1].
-    Returns (S, B); `backward` returns (da, None), da = softmax(a_d) - one_hot(x_d) times the cotangent [Eq. 3.14].
+    Returns (S, B); `backward` returns (da, None), da = softmax(a_d) - one_hot(x_d) times the cotangent [Eq. 3.13].
     Raises InputError for x that is none of the levels and for sizes that do not fit.
     """
     D = x.shape[-1]
@@ -47,7 +47,7 @@ def draw(rng, a, D):
 
 
 def start(x, levels):
-    """The logarithms of the shares of a pixel's levels, each counted half a time more than it was seen [Eq. 15.4]."""
+    """The logarithms of the shares of a pixel's levels, each counted half a time more than it was seen [Eq. 19.2]."""
     seen = np.stack([(np.rint(x * (levels - 1)) == level).sum(0) for level in range(levels)], -1)  # (D, levels)
     return np.log((seen + 0.5) / (len(x) + 0.5 * levels)).ravel()
 

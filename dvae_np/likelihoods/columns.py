@@ -8,7 +8,7 @@ from dvae_np.ops import log_softmax, softmax
 
 
 def columns_nll(a, x, columns):
-    """-log p(x|z) of columns that are categorical each: -sum_d log softmax(a_d)[x_d], in nats [Eq. 3.18].
+    """-log p(x|z) of columns that are categorical each: -sum_d log softmax(a_d)[x_d], in nats [Eq. 3.16].
 
     a: (S, B, W) or (S, 1, W), the logits of all columns side by side, W = sum(columns). x: (B, W), their one-hots side by side;
     a column whose entries are all 0 is missing, and adds nothing. columns: the number of categories of each.
@@ -53,7 +53,7 @@ def draw(rng, a, D, columns):
 
 
 def start(x, levels, columns):
-    """The logarithms of a column's shares, each category counted half a time more than it was seen [Eq. 15.4]."""
+    """The logarithms of a column's shares, each category counted half a time more than it was seen [Eq. 19.2]."""
     counted = np.split(x.sum(0) + 0.5, np.cumsum(columns)[:-1])
     return np.concatenate([np.log(each / each.sum()) for each in counted])
 

@@ -12,13 +12,13 @@ SCALE = 0.5  # where a learned sigma starts
 
 
 def gaussian(a, x, log_scale):
-    """-log p(x|z) for real x around means a: sum_d (x_d - a_d)^2 / 2 sigma^2 + log sigma + log(2 pi)/2 [Eq. 3.11].
+    """-log p(x|z) for real x around means a: sum_d (x_d - a_d)^2 / 2 sigma^2 + log sigma + log(2 pi)/2 [Eq. 3.10].
 
     a: (S, B, D) or (S, 1, D). x: (B, D), any real numbers. log_scale: log sigma, of shape (), (1,) or (D,): one for all
     pixels is the safe choice, as a pixel that never changes drives a sigma of its own to 0 and its density to infinity.
 
     A density, not a probability: the value may be negative, and cannot be compared with that of a discrete model.
-    Returns (S, B); `backward` returns (da, None, dlog_scale) [Eq. 3.12]. Raises InputError for sizes that do not fit, and
+    Returns (S, B); `backward` returns (da, None, dlog_scale) [Eq. 3.11]. Raises InputError for sizes that do not fit, and
     where x or sigma is not a finite number.
     """
     expect_pixels("gaussian", a, x)
@@ -74,7 +74,7 @@ def draw(rng, a, D, log_scale):
 
 
 def start(x, levels):
-    """The pixel's mean [Eq. 15.4]."""
+    """The pixel's mean [Eq. 19.2]."""
     return x.mean(0)
 
 

@@ -9,10 +9,10 @@ AT_ONCE = 32  # the largest rate whose terms are added up; e^-rate must not vani
 
 
 def poisson(a, x):
-    """-log p(x|z) for counts x with the rates e^a: sum_d e^(a_d) - x_d a_d + log x_d!, in nats [Eq. 3.16].
+    """-log p(x|z) for counts x with the rates e^a: sum_d e^(a_d) - x_d a_d + log x_d!, in nats [Eq. 3.14].
 
     a: (S, B, D) or (S, 1, D), the logarithms of the rates. x: (B, D), whole numbers of at least 0.
-    Returns (S, B); `backward` returns (da, None), da = e^a - x times the cotangent [Eq. 3.17].
+    Returns (S, B); `backward` returns (da, None), da = e^a - x times the cotangent [Eq. 3.15].
     Raises InputError for x that are no counts and for sizes that do not fit.
     """
     expect_pixels("poisson", a, x)
@@ -69,7 +69,7 @@ def _inverted(rate, u):
 
 
 def start(x, levels):
-    """The logarithm of the pixel's mean count, half a count added to what was seen, so that it is finite [Eq. 15.4]."""
+    """The logarithm of the pixel's mean count, half a count added to what was seen, so that it is finite [Eq. 19.2]."""
     return np.log((x.sum(0) + 0.5) / len(x))
 
 

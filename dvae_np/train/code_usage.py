@@ -53,7 +53,7 @@ class Usage:
 
 
 def usage(params, x, c=None, model=PLAIN):
-    """`Usage` of the model's latents over the rows of x (n, D), given contexts c (n, C) [Eq. 15.2].
+    """`Usage` of the model's latents over the rows of x (n, D), given contexts c (n, C) [Eq. 19.1].
 
     Of an autoregressive q it is an average over codes, as the latter has no marginals that can be computed.
     """

@@ -170,7 +170,7 @@ def bars(side=5, sizes=(2000, 500, 500), seed=0, dtype=np.float32):
 
 
 def bars_log_likelihood(x):
-    """log p(x) of images x (n, D) under the law that made `bars`, in nats: (n,). No model does better on average [Eq. 4.4]."""
+    """log p(x) of images x (n, D) under the law that made `bars`, in nats: (n,). No model does better on average [Eq. 4.5]."""
     side = int(x.shape[1] ** 0.5)
     z = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)
     flips = (x[:, None] != _crossed_bars(z, side)).sum(-1)  # (n, side^2)

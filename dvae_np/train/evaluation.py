@@ -82,7 +82,7 @@ def evaluate_each(params, x, c=None, rng=None, S=100, sample=False, model=PLAIN)
 
 
 def _visited(params, model, x, c):
-    """E_q[-log p(x|z)], KL and log p(x) = log sum_z p(z) p(x|z) [Eq. 4.1, 4.4], each (B,), every state decoded once."""
+    """E_q[-log p(x|z)], KL and log p(x) = log sum_z p(z) p(x|z) [Eq. 4.1, 4.5], each (B,), every state decoded once."""
     (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
     _, N, K = q.sizes
     expected, divergence, evidence = 0.0, 0.0, -np.inf
@@ -99,7 +99,7 @@ def _visited(params, model, x, c):
 
 
 def _summed(params, model, x, c):
-    """The same where f is `Additive`, by dynamic programming over all paths [Eq. 16.9, 16.12]."""
+    """The same where f is `Additive`, by dynamic programming over all paths [Eq. 20.9, 20.12]."""
     (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
     p = Independent(np.zeros_like(q[0][:1])) if p is None else p
     return expected(q, f)[0], q.kl(p)[0], log_evidence(p, f)[0]

@@ -29,7 +29,7 @@ class SGD:
 
 
 def adam_step(w, m, v, g, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-    """One step of Adam as its paper has it (Kingma & Ba 2015) [Eq. 15.1]: (w, m, v) after the t-th gradient g.
+    """One step of Adam as its paper has it (Kingma & Ba 2015) [Eq. 18.1]: (w, m, v) after the t-th gradient g.
 
     m and v are averages of the gradients and of their squares, and start at 0; t is 1 in the first step.
     """
@@ -39,7 +39,7 @@ def adam_step(w, m, v, g, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
 
 
 def rectification(t, beta2=0.999):
-    """What RAdam multiplies Adam's t-th step by [Eq. 15.3]; None while the squares vary too much, as few are known.
+    """What RAdam multiplies Adam's t-th step by [Eq. 18.2]; None while the squares vary too much, as few are known.
 
     That is while rho is at most 5, as in the implementations in use; the paper's algorithm has 4 (Liu et al. 2020).
     """

@@ -11,7 +11,7 @@ def _cosine(start, end, share):
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-CURVES = {  # (first value, last value, the share of all epochs that is done) -> the value [Eq. 15.6]
+CURVES = {  # (first value, last value, the share of all epochs that is done) -> the value [Eq. 18.3]
     "constant": lambda start, end, share: start,
     "linear": lambda start, end, share: start + (end - start) * share,
     "geometric": lambda start, end, share: start * (end / start) ** share,
@@ -22,7 +22,7 @@ RESTARTS = 4  # times that "restarts" goes down (Loshchilov & Hutter 2017)
 
 
 def kl_weight(settings, epochs):
-    """beta after so many epochs, a fractional number [Eq. 3.10].
+    """beta after so many epochs, a fractional number [Eq. 3.17].
 
     constant: beta. warm_up: from 0 to beta over `schedule_epochs`, then beta (Bowman et al. 2016). cyclical: again and
     again, from 0 to beta in the first half of `schedule_epochs`, beta in the second (Fu et al. 2019).
@@ -34,7 +34,7 @@ def kl_weight(settings, epochs):
 
 
 def value_at(settings, name, start, epochs):
-    """What `name`, "lr" or "tau", is after so many epochs, from `start` at first to the settings' end of it [Eq. 15.6]."""
+    """What `name`, "lr" or "tau", is after so many epochs, from `start` at first to the settings' end of it [Eq. 18.3]."""
     curve, end = getattr(settings, f"{name}_schedule"), getattr(settings, f"{name}_end")
     return start if curve == "constant" else CURVES[curve](start, end, min(epochs / settings.epochs, 1.0))
 

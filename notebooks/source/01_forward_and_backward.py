@@ -87,7 +87,7 @@ print(J.round(3))
 # $\frac{1}{6} h^2 L'''$ is left. But $L$ is not known exactly: each value is rounded, by a share of about $\varepsilon \approx 10^{-16}$ of itself. The
 # difference of two nearly equal numbers keeps this error whole, and the division by $2h$ blows it up:
 #
-# $$L'(x) = \frac{L(x + h) - L(x - h)}{2h} + O(h^2) + O(\varepsilon / h) . \tag{1.9}$$
+# $$L'(x) = \frac{L(x + h) - L(x - h)}{2h} + O(h^2) + O(\varepsilon / h) . \tag{1.2}$$
 #
 # A large $h$ is wrong by Taylor, a small one by rounding. The sum is least in between: for central differences at about $h = \varepsilon^{1/3}$, with
 # an error of about $\varepsilon^{2/3} \approx 10^{-11}$. A loss of three numbers, with nothing special about it, and its gradient by the rules
@@ -99,7 +99,7 @@ right = slope_of_a_loss(START)
 for h in (1e-1, 1e-3, 6e-6, 1e-8, 1e-12):
     error = relative_error(central(a_loss, {"x": START}, h)["x"], right)
     print(f"h = {h:.0e}: relative error {error:.0e}")
-confirm("1.9", central(a_loss, {"x": START})["x"], right, tolerance=1e-9)
+confirm("1.2", central(a_loss, {"x": START})["x"], right, tolerance=1e-9)
 
 # %% [markdown]
 # ## 3 The complex step
@@ -111,14 +111,14 @@ confirm("1.9", central(a_loss, {"x": START})["x"], right, tolerance=1e-9)
 #
 # The value sits in the real part, the slope in the imaginary part, and they do not mix. No subtraction is needed:
 #
-# $$L'(x) = \frac{\mathrm{Im}\, L(x + ih)}{h} + O(h^2) . \tag{1.8}$$
+# $$L'(x) = \frac{\mathrm{Im}\, L(x + ih)}{h} + O(h^2) . \tag{1.3}$$
 #
 # Nothing cancels, so nothing stops us from taking $h = 10^{-20}$. Then $h^2 = 10^{-40}$ is far below rounding, and the slope is as exact as the
 # value.
 
 # %%
 show(complex_step)
-confirm("1.8", complex_step(a_loss, {"x": START})["x"], right)
+confirm("1.3", complex_step(a_loss, {"x": START})["x"], right)
 
 # %% [markdown]
 # The price: the code must let imaginary parts through. `abs`, `.real`, a conjugate or a cast to float kill them, and a comparison must look at
@@ -144,7 +144,7 @@ figure("step_sizes.png")
 # Subtract $h \langle g, d \rangle$ with the gradient $g$ that we derived. If it is right along $d$, the first term goes and the rest is quadratic; if not, a
 # term $h \langle \nabla L - g, d \rangle$ stays, and wins for small $h$:
 #
-# $$L(x + h d) - L(x) - h \langle g, d \rangle = O(h^2) \iff \langle g, d \rangle \text{ is the slope along } d . \tag{1.10}$$
+# $$L(x + h d) - L(x) - h \langle g, d \rangle = O(h^2) \iff \langle g, d \rangle \text{ is the slope along } d . \tag{1.4}$$
 #
 # So halve $h$ and look: the remainder must fall by 4, not by 2. No tolerance has to be chosen. (If $d^{\top} H d$ happens to be zero, it falls
 # faster still.)
@@ -159,12 +159,12 @@ print(
     f"order of the remainder: {order:.3f}; with one entry off by 0.05: "
     f"{wrong:.3f}"
 )
-confirm("1.10", order, 2, tolerance=0.02)
+confirm("1.4", order, 2, tolerance=0.02)
 
 # %% [markdown]
 # And where a numeric gradient $n$ of the whole array is affordable, one number says how far ours, $a$, is from it:
 #
-# $$\mathrm{error}(a, n) = \frac{\lVert a - n \rVert}{\lVert a \rVert + \lVert n \rVert} . \tag{1.11}$$
+# $$\mathrm{error}(a, n) = \frac{\lVert a - n \rVert}{\lVert a \rVert + \lVert n \rVert} . \tag{1.5}$$
 #
 # It is 0 for equal arrays and 1 for opposite ones. It has no unit: scaling the loss changes nothing. An *absolute* tolerance passes every
 # gradient that is small enough, with a flipped sign too; a ratio *entry by entry* fails a right entry that is nearly zero.
@@ -182,7 +182,7 @@ other = right + [1e-3, 0, 0]
 by_hand = sum((other - right) ** 2) ** 0.5 / (
     sum(other**2) ** 0.5 + sum(right**2) ** 0.5
 )
-confirm("1.11", relative_error(other, right), by_hand)
+confirm("1.5", relative_error(other, right), by_hand)
 
 # %% [markdown]
 # ## 6 The linear layer
@@ -196,7 +196,7 @@ confirm("1.11", relative_error(other, right), by_hand)
 #
 # What is *used by many* in the forward pass is *summed* in the backward pass. As matrices:
 #
-# $$y = x w + b, \quad dx = dy\, w^{\top}, \quad dw = x^{\top} dy, \quad db = \sum_{\mathrm{rows}} dy . \tag{1.2}$$
+# $$y = x w + b, \quad dx = dy\, w^{\top}, \quad dw = x^{\top} dy, \quad db = \sum_{\mathrm{rows}} dy . \tag{1.6}$$
 #
 # The shapes leave no other choice, which is a good check of the derivation.
 
@@ -226,15 +226,15 @@ y, backward = linear(**layer)  # (4, 2)
 dy = rng.standard_normal(y.shape)
 numeric = by_complex_step(linear, dy, **layer)
 for gradient, name in zip(backward(dy), layer, strict=True):
-    confirm("1.2", gradient, numeric[name])
+    confirm("1.6", gradient, numeric[name])
 
 # %% [markdown]
 # ## 7 The embedding
 #
 # How does a code $z \in \lbrace 0, \ldots, K - 1 \rbrace$ enter a network? It selects a row of a table. With N codes, one table $E_n$ (K, H) for each, and the
-# rows added up. Written with one-hot rows $z_{nk}$ it is a linear layer, and Eq. 1.2 gives the gradient:
+# rows added up. Written with one-hot rows $z_{nk}$ it is a linear layer, and Eq. 1.6 gives the gradient:
 #
-# $$y = \sum_n \sum_k z_{nk}\, E_{nk}, \quad dE_{nk} = \sum_{\mathrm{rows}} z_{nk}\, dy . \tag{1.3}$$
+# $$y = \sum_n \sum_k z_{nk}\, E_{nk}, \quad dE_{nk} = \sum_{\mathrm{rows}} z_{nk}\, dy . \tag{1.7}$$
 #
 # Forward it is a look-up, not a product. Backward, a row of the table collects the $dy$ of all examples that selected it. An
 # integer has no slope: `dz` is `None`. A *relaxed* code, a float row that sums to one (lesson 07), has one: $dz_{nk} = \langle dy, E_{nk} \rangle$.
@@ -250,8 +250,8 @@ by_hand = np.zeros((N, K, H))
 for row in range(4):
     for n in range(N):
         by_hand[n, z[row, n]] += dy[row]
-confirm("1.3", dtable, by_hand)
-confirm("1.3", y, embedding(one_hot(z, K, float), table)[0])
+confirm("1.7", dtable, by_hand)
+confirm("1.7", y, embedding(one_hot(z, K, float), table)[0])
 print("dz of integer codes:", dz)
 
 soft = rng.random((4, N, K))
@@ -259,7 +259,7 @@ numeric = by_complex_step(embedding, dy, z=soft, table=table)
 for gradient, name in zip(
     embedding(soft, table)[1](dy), ("z", "table"), strict=True
 ):
-    confirm("1.3", gradient, numeric[name])
+    confirm("1.7", gradient, numeric[name])
 
 # %% [markdown]
 # ## 8 Entry by entry
@@ -269,22 +269,22 @@ for gradient, name in zip(
 # Write $\tanh x = u / v$ with $u = e^x - e^{-x}$ and $v = e^x + e^{-x}$. Then $u' = v$ and $v' = u$, and the rule for quotients gives
 # $(v \cdot v - u \cdot u) / v^2$, so
 #
-# $$\tanh' x = 1 - \tanh^2 x . \tag{1.4}$$
+# $$\tanh' x = 1 - \tanh^2 x . \tag{1.8}$$
 #
 # The rectifier is the identity where $x > 0$ and constant where $x < 0$. At 0 it has no slope; we take 0:
 #
-# $$\mathrm{relu}(x) = \max(x, 0), \quad \mathrm{relu}'(x) = [x > 0] . \tag{1.5}$$
+# $$\mathrm{relu}(x) = \max(x, 0), \quad \mathrm{relu}'(x) = [x > 0] . \tag{1.9}$$
 #
 # The softplus $\zeta(x) = \log(1 + e^x)$ overflows in $e^x$ where $x$ is large. There we take $e^x$ out: $\log\bigl(e^x (e^{-x} + 1)\bigr) = x + \log(1 + e^{-x})$.
 # The slope $e^x / (1 + e^x)$ is there $1 / (e^{-x} + 1)$. Both cases in one formula, with $t$ between 0 and 1:
 #
-# $$t = e^{-\lvert x \rvert}, \quad \zeta(x) = \log(1 + e^x) = \max(x, 0) + \log(1 + t), \quad \zeta'(x) = \sigma(x) = \frac{\max(t, [x > 0])}{1 + t} . \tag{1.6}$$
+# $$t = e^{-\lvert x \rvert}, \quad \zeta(x) = \log(1 + e^x) = \max(x, 0) + \log(1 + t), \quad \zeta'(x) = \sigma(x) = \frac{\max(t, [x > 0])}{1 + t} . \tag{1.10}$$
 #
 # Where $t$ is small, $1 + t$ would keep few of its digits or none. NumPy's `log1p(t)` is $\log(1 + t)$ without that sum.
 #
 # And the sigmoid, whose slope is $e^{-x} / (1 + e^{-x})^2$, the product of $1 / (1 + e^{-x})$ and $e^{-x} / (1 + e^{-x}) = 1 - \sigma(x)$:
 #
-# $$\sigma(x) = \frac{1}{1 + e^{-x}}, \quad \sigma' = \sigma (1 - \sigma) . \tag{1.7}$$
+# $$\sigma(x) = \frac{1}{1 + e^{-x}}, \quad \sigma' = \sigma (1 - \sigma) . \tag{1.11}$$
 
 # %%
 show(softplus)
@@ -302,20 +302,20 @@ def plain_tanh(x):
     return (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1)
 
 
-confirm("1.4", tanh(x)[0], plain_tanh(x))
-confirm("1.4", tanh(x)[1](dy), slope_of(plain_tanh))
-confirm("1.6", softplus(x)[0], np.log(1 + np.exp(x)))
+confirm("1.8", tanh(x)[0], plain_tanh(x))
+confirm("1.8", tanh(x)[1](dy), slope_of(plain_tanh))
+confirm("1.10", softplus(x)[0], np.log(1 + np.exp(x)))
 confirm(
-    "1.6", softplus(x)[1](dy), slope_of(lambda x: np.log(1 + np.exp(x)))
+    "1.10", softplus(x)[1](dy), slope_of(lambda x: np.log(1 + np.exp(x)))
 )
-confirm("1.7", sigmoid(x)[0], 1 / (1 + np.exp(-x)))
-confirm("1.7", sigmoid(x)[1](dy), slope_of(lambda x: 1 / (1 + np.exp(-x))))
+confirm("1.11", sigmoid(x)[0], 1 / (1 + np.exp(-x)))
+confirm("1.11", sigmoid(x)[1](dy), slope_of(lambda x: 1 / (1 + np.exp(-x))))
 
 # %%
 y, backward = relu(x)
-confirm("1.5", y, np.where(x > 0, x, 0))
+confirm("1.9", y, np.where(x > 0, x, 0))
 confirm(
-    "1.5",
+    "1.9",
     backward(dy),
     central(
         lambda a: (dy * np.where(a["x"] > 0, a["x"], 0)).sum(), {"x": x}
@@ -334,7 +334,7 @@ print(
 )
 # log(1 + t) = t - t^2 / 2 + ...
 confirm(
-    "1.6", softplus(np.array(-40.0))[0] / np.exp(-40), 1 - np.exp(-40) / 2
+    "1.10", softplus(np.array(-40.0))[0] / np.exp(-40), 1 - np.exp(-40) / 2
 )
 
 # %% [markdown]

@@ -213,7 +213,7 @@ print("nats:", value.round(4), "of at most", round(N * np.log(K), 4))
 # A uniform number $u$ in $(0, 1)$ decides. Lay intervals of lengths $q_1, q_2, \ldots$ side by side; the one in which $u$ falls is the code. Counted from
 # 0, its number is the number of intervals that end at or before $u$:
 #
-# $$z = \#\lbrace k : \sum_{j \le k} q_j \le u \rbrace \sim q . \tag{2.8}$$
+# $$z = \#\lbrace k : \sum_{j \le k} q_j \le u \rbrace \sim q . \tag{2.6}$$
 #
 # Uniforms are an *argument* of every sampler here. So its law can be checked without luck: give it an even grid. With probabilities that are
 # multiples of 1/8, the midpoints of eight cells must hit the categories exactly in proportion.
@@ -225,7 +225,7 @@ grid = (np.arange(8) + 0.5) / 8
 # (S, B, N) = (8, 1, 1)
 drawn = codes(np.log(eighths)[None, None], grid[:, None, None])[:, 0, 0]
 print("uniforms", grid, "\ncodes   ", drawn)
-confirm("2.8", np.bincount(drawn) / 8, eighths)
+confirm("2.6", np.bincount(drawn) / 8, eighths)
 
 # %% [markdown]
 # ## 6 Drawing a code: Gumbel-max
@@ -233,7 +233,7 @@ confirm("2.8", np.bincount(drawn) / 8, eighths)
 # There is another way, which takes K uniforms instead of one. Why would one want it? Because it keeps the logits in sight: lessons 07 to 11
 # are built on it. First a noise. Let
 #
-# $$G = -\log(-\log u) . \tag{2.6}$$
+# $$G = -\log(-\log u) . \tag{2.7}$$
 #
 # Then $P(G \le g) = P(-\log u \ge e^{-g}) = P(u \le e^{-e^{-g}}) = e^{-e^{-g}}$: the Gumbel distribution, of mean $\gamma \approx 0.5772$ (Euler's constant)
 # and variance $\pi^2 / 6$.
@@ -242,15 +242,15 @@ confirm("2.8", np.bincount(drawn) / 8, eighths)
 show(gumbel)
 g = np.linspace(-2, 6, 9)
 # the inverse of the distribution function
-confirm("2.6", gumbel(np.exp(-np.exp(-g))), g)
+confirm("2.7", gumbel(np.exp(-np.exp(-g))), g)
 midpoints = (np.arange(1_000_000) + 0.5) / 1_000_000
-confirm("2.6", gumbel(midpoints).mean(), np.euler_gamma, tolerance=1e-5)
-confirm("2.6", gumbel(midpoints).var(), np.pi**2 / 6, tolerance=1e-4)
+confirm("2.7", gumbel(midpoints).mean(), np.euler_gamma, tolerance=1e-5)
+confirm("2.7", gumbel(midpoints).var(), np.pi**2 / 6, tolerance=1e-4)
 
 # %% [markdown]
 # Now perturb each logit with its own noise, and take the largest:
 #
-# $$z = \arg\max_k (\ell_k + G_k) \sim q . \tag{2.7}$$
+# $$z = \arg\max_k (\ell_k + G_k) \sim q . \tag{2.8}$$
 #
 # *Proof.* Let $X_k = \ell_k + G_k$. Then $P(X_j \le t) = e^{-e^{\ell_j - t}}$, and the density of $X_k$ is the derivative,
 # $e^{\ell_k - t}\, e^{-e^{\ell_k - t}}$. The category $k$ wins at height $t$ if $X_k = t$ and all the others are below:
@@ -273,7 +273,7 @@ q = softmax(three)[0][0, 0]
 t = np.linspace(-15, 50, 5001)
 X = three[0, 0][:, None] - t  # (3, T)
 density = np.exp(X) * np.exp(-np.exp(X).sum(0))  # of (argmax = k, max = t)
-confirm("2.7", density.sum(-1) * (t[1] - t[0]), q)
+confirm("2.8", density.sum(-1) * (t[1] - t[0]), q)
 
 # %% setup
 cells = (np.arange(80) + 0.5) / 80
@@ -286,7 +286,7 @@ cube = np.stack(
 z = gumbel_max(three, cube)  # (S, 1, 1)
 shares = np.bincount(z.ravel()) / len(z)
 print("shares", shares.round(4), " q", q.round(4))
-confirm("2.7", shares, q, tolerance=2e-3)
+confirm("2.8", shares, q, tolerance=2e-3)
 
 # %% [markdown]
 # With random uniforms the same comparison is a test of statistics. It states how often it would blame a right sampler, and what it could

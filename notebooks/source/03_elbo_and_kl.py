@@ -209,7 +209,7 @@ confirm("3.5", backward(dvalue)[1], numeric["p"])
 # |---|---|---|
 # | uniform | none | none |
 # | learned | (1, N, K), shared by all examples | the sum over the batch: $\sum_b (p - q_b)$ |
-# | conditional, $p(z \mid c)$ | (B, N, K), a network of the context | each example's own, and on into the network (lesson 13) |
+# | conditional, $p(z \mid c)$ | (B, N, K), a network of the context | each example's own, and on into the network (lesson 16) |
 #
 # A learned prior comes to rest where $\sum_b (p - q_b) = 0$: at the mean of the encoder's distributions.
 
@@ -242,7 +242,7 @@ confirm("3.6", kl(logits)[0], divergence)
 # The decoder returns numbers $a$. What they mean is a choice, the observation model. Each is an op from $a$ to $-\log p(x \mid z)$.
 #
 # **Binary pixels.** A pixel is 1 with probability $\sigma(a)$, so $-\log p = -x \log \sigma(a) - (1 - x) \log (1 - \sigma(a))$. With the softplus $\zeta$ of
-# [Eq. 1.6], $\log \sigma(a) = a - \zeta(a)$ and $\log (1 - \sigma(a)) = -\zeta(a)$. So each pixel costs $-x a + x \zeta(a) + (1 - x) \zeta(a)$:
+# [Eq. 1.10], $\log \sigma(a) = a - \zeta(a)$ and $\log (1 - \sigma(a)) = -\zeta(a)$. So each pixel costs $-x a + x \zeta(a) + (1 - x) \zeta(a)$:
 #
 # $$-\log p(x \mid z) = \sum_d \zeta(a_d) - x_d a_d . \tag{3.7}$$
 #
@@ -255,9 +255,9 @@ confirm("3.6", kl(logits)[0], divergence)
 #
 # Where the decoder is sure of itself, $\zeta(a)$ and $x a$ are large and nearly the same, and digits are lost in their difference: many if the two are
 # summed apart, as a matrix product for shared states would do, few if it is taken pixel by pixel. So we put in the softplus as
-# [Eq. 1.6] has it, take the large parts together, and the rest is the logarithm of a product:
+# [Eq. 1.10] has it, take the large parts together, and the rest is the logarithm of a product:
 #
-# $$-\log p(x \mid z) = \sum_d \bigl(\max(a_d, 0) - x_d a_d\bigr) + \log \prod_d \bigl(1 + e^{-\lvert a_d \rvert}\bigr) . \tag{3.15}$$
+# $$-\log p(x \mid z) = \sum_d \bigl(\max(a_d, 0) - x_d a_d\bigr) + \log \prod_d \bigl(1 + e^{-\lvert a_d \rvert}\bigr) . \tag{3.9}$$
 #
 # In the code below $\max(a, 0) - x a$ is $a (1[a > 0] - x)$: the likelier value of the pixel, less the one it has, times the logit. For $x$ in $[0, 1]$ no
 # term is negative, so that nothing cancels. A logarithm costs NumPy about as much as an exponential; here one does for 16 pixels, whose
@@ -285,7 +285,7 @@ confirm(
     )["a"],
 )
 confirm(
-    "3.15",
+    "3.9",
     value,
     (np.maximum(a, 0) - x * a).sum(-1)
     + np.log((1 + np.exp(-abs(a))).prod(-1)),
@@ -310,17 +310,17 @@ print(
     f"{abs((zeta - sure * images).sum(-1) - truth).max():26.0e} with the "
     "difference taken pixel by pixel,"
 )
-print(f"{abs(bernoulli(sure, images)[0] - truth).max():26.0e} by Eq. 3.15")
+print(f"{abs(bernoulli(sure, images)[0] - truth).max():26.0e} by Eq. 3.9")
 
 # %% [markdown]
 # **Real pixels.** The density of a normal distribution with mean $a$ and deviation $\sigma$ (a number now, not the sigmoid) is
 # $e^{-(x - a)^2 / 2 \sigma^2} / (\sigma \sqrt{2 \pi})$. Take minus its logarithm:
 #
-# $$-\log p(x \mid z) = \sum_d \frac{(x_d - a_d)^2}{2 \sigma^2} + \log \sigma + \frac{1}{2} \log 2 \pi . \tag{3.11}$$
+# $$-\log p(x \mid z) = \sum_d \frac{(x_d - a_d)^2}{2 \sigma^2} + \log \sigma + \frac{1}{2} \log 2 \pi . \tag{3.10}$$
 #
 # For the gradient write $\sigma^{-2} = e^{-2 \log \sigma}$, whose derivative in $\log \sigma$ is $-2 \sigma^{-2}$:
 #
-# $$da_d = \frac{a_d - x_d}{\sigma^2}, \quad d \log \sigma = \sum_d 1 - \frac{(x_d - a_d)^2}{\sigma^2} . \tag{3.12}$$
+# $$da_d = \frac{a_d - x_d}{\sigma^2}, \quad d \log \sigma = \sum_d 1 - \frac{(x_d - a_d)^2}{\sigma^2} . \tag{3.11}$$
 #
 # The second vanishes where $\sigma^2$ is the mean squared error. A small fixed $\sigma$ acts like a small $\beta$: "squared error plus KL" means
 # $\sigma^2 = 1/2$, chosen by nobody. And as a density may exceed 1, the value may be negative.
@@ -338,23 +338,23 @@ def plain_gaussian(a, log_scale):
     ).sum(-1)
 
 
-confirm("3.11", value, plain_gaussian(a, log_scale))
+confirm("3.10", value, plain_gaussian(a, log_scale))
 numeric = complex_step(
     lambda v: (dvalue * plain_gaussian(**v)).sum(),
     {"a": a, "log_scale": log_scale},
 )
 da, _, dlog_scale = backward(dvalue)
-confirm("3.12", da, numeric["a"])
-confirm("3.12", dlog_scale, numeric["log_scale"])
+confirm("3.11", da, numeric["a"])
+confirm("3.11", dlog_scale, numeric["log_scale"])
 
 # %% [markdown]
 # **Grey pixels** of $V$ levels: each is a categorical of its own, with $V$ logits $a_d$. What we know from lesson 02 is all that we need:
 #
-# $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)_{x_d} , \tag{3.13}$$
+# $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)_{x_d} , \tag{3.12}$$
 #
 # and its gradient is minus a score [Eq. 2.4]:
 #
-# $$da_d = \mathrm{softmax}(a_d) - \mathrm{onehot}(x_d) . \tag{3.14}$$
+# $$da_d = \mathrm{softmax}(a_d) - \mathrm{onehot}(x_d) . \tag{3.13}$$
 #
 # This one makes no assumption about the shape of the distribution, at the price of $V$ numbers a pixel.
 
@@ -373,9 +373,9 @@ def plain_categorical(a):
     )
 
 
-confirm("3.13", value, plain_categorical(a))
+confirm("3.12", value, plain_categorical(a))
 confirm(
-    "3.14",
+    "3.13",
     backward(dvalue)[0],
     complex_step(
         lambda v: (dvalue * plain_categorical(v["a"])).sum(), {"a": a}
@@ -385,9 +385,9 @@ confirm(
 # %% [markdown]
 # **Counts** 0, 1, 2, ... come from a Poisson law, $p(x) = r^x e^{-r} / x!$, whose only parameter is the rate $r = e^{a}$, its mean:
 #
-# $$-\log p(x \mid z) = \sum_d e^{a_d} - x_d a_d + \log x_d! , \tag{3.16}$$
+# $$-\log p(x \mid z) = \sum_d e^{a_d} - x_d a_d + \log x_d! , \tag{3.14}$$
 #
-# $$da_d = e^{a_d} - x_d . \tag{3.17}$$
+# $$da_d = e^{a_d} - x_d . \tag{3.15}$$
 #
 # Without $\log x_d!$ the gradient is the same, and training goes as well; but the number is no negative log-likelihood any more, and two models cannot be
 # compared by it. So every observation model here is also summed over all values of a pixel, which must give 1.
@@ -406,9 +406,9 @@ def plain_poisson(a):
     return -np.log(rate**counts * np.exp(-rate) / factorials).sum(-1)
 
 
-confirm("3.16", value, plain_poisson(a))
+confirm("3.14", value, plain_poisson(a))
 confirm(
-    "3.17",
+    "3.15",
     backward(dvalue)[0],
     complex_step(
         lambda v: (dvalue * plain_poisson(v["a"])).sum(), {"a": a}
@@ -424,9 +424,9 @@ print(
 # **Columns** of a survey are categorical, too, but each with a number of categories of its own, $V_d$. Side by side as one-hots they are a row of $\sum_d V_d$ zeros and ones, and
 # the decoder gives as many logits:
 #
-# $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)[x_d] . \tag{3.18}$$
+# $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)[x_d] . \tag{3.16}$$
 #
-# Its gradient is that of grey levels [Eq. 3.14], column by column. To take the ones and zeros for independent Bernoulli pixels is a common mistake: such a model gives a chance to rows with two answers to one question. A field that is missing is a column of zeros, and adds nothing.
+# Its gradient is that of grey levels [Eq. 3.13], column by column. To take the ones and zeros for independent Bernoulli pixels is a common mistake: such a model gives a chance to rows with two answers to one question. A field that is missing is a column of zeros, and adds nothing.
 
 # %%
 columns = (2, 3)
@@ -435,7 +435,7 @@ a = rng.standard_normal((1, 1, 5))
 value, _ = columns_nll(a, answers.astype(float), columns)
 first, second = log_softmax(a[0, 0, :2])[0], log_softmax(a[0, 0, 2:])[0]
 confirm(
-    "3.18",
+    "3.16",
     value[0],
     -np.array([first[0] + second[2], first[1] + second[0], first[0]]),
 )
@@ -448,11 +448,11 @@ confirm(
 # *Schedules*: start with a small weight. With $t$ the epochs so far and $T$ a length, either once (warm-up), or again and again, with
 # the first half of each cycle for the climb:
 #
-# $$\beta_t = \beta \min(1, t / T), \qquad \beta_t = \beta \min(1, 2 (t \bmod T) / T) . \tag{3.10}$$
+# $$\beta_t = \beta \min(1, t / T), \qquad \beta_t = \beta \min(1, 2 (t \bmod T) / T) . \tag{3.17}$$
 #
 # *Free bits*: let each latent have $\lambda$ nats for nothing. The cost of latent $n$ is its mean KL over the batch, or $\lambda$ if that is more:
 #
-# $$\sum_n \max\Bigl(\lambda, \frac{1}{B} \sum_b \mathrm{KL}_{bn}\Bigr) . \tag{3.9}$$
+# $$\sum_n \max\Bigl(\lambda, \frac{1}{B} \sum_b \mathrm{KL}_{bn}\Bigr) . \tag{3.18}$$
 #
 # Below $\lambda$ the gradient is zero, and nothing pulls the latent towards the prior. Note the order: the maximum of the mean, not the mean of
 # maxima.
@@ -464,14 +464,14 @@ print("mean KL of each latent:", each.mean(0).round(4), "nats")
 least = each.mean(0).mean()  # between the two
 cost, slope = floored(each, least)
 confirm(
-    "3.9",
+    "3.18",
     cost,
     sum(
         max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)
     ),
 )
 confirm(
-    "3.9",
+    "3.18",
     slope,
     complex_step(lambda v: floored(v["each"], least)[0], {"each": each})[
         "each"
@@ -486,8 +486,8 @@ def schedule(name):
     return [kl_weight(settings, epochs) for epochs in range(10)]
 
 
-confirm("3.10", schedule("warm_up"), [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2])
-confirm("3.10", schedule("cyclical"), [0, 1, 2, 2, 0, 1, 2, 2, 0, 1])
+confirm("3.17", schedule("warm_up"), [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2])
+confirm("3.17", schedule("cyclical"), [0, 1, 2, 2, 0, 1, 2, 2, 0, 1])
 
 # %% [markdown]
 # ## 6 The picture

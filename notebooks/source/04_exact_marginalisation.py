@@ -54,15 +54,15 @@ f = reconstruction(params["theta"], x)  # f(z) = -log p(x|z)
 # To visit them we need a list. Write the numbers $0, \ldots, M - 1$ in base K; the digits of a number are the codes of its state. With the
 # latents numbered from 1 to N, the last digit changes fastest:
 #
-# $$m = \sum_n z_n K^{N - n} . \tag{4.5}$$
+# $$m = \sum_n z_n K^{N - n} . \tag{4.2}$$
 
 # %%
 show(joint_states)
 states = joint_states(N, K)  # (M, N)
 print(states.tolist())
-confirm("4.5", states, list(itertools.product(range(K), repeat=N)))
+confirm("4.2", states, list(itertools.product(range(K), repeat=N)))
 confirm(
-    "4.5",
+    "4.2",
     [
         sum(z * K ** (N - n) for n, z in enumerate(state, 1))
         for state in states
@@ -70,7 +70,7 @@ confirm(
     np.arange(M),
 )
 # any piece of the list, without the rest
-confirm("4.5", joint_states(N, K, 4, 7), states[4:7])
+confirm("4.2", joint_states(N, K, 4, 7), states[4:7])
 
 # %% [markdown]
 # The probability of a state is a product, $q(z) = \prod_n q_{n z_n}$ [Eq. 2.3]: one row of a table with an entry for each example, looked up for each latent.
@@ -98,12 +98,12 @@ confirm("4.1", estimate.value, by_hand)
 #
 # $$\nabla_{\ell} \sum_z q(z) f(z) = \sum_z f(z)\, \nabla_{\ell}\, q(z) = \sum_z f(z)\, q(z)\, \nabla_{\ell} \log q(z) ,$$
 #
-# $$\nabla_{\ell}\, \mathbb{E}_q[f] = \sum_z q(z)\, f(z) \bigl(\mathrm{onehot}(z) - q\bigr) . \tag{4.2}$$
+# $$\nabla_{\ell}\, \mathbb{E}_q[f] = \sum_z q(z)\, f(z) \bigl(\mathrm{onehot}(z) - q\bigr) . \tag{4.3}$$
 #
 # For a single latent this is $q_k (f_k - \mathbb{E}_q f)$: a category gains if it is better than the mean. In the parameters $\theta$ of $f$, the
 # probabilities are only weights:
 #
-# $$\nabla_{\theta}\, \mathbb{E}_q[f] = \sum_z q(z)\, \nabla_{\theta} f(z) . \tag{4.3}$$
+# $$\nabla_{\theta}\, \mathbb{E}_q[f] = \sum_z q(z)\, \nabla_{\theta} f(z) . \tag{4.4}$$
 #
 # In code: $f$'s backward is called with $q(z)$ as the cotangent of $f(z)$. One call serves all states.
 
@@ -130,9 +130,9 @@ def expectation_of(arrays):
 
 
 numeric = complex_step(expectation_of, {"logits": logits} | params["theta"])
-confirm("4.2", estimate.dlogits, numeric["logits"])
+confirm("4.3", estimate.dlogits, numeric["logits"])
 for name in params["theta"]:
-    confirm("4.3", estimate.dtheta[name], numeric[name])
+    confirm("4.4", estimate.dtheta[name], numeric[name])
 
 # %% [markdown]
 # The variance of this "estimator" is zero. Where it is affordable it is the method of choice; where it is not, it is still the judge of all the
@@ -142,7 +142,7 @@ for name in params["theta"]:
 #
 # The same visit to all states gives what an ELBO only bounds:
 #
-# $$\log p(x) = \log \sum_z p(z)\, p(x \mid z) . \tag{4.4}$$
+# $$\log p(x) = \log \sum_z p(z)\, p(x \mid z) . \tag{4.5}$$
 #
 # The posterior is each term's share of that sum, $p(z \mid x) = p(z)\, p(x \mid z) / p(x)$. Two details matter. For an image of 784 pixels
 # $p(x \mid z)$ may be $e^{-1000}$, which is 0 in a computer; so the largest exponent is taken out before anything is exponentiated,
@@ -166,7 +166,7 @@ evidence = sum(
     for m, state in enumerate(states)
 )
 worth = evaluate(learned, x, model=Model(prior="learned"))
-confirm("4.4", worth.log_likelihood, np.log(evidence).mean())
+confirm("4.5", worth.log_likelihood, np.log(evidence).mean())
 print(
     f"log p(x) {worth.log_likelihood:.4f}, negative ELBO "
     f"{worth.negative_elbo:.4f} nats; {worth.method}"
@@ -277,9 +277,9 @@ for line in lines:
 #
 # ## 7 How a code enters the decoder
 #
-# The first layer of a decoder takes $z$, and perhaps a context $c$ (lesson 13). What comes in as one-hot rows need not be multiplied.
+# The first layer of a decoder takes $z$, and perhaps a context $c$ (lesson 16). What comes in as one-hot rows need not be multiplied.
 #
-# **Embedding.** With no context, the first layer is $b + \sum_n E_{n z_n}$, one row of a table for each latent [Eq. 1.3].
+# **Embedding.** With no context, the first layer is $b + \sum_n E_{n z_n}$, one row of a table for each latent [Eq. 1.7].
 #
 # **Split first layer.** With a context, one usually glues $c$ and the one-hot $z$ together and multiplies by a matrix W. Cut W into the rows that meet $c$ and those that
 # meet $z$; a product with a glued row is the sum of the two products:
@@ -578,7 +578,7 @@ def log_evidence_of(log_joint):
 # %% [markdown] exercise 04.4
 # ### 04.4 Derive: the gradient of the log-likelihood itself
 #
-# Where all states can be visited one may train the decoder on $-\log p(x)$ directly, with no encoder. Differentiate [Eq. 4.4] in $\theta$: the result has the form
+# Where all states can be visited one may train the decoder on $-\log p(x)$ directly, with no encoder. Differentiate [Eq. 4.5] in $\theta$: the result has the form
 # $\sum_z w(z)\, \nabla_{\theta} f(z)$ with $f = -\log p(x \mid z)$. Which weights? Given `fz` (M, B) and `log_prior` (M,), return w (M, B), the cotangent of `fz`. About 2 lines.
 # For `fz` of 1 and 2 nats and a uniform prior of two states: {{two_weights[0]:.3f}} and {{two_weights[1]:.3f}}.
 

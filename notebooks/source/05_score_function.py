@@ -92,7 +92,7 @@ print("slope of their mean, E_q[f]:\n", exact.dlogits[0].round(3))
 
 # %% [markdown]
 # Zero, six times: $\mathbb{E}[\nabla_{\ell} f(z(\ell, u))] = 0 \ne \nabla_{\ell} \mathbb{E}[f(z(\ell, u))]$. All of the change of
-# the mean happens at the jumps, and no derivative sees a jump. This is the difficulty that lessons 05 to 12 are about. It is not a lack of
+# the mean happens at the jumps, and no derivative sees a jump. This is the difficulty that lessons 05 to 13 are about. It is not a lack of
 # software: the derivative that automatic differentiation would return *is* zero.
 
 # %% [markdown]

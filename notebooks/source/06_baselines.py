@@ -79,7 +79,7 @@ without_baseline = mean_and_variance(dvae_np.reinforce, 1, baseline=0.0)[1]
 #
 # It is a parabola in $b$, with derivative $-2\, \mathbb{E}[(f - b) \lVert s \rVert^2]$, which vanishes at
 #
-# $$b^{\ast} = \frac{\mathbb{E}[f\, \lVert s \rVert^2]}{\mathbb{E}[\lVert s \rVert^2]} . \tag{6.4}$$
+# $$b^{\ast} = \frac{\mathbb{E}[f\, \lVert s \rVert^2]}{\mathbb{E}[\lVert s \rVert^2]} . \tag{6.2}$$
 #
 # It is *not* the mean of $f$: codes with a long score, those that are improbable, count more. For one latent
 # $\lVert s(k) \rVert^2 = 1 - 2 q_k + \sum_j q_j^2$.
@@ -100,7 +100,7 @@ print(
     f"without a baseline: {without_baseline / least:.1f} times the least "
     "variance"
 )
-confirm("6.4", best, grid[np.argmin(variances)], tolerance=1e-3)
+confirm("6.2", best, grid[np.argmin(variances)], tolerance=1e-3)
 
 # %% [markdown]
 # Nobody knows $b^{\ast}$ in practice. `reinforce_optimal` estimates it for every sample from the *other* samples, so that it is
@@ -109,7 +109,7 @@ confirm("6.4", best, grid[np.argmin(variances)], tolerance=1e-3)
 # %%
 show(dvae_np.reinforce_optimal)
 mean, variance = mean_and_variance(dvae_np.reinforce_optimal, 3)
-confirm("6.4", mean, exact)
+confirm("6.2", mean, exact)
 
 # %% [markdown]
 # ## 3 Learned baselines
@@ -117,7 +117,7 @@ confirm("6.4", mean, exact)
 # A moving average of the losses seen so far costs nothing. It is one step of gradient descent on $(f - b)^2 / 2$, with step size
 # $1 - \gamma$:
 #
-# $$b \leftarrow b - (1 - \gamma)(b - f), \tag{6.2}$$
+# $$b \leftarrow b - (1 - \gamma)(b - f), \tag{6.3}$$
 #
 # and it must be *used before it is updated*: after the update $b$ contains this very sample's $f$, and the proof of [Eq. 6.1]
 # no longer holds. In the library the estimator returns the gradient $b - f$ as `domega`, and the step is the optimiser's
@@ -129,14 +129,14 @@ z, weights = every_code(logits, 1)
 estimate = dvae_np.reinforce_ema(
     tiled(logits, 4), f, z, omega={"baseline": np.asarray(1.5)}
 )
-confirm("6.2", moments(weights, estimate.dlogits)[0], exact)
-confirm("6.2", np.sum(estimate.domega["baseline"]), np.sum(1.5 - table))
+confirm("6.3", moments(weights, estimate.dlogits)[0], exact)
+confirm("6.3", np.sum(estimate.domega["baseline"]), np.sum(1.5 - table))
 
 # %% [markdown]
 # A baseline may also depend on the *input*: some images are hard to reconstruct, whatever the code. NVIL (Mnih & Gregor 2014)
 # learns a network $C(x)$ beside the constant, and divides by a running estimate of the deviation where that is above 1:
 #
-# $$\frac{f(z) - c - C(x)}{\max(1, \hat\sigma)}\, s(z), \qquad c, C \text{ by descent on } (f - c - C)^2 / 2 . \tag{6.5}$$
+# $$\frac{f(z) - c - C(x)}{\max(1, \hat\sigma)}\, s(z), \qquad c, C \text{ by descent on } (f - c - C)^2 / 2 . \tag{6.4}$$
 #
 # Here $C$ sees the logits, all that the encoder says about $x$. The division scales the step, and so is off by default: with it
 # the estimate is no longer the gradient, but a positive multiple of it.
@@ -146,7 +146,7 @@ show(dvae_np.nvil)
 omega = dvae_np.TABLE["nvil"].omega(np.random.default_rng(1), 1, 4)
 omega = {name: value + 0.1 for name, value in omega.items()}
 estimate = dvae_np.nvil(tiled(logits, 4), f, z, omega=omega)
-confirm("6.5", moments(weights, estimate.dlogits)[0], exact)
+confirm("6.4", moments(weights, estimate.dlogits)[0], exact)
 
 # %% [markdown]
 # ## 4 Leave-one-out
@@ -162,7 +162,7 @@ confirm("6.5", moments(weights, estimate.dlogits)[0], exact)
 #
 # and the factor $S$ cancels with the $1/S$ in front:
 #
-# $$g = \frac{1}{S-1} \sum_s \bigl(f(z_s) - \bar f\bigr)\, s(z_s) . \tag{6.3}$$
+# $$g = \frac{1}{S-1} \sum_s \bigl(f(z_s) - \bar f\bigr)\, s(z_s) . \tag{6.5}$$
 #
 # So centring by the mean of *all* samples is right if one divides by $S - 1$. Dividing by $S$ makes it too short by exactly
 # $1 - 1/S$: the baseline then includes its own sample.
@@ -177,9 +177,9 @@ by_definition = (
     (fz - others)[..., None, None] * score(logits, drawn)
 ).mean(0)
 confirm(
-    "6.3", dvae_np.reinforce_loo(logits, f, drawn).dlogits, by_definition
+    "6.5", dvae_np.reinforce_loo(logits, f, drawn).dlogits, by_definition
 )
-confirm("6.3", mean_and_variance(dvae_np.reinforce_loo, S)[0], exact)
+confirm("6.5", mean_and_variance(dvae_np.reinforce_loo, S)[0], exact)
 # beside the best constant, at the same number of samples
 for S in (2, 3, 5):
     ratio_at_5 = mean_and_variance(dvae_np.reinforce_loo, S)[1] / (
@@ -288,7 +288,7 @@ def variance_at(b, q, table):
 # %% [markdown] exercise 06.2
 # ### 06.2 Implement: leave-one-out
 #
-# Write `my_loo(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N) with $S \ge 2$; return the gradient (B, N, K) of [Eq. 6.3].
+# Write `my_loo(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N) with $S \ge 2$; return the gradient (B, N, K) of [Eq. 6.5].
 # `f(z)` returns `fz` (S, B) and a backward that you do not need; `score(logits, z)` is (S, B, N, K). About 2 lines.
 
 
@@ -446,7 +446,7 @@ def moving_average(logits, f, z, b, decay=0.9):
 # ### 06.4 Derive: the optimal constant for two latents
 #
 # Now there are $N = 2$ latents of $K$ categories. The score has entries for both, $\lVert s \rVert^2$ is a sum over both, and $f$ depends on both.
-# Write `optimal_constant(logits, table)`: `logits` (1, 2, K), and `table` (K, K) with $f(z_1, z_2)$. It returns $b^{\ast}$ of [Eq. 6.4] over all
+# Write `optimal_constant(logits, table)`: `logits` (1, 2, K), and `table` (K, K) with $f(z_1, z_2)$. It returns $b^{\ast}$ of [Eq. 6.2] over all
 # joint states: a number. `dvae_np.joint_states(2, K)` lists the states, (K*K, 2). About 5 lines;
 # for the arrays below you should get about {{optimal_constant(two_logits, two_table):.4f}}.
 

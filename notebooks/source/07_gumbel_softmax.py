@@ -50,7 +50,7 @@ u = rng.random((4, 1, 1, K))  # (S, B, N, K)
 # %% [markdown]
 # ## 1 A soft one-hot
 #
-# Lesson 02 draws a code as $z = \arg\max_k (\ell_k + G_k)$ with Gumbel noise $G$ [Eq. 2.7]. All of the randomness is in $G$, none in $\ell$: if
+# Lesson 02 draws a code as $z = \arg\max_k (\ell_k + G_k)$ with Gumbel noise $G$ [Eq. 2.8]. All of the randomness is in $G$, none in $\ell$: if
 # the argmax had a slope we could differentiate through it. The softmax is an argmax with a slope. At a temperature $\tau > 0$,
 #
 # $$y = \mathrm{softmax}\bigl((\ell + G) / \tau\bigr) . \tag{7.1}$$

@@ -67,7 +67,7 @@ z, chances = every_code(logits, 1)  # (1, 3, 1), (3,)
 #
 # Subtract inside, add outside:
 #
-# $$\bigl(f(z) - f(q) - f'(q)^{\top} (z - q)\bigr)\,\mathrm{score}(z) + J(q) f'(q) . \tag{10.3}$$
+# $$\bigl(f(z) - f(q) - f'(q)^{\top} (z - q)\bigr)\,\mathrm{score}(z) + J(q) f'(q) . \tag{10.1}$$
 #
 # What is left inside is the remainder of a Taylor expansion: for affine $f$ it is zero, and the estimate exact.
 
@@ -76,7 +76,7 @@ show(dvae_np.muprop)
 mean, variance = moments(
     chances, dvae_np.muprop(tiled(logits, 3), f, z).dlogits
 )
-confirm("10.3", mean, exact)
+confirm("10.1", mean, exact)
 plain = moments(chances, dvae_np.reinforce(tiled(logits, 3), f, z).dlogits)[
     1
 ].sum()
@@ -92,7 +92,7 @@ for k in range(3):  # every outcome by the formula
         slope - (q * slope).sum()
     )
     confirm(
-        "10.3",
+        "10.1",
         dvae_np.muprop(logits, f, np.array([[[k]]])).dlogits[0],
         by_formula,
     )
@@ -110,12 +110,12 @@ for k in range(3):  # every outcome by the formula
 #
 # So given that $b$ won, $T_b = E_b$ and $T_k = E_k / q_k + E_b$ for the losers. In logarithms:
 #
-# $$\log q_b + G_b = -\log E_b, \qquad \log q_k + G_k = -\log \Bigl(\frac{E_k}{q_k} + E_b\Bigr) \quad (k \ne b) . \tag{10.1}$$
+# $$\log q_b + G_b = -\log E_b, \qquad \log q_k + G_k = -\log \Bigl(\frac{E_k}{q_k} + E_b\Bigr) \quad (k \ne b) . \tag{10.2}$$
 #
 # Write $\tilde{z}$ for these. The first fact used $\sum_k q_k = 1$: it is the normalised $\log q$ that must enter, not the logits. How does $\tilde{z}$ move with $\log q$, at fixed $E$? The winner
 # not at all. For a loser put $r = E_k / q_k = E_k e^{-\log q_k}$, so that $\partial r / \partial \log q_k = -r$ and $-\partial \log(r + E_b) / \partial \log q_k = r / (r + E_b)$:
 #
-# $$\frac{\partial \tilde{z}_k}{\partial \log q_k} = \frac{r}{r + E_b} = \sigma\bigl(\log (E_k / q_k) - \log E_b\bigr), \qquad \frac{\partial \tilde{z}_b}{\partial \log q_b} = 0 . \tag{10.2}$$
+# $$\frac{\partial \tilde{z}_k}{\partial \log q_k} = \frac{r}{r + E_b} = \sigma\bigl(\log (E_k / q_k) - \log E_b\bigr), \qquad \frac{\partial \tilde{z}_b}{\partial \log q_b} = 0 . \tag{10.3}$$
 #
 # We confirm three things: the formula, that the mean over $b$ *and* $\tilde{z}$ is that of plain perturbed logits ($\log q$ plus Euler's constant), by the trapezoidal rule in $\log E$,
 # and the derivative by the complex step.
@@ -130,7 +130,7 @@ by_formula = np.where(
     np.arange(3) == b[..., None], -np.log(winner), -np.log(E / q + winner)
 )
 zt, zt_backward = conditional_gumbel(logits, b, v)
-confirm("10.1", zt, by_formula)
+confirm("10.2", zt, by_formula)
 print("argmax:", zt.argmax(-1).ravel(), "as told")
 
 s, step = np.linspace(-27, 4.5, 64, retstep=True)
@@ -145,19 +145,19 @@ for k in range(3):
         np.exp(-E_nodes)[None],
     )
     mean = mean + q[0, k] * np.tensordot(mass, perturbed[0], 1)
-confirm("10.1", mean, np.log(q) + np.euler_gamma, tolerance=1e-4)
+confirm("10.2", mean, np.log(q) + np.euler_gamma, tolerance=1e-4)
 
 dy = rng.standard_normal(zt.shape)
 numeric = complex_step(
     lambda a: (dy * conditional_gumbel(a["logits"], b, v)[0]).sum(),
     {"logits": logits},
 )
-confirm("10.2", zt_backward(dy)[0], numeric["logits"])
+confirm("10.3", zt_backward(dy)[0], numeric["logits"])
 slopes = np.where(
     np.arange(3) == b[..., None], 0, (E / q) / (E / q + winner)
 )
 confirm(
-    "10.2", zt_backward(dy)[0], log_softmax(logits)[1]((slopes * dy).sum(0))
+    "10.3", zt_backward(dy)[0], log_softmax(logits)[1]((slopes * dy).sum(0))
 )
 
 # %% [markdown]
@@ -168,7 +168,7 @@ confirm(
 # 1. Over $b$ and $v$ together, $\tilde{z}$ has the law of $z_g$. So $\mathbb{E}_u[c(z_g)] = \sum_b q(b)\,\mathbb{E}_v[c(\tilde{z})]$.
 # 2. Differentiate the left side: the noise is fixed, $\mathbb{E}_u[\nabla c(z_g)]$.
 # 3. Differentiate the right side by the product rule: $\mathbb{E}[c(\tilde{z})\,\mathrm{score}(b)] + \mathbb{E}[\nabla c(\tilde{z})]$. The logits move the law of $b$, *and* they move $\tilde{z}$ at fixed
-#    $v$ [Eq. 10.2].
+#    $v$ [Eq. 10.3].
 # 4. So $\mathbb{E}[c(\tilde{z})\,\mathrm{score}(b)] = \mathbb{E}[\nabla c(z_g) - \nabla c(\tilde{z})]$: the mean that was wanted, without a score.
 #
 # Subtract inside, add outside, as before:
@@ -249,7 +249,7 @@ for tau in (0.1, 0.3, 1.0, 2.0, 4.0, 20.0):
 # ## 6 The picture
 #
 # Every curve starts, at $\eta = 0$, at REINFORCE with {{plain:.2f}}. At $\tau = 0.1$ the untuned weight $\eta = 1$ makes things *worse*, {{rebar_variance(1.0, 0.1):.2f}}: an unbiased control variate may add variance. At $\tau = 1$ it leaves {{rebar_variance(1.0, 1.0):.2f}}.
-# The circles mark the best weights. Look at the line of the best *constant* baseline [Eq. 6.4], too: it alone leaves {{best_constant:.3f}}, of one number and with no slope of $f$. Most of what REBAR gains here is that gain.
+# The circles mark the best weights. Look at the line of the best *constant* baseline [Eq. 6.2], too: it alone leaves {{best_constant:.3f}}, of one number and with no slope of $f$. Most of what REBAR gains here is that gain.
 # MuProp, with {{muprop_variance:.2f}}, wins this small contest: mostly as it takes off $f(q)$ (that alone leaves {{mean_code:.2f}}, exercise 10.3), and then as the tangent
 # follows this cubic from corner to corner. But it has nothing to tune where the tangent is a poor stand-in. REBAR has two numbers, and lesson 11 gives it a whole network. (Another cubic gives other numbers.)
 
@@ -264,7 +264,7 @@ codes_f, lengths = (
     f(z)[0][0],
     (score(tiled(logits, 3), z)[0] ** 2).sum((-1, -2)),
 )  # f and the squared score of every code
-# Eq. 6.4
+# Eq. 6.2
 constant = (chances * codes_f * lengths).sum() / (chances * lengths).sum()
 best_constant = variance_of(
     dvae_np.reinforce(tiled(logits, 3), f, z, baseline=constant).dlogits
@@ -377,7 +377,7 @@ def best_eta(v0, v_half, v1):
 # %% [markdown] exercise 10.2
 # ### 10.2 Implement: perturbed logits, given the winner
 #
-# Write `my_conditional(logits, z, v)`: `logits` (B, N, K), codes `z` (S, B, N), uniforms `v` (S, B, N, K); return [Eq. 10.1], (S, B, N, K), the values alone. `np.take_along_axis(E, z[..., None], -1)`
+# Write `my_conditional(logits, z, v)`: `logits` (B, N, K), codes `z` (S, B, N), uniforms `v` (S, B, N, K); return [Eq. 10.2], (S, B, N, K), the values alone. `np.take_along_axis(E, z[..., None], -1)`
 # is the winner's $E_b$, (S, B, N, 1). About 4 lines. Their argmax must be `z`; for $K = 2$,
 # even odds, both $E = 1$ and the winner 0 they are $0$ and $-\log 3 \approx -1.099$.
 

@@ -228,7 +228,7 @@ print(
 # $$a = (1 - q_1) f(1) + q_1 f(0) .$$
 #
 # So a problem with one binary latent cannot show what a control variate is worth. With three categories it can (right panel). REINFORCE has {{three_categories["reinforce"]:.2f}} nats$^2$ and the best of all
-# constants [Eq. 6.4] leaves {{three_categories["best constant"]:.3f}}: most of what there is to gain. After {{paper["relax"][0][-1]:.0f}} steps REBAR has {{three_categories["rebar"][1][-1]:.3f}} and RELAX
+# constants [Eq. 6.2] leaves {{three_categories["best constant"]:.3f}}: most of what there is to gain. After {{paper["relax"][0][-1]:.0f}} steps REBAR has {{three_categories["rebar"][1][-1]:.3f}} and RELAX
 # {{three_categories["relax"][1][-1]:.3f}}. They do better than any constant, by {{1 - three_categories["rebar"][1][-1] / three_categories["best constant"]:.0%}} and
 # {{1 - three_categories["relax"][1][-1] / three_categories["best constant"]:.0%}}, at three evaluations of $f$ (relaxed ones included) in place of one. *Compare a clever control variate with the best constant, not with nothing.*
 #
@@ -307,7 +307,7 @@ print(
 # - F. R. Ruiz, M. K. Titsias, D. M. Blei, *The generalized reparameterization gradient*, [2016](https://arxiv.org/abs/1610.02287): another way to join a score function and
 #   a reparameterisation. It transforms the variable so that its law depends only weakly on the parameters, and corrects what is left by a score; nothing is learned from the variance.
 #
-# Next: [12 Rao-Blackwell and coupling](12_rao_blackwell_and_coupling.ipynb)
+# Next: [12 Sum a part, sample the rest](12_partial_sums.ipynb)
 
 # %% [markdown] exercise 11.1
 # ### 11.1 Derive: the slope of a variance

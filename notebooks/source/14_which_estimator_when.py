@@ -213,7 +213,7 @@ lost = rule.lost_by_defaults(record, 0.3)
 # $\tau = {{of("gumbel_softmax", largest)["tau"]:g}}$, ReinMax {{of("reinmax", largest)["milliseconds"]:.0f}} at its default, and leave-one-out, which has no bias and no slope of $f$, {{of("reinforce_loo", largest)["milliseconds"]:.0f}}. At its default $\tau = 1$ Gumbel-Softmax reaches that error on {{lost["gumbel_softmax"][0]:d}} of the {{len(record["models"]):d}} models of the record, chains included;
 # tuned, on {{lost["gumbel_softmax"][1]:d}}. (An earlier version of this lesson measured $\tau = 1$ alone, and said "never".) A rough direction, an error of 1, is where relaxations shine: there they are the cheapest beyond {{rule.exact_up_to(record, 1.0):,}} states. For a precise gradient their bias must go, and with it their advantage.
 #
-# **Structure changes the border.** Let the latents be a chain ([the picture](../figures/rule.png) has its lower row). Under a decoder that sees all codes the exact gradient visits every code, as before. If each latent emits a part of the image, it is dynamic programming (lesson 16), and costs {{of("exact", "rows 8x32")["exact"]:.1f}} ms for $32^8$ codes:
+# **Structure changes the border.** Let the latents be a chain ([the picture](../figures/rule.png) has its lower row). Under a decoder that sees all codes the exact gradient visits every code, as before. If each latent emits a part of the image, it is dynamic programming (lesson 20), and costs {{of("exact", "rows 8x32")["exact"]:.1f}} ms for $32^8$ codes:
 
 # %%
 for family in ("chain", "rows"):
@@ -256,11 +256,11 @@ for name in ("gumbel_softmax", "straight_through_gumbel"):
 # | your model | take | lesson |
 # |---|---|---|
 # | up to some thousand joint states, decoder without a context | `exact` | 04 |
-# | a chain whose latents emit parts of x | `exact`, by dynamic programming | 16 |
+# | a chain whose latents emit parts of x | `exact`, by dynamic programming | 20 |
 # | many states, $f$ cheap or black-box, unbiased wanted | `reinforce_loo` with S = 4 or more | 06 |
 # | several latents of few categories | `local_expectation`: every alternative of one latent, the others sampled | 12 |
 # | one latent of thousands of categories, few of them likely | `sum_and_sample`, `unordered_set` | 12 |
-# | binary latents, two evaluations | `disarm` | 12 |
+# | binary latents, two evaluations | `disarm` | 13 |
 # | $f$ smooth, many latents or a chain, a bias is acceptable | `reinmax` (independent latents), or `gumbel_softmax` with its temperature tuned | 08, 07 |
 # | the bound itself is to be tight | `vimco` | 09 |
 # | you need to know what the others do wrong | `exact` on a small copy of your model, and `judge` | 05 |
@@ -325,4 +325,4 @@ for name, average in means.items():
 # - Z. Dong, A. Mnih, G. Tucker, *Coupled gradient estimators for discrete latent variables*, 2021: a careful comparison at equal cost.
 # - L. Liu, C. Dong, X. Liu, B. Yu, J. Gao, *Bridging discrete and backpropagation: straight-through and beyond*, 2023: ReinMax.
 #
-# Next: [15 Training on MNIST](15_training_on_mnist.ipynb)
+# Next: [15 Is my estimator right?](15_is_my_estimator_right.ipynb)

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 16 Structured latents
+# # 20 Structured latents
 #
 # **Question.** Until now the latents of a code were independent given $x$. What is lost by that, and what does it cost to let each latent depend on its neighbours?
 #
@@ -92,12 +92,12 @@ print(
 #
 # Give each latent a potential for each of its categories, $u_n[k]$, and each pair of neighbours one for each pair of categories, $A_n[i, j]$. Then
 #
-# $$q(z) = \frac{1}{Z} \exp\Bigl(\sum_n u_n[z_n] + \sum_n A_n[z_n, z_{n+1}]\Bigr) . \tag{16.1}$$
+# $$q(z) = \frac{1}{Z} \exp\Bigl(\sum_n u_n[z_n] + \sum_n A_n[z_n, z_{n+1}]\Bigr) . \tag{20.1}$$
 #
 # With $A = 0$ it is the softmax of lesson 02, latent by latent. The sum $Z$ runs over $K^N$ codes. Add them up from the left: let $a_n[k]$ be the logarithm of the sum over all codes of the
 # first $n$ latents that end with $k$. A step appends one latent:
 #
-# $$a_1 = u_1, \qquad a_{n+1}[j] = u_{n+1}[j] + \log \sum_i e^{a_n[i] + A_n[i, j]}, \qquad \log Z = \log \sum_k e^{a_N[k]} . \tag{16.2}$$
+# $$a_1 = u_1, \qquad a_{n+1}[j] = u_{n+1}[j] + \log \sum_i e^{a_n[i] + A_n[i, j]}, \qquad \log Z = \log \sum_k e^{a_N[k]} . \tag{20.2}$$
 #
 # That is $N$ steps of $K^2$ terms, in place of $K^N$ codes.
 
@@ -114,11 +114,11 @@ scores = np.array(
     ]
 )
 log_z, log_z_backward = q.log_partition()
-confirm("16.2", log_z, np.log(np.exp(scores).sum(0)))
-confirm("16.1", q.log_prob(states[:, None])[0], scores - log_z)
+confirm("20.2", log_z, np.log(np.exp(scores).sum(0)))
+confirm("20.1", q.log_prob(states[:, None])[0], scores - log_z)
 still = Chain(unary, 0 * pairwise)
 confirm(
-    "16.1",
+    "20.1",
     still.log_prob(states[:, None])[0],
     Independent(unary).log_prob(states[:, None])[0],
 )
@@ -132,7 +132,7 @@ confirm(
 #
 # So the backward pass begins with $\mu_N = \mathrm{softmax}(a_N)$ and multiplies by one $w$ after the other:
 #
-# $$\mu_n[i] = \sum_j w_n[i, j]\, \mu_{n+1}[j], \qquad \frac{\partial \log Z}{\partial u_n[k]} = \mu_n[k] = q(z_n = k), \qquad \frac{\partial \log Z}{\partial A_n[i, j]} = w_n[i, j]\, \mu_{n+1}[j] . \tag{16.3}$$
+# $$\mu_n[i] = \sum_j w_n[i, j]\, \mu_{n+1}[j], \qquad \frac{\partial \log Z}{\partial u_n[k]} = \mu_n[k] = q(z_n = k), \qquad \frac{\partial \log Z}{\partial A_n[i, j]} = w_n[i, j]\, \mu_{n+1}[j] . \tag{20.3}$$
 #
 # The last is $q(z_n = i, z_{n+1} = j)$. This is the *backward* half of the forward-backward algorithm. Nobody has to remember it: it is what backpropagation makes of the forward half.
 
@@ -143,12 +143,12 @@ hot = np.eye(K)[states]  # (M, N, K)
 nodes = np.einsum("mb,mnk->bnk", chance, hot)
 edges = np.einsum("mb,mni,mnj->bnij", chance, hot[:, :-1], hot[:, 1:])
 slopes = log_z_backward(np.ones(B))
-confirm("16.3", slopes.unary, nodes)
-confirm("16.3", slopes.pairwise, edges)
+confirm("20.3", slopes.unary, nodes)
+confirm("20.3", slopes.pairwise, edges)
 numeric = complex_step(
     lambda arrays: Chain(**arrays).log_partition()[0].sum(), q._asdict()
 )
-confirm("16.3", slopes.pairwise, numeric["pairwise"])
+confirm("20.3", slopes.pairwise, numeric["pairwise"])
 
 # %% [markdown]
 # Products of $e^{\mathrm{potential}}$ are fast, but small terms vanish beside large ones; logarithms are safe. The package looks at what a step spans, and takes the product where it is
@@ -176,11 +176,11 @@ for size in (1, 30, 100, 1000):
 #
 # To draw, go back through the same $w$: first $z_N$ from $\mu_N$, then each latent given the next one,
 #
-# $$z_N \sim \mu_N, \qquad z_n \sim w_n[\cdot, z_{n+1}] , \tag{16.6}$$
+# $$z_N \sim \mu_N, \qquad z_n \sim w_n[\cdot, z_{n+1}] , \tag{20.4}$$
 #
 # one uniform for each. And with maxima in the place of the sums the forward pass finds the score of the best code (Viterbi):
 #
-# $$m_{n+1}[j] = u_{n+1}[j] + \max_i \bigl(m_n[i] + A_n[i, j]\bigr) . \tag{16.5}$$
+# $$m_{n+1}[j] = u_{n+1}[j] + \max_i \bigl(m_n[i] + A_n[i, j]\bigr) . \tag{20.5}$$
 
 # %%
 show(sampled, best)
@@ -195,22 +195,22 @@ print(
     f"{abs((share - chance[:, 0]) / error).max():.1f} standard errors from "
     "q"
 )
-confirm("16.6", (abs(share - chance[:, 0]) < 5 * error).mean(), 1.0)
-confirm("16.5", q.mode(), states[scores.argmax(0)])
+confirm("20.4", (abs(share - chance[:, 0]) < 5 * error).mean(), 1.0)
+confirm("20.5", q.mode(), states[scores.argmax(0)])
 
 # %% [markdown]
 # ## 5 Entropy and KL
 #
 # $\log q(z)$ is a sum of potentials less $\log Z$, so its mean needs the marginals alone. For two chains $q$ and $p$, with $\langle \cdot, \cdot \rangle$ over nodes and edges:
 #
-# $$H(q) = \log Z - \langle \mu, u \rangle - \langle \mu_{\mathrm{edges}}, A \rangle , \tag{16.7}$$
+# $$H(q) = \log Z - \langle \mu, u \rangle - \langle \mu_{\mathrm{edges}}, A \rangle , \tag{20.6}$$
 #
-# $$\mathrm{KL}(q \,\Vert\, p) = \langle \mu,\, u_q - u_p \rangle + \langle \mu_{\mathrm{edges}},\, A_q - A_p \rangle - \log Z_q + \log Z_p . \tag{16.8}$$
+# $$\mathrm{KL}(q \,\Vert\, p) = \langle \mu,\, u_q - u_p \rangle + \langle \mu_{\mathrm{edges}},\, A_q - A_p \rangle - \log Z_q + \log Z_p . \tag{20.7}$$
 #
 # Their gradients need the derivative of the *marginals*. The marginals are the gradient of $\log Z$, so this is its second derivative, the covariance $C$ of the one-hots of nodes and edges.
 # It is symmetric. So the backward pass along a cotangent $v$ is the same as the derivative *along* $v$, which one more forward and backward pass carries with it:
 #
-# $$dq = C\, v, \qquad C\, v = \frac{d}{dt}\, \bigl(\mu, \mu_{\mathrm{edges}}\bigr)(u + t\, v_{\mathrm{nodes}},\, A + t\, v_{\mathrm{edges}}) \Big|_{t = 0} . \tag{16.4}$$
+# $$dq = C\, v, \qquad C\, v = \frac{d}{dt}\, \bigl(\mu, \mu_{\mathrm{edges}}\bigr)(u + t\, v_{\mathrm{nodes}},\, A + t\, v_{\mathrm{edges}}) \Big|_{t = 0} . \tag{20.8}$$
 
 # %%
 show(covariance)
@@ -221,24 +221,24 @@ log_q, log_p = (
     q.log_prob(states[:, None])[0],
     p.log_prob(states[:, None])[0],
 )
-confirm("16.7", q.entropy()[0], -(chance * log_q).sum(0))
-confirm("16.8", q.kl(p)[0], (chance * (log_q - log_p)).sum(0))
+confirm("20.6", q.entropy()[0], -(chance * log_q).sum(0))
+confirm("20.7", q.kl(p)[0], (chance * (log_q - log_p)).sum(0))
 value, kl_backward = q.kl(p)
 dq, dp = kl_backward(np.ones(B))
 numeric = complex_step(
     lambda arrays: Chain(**arrays).kl(p)[0].sum(), q._asdict()
 )
-confirm("16.4", dq.unary, numeric["unary"])
-confirm("16.4", dq.pairwise, numeric["pairwise"])
+confirm("20.8", dq.unary, numeric["unary"])
+confirm("20.8", dq.pairwise, numeric["pairwise"])
 numeric = complex_step(
     lambda arrays: q.kl(Chain(**arrays))[0].sum(), p._asdict()
 )
-confirm("16.8", dp.pairwise, numeric["pairwise"])
+confirm("20.7", dp.pairwise, numeric["pairwise"])
 
 # %% [markdown]
 # The same holds for any $f$ that is a sum over the latents and their neighbours. Its mean needs the marginals alone:
 #
-# $$f(z) = \sum_n v_n[z_n] + \sum_n E_n[z_n, z_{n+1}] \quad \Rightarrow \quad \mathbb{E}_q[f] = \langle \mu, v \rangle + \langle \mu_{\mathrm{edges}}, E \rangle . \tag{16.9}$$
+# $$f(z) = \sum_n v_n[z_n] + \sum_n E_n[z_n, z_{n+1}] \quad \Rightarrow \quad \mathbb{E}_q[f] = \langle \mu, v \rangle + \langle \mu_{\mathrm{edges}}, E \rangle . \tag{20.9}$$
 #
 # The gradient in $q$ is $C$ times $(v, E)$, and the gradient in $(v, E)$ is the marginals. Dynamic programming is exact for such an $f$ only, and a function does not show whether it is one. So the package asks
 # for an `Additive(node, edge)`: for such an $f$ the estimator `exact` takes dynamic programming, for every other one the sum over all codes. A decoder that sees all codes at once is *not* additive.
@@ -251,9 +251,9 @@ value, expected_backward = expected(q, f)
 # as any function, f is summed over every code
 exact = TABLE["exact"].estimate(q, lambda z: f(z))
 dq, df = expected_backward(np.ones(B))
-confirm("16.9", value, exact.value)
-confirm("16.9", dq.pairwise, exact.dq.pairwise)
-confirm("16.9", df["edge"], exact.dtheta["edge"])
+confirm("20.9", value, exact.value)
+confirm("20.9", dq.pairwise, exact.dq.pairwise)
+confirm("20.9", df["edge"], exact.dtheta["edge"])
 long = Chain(
     rng.standard_normal((1, 500, K)), rng.standard_normal((1, 499, K, K))
 )
@@ -272,13 +272,13 @@ print(f"500 latents, 3^500 codes: E[f] = {mean[0]:.4f}")
 # Where does an additive $f$ come from? From a decoder in which each latent speaks of a part of $x$ alone. Cut a digit into its eight rows. Row $n$ is drawn from a state $z_n$, one of $K$, and the states are a Markov chain
 # with one transition matrix $T$ for all steps:
 #
-# $$p(z) = p(z_1) \prod_n T[z_n, z_{n+1}] , \tag{16.10}$$
+# $$p(z) = p(z_1) \prod_n T[z_n, z_{n+1}] , \tag{20.10}$$
 #
-# $$f(z) = -\log p(x \mid z) = \sum_n v_n[z_n], \qquad v_n[k] = -\log p(x_n \mid z_n = k) . \tag{16.11}$$
+# $$f(z) = -\log p(x \mid z) = \sum_n v_n[z_n], \qquad v_n[k] = -\log p(x_n \mid z_n = k) . \tag{20.11}$$
 #
 # This is a *hidden Markov model*. $p(z)\, e^{-f(z)}$ is again the exponential of a sum over nodes and edges. So the true posterior is a chain, with known potentials, and the sum over all paths is one more forward algorithm:
 #
-# $$p(z \mid x) \propto \exp\Bigl(\log p(z) - \sum_n v_n[z_n]\Bigr), \qquad \log p(x) = \log Z_{\text{posterior}} - \log Z_{\text{prior}} . \tag{16.12}$$
+# $$p(z \mid x) \propto \exp\Bigl(\log p(z) - \sum_n v_n[z_n]\Bigr), \qquad \log p(x) = \log Z_{\text{posterior}} - \log Z_{\text{prior}} . \tag{20.12}$$
 #
 # A small one, four parts and three states, against the sum over all paths:
 
@@ -296,16 +296,16 @@ first, steps = (
     log_softmax(small["phi"][name])[0] for name in ("initial", "transition")
 )
 along = first[states[:, 0]] + steps[states[:, :-1], states[:, 1:]].sum(1)
-confirm("16.10", prior.log_prob(states[:, None])[0][:, 0], along)
+confirm("20.10", prior.log_prob(states[:, None])[0][:, 0], along)
 node = np.array(
     [[f.node[:, n, z[n]] for n in range(N)] for z in states]
 ).sum(1)
-confirm("16.11", f(states[:, None])[0], node)
+confirm("20.11", f(states[:, None])[0], node)
 joint = along[:, None] - node
 evidence = np.log(np.exp(joint).sum(0))
-confirm("16.12", log_evidence(prior, f)[0], evidence)
+confirm("20.12", log_evidence(prior, f)[0], evidence)
 confirm(
-    "16.12",
+    "20.12",
     true_posterior(prior, f).log_prob(states[:, None])[0],
     joint - evidence,
 )
@@ -369,6 +369,7 @@ middle = {
 # Trained *through* the bound, a model adapts to what its posterior can say. The gap is then small, {{middle[32, "through_independent_gap"]:.2f}} nats with 32 states, but the model is worse: $\log p(x)$ is {{middle[32, "through_independent"]:.2f}} nats, with a chain
 # {{middle[32, "through_chain"]:.2f}}. A small gap does not say that the posterior is good enough; it may say that the model gave in.
 #
+
 # %% [markdown]
 # ## 7 The same estimators
 #
@@ -400,9 +401,9 @@ for array, gradient in found._asdict().items():
 # %% [markdown]
 # Straight-through works *through the marginals*: $f$'s slope at the codes, times $C$. At $\tau = 1$ it is exact on average where $f$ is affine in the one-hots of the nodes. An edge term is a product of two one-hots, and on a chain these depend on each other: there it is biased.
 #
-# **Gumbel-CRF** (Fu et al. 2020). Draw as in [Eq. 16.6], but each code by Gumbel-max; relax what it is the argmax of:
+# **Gumbel-CRF** (Fu et al. 2020). Draw as in [Eq. 20.4], but each code by Gumbel-max; relax what it is the argmax of:
 #
-# $$z_n = \arg\max_i \bigl(\log w_n[i, z_{n+1}] + G_n[i]\bigr), \qquad y_n = \mathrm{softmax}\bigl((\log w_n[\cdot, z_{n+1}] + G_n) / \tau\bigr) . \tag{16.13}$$
+# $$z_n = \arg\max_i \bigl(\log w_n[i, z_{n+1}] + G_n[i]\bigr), \qquad y_n = \mathrm{softmax}\bigl((\log w_n[\cdot, z_{n+1}] + G_n) / \tau\bigr) . \tag{20.13}$$
 #
 # Backward, $y_n$ moves $a_n$ and one column of $A_n$, and from $a_n$ the gradient goes through the forward algorithm. But $z_{n+1}$ stays where it is: the path from $y_n$ back to the *choice* of $z_{n+1}$ is cut. So both forms, with
 # soft and with hard codes in $f$, are biased on a chain even where $f$ is a sum over nodes (there they have the same gradient), and the bias does not vanish as $\tau \to 0$. Without pairs it is Gumbel-Softmax: only the bias of the temperature is left, and that one does vanish. So it has no row of its own in the table: `gumbel_softmax` and
@@ -410,7 +411,7 @@ for array, gradient in found._asdict().items():
 #
 # **Stochastic softmax** (Paulus et al. 2020). Put the noise on the potentials of the nodes, and take marginals at a temperature:
 #
-# $$y = \mu\bigl((u + G) / \tau,\, A / \tau\bigr) . \tag{16.14}$$
+# $$y = \mu\bigl((u + G) / \tau,\, A / \tau\bigr) . \tag{20.14}$$
 #
 # This is smooth, so its gradient is an unbiased one of $\mathbb{E}[f(y)]$, but that is an objective of its own. As $\tau \to 0$, $y$ becomes the code of the largest perturbed score, and that code does *not* have the law $q$: one Gumbel number for each node is not
 # enough noise for $K^N$ codes. Only without pairs it is Gumbel-Softmax.
@@ -446,8 +447,8 @@ for tau in (1.0, 0.5, 0.25):
 (y, z), _ = many.relaxed_codes(u, 0.5)
 pairs_ = joint_states(2, 2)
 share = [(weights * (z[0] == state).all(-1)).sum() for state in pairs_]
-confirm("16.13", share, pair.probability()(pairs_)[0][:, 0])
-confirm("16.13", y.argmax(-1), z)
+confirm("20.13", share, pair.probability()(pairs_)[0][:, 0])
+confirm("20.13", y.argmax(-1), z)
 noise = -np.log(-np.log(u))[0]
 soft = Chain((many.unary + noise) / 0.01, many.pairwise / 0.01).marginals()
 share_map = [
@@ -465,7 +466,7 @@ def of_noise(arrays):
 
 dq = TABLE["stochastic_softmax"].estimate(many, f, u, tau=0.5).dq
 numeric = complex_step(of_noise, pair._asdict())
-confirm("16.14", moments(weights, dq.unary)[0], numeric["unary"][0])
+confirm("20.14", moments(weights, dq.unary)[0], numeric["unary"][0])
 
 # %% [markdown]
 # The straight-through form is {{bias["straight_through_gumbel", 1.0]:.0%}} off at $\tau = 1$, and at {{0.25:.2f}} still {{bias["straight_through_gumbel", 0.25]:.0%}}: cooling does not cure what was cut.
@@ -504,12 +505,12 @@ for name, kind in kinds.items():
 #
 # A chain remembers one latent. An *autoregressive* law remembers all of them: each code has logits that a small network makes of the codes before it,
 #
-# $$q(z) = \prod_n \mathrm{softmax}(l_n)[z_n], \qquad l_n = u_n + \tanh\Bigl(\sum_{m<n} E_m[z_m]\Bigr) W_n . \tag{16.15}$$
+# $$q(z) = \prod_n \mathrm{softmax}(l_n)[z_n], \qquad l_n = u_n + \tanh\Bigl(\sum_{m<n} E_m[z_m]\Bigr) W_n . \tag{20.15}$$
 #
 # $\log q$ is exact, and codes are drawn from the first to the last. So every estimator that asks for $\log q$ alone works, and its gradient goes on into the network. ($E_m$ is $(K, H)$ for each latent but the last, $W_n$ is $(H, K)$ for each but the first.) But nothing else is left: marginals, entropy and mode each need all $K^N$ codes. And the
 # KL? Given the codes before, each latent's own KL is known, so
 #
-# $$\mathrm{KL}(q \,\Vert\, p) = \mathbb{E}_q \sum_n \mathrm{KL}_n(z_{<n}), \qquad \nabla_{l_n} = \mathbb{E}_q\Bigl[\nabla_{l_n} \mathrm{KL}_n + \sum_{m>n} \mathrm{KL}_m \cdot \bigl(\mathrm{onehot}(z_n) - q_n\bigr)\Bigr] . \tag{16.16}$$
+# $$\mathrm{KL}(q \,\Vert\, p) = \mathbb{E}_q \sum_n \mathrm{KL}_n(z_{<n}), \qquad \nabla_{l_n} = \mathbb{E}_q\Bigl[\nabla_{l_n} \mathrm{KL}_n + \sum_{m>n} \mathrm{KL}_m \cdot \bigl(\mathrm{onehot}(z_n) - q_n\bigr)\Bigr] . \tag{20.16}$$
 #
 # The second term is easily forgotten. A code does not only pay for itself: it decides what the *later* codes must pay. That is a reward, and it comes with the score. The same trap waits in every hierarchy of latents.
 
@@ -539,14 +540,14 @@ hidden = np.tanh(
 )
 last = step_by_step.unary[0, 2] + hidden @ step_by_step.out[0, 1]
 conditionals, _ = step_by_step.conditionals(triples)
-confirm("16.15", conditionals[:, 0, 2], last)
+confirm("20.15", conditionals[:, 0, 2], last)
 weights = np.exp(step_by_step.log_prob(triples)[0])  # (M, 1)
 parts, kl_backward = kl_given(step_by_step, other, triples, weights)
 numeric = complex_step(divergence, step_by_step._asdict())
-confirm("16.16", parts.sum(), divergence(step_by_step._asdict()))
+confirm("20.16", parts.sum(), divergence(step_by_step._asdict()))
 dq, _ = kl_backward(np.ones((1, 3)))
-confirm("16.16", dq.unary, numeric["unary"])
-confirm("16.16", dq.table, numeric["table"])
+confirm("20.16", dq.unary, numeric["unary"])
+confirm("20.16", dq.table, numeric["table"])
 ratio, q_backward = conditionals, step_by_step.conditionals(triples)[1]
 log_share = log_softmax(conditionals)[0]
 share = np.exp(log_share)
@@ -560,7 +561,7 @@ print(f"without the later KLs the gradient is {forgotten:.0%} off")
 # %% [markdown]
 # Straight-through has its limits here, too. Each one-hot goes backward as its softmax, through the network to all codes before it:
 #
-# $$dl_n = J(q_n)\Bigl(f'_n + \sum_{m>n} \frac{\partial l_m}{\partial z_n}^{\!\top} dl_m\Bigr) . \tag{16.17}$$
+# $$dl_n = J(q_n)\Bigl(f'_n + \sum_{m>n} \frac{\partial l_m}{\partial z_n}^{\!\top} dl_m\Bigr) . \tag{20.17}$$
 #
 # For affine $f$ the gradient in the *last* code's logits is right on average, and those before it are not, as a softmax and a tanh lie between.
 
@@ -575,7 +576,7 @@ numeric = complex_step(
     ).sum(),
     step_by_step._asdict(),
 )
-confirm("16.17", dq.unary[0, 2], numeric["unary"][0, 2])
+confirm("20.17", dq.unary[0, 2], numeric["unary"][0, 2])
 print(comparison("dunary", dq.unary, numeric["unary"]))
 
 # %% [markdown]
@@ -603,15 +604,15 @@ print(comparison("dpairwise", turned, numeric["pairwise"]))
 # - K. Ahmed, Z. Zeng, M. Niepert, G. Van den Broeck, *SIMPLE: a gradient estimator for k-subset sampling*, 2023: straight-through the marginals.
 # - A. Mnih, K. Gregor, *Neural variational inference and learning in belief networks*, 2014: autoregressive and layered posteriors, and their score.
 #
-# Next: [17 Is my estimator right?](17_is_my_estimator_right.ipynb)
+# Next: [23 A map of the field](23_map_of_the_field.ipynb)
 
-# %% [markdown] exercise 16.1
-# ### 16.1 Implement: the forward algorithm
+# %% [markdown] exercise 20.1
+# ### 20.1 Implement: the forward algorithm
 #
-# Write `log_partition(unary, pairwise)`: potentials (B, N, K) and (B, N-1, K, K); return $\log Z$, (B,), by [Eq. 16.2]. About 5 lines. Some cases have 30 latents, and some have potentials in the hundreds.
+# Write `log_partition(unary, pairwise)`: potentials (B, N, K) and (B, N-1, K, K); return $\log Z$, (B,), by [Eq. 20.2]. About 5 lines. Some cases have 30 latents, and some have potentials in the hundreds.
 
 
-# %% solution 16.1
+# %% solution 20.1
 def log_partition(unary, pairwise):
     """log of the sum over all codes of e^score: (B,)."""
     ### BEGIN SOLUTION
@@ -626,13 +627,13 @@ def log_partition(unary, pairwise):
     ### END SOLUTION
 
 
-# %% check 16.1
+# %% check 20.1
 from dvae_np.lesson import judge
 
-judge("16.1", log_partition)
+judge("20.1", log_partition)
 
 
-# %% right 16.1
+# %% right 20.1
 def log_partition(unary, pairwise):
     message = unary[:, -1]  # from the right
     for n in range(unary.shape[1] - 2, -1, -1):
@@ -642,7 +643,7 @@ def log_partition(unary, pairwise):
     return np.logaddexp.reduce(message, axis=1)
 
 
-# %% wrong 16.1: the score of the best code
+# %% wrong 20.1: the score of the best code
 def log_partition(unary, pairwise):
     a = unary[:, 0]
     for n in range(unary.shape[1] - 1):
@@ -650,7 +651,7 @@ def log_partition(unary, pairwise):
     return a.max(1)
 
 
-# %% wrong 16.1: turned round
+# %% wrong 20.1: turned round
 def log_partition(unary, pairwise):
     a = unary[:, 0]
     for n in range(unary.shape[1] - 1):
@@ -660,7 +661,7 @@ def log_partition(unary, pairwise):
     return np.logaddexp.reduce(a, axis=1)
 
 
-# %% wrong 16.1: without the first latent
+# %% wrong 20.1: without the first latent
 def log_partition(unary, pairwise):
     a = 0 * unary[:, 0]
     for n in range(unary.shape[1] - 1):
@@ -670,7 +671,7 @@ def log_partition(unary, pairwise):
     return np.logaddexp.reduce(a, axis=1)
 
 
-# %% wrong 16.1: the best ending alone
+# %% wrong 20.1: the best ending alone
 def log_partition(unary, pairwise):
     a = unary[:, 0]
     for n in range(unary.shape[1] - 1):
@@ -680,7 +681,7 @@ def log_partition(unary, pairwise):
     return a.max(1)
 
 
-# %% wrong 16.1: yours is nan
+# %% wrong 20.1: yours is nan
 def log_partition(unary, pairwise):
     message = np.exp(unary[:, 0])
     for n in range(unary.shape[1] - 1):
@@ -691,13 +692,13 @@ def log_partition(unary, pairwise):
     return np.log(message.sum(1))
 
 
-# %% [markdown] exercise 16.2
-# ### 16.2 Implement: its backward pass
+# %% [markdown] exercise 20.2
+# ### 20.2 Implement: its backward pass
 #
-# Write `marginals(w, last)`: `w` (B, N-1, K, K) has $w_n[i, j] = q(z_n = i \mid z_{n+1} = j)$, and `last` (B, K) is $\mu_N$; return all $\mu_n$, (B, N, K), by [Eq. 16.3]. About 4 lines.
+# Write `marginals(w, last)`: `w` (B, N-1, K, K) has $w_n[i, j] = q(z_n = i \mid z_{n+1} = j)$, and `last` (B, K) is $\mu_N$; return all $\mu_n$, (B, N, K), by [Eq. 20.3]. About 4 lines.
 
 
-# %% solution 16.2
+# %% solution 20.2
 def marginals(w, last):
     """q(z_n = k) of all latents, from the last to the first: (B, N, K)."""
     ### BEGIN SOLUTION
@@ -708,13 +709,13 @@ def marginals(w, last):
     ### END SOLUTION
 
 
-# %% check 16.2
+# %% check 20.2
 from dvae_np.lesson import judge
 
-judge("16.2", marginals)
+judge("20.2", marginals)
 
 
-# %% right 16.2
+# %% right 20.2
 def marginals(w, last):
     B, edges, K, _ = w.shape
     mu = np.zeros((B, edges + 1, K))
@@ -724,7 +725,7 @@ def marginals(w, last):
     return mu
 
 
-# %% wrong 16.2: turned round
+# %% wrong 20.2: turned round
 def marginals(w, last):
     mu = [last]
     for n in range(w.shape[1] - 1, -1, -1):
@@ -732,7 +733,7 @@ def marginals(w, last):
     return np.stack(mu[::-1], 1)
 
 
-# %% wrong 16.2: in the wrong order
+# %% wrong 20.2: in the wrong order
 def marginals(w, last):
     mu = [last]
     for n in range(w.shape[1] - 1, -1, -1):
@@ -740,7 +741,7 @@ def marginals(w, last):
     return np.stack(mu, 1)
 
 
-# %% wrong 16.2: from the first step on
+# %% wrong 20.2: from the first step on
 def marginals(w, last):
     mu = [last]
     for n in range(w.shape[1]):
@@ -748,14 +749,14 @@ def marginals(w, last):
     return np.stack(mu[::-1], 1)
 
 
-# %% [markdown] exercise 16.3
-# ### 16.3 Derive: what the second code pays
+# %% [markdown] exercise 20.3
+# ### 20.3 Derive: what the second code pays
 #
 # Two codes, the second drawn given the first: logits `l1` (B, K), and `l2` (B, K, K), whose row $i$ is for $z_1 = i$. Write `first_gradient(l1, l2)`: the gradient of $\mathrm{KL}(q \,\Vert\, \text{uniform})$ in `l1`, (B, K), exactly, with the second code's KL as a
-# reward as in [Eq. 16.16], averaged over both codes. About 4 lines. The entries of each example must add up to 0.
+# reward as in [Eq. 20.16], averaged over both codes. About 4 lines. The entries of each example must add up to 0.
 
 
-# %% solution 16.3
+# %% solution 20.3
 def first_gradient(l1, l2):
     """d KL(q || uniform) / d l1: (B, K)."""
     ### BEGIN SOLUTION
@@ -767,13 +768,13 @@ def first_gradient(l1, l2):
     ### END SOLUTION
 
 
-# %% check 16.3
+# %% check 20.3
 from dvae_np.lesson import judge
 
-judge("16.3", first_gradient)
+judge("20.3", first_gradient)
 
 
-# %% right 16.3
+# %% right 20.3
 def first_gradient(l1, l2):
     K = l1.shape[-1]
     q1, q2 = (
@@ -786,7 +787,7 @@ def first_gradient(l1, l2):
     return np.einsum("bij,bj->bi", J, cost)
 
 
-# %% wrong 16.3: later KL
+# %% wrong 20.3: later KL
 def first_gradient(l1, l2):
     log_first = log_softmax(l1)[0]
     first = np.exp(log_first)
@@ -794,14 +795,14 @@ def first_gradient(l1, l2):
     return first * (log_first - mean)
 
 
-# %% wrong 16.3: add up to 0
+# %% wrong 20.3: add up to 0
 def first_gradient(l1, l2):
     log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
     later = (np.exp(log_second) * log_second).sum(-1)
     return np.exp(log_first) * (log_first + later)
 
 
-# %% wrong 16.3: before its mean is taken off
+# %% wrong 20.3: before its mean is taken off
 def first_gradient(l1, l2):
     log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
     later = (np.exp(log_second) * log_second).sum(-1)
@@ -810,7 +811,7 @@ def first_gradient(l1, l2):
     return first * (log_first - mean) + first * later
 
 
-# %% wrong 16.3: sign
+# %% wrong 20.3: sign
 def first_gradient(l1, l2):
     log_first, log_second = log_softmax(l1)[0], log_softmax(l2)[0]
     later = -(np.exp(log_second) * log_second).sum(-1)
@@ -819,10 +820,10 @@ def first_gradient(l1, l2):
     return first * (cost - (first * cost).sum(-1, keepdims=True))
 
 
-# %% [markdown] exercise 16.4
-# ### 16.4 Find the bug: a transition matrix
+# %% [markdown] exercise 20.4
+# ### 20.4 Find the bug: a transition matrix
 #
-# `log_prior(z, initial, transition)` is $\log p(z)$ of [Eq. 16.10], (M,), for codes `z` (M, N); `initial` (K,) and `transition` (K, K) are *logits*, row $i$ of the latter for $z_n = i$. One step is wrong: summed over all codes, $p(z)$ is not 1. Correct one line.
+# `log_prior(z, initial, transition)` is $\log p(z)$ of [Eq. 20.10], (M,), for codes `z` (M, N); `initial` (K,) and `transition` (K, K) are *logits*, row $i$ of the latter for $z_n = i$. One step is wrong: summed over all codes, $p(z)$ is not 1. Correct one line.
 #
 # ```python
 # first = log_softmax(initial)[0]
@@ -831,7 +832,7 @@ def first_gradient(l1, l2):
 # ```
 
 
-# %% solution 16.4
+# %% solution 20.4
 def log_prior(z, initial, transition):
     """log p(z) of a Markov chain with one transition matrix: (M,)."""
     first = log_softmax(initial)[0]
@@ -841,13 +842,13 @@ def log_prior(z, initial, transition):
     return first[z[:, 0]] + steps[z[:, :-1], z[:, 1:]].sum(1)
 
 
-# %% check 16.4
+# %% check 20.4
 from dvae_np.lesson import judge
 
-judge("16.4", log_prior)
+judge("20.4", log_prior)
 
 
-# %% right 16.4
+# %% right 20.4
 def log_prior(z, initial, transition):
     first = np.exp(initial) / np.exp(initial).sum()
     T = np.exp(transition)
@@ -858,25 +859,25 @@ def log_prior(z, initial, transition):
     return np.log(chance)
 
 
-# %% wrong 16.4: over the code before
+# %% wrong 20.4: over the code before
 def log_prior(z, initial, transition):
     first = log_softmax(initial)[0]
     steps = log_softmax(transition.T)[0].T
     return first[z[:, 0]] + steps[z[:, :-1], z[:, 1:]].sum(1)
 
 
-# %% wrong 16.4: from the later code to the earlier
+# %% wrong 20.4: from the later code to the earlier
 def log_prior(z, initial, transition):
     first, steps = log_softmax(initial)[0], log_softmax(transition)[0]
     return first[z[:, 0]] + steps[z[:, 1:], z[:, :-1]].sum(1)
 
 
-# %% wrong 16.4: not normalised
+# %% wrong 20.4: not normalised
 def log_prior(z, initial, transition):
     return initial[z[:, 0]] + transition[z[:, :-1], z[:, 1:]].sum(1)
 
 
-# %% wrong 16.4: the first code
+# %% wrong 20.4: the first code
 def log_prior(z, initial, transition):
     steps = log_softmax(transition)[0]
     return steps[z[:, :-1], z[:, 1:]].sum(1)

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 17 Is my estimator right?
+# # 15 Is my estimator right?
 #
 # **Question.** You wrote an estimator, or took one from a paper's repository. The loss falls. How do you find out whether its gradient is what it should be?
 #
@@ -164,7 +164,7 @@ for estimate in (leave_one_out, own_sample_left_in):
 # %% [markdown]
 # How far off is a mean $m$ from the right gradient $g$? Two numbers say it, and they mean different things to an optimiser:
 #
-# $$m - g = a\, g + r, \qquad a = \frac{\langle m - g, g \rangle}{\lVert g \rVert^2}, \qquad r \perp g . \tag{17.1}$$
+# $$m - g = a\, g + r, \qquad a = \frac{\langle m - g, g \rangle}{\lVert g \rVert^2}, \qquad r \perp g . \tag{15.1}$$
 #
 # *Along* the gradient, $a = -0.2$ is a step that is a fifth too short; as long as $a > -1$, a learning rate can make up for it. *Across* it, $\lVert r \rVert / \lVert g \rVert$ is a wrong direction, for which nothing makes up. The angle between $m$ and $g$ has the cosine
 # $(1 + a) / \sqrt{(1 + a)^2 + \lVert r \rVert^2 / \lVert g \rVert^2}$.
@@ -181,13 +181,13 @@ told = judge(own_sample_left_in, S=3).failed[0]
 print(f"along {along:+.1%}, across {across:.1%}; the judge: {told.verdict}")
 print(told.explanation)
 cosine = (mean * right).sum() / np.sqrt((mean**2).sum() * (right**2).sum())
-confirm("17.1", cosine, (1 + along) / np.hypot(1 + along, across))
+confirm("15.1", cosine, (1 + along) / np.hypot(1 + along, across))
 straight = (
     TABLE["straight_through"].estimate(logits, f, z[:, :1]).dlogits[0]
 )
 off = straight - right
 confirm(
-    "17.1",
+    "15.1",
     (off**2).sum(),
     (off * right).sum() ** 2 / (right**2).sum()
     + ((off - (off * right).sum() / (right**2).sum() * right) ** 2).sum(),
@@ -200,7 +200,7 @@ confirm(
 # shows $z$, the distance from the right gradient in standard errors, in thousands of repetitions for REINFORCE, right and {{1 - SHORT:.0%}} too short, with the limits of a false-alarm rate of {{FALSE_ALARM:.0%}}.
 
 # %%
-from dvae_np.figures.lesson_17 import DRAWS, FALSE_ALARM, SHORT
+from dvae_np.figures.lesson_15 import DRAWS, FALSE_ALARM, SHORT
 
 figure("what_draws_see.png")
 print(f"{DRAWS} draws; {1 - SHORT:.0%} short; limits for {FALSE_ALARM:.0%}")
@@ -210,7 +210,7 @@ print(f"{DRAWS} draws; {1 - SHORT:.0%} short; limits for {FALSE_ALARM:.0%}")
 #
 # A trap: at peaked logits, the event that matters may not come at all. An event that never came in $R$ draws may still have the probability
 #
-# $$p \le \frac{\log(1 / \alpha)}{R} \quad \text{with a risk of } \alpha, \qquad \text{since } (1 - p)^R \le e^{-pR} . \tag{17.2}$$
+# $$p \le \frac{\log(1 / \alpha)}{R} \quad \text{with a risk of } \alpha, \qquad \text{since } (1 - p)^R \le e^{-pR} . \tag{15.2}$$
 #
 # (For $\alpha = 5\,\%$ that is $3 / R$, the rule of three.) If such an event deviates by $d$, it may move the mean by $p\,d$, and the draws know nothing of it: their standard deviation is too small. A z-test that
 # does not allow for it accuses right estimators. Here a code of probability {{rare:.0e}} carries most of a gradient entry:
@@ -232,7 +232,7 @@ for seed in range(200):
 print(f"a plain z-test calls {alarms / 200:.0%} of right runs biased")
 print({each.kind for each in verdicts}, verdicts[0].detail)
 unseen = np.log(1 / 0.05) / R
-confirm("17.2", (1 - unseen) ** R, 0.05, tolerance=2e-3)
+confirm("15.2", (1 - unseen) ** R, 0.05, tolerance=2e-3)
 
 # %% [markdown]
 # `from_samples` allows for it, and says INCONCLUSIVE. The number of draws that it asks for is a guess: it, too, knows only the events that came. It also needs draws that do not depend on each other. Those of a Markov chain, or of one mini-batch after the other with a moving average in between, do:
@@ -359,7 +359,7 @@ print(judge(probability_floored).failed[0].explanation)
 #
 # Two unbiased estimators differ in variance and in cost. The mean of $n$ independent calls has $1/n$ of a call's variance. If a call costs $c$ evaluations of $f$ (or seconds), a budget buys $n = C / c$ calls, and leaves the variance $v\,c / C$. So compare
 #
-# $$\frac{v_1\, c_1}{v_2\, c_2} . \tag{17.3}$$
+# $$\frac{v_1\, c_1}{v_2\, c_2} . \tag{15.3}$$
 #
 # Below 1 the first one is better. Variances are exact where the noise can be enumerated; else they have an interval, as all sampled numbers should.
 
@@ -385,7 +385,7 @@ for name, cost in (("reinforce_loo", c1), ("local_expectation", c2)):
     (z,) = draw(rng, many, 3, ("z",))
     draws = TABLE[name].estimate(many, lifted, z).dlogits
     spread.append(draws.reshape(R, n, N, K).mean(1).var(0).sum())
-confirm("17.3", spread[0] / spread[1], v1 * c1 / (v2 * c2), tolerance=0.04)
+confirm("15.3", spread[0] / spread[1], v1 * c1 / (v2 * c2), tolerance=0.04)
 
 # %% [markdown]
 # Leave-one-out and REINFORCE evaluate $f$ equally often, so the variances alone decide. Local expectation has a far smaller variance, and pays for it with {{c2:.0f}} evaluations where the other takes {{c1:.0f}}.
@@ -458,15 +458,15 @@ for result in judge(with_a_stranger_as_baseline).results[-2:]:
 # - J. Hanley, A. Lippman-Hand, *If nothing goes wrong, is everything all right?*, 1983: the rule of three.
 # - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih, *Monte Carlo gradient estimation in machine learning*, 2020: section 3.
 #
-# This was the last lesson. Back to [the start](00_start_here.ipynb).
+# Next: [16 The conditional discrete VAE](16_conditional_vae.ipynb)
 
-# %% [markdown] exercise 17.1
-# ### 17.1 Implement: the mean of an estimator
+# %% [markdown] exercise 15.1
+# ### 15.1 Implement: the mean of an estimator
 #
 # `mean_of(estimate, logits, f, S)`: the exact mean (N, K) of `estimate(logits, f, z)` over all outcomes of $S$ codes, for one example, `logits` (1, N, K). `every_code` and `tiled` are yours to use, `moments` is not. About 3 lines.
 
 
-# %% solution 17.1
+# %% solution 15.1
 def mean_of(estimate, logits, f, S):
     """The mean over all (K^N)^S outcomes: (N, K)."""
     ### BEGIN SOLUTION
@@ -476,13 +476,13 @@ def mean_of(estimate, logits, f, S):
     ### END SOLUTION
 
 
-# %% check 17.1
+# %% check 15.1
 from dvae_np.lesson import judge
 
-judge("17.1", mean_of)
+judge("15.1", mean_of)
 
 
-# %% right 17.1
+# %% right 15.1
 def mean_of(estimate, logits, f, S):
     z, weights = every_code(logits, S)
     total = 0.0
@@ -491,13 +491,13 @@ def mean_of(estimate, logits, f, S):
     return total
 
 
-# %% wrong 17.1: all outcomes equally probable
+# %% wrong 15.1: all outcomes equally probable
 def mean_of(estimate, logits, f, S):
     z, weights = every_code(logits, S)
     return estimate(tiled(logits, len(weights)), f, z).mean(0)
 
 
-# %% wrong 17.1: at one sample
+# %% wrong 15.1: at one sample
 def mean_of(estimate, logits, f, S):
     z, weights = every_code(logits, 1)
     z = np.repeat(z, S, 0)
@@ -505,15 +505,15 @@ def mean_of(estimate, logits, f, S):
     return (weights[:, None, None] * draws).sum(0)
 
 
-# %% [markdown] exercise 17.2
-# ### 17.2 Implement: along and across
+# %% [markdown] exercise 15.2
+# ### 15.2 Implement: along and across
 #
-# `off(mean, right)`: the relative bias along the gradient, $a$ of [Eq. 17.1], and the size of the rest, $\lVert r \rVert / \lVert g \rVert$, two numbers for arrays of any one shape. About 3 lines.
+# `off(mean, right)`: the relative bias along the gradient, $a$ of [Eq. 15.1], and the size of the rest, $\lVert r \rVert / \lVert g \rVert$, two numbers for arrays of any one shape. About 3 lines.
 
 
-# %% solution 17.2
+# %% solution 15.2
 def off(mean, right):
-    """(a, |r| / |g|) of [Eq. 17.1]."""
+    """(a, |r| / |g|) of [Eq. 15.1]."""
     ### BEGIN SOLUTION
     a = ((mean - right) * right).sum() / (right**2).sum()
     rest = mean - right - a * right
@@ -521,13 +521,13 @@ def off(mean, right):
     ### END SOLUTION
 
 
-# %% check 17.2
+# %% check 15.2
 from dvae_np.lesson import judge
 
-judge("17.2", off)
+judge("15.2", off)
 
 
-# %% right 17.2
+# %% right 15.2
 def off(mean, right):
     m, g = mean.ravel(), right.ravel()
     share = m @ g / (g @ g)
@@ -535,26 +535,26 @@ def off(mean, right):
     return share - 1, np.sqrt(whole - (share - 1) ** 2)
 
 
-# %% wrong 17.2: share of the gradient
+# %% wrong 15.2: share of the gradient
 def off(mean, right):
     a = (mean * right).sum() / (right**2).sum()
     return a, np.linalg.norm(mean - a * right) / np.linalg.norm(right)
 
 
-# %% wrong 17.2: whole bias
+# %% wrong 15.2: whole bias
 def off(mean, right):
     a = ((mean - right) * right).sum() / (right**2).sum()
     return a, np.linalg.norm(mean - right) / np.linalg.norm(right)
 
 
-# %% wrong 17.2: not relative
+# %% wrong 15.2: not relative
 def off(mean, right):
     a = ((mean - right) * right).sum() / (right**2).sum()
     return a, np.linalg.norm(mean - right - a * right)
 
 
-# %% [markdown] exercise 17.3
-# ### 17.3 Ten estimators, four of them wrong
+# %% [markdown] exercise 15.3
+# ### 15.3 Judge: ten estimators, four of them wrong
 #
 # Below are ten estimators. The first eight claim to be unbiased; 8 claims to be `gumbel_softmax` and 9 `straight_through_gumbel`, both with `tau=0.5`. Four are wrong, and some of the right ones look wrong. `S` is at least 2. Find them, by thinking or by this lesson's means (`examine(e0)` is the lesson's judge under another name, and takes `like=` and `tau=`), and write `verdicts(numbers)`: for an array of such numbers, as `[3, 1, 8]`, an array of reasons, 0 for a right one, else:
 #
@@ -567,7 +567,7 @@ def off(mean, right):
 # 7. the temperature is inverted
 
 
-# %% given 17.3
+# %% given 15.3
 
 
 def hot(logits, z):
@@ -639,7 +639,7 @@ def e9(logits, f, u):
     return 2 * softmax_backward(dy).sum(0)
 
 
-# %% solution 17.3
+# %% solution 15.3
 def verdicts(numbers):
     """For each of these estimators 0 where it is right, else the reason."""
     ### BEGIN SOLUTION
@@ -650,32 +650,32 @@ def verdicts(numbers):
     ### END SOLUTION
 
 
-# %% check 17.3
+# %% check 15.3
 from dvae_np.lesson import judge
 
-judge("17.3", verdicts)
+judge("15.3", verdicts)
 
 
-# %% right 17.3
+# %% right 15.3
 def verdicts(numbers):
     wrong = {1: 2, 3: 3, 4: 5, 8: 4}
     return np.array([wrong.get(i, 0) for i in numbers.tolist()])
 
 
-# %% wrong 17.3: the number of right ones passed
+# %% wrong 15.3: the number of right ones passed
 def verdicts(numbers):
     return np.array([0, 2, 3, 3, 5, 0, 6, 0, 4, 4])[numbers]
 
 
-# %% wrong 17.3: the number of wrong ones found with their reason
+# %% wrong 15.3: the number of wrong ones found with their reason
 def verdicts(numbers):
     return np.array([0, 2, 0, 3, 0, 5, 0, 0, 4, 0])[numbers]
 
 
-# %% [markdown] exercise 17.4
-# ### 17.4 Find the bug: a comparison at equal cost
+# %% [markdown] exercise 15.4
+# ### 15.4 Find the bug: a comparison at equal cost
 #
-# `cheaper(first, second, c1, c2)` is meant to be [Eq. 17.3] from draws of two gradients, `first` (R, N, K) and `second` (Q, N, K), variances summed over the entries, each with divisor R - 1 and Q - 1. A call of the first costs `c1` evaluations, of the second `c2`. Its author was glad: the dear estimator won. Correct one line.
+# `cheaper(first, second, c1, c2)` is meant to be [Eq. 15.3] from draws of two gradients, `first` (R, N, K) and `second` (Q, N, K), variances summed over the entries, each with divisor R - 1 and Q - 1. A call of the first costs `c1` evaluations, of the second `c2`. Its author was glad: the dear estimator won. Correct one line.
 #
 # ```python
 # v1, v2 = (draws.var(0, ddof=1).sum() for draws in (first, second))
@@ -683,7 +683,7 @@ def verdicts(numbers):
 # ```
 
 
-# %% solution 17.4
+# %% solution 15.4
 def cheaper(first, second, c1, c2):
     """Below 1: the first one is better for its cost."""
     v1, v2 = (draws.var(0, ddof=1).sum() for draws in (first, second))
@@ -692,13 +692,13 @@ def cheaper(first, second, c1, c2):
     ### END SOLUTION
 
 
-# %% check 17.4
+# %% check 15.4
 from dvae_np.lesson import judge
 
-judge("17.4", cheaper)
+judge("15.4", cheaper)
 
 
-# %% right 17.4
+# %% right 15.4
 def cheaper(first, second, c1, c2):
     total = []
     for draws, cost in ((first, c1), (second, c2)):
@@ -707,19 +707,19 @@ def cheaper(first, second, c1, c2):
     return total[0] / total[1]
 
 
-# %% wrong 17.4: dear one is rewarded
+# %% wrong 15.4: dear one is rewarded
 def cheaper(first, second, c1, c2):
     v1, v2 = (draws.var(0, ddof=1).sum() for draws in (first, second))
     return (v1 / c1) / (v2 / c2)
 
 
-# %% wrong 17.4: standard deviations
+# %% wrong 15.4: standard deviations
 def cheaper(first, second, c1, c2):
     v1, v2 = (draws.std(0, ddof=1).sum() for draws in (first, second))
     return (v1 * c1) / (v2 * c2)
 
 
-# %% wrong 17.4: upside down
+# %% wrong 15.4: upside down
 def cheaper(first, second, c1, c2):
     v1, v2 = (draws.var(0, ddof=1).sum() for draws in (first, second))
     return (v2 * c2) / (v1 * c1)

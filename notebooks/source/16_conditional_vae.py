@@ -1,0 +1,397 @@
+# %% [markdown]
+# # 16 The conditional discrete VAE
+#
+# **Question.** We do not want to model images, but the *rest* of an image, given a part of it. Where does the given part enter, and what do the
+# gradients look like when the prior depends on it?
+#
+# **After this lesson you can**
+# - write the conditional ELBO, and derive it from $\log p(x \mid c)$,
+# - say which of the three networks see the context, and send the KL's gradient to both of its sides,
+# - decode every pair of example and state without concatenating a single pair.
+#
+# *Needs:* lessons 03 and 04. *Takes:* 30 minutes to read and run, 30 minutes for the exercises. Everything is in nats.
+
+# %% setup
+import numpy as np
+
+from dvae_np import (
+    TABLE,
+    Model,
+    decoder,
+    encoder,
+    joint_states,
+    log_prob,
+    log_softmax,
+    negative_elbo,
+    parameters,
+    reconstruction,
+    softmax,
+)
+from dvae_np.check import complex_step
+from dvae_np.lesson import confirm, show
+from dvae_np.networks import conditional
+
+# examples, pixels of the part to predict, of the part given, latents,
+# categories
+B, D, C, N, K = 3, 4, 5, 2, 3
+rng = np.random.default_rng(0)
+x, c = (rng.random((B, D)) < 0.4).astype(float), rng.standard_normal((B, C))
+model = Model(prior="conditional")
+params = parameters(rng, D, N, K, (6,), np.float64, model=model, C=C)
+params["phi"] = {
+    name: array + 0.5 * rng.standard_normal(array.shape)
+    for name, array in params["phi"].items()
+}
+logits, _ = encoder(params["psi"], x, c)  # (B, N, K)
+prior_logits = conditional(params["phi"], c, N)[0].logits  # (B, N, K)
+states = joint_states(N, K)[:, None]  # (M, 1, N) = (9, 1, 2)
+# -log p(x|c,z), (M, B)
+fz = reconstruction(params["theta"], x, c, model)(states)[0]
+log_prior = log_prob(prior_logits, states)[0]  # log p(z|c), (M, B)
+logq = log_prob(logits, states)[0]  # log q(z|x,c), (M, B)
+
+# %% [markdown]
+# ## 1 The model
+#
+# Call the given part $c$, the context, and the part to predict $x$ (many texts write $y$ for it and $x$ for the context; here $x$ is what is modelled, as
+# everywhere in the course). Three things are now conditional. The **prior** guesses the code from the context alone, by a network of its own:
+#
+# $$p_{\phi}(z \mid c) = \mathrm{softmax}\bigl(\ell_{\phi}(c)\bigr), \tag{16.1}$$
+#
+# the **decoder** $p_{\theta}(x \mid c, z)$ sees the context and the code, and the **encoder** $q_{\psi}(z \mid x, c)$ sees all there is. The model's probability
+# of $x$ is the sum over all codes:
+#
+# $$p(x \mid c) = \sum_z p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z) . \tag{16.2}$$
+#
+# The sum is why there is a latent at all. Without it every pixel is predicted on its own, given $c$, and the prediction of two possible completions is their blurred
+# average. With it the model may say: *either* this one, *or* that one.
+
+# %%
+show(conditional)
+q_of_c, _ = softmax(prior_logits)
+# summing out the second latent must leave the first one's softmax
+confirm("16.1", np.exp(log_prior).reshape(K, K, B).sum(1), q_of_c[:, 0].T)
+
+# %% [markdown]
+# That this is a probability of $x$ can be checked: over all $2^D$ binary images $x$ it must sum to one, for every context. The package's evaluation gives
+# the same number by another route, in blocks of states:
+
+# %%
+from dvae_np.train import evaluate
+
+# (16, D)
+every_x = ((np.arange(2**D)[:, None] >> np.arange(D)) & 1).astype(float)
+of_first = evaluate(params, x[:1], c[:1], model=model).log_likelihood
+total = sum(
+    np.exp(evaluate(params, image[None], c[:1], model=model).log_likelihood)
+    for image in every_x
+)
+confirm("16.2", total, 1.0)
+confirm("16.2", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
+
+# %% [markdown]
+# ## 2 The bound
+#
+# Put any $q(z)$ into the sum. The logarithm is concave, so the logarithm of a mean is at least the mean of the logarithms (Jensen's inequality). With everything given $c$:
+#
+# $$\log p(x \mid c) = \log \sum_z q(z) \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} \ge \sum_z q(z) \log \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} .$$
+#
+# Split the logarithm, turn the sign, weigh the KL by $\beta$:
+#
+# $$\mathcal{L} = -\mathbb{E}_{q_{\psi}(z \mid x, c)}\bigl[\log p_{\theta}(x \mid c, z)\bigr] + \beta\, \mathrm{KL}\bigl(q_{\psi}(z \mid x, c) \,\Vert\, p_{\phi}(z \mid c)\bigr) . \tag{16.3}$$
+#
+# What is lost in the inequality is $\mathrm{KL}(q \,\Vert\, p(z \mid x, c))$, the posterior gap.
+
+# %%
+loss = negative_elbo(
+    params, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7
+)
+by_sums = (np.exp(logq) * (fz + 0.7 * (logq - log_prior))).sum(0).mean()
+confirm("16.3", loss.value, by_sums)
+# p(z|x,c), (M, B)
+posterior_of_sum = np.exp(log_softmax((log_prior - fz).T)[0].T)
+gap = (np.exp(logq) * (logq - np.log(posterior_of_sum))).sum(0).mean()
+exactly = evaluate(params, x, c, model=model)
+confirm("16.3", exactly.negative_elbo, gap - exactly.log_likelihood)
+confirm(
+    "16.3",
+    exactly.negative_elbo,
+    negative_elbo(
+        params, x, TABLE["exact"], lambda _: (), c=c, model=model
+    ).value,
+)
+
+# %% [markdown]
+# ## 3 Gradients to both sides of the KL
+#
+# Lesson 03 derived them for one latent: $\partial\,\mathrm{KL} / \partial \ell^q_k = q_k (\log (q_k / p_k) - \mathrm{KL})$ [Eq. 3.4] and
+# $\partial\,\mathrm{KL} / \partial \ell^p_k = p_k - q_k$ [Eq. 3.5]. Before, the prior was a constant, and the second was not needed. Now $\ell^p$ is the output of a network, and $p - q$ is
+# the cotangent that its backward pass gets. It is the gradient of a classifier that learns to predict $z$ from $c$, with $q$ as its soft label: *the prior is trained to
+# guess what the encoder will say, without seeing $x$*. And the encoder is pulled towards what can be guessed.
+#
+# The objective, with all of this in it:
+
+# %%
+show(negative_elbo)
+
+# %%
+flat = {
+    f"{group}.{name}": array
+    for group in params
+    for name, array in params[group].items()
+}
+
+
+def total_loss(arrays):
+    """The loss as a function of all parameter arrays."""
+    tree = {
+        group: {name: arrays[f"{group}.{name}"] for name in params[group]}
+        for group in params
+    }
+    return negative_elbo(
+        tree, x, TABLE["exact"], lambda _: (), c=c, model=model, beta=0.7
+    ).value
+
+
+numeric = complex_step(total_loss, flat)
+for group in params:
+    names = [f"{group}.{name}" for name in params[group]]
+    found = np.concatenate(
+        [loss.gradients[group][name].ravel() for name in params[group]]
+    )
+    print(f"{group:6}", end="")
+    confirm(
+        "16.3",
+        found,
+        np.concatenate([numeric[name].ravel() for name in names]),
+    )
+
+# %% [markdown]
+# ## 4 Every pair, but no pair twice
+#
+# In lesson 04 a state was decoded once for all examples, since $p(x \mid z)$ did not depend on the example. Here it does: there are $B \cdot M$ different pairs $(c_b, z_m)$. The obvious code
+# concatenates each pair, and multiplies $B M$ rows of length $C + N K$ by the first layer. But the first layer is linear: $[c, z]\, W = c\, W_c + z\, W_z$ [Eq. 4.7]. So the context is
+# multiplied $B$ times, the code is looked up $M$ times, and only their *sum* is taken for every pair. The other ways of joining them are those of lesson 04: concatenation of embeddings, and
+# FiLM, which lets the code scale the context's part.
+
+# %%
+show(decoder)
+
+# %% [markdown]
+# How much does it save? Here are both ways for the first layer at the size of a task of lesson 17, completing MNIST digits with 512 units: 100 upper halves, and one latent of twenty categories.
+
+# %%
+import time
+
+examples, inputs, categories, units = 100, 392, 20, 512
+contexts, w_c = (
+    rng.standard_normal((examples, inputs)),
+    rng.standard_normal((inputs, units)),
+)
+w_z = rng.standard_normal((categories, units))
+
+
+def by_concatenation():
+    rows = np.broadcast_to(contexts, (categories, examples, inputs))
+    hot = np.broadcast_to(
+        np.eye(categories)[:, None], (categories, examples, categories)
+    )
+    return np.concatenate([rows, hot], -1) @ np.concatenate([w_c, w_z])
+
+
+def by_parts():
+    return w_z[:, None] + contexts @ w_c
+
+
+def milliseconds(compute):
+    """The least of five runs."""
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        compute()
+        took.append(time.perf_counter() - start)
+    return 1e3 * min(took)
+
+
+confirm("4.7", by_parts(), by_concatenation())
+pairs = examples * categories
+multiplications = {
+    "by concatenation": pairs * (inputs + categories) * units,
+    "by parts": examples * inputs * units,
+}
+for words, compute in (
+    ("by concatenation", by_concatenation),
+    ("by parts", by_parts),
+):
+    print(
+        f"{words:16}: {multiplications[words] / 1e6:4.0f} million "
+        f"multiplications, {milliseconds(compute):.1f} ms here"
+    )
+
+# %% [markdown]
+# That is {{multiplications["by concatenation"] / multiplications["by parts"]:.0f}} times fewer multiplications. The layers after the first one see the pair, and are run for each: the saving is the first layer's alone.
+
+# %% [markdown]
+# ## 5 Break it
+#
+# A mistake that is easily made in conditional models: the prior's gradient is forgotten, as if $p(z \mid c)$ were a constant. Nothing crashes, the encoder learns, the prior stays what it was. The complex step
+# over *all* parameters finds it at once; one over the encoder's alone never does.
+
+# %%
+forgotten = {
+    name: 0 * gradient for name, gradient in loss.gradients["phi"].items()
+}
+from dvae_np.check import comparison
+
+for name in ("w0", "b1"):
+    print(
+        comparison(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"])
+    )
+
+# %% [markdown]
+# ## Reading
+#
+# - K. Sohn, H. Lee, X. Yan, *Learning structured output representation using deep conditional generative models*, 2015: the conditional VAE.
+# - E. Perez, F. Strub, H. de Vries, V. Dumoulin, A. Courville, *FiLM: visual reasoning with a general conditioning layer*, 2018: scale and shift.
+#
+# Next: [17 Completing digits](17_completing_digits.ipynb)
+
+# %% [markdown] exercise 16.1
+# ### 16.1 Implement: the KL's gradient on the prior's side
+#
+# Write `prior_side(q_logits, p_logits)`: both (B, N, K); return $\partial \sum_b \mathrm{KL}_b / \partial \ell^p$, (B, N, K), by [Eq. 3.5]. `softmax(a)[0]` is the softmax over the last axis. One line. The entries
+# of each latent must add up to 0.
+
+
+# %% solution 16.1
+def prior_side(q_logits, p_logits):
+    """d KL / d prior logits."""
+    ### BEGIN SOLUTION
+    return softmax(p_logits)[0] - softmax(q_logits)[0]
+    ### END SOLUTION
+
+
+# %% check 16.1
+from dvae_np.lesson import judge
+
+judge("16.1", prior_side)
+
+
+# %% right 16.1
+def prior_side(q_logits, p_logits):
+    gradient = np.zeros_like(q_logits)
+    for b, n in np.ndindex(q_logits.shape[:2]):
+        q, p = np.exp(q_logits[b, n]), np.exp(p_logits[b, n])
+        gradient[b, n] = p / p.sum() - q / q.sum()
+    return gradient
+
+
+# %% wrong 16.1: a flipped sign
+def prior_side(q_logits, p_logits):
+    return softmax(q_logits)[0] - softmax(p_logits)[0]
+
+
+# %% wrong 16.1: the prior's own normaliser
+def prior_side(q_logits, p_logits):
+    return -softmax(q_logits)[0]
+
+
+# %% wrong 16.1: take the softmax of both
+def prior_side(q_logits, p_logits):
+    return p_logits - q_logits
+
+
+# %% wrong 16.1: the gradient on the encoder's side
+def prior_side(q_logits, p_logits):
+    q, ratio = (
+        softmax(q_logits)[0],
+        log_softmax(q_logits)[0] - log_softmax(p_logits)[0],
+    )
+    return q * (ratio - (q * ratio).sum(-1, keepdims=True))
+
+
+# %% wrong 16.1: write it yourself
+def prior_side(q_logits, p_logits):
+    from dvae_np import kl
+
+    return kl(q_logits, p_logits)[1](np.ones(len(q_logits)))[1]
+
+
+# %% [markdown] exercise 16.2
+# ### 16.2 Implement: the split first layer
+#
+# Write `first_layer(c, states, w_context, table, bias)`: contexts `c` (B, C), codes `states` (M, N), `w_context` (C, H), `table` (N, K, H), `bias` (H,); return the
+# pre-activations of all pairs, (M, B, H), without making a row of inputs for any pair. The judge looks at the memory, too. About 3 lines; NumPy's broadcasting does the sum.
+
+
+# %% solution 16.2
+def first_layer(c, states, w_context, table, bias):
+    """c w + the codes' rows + bias, for every pair: (M, B, H)."""
+    ### BEGIN SOLUTION
+    code = sum(table[n][states[:, n]] for n in range(len(table)))  # (M, H)
+    return code[:, None] + (c @ w_context + bias)[None]
+    ### END SOLUTION
+
+
+# %% check 16.2
+from dvae_np.lesson import judge
+
+judge("16.2", first_layer)
+
+
+# %% right 16.2
+def first_layer(c, states, w_context, table, bias):
+    hot = np.eye(table.shape[1])[states]  # (M, N, K)
+    return (
+        np.add.outer(np.zeros(len(states)), c @ w_context)
+        + np.einsum("mnk,nkh->mh", hot, table)[:, None]
+        + bias
+    )
+
+
+# %% wrong 16.2: with the axes of states and examples exchanged
+def first_layer(c, states, w_context, table, bias):
+    code = sum(table[n][states[:, n]] for n in range(len(table)))
+    return (c @ w_context + bias)[:, None] + code[None]
+
+
+# %% wrong 16.2: only the first latent's rows
+def first_layer(c, states, w_context, table, bias):
+    return table[0][states[:, 0]][:, None] + (c @ w_context + bias)[None]
+
+
+# %% wrong 16.2: the bias in both parts
+def first_layer(c, states, w_context, table, bias):
+    code = sum(table[n][states[:, n]] for n in range(len(table))) + bias
+    return code[:, None] + (c @ w_context + bias)[None]
+
+
+# %% wrong 16.2: is there an array of too many axes?
+def first_layer(c, states, w_context, table, bias):
+    M, (B, C) = len(states), c.shape
+    hot = np.eye(table.shape[1])[states].reshape(M, 1, -1)
+    rows = np.concatenate(
+        [
+            np.broadcast_to(c, (M, B, C)),
+            np.broadcast_to(hot, (M, B, hot.shape[-1])),
+        ],
+        -1,
+    )
+    return (
+        rows @ np.concatenate([w_context, table.reshape(-1, len(bias))])
+        + bias
+    )
+
+
+# %% wrong 16.2: is wrong
+def first_layer(c, states, w_context, table, bias):
+    every = np.stack(
+        np.meshgrid(
+            *[np.arange(table.shape[1])] * len(table), indexing="ij"
+        ),
+        -1,
+    )
+    # all states in order, whatever was asked
+    states = np.resize(every.reshape(-1, len(table)), states.shape)
+    code = sum(table[n][states[:, n]] for n in range(len(table)))
+    return code[:, None] + (c @ w_context + bias)[None]

@@ -1,0 +1,127 @@
+# %% [markdown]
+# # 23 A map of the field
+#
+# **Question.** You have a model with discrete latents, and {{len(TABLE):d}} estimators. Which of them can you use at all, what will each of them charge, and what does nobody know yet?
+#
+# **After this lesson you can**
+# - sort every estimator by what it asks of $f$ and of $q$, and by what it charges: bias, variance, or evaluations,
+# - find the two or three candidates for a model of yours in a minute,
+# - name methods that this course does not have, and questions that are open.
+#
+# *Needs:* lessons 04 to 14. *Takes:* 20 minutes.
+
+# %% setup
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dvae_np import TABLE, records
+from dvae_np.figures import STYLE
+from dvae_np.lesson import picture
+
+# %% [markdown]
+# ## 1 What do you have?
+#
+# Three questions decide most of it. They are about $f$, the function that is averaged, and about how many codes there are.
+#
+# 1. **Can you sum?** If all $K^N$ codes can be decoded, or $f$ is a sum of parts along a chain, take the exact gradient (lessons 04 and 20). Lesson 14 measures how far this reaches.
+# 2. **Does $f$ have a slope in the code?** A neural decoder has one. A simulator, a program or a person does not. Without a slope only estimators that use the *values* of $f$ remain.
+# 3. **May the gradient be biased?** For training a bias is often harmless. To compare methods, or to check a gradient, it is not.
+#
+# The table below is the package's own, sorted by these questions.
+
+# %%
+ASKS = {
+    "none": "values of f alone",
+    "discrete": "slope of f at one-hot codes",
+    "relaxed": "slope of f at soft codes",
+}
+for needs, words in ASKS.items():
+    for unbiased in (True, False):
+        rows = [
+            row
+            for row in TABLE.values()
+            if (row.gradient_of_f, row.unbiased) == (needs, unbiased)
+        ]
+        if rows:
+            print(f"\n{words}; {'unbiased' if unbiased else 'biased'}")
+        for row in rows:
+            marks = "binary latents only" * row.binary
+            marks += "a bound, not the ELBO" * row.owns_kl
+            print(
+                f"  {row.name:28}lesson {row.lesson:02}  evaluations of f: "
+                f"{row.evaluations.words:10}{marks}"
+            )
+
+# %% [markdown]
+# ## 2 What does it charge?
+#
+# Nothing is free. An estimator pays in bias, in variance, or in evaluations of $f$. The picture shows the first two at about the same number of evaluations, on the trained model of lesson 14. The shape of a mark says what is asked of $f$. The lower left corner is where one wants to be.
+
+# %%
+record = records.read("compare")
+lines = {
+    line["estimator"]: line
+    for line in record["lines"]
+    if not TABLE[line["estimator"]].owns_kl
+    and not TABLE[line["estimator"]].binary
+}
+marks = {"none": "o", "discrete": "s", "relaxed": "^"}
+fig, ax = plt.subplots(figsize=(7.6, 4.4), layout="constrained")
+low = 0  # names on the lower axis: one above the other
+for name, line in sorted(
+    lines.items(), key=lambda each: each[1]["variance"]
+):
+    at = line["variance"] ** 0.5, line["bias"]
+    style = STYLE[name]["color"], marks[TABLE[name].gradient_of_f]
+    ax.scatter(*at, color=style[0], marker=style[1], s=40)
+    low += line["bias"] < 0.02
+    above = 12 + 13 * (low % 6) if line["bias"] < 0.02 else 4
+    ax.annotate(
+        name, at, (4, above), textcoords="offset points", fontsize=7
+    )
+    if line["bias"] < 0.02:
+        ax.plot([at[0]] * 2, [0, above / 230], color="0.8", linewidth=0.6)
+ax.set_xscale("function", functions=(np.sqrt, np.square))
+ax.set(
+    xlabel="standard deviation of one gradient, relative",
+    ylabel="bias, relative",
+    xlim=(0, 9),
+    ylim=(-0.05, None),
+)
+for needs, mark in marks.items():
+    ax.scatter([], [], marker=mark, color="0.4", label=ASKS[needs])
+ax.legend(frameon=False, fontsize=8)
+picture(
+    fig,
+    "Bias against standard deviation of the estimators; the unbiased ones "
+    "lie on the lower axis, the relaxations above it.",
+)
+
+# %% [markdown]
+# The unbiased estimators lie on the lower axis. Those that draw without replacement lie farthest to the left, since this model has 25 codes and they visit half of them. The relaxations have left the axis. At their default temperatures only Gumbel-Softmax wins in deviation what it loses in bias: {{lines["gumbel_softmax"]["variance"] ** 0.5:.2f}}, where leave-one-out has {{lines["reinforce_loo"]["variance"] ** 0.5:.2f}}. Lesson 14 tunes the temperatures, and then trains.
+#
+# ## 3 What this course does not have
+#
+# | method | idea | source |
+# |---|---|---|
+# | RODEO | a Stein operator makes control variates out of any function, from values and slopes | J. Shi et al., *Gradient estimation with discrete Stein operators*, 2022 |
+# | OVIS | better control variates for many samples, where VIMCO's signal fades | V. Liévin et al., *Optimal variance control of the score-function gradient estimator for importance-weighted bounds*, 2020 |
+# | thermodynamic objective | $\log p(x)$ as an integral of expectations from $q$ to the posterior | V. Masrani et al., *The thermodynamic variational objective*, 2019 |
+# | implicit maximum likelihood | differences of two perturbed optima, where only an optimiser of the law is available | M. Niepert et al., *Implicit MLE*, 2021 |
+# | subsets of fixed size | exact marginals of $k$ out of $n$ by dynamic programming | K. Ahmed et al., *SIMPLE: a gradient estimator for k-subset sampling*, 2023 |
+# | tokenisers | one code for each patch, nearest neighbour in a codebook, a slope that is copied | A. van den Oord et al., *Neural discrete representation learning*, 2017 |
+#
+# ## 4 Open questions
+#
+# - *When does a bias hurt?* A relaxed gradient may point 40 degrees away from the exact one and train as well. No theory says beforehand when it will. What is measured here is a few models.
+# - *A signal-to-noise ratio is not a training curve.* A gradient can be ten times less noisy at a fixed model, and the trained model the same (lesson 09). How much variance matters *during* training is known for few models only.
+# - *How should a temperature be chosen without trials?* There are rules for where the relaxed density changes its shape (lesson 07), but none that names the best temperature for a given $f$.
+# - *Dependent posteriors.* For chains much is exact (lesson 20). For general graphs the law itself is intractable, and estimators and approximations of the law are studied apart, although they meet in every model.
+# - *What do discrete codes buy?* Whether a discrete latent represents data better than a continuous one of the same rate has an answer for few data sets.
+#
+# ## Reading
+#
+# - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih, *Monte Carlo gradient estimation in machine learning*, 2020: the survey.
+# - I. A. M. Huijben, W. Kool, M. B. Paulus, R. J. G. van Sloun, *A review of the Gumbel-max trick and its extensions for discrete stochasticity in machine learning*, 2022.
+#
+# This was the last lesson. Back to [the start](00_why_discrete.ipynb).
