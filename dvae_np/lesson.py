@@ -8,6 +8,7 @@ import inspect
 import io
 import os
 import sys
+import textwrap
 import types
 
 import numpy as np
@@ -22,15 +23,30 @@ from dvae_np.exercises.calling import NotAttempted, WrongAnswer, called
 from dvae_np.exercises.marking import judge  # noqa: F401 (judge is the notebooks')
 
 SEED = 3
+PAGE = 90  # columns that a page shows
 
 
-def show(*functions):
-    """Display the source of library functions: what is read is what runs."""
+def show(*functions, folded=True):
+    """Display the source of library functions: what is read is what runs. Folded, a click on the name opens it."""
     from IPython.display import Markdown, display
 
     for function in functions:
         module = inspect.getmodule(function).__name__.replace(".", "/")
-        display(Markdown(f"```python\n# {module}.py\n\n{inspect.getsource(function)}```"))
+        source = "\n".join(map(wrapped, inspect.getsource(function).rstrip().splitlines()))
+        block = f"```python\n# {module}.py\n\n{source}\n```"
+        name = f"<code>{function.__qualname__}</code>, in <code>{module}.py</code>"
+        if folded:
+            block = f"<details><summary>The library's own source: {name}</summary>\n\n{block}\n\n</details>"
+        display(Markdown(block))
+
+
+def wrapped(line, width=PAGE):
+    """A line of code as lines of at most so many columns, broken at spaces; the further ones stand four columns deeper."""
+    bare = line.lstrip()
+    indent = line[: len(line) - len(bare)]
+    deeper = indent + ("# " if bare.startswith("#") else "    ")
+    return textwrap.fill(bare, width, initial_indent=indent, subsequent_indent=deeper,
+                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
 
 
 def confirm(equation, left, right, tolerance=1e-10):
