@@ -1,14 +1,11 @@
-"""The only helper of the notebooks: show a function's source, confirm an equation by numbers, judge an exercise.
+"""The only helper of the notebooks: confirm an equation by numbers, judge an exercise, display (`dvae_np.shown`).
 
 Nothing of a lesson's subject is here. A lesson shows the library's own functions, and what it confirms and judges goes through
 `dvae_np.check`.
 """
 
 import inspect
-import io
-import os
 import sys
-import textwrap
 import types
 
 import numpy as np
@@ -21,32 +18,9 @@ from dvae_np.check.differences import comparison, comparison_of_entries
 from dvae_np.check.trial import WrongOpError, pair_of
 from dvae_np.exercises.calling import NotAttempted, WrongAnswer, called
 from dvae_np.exercises.marking import judge  # noqa: F401 (judge is the notebooks')
+from dvae_np.shown import figure, interactive, picture, say, show, table  # noqa: F401 (the notebooks')
 
 SEED = 3
-PAGE = 90  # columns that a page shows
-
-
-def show(*functions, folded=True):
-    """Display the source of library functions: what is read is what runs. Folded, a click on the name opens it."""
-    from IPython.display import Markdown, display
-
-    for function in functions:
-        module = inspect.getmodule(function).__name__.replace(".", "/")
-        source = "\n".join(map(wrapped, inspect.getsource(function).rstrip().splitlines()))
-        block = f"```python\n# {module}.py\n\n{source}\n```"
-        name = f"<code>{function.__qualname__}</code>, in <code>{module}.py</code>"
-        if folded:
-            block = f"<details><summary>The library's own source: {name}</summary>\n\n{block}\n\n</details>"
-        display(Markdown(block))
-
-
-def wrapped(line, width=PAGE):
-    """A line of code as lines of at most so many columns, broken at spaces; the further ones stand four columns deeper."""
-    bare = line.lstrip()
-    indent = line[: len(line) - len(bare)]
-    deeper = indent + ("# " if bare.startswith("#") else "    ")
-    return textwrap.fill(bare, width, initial_indent=indent, subsequent_indent=deeper,
-                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
 
 
 def confirm(equation, left, right, tolerance=1e-10):
@@ -171,49 +145,6 @@ def read_only(names):
         ):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-
-
-def interactive(draw, **choices):
-    """Show ``draw(figure, **values)`` with a slider for each of `choices` (a list of values each); without ipywidgets, or
-    where the output is kept in a file, the figure at the middle values.
-    """
-    middle = {name: values[len(values) // 2] for name, values in choices.items()}
-    if os.environ.get("DVAE_NP_STATIC"):
-        return figure(draw, **middle)
-    try:
-        from ipywidgets import SelectionSlider, interact
-    except ImportError:
-        return figure(draw, **middle)
-    sliders = {name: SelectionSlider(options=values, value=middle[name]) for name, values in choices.items()}
-    interact(lambda **values: figure(draw, **values), **sliders)
-    return None
-
-
-def figure(draw, *contents, size=(7, 3.6), alt="", **more):
-    """Display ``draw(figure, *contents, **more)``; `draw` is a function, or the name of a file of `dvae_np.figures.LESSONS`.
-
-    alt: what the picture shows, in words, for those who do not see it; a file of `LESSONS` has its own.
-    """
-    from matplotlib.figure import Figure
-
-    if isinstance(draw, str):
-        from dvae_np.figures import LESSONS, lesson_figure
-
-        alt, (size, draw) = LESSONS[draw].alt, lesson_figure(draw)
-    canvas = Figure(figsize=size, layout="constrained")
-    draw(canvas, *contents, **more)
-    picture(canvas, alt)
-
-
-def picture(canvas, alt):
-    """Display a figure of Matplotlib, with words for those who do not see it; one of pyplot is closed, to be shown once."""
-    from IPython.display import Image, display
-
-    png = io.BytesIO()
-    canvas.savefig(png, dpi=90, metadata={"Software": None})
-    display(Image(png.getvalue(), alt=alt))
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close(canvas)
 
 
 def _small_problem(estimate):

@@ -421,6 +421,7 @@ _BY_FILE = {
     ),
     "check/enumeration.py": (
         ("np.tensordot(weights, (draws - mean) ** 2, 1)", "np.tensordot(weights, draws**2, 1)", "the second moment for the variance"),
+        ("(drawn - log_factorials[counts]).sum(1)", "drawn.sum(1)", "counts weighed without the orders they can come in"),
     ),
     "check/means.py": (
         ("QUADRATURE = 1e-8", "QUADRATURE = 1e-2", "quadrature to 1 per cent"),

@@ -3,13 +3,14 @@
 import inspect
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import false_alarms
 import numpy as np
 import pytest
 
-from dvae_np import exact, ops, reinforce, reinforce_loo
+from dvae_np import exact, ops, reinforce, reinforce_loo, vimco
 from dvae_np.arrays import InputError
 from dvae_np.check import (
     Report,
@@ -135,6 +136,29 @@ def test_enumeration_finds_the_baseline_that_includes_its_own_sample():
     assert verdict.kind == "BIASED" and "-33.3%" in verdict.detail and "own sample" in verdict.explanation
     right = from_mean(enumeration.moments(weights, reinforce_loo(tiled, f, z).dlogits)[0], exact(logits, f).dlogits[0])
     assert right.kind == "UNBIASED" and right.ok
+
+
+def test_counts_give_the_moments_of_an_estimator_that_is_symmetric_in_its_samples():
+    """Mean and variance are those over ordered codes, where there are few; the probabilities add up where there are many."""
+    rng = np.random.default_rng(7)
+    for N, K, S in ((1, 3, 4), (2, 2, 3), (1, 1, 2), (2, 3, 2)):
+        logits, f = rng.standard_normal((1, N, K)), lookup_table(rng.standard_normal((K,) * N))
+        found = []
+        for outcomes in (enumeration.every_code, enumeration.every_count):
+            z, weights = outcomes(logits, S)
+            assert z.shape == (S, len(weights), N) and weights.sum() == pytest.approx(1, abs=1e-14)
+            found.append(enumeration.moments(weights, vimco(enumeration.tiled(logits, len(weights)), f, z).dlogits))
+        assert z.shape[1] == math.comb(S + K**N - 1, S)
+        np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-13)
+    z, weights = enumeration.every_count(np.array([[[0.3, -1.0, 2.0]]]), 128)
+    assert weights.sum() == pytest.approx(1, abs=1e-12) and len(set(map(bytes, z[..., 0].T.copy()))) == 8385
+    counts = (z == 2).sum(0)[:, 0]
+    q = ops.softmax(np.array([0.3, -1.0, 2.0]))[0][2]
+    assert weights @ counts == pytest.approx(128 * q) and weights @ (counts - 128 * q) ** 2 == pytest.approx(
+        128 * q * (1 - q)
+    )
+    z, weights = enumeration.every_count(np.array([[[0.0, -np.inf, 0.0]]]), 2)
+    assert weights[(z == 1).any(0)[:, 0]].max() == 0 and weights.sum() == pytest.approx(1)
 
 
 def test_gumbel_nodes_know_the_noise():
@@ -376,6 +400,9 @@ def test_toys_are_objectives_like_any_other():
 
 @pytest.mark.parametrize("call", [
     lambda: enumeration.every_code(np.zeros((1, 3, 10)), 4),
+    lambda: enumeration.every_count(np.zeros((1, 2, 3)), 40),
+    lambda: enumeration.every_count(np.zeros((1, 1, 3)), 2000),
+    lambda: enumeration.every_count(np.zeros((1, 9, 10)), 2),
     lambda: enumeration.gumbel_nodes(np.zeros((1, 1, 6)), 40),
 ])  # fmt: skip
 def test_too_many_outcomes_are_refused(call):

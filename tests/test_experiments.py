@@ -30,6 +30,7 @@ from dvae_np.initial import prior_parameters
 from dvae_np.laws import joint_states
 from dvae_np.networks import encoder
 from dvae_np.noise import draw
+from dvae_np.ops import softmax
 from dvae_np.structure import PRIORS
 from dvae_np.train import Settings, load
 
@@ -479,7 +480,9 @@ def test_the_two_yardsticks_of_equal_time():
     assert "at most 19.10 (19.00 to 19.20)" in table[4] and table[4].endswith("-0.250")
     (line,) = yardsticks.answers(record).splitlines()[2:]
     assert "exact, reinforce_loo" in line and "20.20 / 19.60" in line and "too many states" in line
+    assert yardsticks.finished(record) == yardsticks.findings(record)
     record["cells"]["independent 2x8 vimco"]["runs"].pop("3")  # not done: no finding
+    assert yardsticks.finished(record) == {} and len(yardsticks.answers(record).splitlines()) == 2
     assert [each.estimator for each in yardsticks.findings(record)["independent 2x8"]] == ["exact", "reinforce_loo"]
 
 
@@ -497,6 +500,23 @@ def test_the_first_model_is_lesson_00s():
     assert watched == list(range(31))
     q, cost = space["costs"](test)
     assert first_model.negative_elbo(params, test) == pytest.approx((q * cost).sum(1).mean(), rel=1e-12)
+
+
+def test_without_a_derivative_the_code_says_nothing():
+    """Only the KL trains that encoder: q becomes uniform, where the exact gradient makes the codes differ."""
+    x = load("digits").train.x[:200].astype(float)
+    spread = {}
+    for name in (first_model.DETACHED, "exact"):
+        W, b, _ = first_model.train(name, x, steps=120)
+        spread[name] = np.ptp(softmax(x @ W + b)[0], axis=1).max()
+    assert spread[first_model.DETACHED] < 0.02 < 0.9 < spread["exact"]
+
+
+def test_the_step_size_is_the_one_with_the_best_validation(monkeypatch):
+    scores = {0.01: 3.0, 0.03: 1.0, 0.1: 2.0}
+    monkeypatch.setattr(first_model, "_run", lambda name, parts, seed, rate, hyper: (scores[rate], [rate]))
+    record = first_model.first_models(names=("exact",))
+    assert record["estimators"]["exact"] == {"rate": 0.03, "tau": None, "validation": 1.0, "test": [[0.03]] * 3}
 
 
 def test_the_first_models_are_measured_once(monkeypatch):
@@ -518,6 +538,9 @@ def test_a_diverging_trial_is_the_worst_of_all():
         def result(self):
             raise ValueError("lr: training diverged in epoch 1; more")
 
-    assert equal_time.outcome(Done())["validation"] == np.inf
+    assert equal_time.outcome(Done()) == {
+        "validation": None,
+        "error": "lr: training diverged in epoch 1",
+    }  # JSON knows no inf
     known = {"trials": {"0": equal_time.outcome(Done()), "1": {"validation": 3.0}}}
     assert equal_time.choice_of(known) == 1

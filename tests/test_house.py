@@ -22,7 +22,7 @@ LAYERS = """
     networks structure model initial
     estimators vae dvae_np
     files device records train check
-    folders bench figures experiments exercises lesson cli __main__
+    folders bench figures experiments exercises shown lesson cli __main__
 """.split()  # what stands at the top of the package (dvae_np is its __init__): each imports from those before it alone
 
 

@@ -20,6 +20,7 @@ from dvae_np.check.backward import OpVerdict, check_op
 from dvae_np.check.differences import Comparison, central, comparison, complex_step, relative_error, taylor_order
 from dvae_np.check.enumeration import (
     every_code,
+    every_count,
     every_coupled,
     every_sequence,
     expectation,
@@ -56,6 +57,7 @@ __all__ = [
     "complex_step",
     "defaults",
     "every_code",
+    "every_count",
     "every_coupled",
     "every_sequence",
     "expectation",

@@ -176,18 +176,25 @@ def comparison(name, analytic, numeric, tolerance=COMPLEX_STEP, **known):
     for which, array in (("analytic", analytic), ("numeric", numeric)):
         if not np.isfinite(array).all():
             worst = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            return Comparison(name, np.inf, tolerance, f"{which} is {array[worst]} at {worst}")
+            return Comparison(name, np.inf, tolerance, f"{which} is {array[worst]}{_at(worst, array)}")
     error = relative_error(analytic, numeric)
     if error <= tolerance:
         return Comparison(name, error, tolerance, "")
     worst = np.unravel_index(np.argmax(abs(analytic - numeric)), numeric.shape)
     ratio, cosine = ratio_and_cosine(analytic, numeric)
     digits = 6 if f"{analytic[worst]:.6g}" != f"{numeric[worst]:.6g}" else 17
+    many = numeric.size > 1  # one number has no worst place, and no direction but its sign
+    where, direction = (f"worst{_at(worst, numeric)}: ", f", cosine {cosine:.4f}") if many else ("", "")
     what = (
-        f"relative error {error:.2g}; worst at {tuple(int(i) for i in worst)}: analytic {analytic[worst]:.{digits}g}, "
-        f"numeric {numeric[worst]:.{digits}g}; ratio {ratio:.4g}, cosine {cosine:.4f}"
+        f"relative error {error:.2g}; {where}analytic {analytic[worst]:.{digits}g}, "
+        f"numeric {numeric[worst]:.{digits}g}; ratio {ratio:.4g}{direction}"
     )
     return Comparison(name, error, tolerance, "; ".join(filter(None, [what, hint(analytic, numeric, **known)])))
+
+
+def _at(place, array):
+    """Where an entry stands, as in " at (2, 0)"; nothing where the array has no other."""
+    return f" at {tuple(map(int, place))}" if array.size > 1 else ""
 
 
 def comparison_of_entries(name, answer, expected, *, single=False, accuracy=1.0, within=0.0, **known):
@@ -211,7 +218,8 @@ def comparison_of_entries(name, answer, expected, *, single=False, accuracy=1.0,
     finite = np.isfinite(expected) & np.isfinite(answer)
     if not (finite | (answer == expected)).all():
         i = tuple(int(i) for i in np.argwhere(~(finite | (answer == expected)))[0])
-        return Comparison(name, np.inf, limits["relative"], f"yours is {answer[i]} at {i}, expected {expected[i]:.6g}")
+        words = f"yours is {answer[i]}{_at(i, answer)}, expected {expected[i]:.6g}"
+        return Comparison(name, np.inf, limits["relative"], words)
     a, n = np.where(finite, answer, 0.0).astype(np.float64), np.where(finite, expected, 0.0).astype(np.float64)
     excess = np.abs(a - n) - limits["relative"] * np.abs(n) - limits["absolute"] * np.max(np.abs(n), initial=0) - within
     error = relative_error(a, n)
@@ -220,7 +228,7 @@ def comparison_of_entries(name, answer, expected, *, single=False, accuracy=1.0,
     if not whole.ok and np.isfinite(whole.error):
         return Comparison(name, error, 0.0, whole.explanation)
     i = np.unravel_index(np.argmax(excess), excess.shape)
-    words = (
-        f"at {tuple(map(int, i))}: analytic {a[i]:.9g}, numeric {n[i]:.9g}, among entries up to {np.abs(n).max():.3g}"
-    )
+    words = f"analytic {a[i]:.9g}, numeric {n[i]:.9g}"
+    if n.size > 1:
+        words = f"{_at(i, n).strip()}: {words}, among entries up to {np.abs(n).max():.3g}"
     return Comparison(name, error, 0.0, words)

@@ -50,6 +50,33 @@ def every_code(q, S):
     return states[chosen], np.exp(logq[chosen, 0].sum(0))
 
 
+def every_count(q, S):
+    """All outcomes of S codes drawn from q, whatever their order: z (S, T, N), probabilities (T,), T = C(S + M - 1, M - 1).
+
+    For what is symmetric in its samples, and so depends only on how often each of the M = K**N states was drawn: its moments
+    are those of `every_code`, at far larger S. q: as there. The codes of an outcome come in rising order of their states; its
+    probability is multinomial, S! prod_m q_m^c_m / c_m! for counts c. Raises InputError for more than 2 million outcomes, and
+    for more than 64 million codes in all of them.
+    """
+    q = one_example(q)
+    _, N, K = q.sizes
+    M = count_states(N, K)
+    T = math.comb(S + M - 1, M - 1) if M <= MOST_OUTCOMES else math.inf
+    if T > MOST_OUTCOMES or S * T > 32 * MOST_OUTCOMES:
+        raise InputError(f"every_count: C(S + M - 1, M - 1) = {T} outcomes are more than {MOST_OUTCOMES}, or all their S codes "
+                         f"more than {32 * MOST_OUTCOMES}: S = {S}, M = {K}**{N}")  # fmt: skip
+    states = joint_states(N, K)
+    logq = q.log_prob(states[:, None])[0][:, 0]  # (M,)
+    # S stars and M - 1 bars in a row: the stars between two bars are the draws of one state
+    bars = np.array(list(itertools.combinations(range(S + M - 1), M - 1)), int).reshape(T, M - 1)
+    counts = np.diff(bars, axis=1, prepend=-1, append=S + M - 1) - 1  # (T, M)
+    log_factorials = np.cumsum(np.log(np.maximum(np.arange(S + 1), 1)))
+    drawn = np.multiply(counts, logq, out=np.zeros(counts.shape), where=counts > 0)  # a logit of -inf is never drawn
+    weights = np.exp(log_factorials[S] + (drawn - log_factorials[counts]).sum(1))
+    chosen = np.repeat(np.tile(np.arange(M), T), counts.ravel()).reshape(T, S).T  # (S, T)
+    return states[chosen], weights
+
+
 def every_sequence(q, S):
     """All outcomes of S different joint states drawn without replacement, in order: codes (S, T, N), probabilities (T,).
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from dvae_np import codes, draw, entropy, gumbel, gumbel_max, log_softmax, score, softmax
 from dvae_np.check import central, complex_step
+from dvae_np.exercises.calling import WrongAnswer
 from dvae_np.exercises.exercise import Exercise, Made
 from dvae_np.exercises.lesson_01 import by_complex_step
 
@@ -43,9 +44,9 @@ def shares(sampler, logits, u):
     """The share of each category among the codes, for each example and latent, (B, N, K), and which uniforms move them."""
     found = np.asarray(sampler(logits, u))
     if found.shape != u.shape[:-1]:
-        raise ValueError(f"expected codes (S, B, N) = {u.shape[:-1]}, got {found.shape}")
+        raise WrongAnswer(f"02.3: your codes have the shape {found.shape}, expected (S, B, N) = {u.shape[:-1]}")
     if found.dtype.kind not in "iu":
-        raise ValueError(f"expected integer codes, got dtype {found.dtype}")
+        raise WrongAnswer(f"02.3: your codes have the dtype {found.dtype}, expected integers")
     return (found[..., None] == np.arange(logits.shape[-1])).mean(0), moved_by(sampler, logits, u[:200], found[:200])
 
 
@@ -195,13 +196,13 @@ EXERCISES = (
         invert,
         lambda rng: list(intervals(rng)),
         {"q": "K"},
-        returns=("the codes",),
+        returns=("the categories",),
         library=(codes,),
         mistakes={
-            "a code K, and there is no such category": with_one_category_more,
-            "one too low: count the ends at or before u, but for the last": one_too_low,
-            "an interval that ends just at u counts too: keep <=": strictly_below,
-            "at most K - 2: the last category is drawn too": clipped_above,
+            "category K for some u, and there is no such category": with_one_category_more,
+            "the right category minus 1, one too low: count the ends at or before u, but for the last": one_too_low,
+            "the count with < for <=, and an interval that ends just at u counts too: keep <=": strictly_below,
+            "the right category cut at K - 2, but the last category is drawn too": clipped_above,
         },
     ),
 )  # fmt: skip

@@ -206,8 +206,8 @@ EXERCISES = (
         {},
         returns=("the ratio",),
         mistakes={
-            "B: the scores of all pairs remain to be computed": lambda B, H, D, M: float(B),
-            "the saving without the scores of the usual way": lambda B, H, D, M: B * H / (H + B),
+            "B: the sums of all pairs remain to be computed": lambda B, H, D, M: float(B),
+            "the saving without the sums of the usual way": lambda B, H, D, M: B * H / (H + B),
         },
     ),
 )  # fmt: skip

@@ -95,6 +95,17 @@ def with_last_weight(last):
     return estimate
 
 
+def different(q, S):
+    """Draw by draw: the chance that it finds a state which those before it have not."""
+    return sum((q * (1 - q) ** before).sum() for before in range(S))
+
+
+def draws(rng):
+    """Probabilities of few and many states, and numbers of draws."""
+    for M, S in ((4, 3), (9, 6), (30, 5)):
+        yield {"q": rng.dirichlet(np.full(M, 1.5)), "S": S}
+
+
 EXERCISES = (
     Exercise(
         "12.1",
@@ -142,6 +153,25 @@ EXERCISES = (
             ),
             "1 less all weights: the rest is what lies outside the first S - 1": with_last_weight(
                 lambda weight: 1 - weight.sum(0)
+            ),
+        },
+    ),
+    Exercise(
+        "12.4",
+        different,
+        lambda rng: list(draws(rng)),
+        {"q": "M"},
+        returns=("the number",),
+        mistakes={
+            "the expected number of states that are not drawn: take it off the number of all": lambda q, S: (
+                ((1 - q) ** S).sum()
+            ),
+            "S, the number of draws: a state may be drawn twice": lambda q, S: S * q.sum(),
+            "the count with 1 - q^S, the chance that not every draw is this state: one hit is enough": lambda q, S: (
+                (1 - q**S).sum()
+            ),
+            "the count for equally probable states: each state has its own probability": lambda q, S: (
+                len(q) * (1 - (1 - 1 / len(q)) ** S)
             ),
         },
     ),

@@ -5,7 +5,7 @@ import numpy as np
 from dvae_np import score
 from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_02 import softmax_of
-from dvae_np.exercises.lesson_12 import drawn
+from dvae_np.exercises.lesson_12 import drawn, problem
 
 
 def my_disarm(logits, f, coupled):
@@ -56,6 +56,40 @@ def with_p_for_m(p):
     return 2 / 3 * (1 / 8 - (p - 1 / 2) ** 3) - 2 * (1 - p) * (p / 2) ** 2
 
 
+def my_arm(logits, f, e):
+    """Latent by latent, by the two uniforms e and 1 - e: each code is 1 below p, and its factor is half of 1 - 2 e."""
+    total = np.zeros_like(logits)
+    for uniform in e:
+        for u in (uniform, 1 - uniform):
+            fz = f(np.stack([(u < softmax_of(logits)[..., 1]).astype(int)]))[0][0]  # (B,)
+            for b, n in np.ndindex(u.shape):
+                each = fz[b] * (0.5 - u[b, n]) / len(e)
+                total[b, n] += np.array([-each, each])
+    return total
+
+
+def with_twin(twin):
+    """ARM with twin(e, p) as its second code."""
+
+    def estimate(logits, f, e):
+        p = softmax_of(logits)[..., 1]
+        difference = f(twin(e, p).astype(int))[0] - f((e < p).astype(int))[0]
+        dphi = (difference[..., None] * (e - 0.5)).mean(0)
+        return np.stack([-dphi, dphi], -1)
+
+    return estimate
+
+
+def by_the_twin_alone(logits, f, e):
+    dphi = (f((e > 1 - softmax_of(logits)[..., 1]).astype(int))[0][..., None] * (e - 0.5)).mean(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+def uniforms(rng, S, B, N):
+    """A binary problem, and uniforms for its codes."""
+    return problem(rng, B, N, 2) | {"e": rng.random((S, B, N))}
+
+
 EXERCISES = (
     Exercise(
         "13.1",
@@ -80,6 +114,20 @@ EXERCISES = (
             "half of it: there are two ends": lambda p: gained(p) / 2,
             "the second moment of ARM: subtract DisARM's": moment_of_arm,
             "what p in the place of m gives: m is the larger of p and 1 - p": with_p_for_m,
+        },
+    ),
+    Exercise(
+        "13.3",
+        my_arm,
+        lambda rng: [uniforms(rng, 4, 5, 3), uniforms(rng, 3, 4, 2)],
+        {"logits": "BNK", "e": "SBN"},
+        returns=("the gradient",),
+        mistakes={
+            "the estimate with the opposite code as the twin: its law is 1 - p": with_twin(lambda e, p: e > p),
+            "the estimate with [e < 1 - p] as the twin: the code of 1 - e is drawn by 1 - e < p": with_twin(
+                lambda e, p: e < 1 - p
+            ),
+            "the twin's part alone: f at the first code is not taken off": by_the_twin_alone,
         },
     ),
 )  # fmt: skip

@@ -169,7 +169,7 @@ def outcome(done):
     try:
         return done.result()
     except ValueError as error:  # InputError, of a step size that is too large
-        return {"validation": math.inf, "error": str(error).split(";")[0]}
+        return {"validation": None, "error": str(error).split(";")[0]}
 
 
 def tasks_of(record, cells):
@@ -195,7 +195,14 @@ def task_settings(task, record, cells):
 
 def choice_of(known):
     """The number of the trial with the best validation score."""
-    return int(min(known["trials"], key=lambda key: known["trials"][key]["validation"]))
+    scores = {key: trial["validation"] for key, trial in known["trials"].items()}
+    return int(min(scores, key=lambda key: math.inf if scores[key] is None else scores[key]))
+
+
+def runs_left(record, cells):
+    """How many trials and runs of the study are still to do."""
+    done = sum(len(known["trials"]) + len(known["runs"]) for known in record["cells"].values())
+    return sum(len(trials_of(settings.estimator)) + len(SEEDS) for settings in cells.values()) - done
 
 
 def command_of(name):

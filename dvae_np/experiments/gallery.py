@@ -4,14 +4,18 @@ import numpy as np
 
 from dvae_np import figures, records
 from dvae_np.arrays import InputError
+from dvae_np.experiments.equal_time import SECONDS
 from dvae_np.experiments.rule import FIGURE
 from dvae_np.experiments.tour import MODEL
+from dvae_np.experiments.yardsticks import finished
 from dvae_np.figures import models
 from dvae_np.train import Settings, fit, load
 
 COMPLETIONS = ("digits", "mnist")
-WRITTEN = (*figures.LESSONS, "bench.png", "compare.png", "sweep.png", "rule.png", "tour.png", "reconstructions.png",
-           "samples.png", *(f"completion-{name}.png" for name in COMPLETIONS), "README.md")  # fmt: skip
+TRAINED = [name for name in SECONDS if (records.FOLDER / f"equal-time-{name}.json").exists()]
+WRITTEN = (*figures.LESSONS, "bench.png", "compare.png", "sweep.png", "rule.png", "first_model.png", "tour.png",
+           "reconstructions.png", "samples.png", *(f"completion-{name}.png" for name in COMPLETIONS),
+           *(f"equal-time-{name}.png" for name in TRAINED), "README.md")  # fmt: skip
 
 
 def drawings():
@@ -26,6 +30,9 @@ def drawings():
     found["compare.png"] = (11, 5.2), figures.comparison, compared
     found["sweep.png"] = (8, 5.2), figures.sweep, compared
     found["rule.png"] = FIGURE, figures.practical_rule, rule
+    found["first_model.png"] = (7.4, 3.6), figures.first_models, records.read("first-model")
+    for name in TRAINED:
+        found[f"equal-time-{name}.png"] = (13, 5.4), figures.equal_time, finished(records.read(f"equal-time-{name}"))
     for name in COMPLETIONS:
         images = records.arrays(f"completion-{name}")["images"]
         found[f"completion-{name}.png"] = (8.8, 5.4), models.completions, images / 255

@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np import records
 from dvae_np.bench import summary
-from dvae_np.experiments import completion, page_costs, page_judge, page_models, rule
+from dvae_np.experiments import completion, page_costs, page_judge, page_models, page_rule, rule
 from dvae_np.text import markdown_columns
 
 TITLE = "# Pictures and measured numbers"
@@ -23,7 +23,8 @@ def page():
     """The whole page, as Markdown. Raises InputError where a record is missing."""
     sections = (
         *(page_models.digits, page_models.codes_512, page_models.completions, page_models.structure),
-        *(page_costs.practical_rule, page_costs.comparison, page_costs.cost, page_costs.growth, page_costs.on_gpu),
+        *(page_rule.practical_rule, page_rule.training, page_rule.lessons),
+        *(page_costs.comparison, page_costs.cost, page_costs.growth, page_costs.on_gpu),
         *(page_judge.public_packages, page_models.published, page_models.first_steps),
     )
     return "\n\n".join([TITLE, INTRODUCTION, *(section() for section in sections)]) + "\n"

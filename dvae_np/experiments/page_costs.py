@@ -1,56 +1,13 @@
-"""The page's sections on gradients: what they cost, by which estimator, beside other frameworks, and in memory."""
+"""The page's sections on cost: of every estimator, beside other frameworks, in memory, and on a GPU."""
 
 from dvae_np import records
 from dvae_np.bench import summary
 from dvae_np.estimators import TABLE
-from dvae_np.experiments import compare, rule, tuning
+from dvae_np.experiments import compare, tuning
 
 BENCHES = {"bench": "", "bench-haswell": "The same machine, its products held to kernels for AVX2: ",
            "bench-avx2": "Another machine, and an earlier version of the code: "}  # fmt: skip
 CHAINS = {"bench-chain-1": "one", "bench-chain-2": "two"}  # threads
-
-
-FAMILIES = {
-    "independent": "Independent latents",
-    "chain": "Chains under a decoder that sees all codes: the exact gradient visits every code",
-    "rows": "Chains that emit a row of pixels each: the exact gradient is dynamic programming",
-}
-
-
-def practical_rule():
-    """Which estimator is the cheapest, by the number of joint states."""
-    record = records.read("rule")
-    tables = "\n\n".join(
-        f"{words}, relative error {error:g}:\n\n{rule.rule_table(record, error, markdown=True, family=family)}"
-        for family, words in FAMILIES.items()
-        for error in record["errors"]
-    )
-    lost = [
-        f"`{name}` at its default temperature: {default} of the {best} models that it reaches at its best one"
-        + (f", {times:.2g} times as dear there (median)" if times else "")
-        for name, (default, best, times) in rule.lost_by_defaults(record, 0.3).items()
-        if best
-    ]
-    rebar = [model["rebar"]["tuning_milliseconds"] for model in record["models"] if "rebar" in model]
-    return f"""\
-## Which estimator when
-
-`{record["command"]}`: milliseconds for the gradient of {record["batch"]} digits with a given relative error, on trained
-models of growing size ([lesson 14](../notebooks/14_which_estimator_when.ipynb)), at the best of {len(record["taus"])}
-temperatures, which stands in brackets, and of two numbers of samples. "never": the bias alone is larger than the error at
-each of them. VIMCO is measured on its own bound, another objective, and is not ranked. The exact gradient decodes each joint
-state once for the whole batch; a sampling estimator decodes S codes for every example.
-
-{tables}
-
-![Milliseconds to a given relative error against the number of joint states, for independent latents and for chains](rule.png)
-
-What the defaults lose, at an error of 0.3: {"; ".join(lost)}. To find a temperature by training takes a run for each that is
-tried. REBAR's tunables took {min(rebar):,.0f} to {max(rebar):,.0f} ms to learn, which is not counted above.
-
-Bias, deviation of one gradient and cosine of its mean with the exact gradient, for 4 independent latents of 8 categories:
-
-{rule.settings_table(record, rule.SHOWN, markdown=True)}"""
 
 
 def comparison():

@@ -34,6 +34,12 @@ def findings(record):
     return found
 
 
+def finished(record):
+    """The same, of the sizes at which every estimator is done."""
+    begun = [cell.rpartition(" ")[0] for cell in record["cells"]]
+    return {size: found for size, found in findings(record).items() if len(found) == begun.count(size)}
+
+
 def _found(name, known, runs):
     setting = trials_of(name)[choice_of(known)]
     words = f"lr {setting['lr']:g}"
@@ -72,7 +78,7 @@ def answers(record, markdown=False):
     """For each size: the best by the ELBO and by log p(x); and the two losses by three well-known estimators."""
     shown = ("exact", "reinforce_loo", "gumbel_softmax")
     rows = [("model", "best by the ELBO", "best by log p(x)", *(f"{name}: the two losses" for name in shown))]
-    for size, found in findings(record).items():
+    for size, found in finished(record).items():
         by_name = {each.estimator: each for each in found}
         cells = [" / ".join(f"{np.median(getattr(by_name[name], yardstick)):.2f}" for yardstick in YARDSTICKS)
                  if name in by_name else "too many states" for name in shown]  # fmt: skip

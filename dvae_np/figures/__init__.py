@@ -73,8 +73,8 @@ LESSONS = {  # file: figure
         "lesson_05",
         "score_function",
         (7.4, 3.6),
-        "Left: sampled gradients scatter about the exact one. Right: the power of a test by samples against the "
-        "number of draws.",
+        "Left: the loss of one drawn code against a logit is a staircase, its mean a smooth curve. Right: the smallest "
+        "bias that a test by samples sees, against the number of draws.",
     ),
     "baselines.png": LessonFigure(
         "lesson_06",

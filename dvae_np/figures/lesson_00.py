@@ -2,26 +2,26 @@
 
 
 def problem(figure):
-    """x to logits to q to z to f and back: where the chain of derivatives breaks."""
+    """x to logits to q to z to f and back, for one image: where the chain of derivatives breaks."""
     axes = figure.subplots()
     axes.set(xlim=(0, 10.4), ylim=(0, 3.4))
     axes.axis("off")
     boxes = [
-        (0.3, "x", "(B, D)"),
-        (2.3, "logits", "(B, N, K)"),
-        (4.3, "q", "(B, N, K)"),
-        (6.6, "z", "(S, B, N)"),
-        (8.8, "f(z)", "(S, B)"),
+        (0.3, "x", "an image"),
+        (2.3, "logits", "(N, K)"),
+        (4.3, "q", "(N, K)"),
+        (6.6, "z", "a code, (N,)"),
+        (8.8, "f(z)", "a number"),
     ]
     for place, name, shape in boxes:
         axes.text(place + 0.5, 2.3, name, ha="center", va="center", fontsize=13,
                   bbox={"boxstyle": "round,pad=0.5", "facecolor": "#F0F0F0", "edgecolor": "black"})  # fmt: skip
         axes.text(place + 0.5, 1.65, shape, ha="center", va="center", fontsize=9, color="#444444")
     steps = [
-        ("encoder $\\psi$", "black"),
+        ("encoder", "black"),
         ("softmax", "black"),
         ("sampling", "#D55E00"),
-        ("decoder $\\theta$", "black"),
+        ("decoder", "black"),
     ]
     for (start, _, _), (end, _, _), (words, color) in zip(boxes, boxes[1:], steps, strict=False):
         axes.annotate(

@@ -32,10 +32,10 @@ def one_sided(loss, arrays, h):
     return {"x": np.array([(loss({"x": x + h * unit}) - loss(arrays)) / h for unit in np.eye(len(x))])}
 
 
-def step_sizes(figure):
+def step_sizes(figure, loss=a_loss, slope=slope_of_a_loss, at=START):
     """Left: relative error against h, of three ways to measure a slope. Right: Taylor remainders, right and wrong."""
     left, right = figure.subplots(1, 2)
-    exact = slope_of_a_loss(START)
+    exact = slope(at)
     for method, lowest, words, style in (
         (one_sided, -15, "one-sided", {"color": "#D55E00", "marker": "^", "linestyle": ":"}),
         (
@@ -47,18 +47,22 @@ def step_sizes(figure):
         (complex_step, -20, "complex step", {"color": "black", "marker": "o", "linestyle": "-"}),
     ):
         steps = 10.0 ** np.arange(lowest, -0.4, 0.5)
-        errors = [max(relative_error(method(a_loss, {"x": START}, h)["x"], exact), 3e-17) for h in steps]
+        errors = [max(relative_error(method(loss, {"x": at}, h)["x"], exact), 3e-17) for h in steps]
         left.plot(steps, errors, **{"markersize": 3, **style}, label=words)
     open_axes(left, xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the gradient")
     left.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(0.0, 0.45))
 
-    direction, steps = np.array([0.4, 1.3, -0.6]), 10.0 ** np.arange(-5, -0.9, 0.5)
-    start = a_loss({"x": START})
+    direction, steps = np.resize([0.4, 1.3, -0.6], len(at)), 10.0 ** np.arange(-5, -0.9, 0.5)
+    start = loss({"x": at})
     for gradient, words, style in (
-        (exact + [0, 0.05, 0], "one entry off by 0.05: order 1", {"color": "#D55E00", "marker": "^", "linestyle": ":"}),
+        (
+            exact + 0.05 * np.eye(len(at))[1],
+            "one entry off by 0.05: order 1",
+            {"color": "#D55E00", "marker": "^", "linestyle": ":"},
+        ),
         (exact, "right gradient: order 2", {"color": "black", "marker": "o", "linestyle": "-"}),
     ):
-        remainder = [abs(a_loss({"x": START + h * direction}) - start - h * gradient @ direction) for h in steps]
+        remainder = [abs(loss({"x": at + h * direction}) - start - h * gradient @ direction) for h in steps]
         right.plot(steps, remainder, **style, markersize=4, label=words)
     open_axes(right, xscale="log", yscale="log", xlabel="step h along a direction d", ylabel="Taylor remainder (nats)")
     right.legend(frameon=False, fontsize=8, loc="upper left")

@@ -22,7 +22,7 @@ def gumbel_max(figure):
             np.exp(gap - np.exp(gap)),
             color=color,
             linestyle=dashes,
-            label=f"$\\ell_{k + 1} + G_{k + 1}$: wins {q[k]:.0%}",
+            label=f"$\\ell_{k} + G_{k}$: wins {q[k]:.0%}",
         )
         left.plot([LOGITS[k]] * 2, [0, 0.37], color=color, linestyle=(0, (1, 2)), linewidth=0.9)
     gap = LOGITS[0] - log_softmax(LOGITS)[0][0] - t  # log Z - t
@@ -37,5 +37,5 @@ def gumbel_max(figure):
         z = perturbed.gumbel_max(many, np.broadcast_to(u, (1, *many.shape)))[0, :, 0]
         right.plot(first, TABLE[z] + 0.05 * (i - 1), color=color, linestyle=dashes, label=f"noise {i + 1}")
     right.plot(first, softmax(many)[0][:, 0] @ TABLE, color="black", linewidth=2, label="mean over all noises")
-    open_axes(right, xlabel="logit of category 1 (nats)", ylabel="f of the code drawn (nats)", ylim=(-0.2, 4.3))
+    open_axes(right, xlabel="logit of category 0 (nats)", ylabel="f of the drawn category (nats)", ylim=(-0.2, 4.3))
     right.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)

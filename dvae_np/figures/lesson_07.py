@@ -8,8 +8,7 @@ from dvae_np.concrete import plug_in_kl, relaxed_kl
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 from dvae_np.laws import joint_states
-from dvae_np.ops import log_softmax, softmax
-from dvae_np.perturbed import gumbel
+from dvae_np.ops import log_softmax
 
 
 def small_problem(K=3, seed=0, nodes=100):
@@ -25,23 +24,6 @@ def log_ratio_grid(K, width, points):
     line, step = np.linspace(-width / 2, width / 2, points, retstep=True)
     a = line[joint_states(K - 1, points)]  # (T, K - 1)
     return log_softmax(np.concatenate([a, np.zeros((len(a), 1))], 1))[0][:, None, None], step ** (K - 1)
-
-
-def simplex(figure, tau=1.0, samples=600):
-    """Relaxed samples of three categories on their triangle, and the shares of the largest entry."""
-    logits, _, _, _ = small_problem(nodes=3)
-    u = np.random.default_rng(1).random((samples, 1, 1, 3))
-    y = softmax((logits + gumbel(u)) / tau)[0][:, 0, 0]
-    corners = np.array([[0, 0], [1, 0], [0.5, np.sqrt(3) / 2]])
-    left, right = figure.subplots(1, 2)
-    left.plot(*np.vstack([corners, corners[:1]]).T, color="black", linewidth=1)
-    left.scatter(*(y @ corners).T, s=5, alpha=0.4, color=STYLE["gumbel_softmax"]["color"])
-    for place, words, align in zip(corners, ("code 0", "code 1", "code 2"), ("right", "left", "left"), strict=True):
-        left.annotate(words, place, (-4 if align == "right" else 4, 0), textcoords="offset points", ha=align)
-    left.set(aspect="equal", xlim=(-0.25, 1.25), title=f"tau = {tau}")
-    left.axis("off")
-    right.hist(y.max(-1), np.linspace(1 / 3, 1, 21), color=STYLE["gumbel_softmax"]["color"])
-    open_axes(right, xlabel="largest entry of y", ylabel=f"of {samples} samples")
 
 
 def temperature(figure):

@@ -153,7 +153,7 @@ def first_models(figure, record, names=None):
         style = STYLE.get(name, {"color": "0.5", "linestyle": ":"}) | {"marker": ""}
         axes.plot(record["steps"], np.median(curves, 0), **style, linewidth=1.8, label=name)
         axes.fill_between(record["steps"], curves.min(0), curves.max(0), color=style["color"], alpha=0.15, linewidth=0)
-    open_axes(axes, xlabel="step", ylabel="test negative ELBO (nats)", ylim=(18, 30))
+    open_axes(axes, xlabel="step", ylabel="test loss (nats)", ylim=(18, 30))
     axes.legend(frameon=False, fontsize=8)
 
 

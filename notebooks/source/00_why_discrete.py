@@ -43,10 +43,10 @@ picture(
 )
 
 # %% [markdown]
-# The model describes an image by **one code out of twenty**. It has two parts.
+# The model describes an image by **one code out of twenty**. Here a code is a single *category*; in section 3 it has several. The model has two parts.
 #
 # - The *decoder* is a table $A$ with one row for each code: if the code is $k$, pixel $d$ is on with probability $\sigma(A_{kd})$, where $\sigma(a) = 1 / (1 + e^{-a})$. So each code stands for one blurred picture.
-# - The *encoder* looks at an image and says how probable each code is: $q = \mathrm{softmax}(x W + b)$, twenty positive numbers that add up to one. The numbers $x W + b$ are called *logits*.
+# - The *encoder* looks at an image and says how probable each code is: $q = \mathrm{softmax}(x W + b)$, twenty positive numbers that add up to one. The weights $W$ and the biases $b$ are learned, as is $A$. The numbers $x W + b$ are called *logits*.
 #
 # What does it cost to describe an image $x$ by code $k$? Three terms, all measured in *nats*, which are bits with the natural logarithm (one nat is $1.44$ bits):
 #
@@ -61,7 +61,11 @@ picture(
 #
 # $$\frac{\partial \mathcal{L}}{\partial\, \mathrm{logit}_k} = q_k\, (\mathrm{cost}_k - \mathcal{L}) .$$
 #
-# That is all. The rest of the program is a matrix product on each side, and the optimiser Adam.
+# (Lesson 01 derives it.) For the decoder, a pixel costs $-\log \sigma(a) = \log(1 + e^{a}) - a$ if it is on, and $-\log(1 - \sigma(a)) = \log(1 + e^{a})$ if it is off. In one formula, with the pixel $x_d$ and its logit $A_{kd}$:
+#
+# $$f_k = \sum_d \bigl(\log (1 + e^{A_{kd}}) - x_d A_{kd}\bigr), \qquad \frac{\partial f_k}{\partial A_{kd}} = \sigma(A_{kd}) - x_d .$$
+#
+# The program computes $\log(1 + e^{a})$ by `np.logaddexp(0, a)`. In $\mathcal{L}$ the slope of $f_k$ has the weight $q_k$. Its average over the images is `dA`. What remains is a matrix product on each side, and the optimiser Adam.
 
 # %%
 K, B = 20, len(x)
@@ -111,23 +115,27 @@ counts = [np.bincount(labels[used == k], minlength=10) for k in range(K)]
 fig, axes = plt.subplots(2, 10, figsize=(8, 2.2))
 for k, ax in enumerate(axes.flat):
     ax.imshow(1 / (1 + np.exp(-A[k].reshape(8, 8))), cmap="gray_r")
-    ax.set_title(f"{counts[k].argmax()} ({counts[k].sum()})", fontsize=8)
+    n = counts[k].sum()
+    title = f"{counts[k].argmax()} ({n})" if n else "unused"
+    ax.set_title(title, fontsize=8)
     ax.axis("off")
 picture(
     fig,
     "The picture of each of the twenty codes: most look like one digit.",
 )
 agree = sum(count.max() for count in counts) / B
+print(f"the average digit costs {mean_image:.1f} nats")
+print(f"images that show their code's most frequent digit: {agree:.0%}")
 
 # %% [markdown]
-# Above each picture stand the digit that most of its images show, and how many images use the code. {{agree:.0%}} of the training images show the most frequent digit of their code. That answers what a code *means*: the images that are best described by it.
+# Above each picture stand the digit that most of its images show, and how many images use the code (*unused*: none). {{agree:.0%}} of the training images show the most frequent digit of their code. That answers what a code *means*: the images that are best described by it.
 #
 # ## 3 Where it breaks
 #
-# Twenty codes can be summed. But with eight latents of twenty codes each there are $20^8$, twenty-five billion. Then we must *draw* a code from $q$ and look at its cost alone, as one does with Gaussian latents, where the
+# Twenty codes can be summed. But with eight such choices (eight *latents* of twenty categories each) there are $20^8$ codes, twenty-five billion. Then we must *draw* a code from $q$ and look at its cost alone, as one does with Gaussian latents, where the
 # derivative passes through the draw. Try it here: draw, and differentiate.
 #
-# A drawn code is a whole number. Move a logit a little, and the number stays what it is. So the derivative of the drawn code's $f$ in the logits is zero, and of the loss only $\log q_k - \log \frac{1}{20}$ is left to train the encoder.
+# A drawn code is a whole number. Move a logit a little, and the number stays what it is. So the derivative of the drawn code's $f$ with respect to the logits is zero, and of the loss only $\log q_k - \log \frac{1}{20}$ is left to train the encoder.
 # That part pulls $q$ towards the uniform distribution, in which the code says nothing.
 #
 # The picture shows what comes of it. Each line is the model from above, with the same start. Only the line `dlogits = ...` differs. (Three seeds each; the line is the median, the band their range. The step size was chosen on validation images. `python -m dvae_np compare --lessons` measures it.)
@@ -154,17 +162,19 @@ final = {
 # %% [markdown]
 # With the derivative of the draw taken as the zero that it is, the loss ends at {{final["no derivative"]:.1f}} nats, which is that of the average digit: every code has become the same picture. The exact gradient reaches {{final["exact"]:.1f}}. Between these two lines lies the whole course. Lessons 05,
 # 06, 07, 08 and 10 each add a line to this figure, drawn with a handful of codes instead of all.
+#
+# In general a *code* $z$ consists of $N$ latents, each one of $K$ categories: $K^N$ codes in all. An encoder turns data $x$ into logits, and a softmax turns them into $q(z \mid x)$, the *approximate posterior*. A decoder gives
+# $f(z) = -\log p(x \mid z)$:
 
 # %%
 figure("problem.png")
 
 # %% [markdown]
-# In general the latent is a *code* $z$ of $N$ variables, each one of $K$ categories: $K^N$ codes in all. An encoder turns data $x$ into logits, and a softmax turns them into $q(z \mid x)$, the *approximate posterior*. A decoder gives
-# $f(z) = -\log p(x \mid z)$. A prior $p(z)$ says how probable each code is before any data is seen. We want the gradient of
+# A prior $p(z)$ says how probable each code is before any data is seen. We want the gradient of
 #
 # $$\mathcal{L} = \mathbb{E}_{z \sim q}[f(z)] + \beta\,\mathrm{KL}(q \,\Vert\, p)$$
 #
-# in all parameters. The KL measures how far $q$ is from the prior. It is a finite sum for each latent, with a simple gradient (lesson 03), and the decoder's gradient is an average that samples can estimate (lesson 05). What is hard is the gradient of $\mathbb{E}_{z \sim q}[f(z)]$ in the logits.
+# in all parameters, with a weight $\beta$ that is 1 until lesson 03. The KL measures how far $q$ is from the prior. It is a finite sum for each latent, with a simple gradient (lesson 03), and the decoder's gradient is an average that samples can estimate (lesson 05). What is hard is the gradient of $\mathbb{E}_{z \sim q}[f(z)]$ in the logits.
 #
 # ## 4 Four ways around it
 #
@@ -172,7 +182,7 @@ figure("problem.png")
 # |---|---|---|
 # | sum over all $K^N$ codes: exact marginalisation | 04 | every code is decoded |
 # | draw codes, and use the values of $f$ alone: the score function with a baseline | 05, 06 | variance |
-# | let the code become soft, numbers between 0 and 1, or use the slope of $f$ as if it were | 07, 08 | bias |
+# | let the code become soft, numbers between 0 and 1, or keep the code hard, and use the slope that a soft code would have | 07, 08 | bias |
 # | take variance away without adding bias: control variates, sums over some of the codes, samples that avoid each other | 10 to 13 | more evaluations of $f$, sometimes its slope |
 #
 # Lesson 09 changes the objective instead: it bounds $\log p(x)$ by several samples. Lesson 14 measures which way is the best when, and lesson 15 finds out whether *your* gradient is right. Lessons 16 to 20 build larger models: conditional ones, training, what goes wrong, and latents with structure. Lesson 23 is a map of the field.
@@ -209,9 +219,10 @@ codes = len(set(q.argmax(1)))
 print(f"test loss {plain:.2f} nats; {codes} code(s) in use")
 
 # %% [markdown]
-# All images are sent to the same code, although the gradient is exact. This is *posterior collapse*. Such an encoder is certain, so it pays the full $\log 20$ nats for naming a code, and the code tells nothing: {{plain:.1f}} nats is the average digit and those three. Lesson 19 explains how a model
+# All images are sent to the same code, although the gradient is exact. This is *posterior collapse*. Such an encoder is certain, so it pays the full $\log 20$ nats for naming a code, and the code tells nothing: {{plain:.1f}} nats is about the cost of the average digit, {{mean_image:.1f}}, and {{np.log(K):.1f}} for the code. Lesson 19 explains how a model
 # gets there, and what helps.
-#
+
+# %% [markdown]
 # ## Reading
 #
 # - D. P. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014: the VAE with Gaussian latents.

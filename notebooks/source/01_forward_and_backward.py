@@ -13,6 +13,7 @@
 # the course; in this lesson they are only numbers.
 
 # %% setup
+import matplotlib.pyplot as plt
 import numpy as np
 
 from dvae_np import (
@@ -32,19 +33,83 @@ from dvae_np.check import (
     relative_error,
     taylor_order,
 )
-from dvae_np.figures.lesson_01 import START, a_loss, slope_of_a_loss
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, say, show
 
 rng = np.random.default_rng(1)
 
 # %% [markdown]
-# ## 1 An op and its backward
+# ## 1 Is this gradient right?
 #
-# A training run is a chain of small functions that ends in one number, the loss. We want the slope of the loss in every number that
-# enters the chain. Write $dx$ for $\partial\,\mathrm{loss} / \partial x$, for every array $x$: it has the shape of $x$.
+# Lesson 00 trained its encoder by one line, `dlogits = q * (cost - loss)`. The line was stated, not derived. Is it right?
 #
-# Take one link, $y = \mathrm{op}(x)$. Whoever uses $y$ tells us $dy$. The entry $x_i$ moves the loss through all the entries of $y$,
-# and the chain rule adds these paths:
+# Training does not tell us. Here is the loss of lesson 00 for one image and four codes. We descend with that line, and with two wrong versions of it:
+
+# %%
+f = np.array([1.0, 2.0, 4.0, 3.0])  # -log p(x|k) of one image, in nats
+start = np.array([0.3, -1.2, 0.8, 0.5])  # the logits of the four codes
+
+
+def q_and_cost(logits):
+    q = np.exp(logits) / np.exp(logits).sum()
+    return q, f + np.log(q) + np.log(len(f))
+
+
+def loss_of(logits):
+    q, cost = q_and_cost(logits)
+    return q @ cost
+
+
+def claimed(logits):
+    q, cost = q_and_cost(logits)
+    return q * (cost - q @ cost)
+
+
+versions = {
+    "as in lesson 00": lambda q, cost: q * (cost - q @ cost),
+    "without - loss": lambda q, cost: q * cost,
+    "without log q": lambda q, cost: q * (f - q @ f),
+}
+reached = {}
+for name, version in versions.items():
+    logits = start
+    for _ in range(200):
+        logits = logits - 0.5 * version(*q_and_cost(logits))
+    reached[name] = loss_of(logits)
+    print(
+        f"{name:15}: the loss falls from {loss_of(start):.3f} to "
+        f"{reached[name]:.3f}"
+    )
+
+# %% [markdown]
+# The loss falls each time, and no error is raised. But each wrong gradient stops too early: at {{reached["without - loss"]:.2f}} or {{reached["without log q"]:.2f}} nats instead of {{reached["as in lesson 00"]:.2f}}. So a gradient is a *claim*, and a claim needs a proof and a check.
+# Section 2 gives the proof: derive the gradient in small steps. Sections 3 to 6 give the check: measure the slope and compare.
+#
+# ## 2 An op and its backward
+#
+# The idea: cut the loss into small functions. Write each of them together with its way back. We call this pair an *op*: `y, backward = op(x)`. The loss of section 1 takes two ops:
+
+
+# %%
+def my_softmax(logits):
+    q = np.exp(logits) / np.exp(logits).sum()
+    return q, lambda dq: q * (dq - (q * dq).sum())
+
+
+def my_mean_cost(q):
+    cost = f + np.log(q) + np.log(len(f))
+    return (q * cost).sum(), lambda dloss: dloss * (cost + 1)
+
+
+q, softmax_backward = my_softmax(start)  # forward: from left to right
+loss, cost_backward = my_mean_cost(q)
+dq = cost_backward(1.0)  # backward: from right to left
+dlogits = softmax_backward(dq)
+print("by two ops:    ", dlogits)
+print("as in lesson 00:", claimed(start))
+
+# %% [markdown]
+# What does `backward` compute? Write $dx$ for $\partial\,\mathrm{loss} / \partial x$, for every array $x$; it has the shape of $x$. We call it the gradient *in* $x$, in all lessons: with respect to $x$. Whoever uses $y$ tells us $dy$, the *cotangent* (other names: upstream gradient, adjoint).
+# The entry $x_i$ moves the loss through all the entries of $y$, and the chain rule adds these paths:
 #
 # $$dx_i = \sum_j \frac{\partial\,\mathrm{loss}}{\partial y_j} \frac{\partial y_j}{\partial x_i} = \sum_j J_{ji}\, dy_j ,$$
 #
@@ -52,15 +117,40 @@ rng = np.random.default_rng(1)
 #
 # $$dx = J^{\top} dy . \tag{1.1}$$
 #
-# So an op is a pair: the value, and a function from $dy$ to $dx$. That function multiplies by $J^{\top}$, but need not make $J$. In this
-# package both stand in one place, `y, backward = op(x)`:
+# So `backward` multiplies by $J^{\top}$, but it need not make $J$. (The field calls it a *vector-Jacobian product*, and the whole method *reverse mode* or *backpropagation*.)
+#
+# Now the line of lesson 00 can be derived. In $\sum_k q_k\, \mathrm{cost}_k$ the number $q_k$ appears twice, as a factor and in $\log q_k$, whose slope is $1 / q_k$. So $dq_k = \mathrm{cost}_k + 1$.
+# The softmax's backward subtracts from $dq$ its mean under $q$ and multiplies by $q$ (lesson 02 derives that). The mean is $\mathrm{loss} + 1$. The ones cancel:
+#
+# $$d\,\mathrm{logit}_k = q_k\, (\mathrm{cost}_k - \mathrm{loss}) .$$
+#
+# In the picture values flow to the right, cotangents to the left.
 
 # %%
-show(tanh)
+fig, ax = plt.subplots(figsize=(7.5, 2.1), layout="constrained")
+ax.set(xlim=(-0.4, 2.25), ylim=(-1, 1))
+ax.axis("off")
+nodes = [("logits", start, dlogits), ("q", q, dq), ("loss", loss, 1.0)]
+box = {"boxstyle": "round", "facecolor": "0.93"}
+for i, (name, value, cotangent) in enumerate(nodes):
+    ax.text(i, 0, name, size=14, ha="center", va="center", bbox=box)
+    ax.text(i, 0.55, np.round(value, 2), ha="center")
+    words = f"{np.round(cotangent, 2)}\nd{name}"
+    ax.text(i, -0.45, words, ha="center", va="top")
+solid, dashed = {"arrowstyle": "->"}, {"arrowstyle": "->", "ls": "--"}
+for i, op in enumerate(("softmax", "mean cost")):
+    ax.annotate("", (i + 0.8, 0.15), (i + 0.2, 0.15), arrowprops=solid)
+    ax.annotate("", (i + 0.2, -0.15), (i + 0.8, -0.15), arrowprops=dashed)
+    ax.text(i + 0.5, 0.22, op, ha="center")
+    ax.text(i + 0.5, -0.22, "its backward", ha="center", va="top")
+picture(
+    fig,
+    "Logits, q and loss in a row. Solid arrows go right through softmax "
+    "and mean cost; dashed arrows go back with dloss, dq and dlogits.",
+)
 
 # %% [markdown]
-# To see Eq. 1.1 at work we do make a Jacobian once, of the softmax (lesson 02) of three numbers: column by column, each by a tiny *imaginary* step
-# (section 3 says why that works).
+# To see Eq. 1.1 at work we make a Jacobian once, that of the softmax. Each column comes from a tiny *imaginary* step (section 4 says why that works).
 
 # %%
 x, dy = rng.standard_normal(3), rng.standard_normal(3)
@@ -70,104 +160,139 @@ J = np.stack(
 )  # (3, 3): column i is dy / dx_i
 y, backward = softmax(x)
 confirm("1.1", backward(dy), J.T @ dy)
+confirm("1.1", my_softmax(x)[1](dy), J.T @ dy)
 print(J.round(3))
+show(softmax)
 
 # %% [markdown]
-# Two links, $y = g(h(x))$, have the Jacobian $J_g J_h$, and so $dx = J_h^{\top} (J_g^{\top} dy)$. Read from right to left: the backward
-# functions are called in the opposite order of the ops. Each step is a matrix times a *vector*. That is why one backward pass costs a small
-# multiple of the forward pass, however many parameters there are: a linear layer has one product forward and two backward.
+# Two ops in a row, first $h$ and then $g$, give $y = g(h(x))$. They have the Jacobian $J_g J_h$, and so $dx = J_h^{\top} (J_g^{\top} dy)$: the backward functions are called in the
+# opposite order. Each step is a matrix times a *vector*. That is why one backward pass costs a small multiple of the forward pass, however many
+# parameters there are. A linear layer has one product forward and two backward.
 #
-# ## 2 Finite differences, and the V
+# ## 3 Finite differences, and the V
 #
-# How do we know that a backward is right? We nudge the input and look. By Taylor, for a loss $L$ of one number,
+# How do we check a backward? We move the input a little and look. For a loss $L$ of one number, Taylor's formula says
 #
 # $$L(x \pm h) = L(x) \pm h L'(x) + \tfrac{1}{2} h^2 L''(x) \pm \tfrac{1}{6} h^3 L'''(x) + \ldots$$
 #
 # The one-sided difference $(L(x + h) - L(x)) / h$ is off by $\frac{1}{2} h L''$. In the *central* one the even terms cancel, and
-# $\frac{1}{6} h^2 L'''$ is left. But $L$ is not known exactly: each value is rounded, by a share of about $\varepsilon \approx 10^{-16}$ of itself. The
-# difference of two nearly equal numbers keeps this error whole, and the division by $2h$ blows it up:
+# $\frac{1}{6} h^2 L'''$ is left. But the computer rounds each $L$, with a relative error of about $\varepsilon \approx 10^{-16}$. The
+# subtraction keeps this error, and the division by $2h$ makes it large:
 #
 # $$L'(x) = \frac{L(x + h) - L(x - h)}{2h} + O(h^2) + O(\varepsilon / h) . \tag{1.2}$$
 #
-# A large $h$ is wrong by Taylor, a small one by rounding. The sum is least in between: for central differences at about $h = \varepsilon^{1/3}$, with
-# an error of about $\varepsilon^{2/3} \approx 10^{-11}$. A loss of three numbers, with nothing special about it, and its gradient by the rules
-# of school:
+# A large $h$ is wrong by Taylor, a small $h$ by rounding. The sum is least in between, about where both are equal: $h^2 = \varepsilon / h$ gives $h = \varepsilon^{1/3}$, with
+# an error of about $\varepsilon^{2/3} \approx 10^{-11}$. We try it on the gradient of lesson 00:
+
 
 # %%
-show(a_loss, slope_of_a_loss)
-right = slope_of_a_loss(START)
+def my_central(loss, x, h):
+    units = np.eye(len(x))
+    return np.array([(loss(x + h * e) - loss(x - h * e)) / (2 * h)
+                     for e in units])  # fmt: skip
+
+
+right = claimed(start)
 for h in (1e-1, 1e-3, 6e-6, 1e-8, 1e-12):
-    error = relative_error(central(a_loss, {"x": START}, h)["x"], right)
+    error = relative_error(my_central(loss_of, start, h), right)
     print(f"h = {h:.0e}: relative error {error:.0e}")
-confirm("1.2", central(a_loss, {"x": START})["x"], right, tolerance=1e-9)
+
+
+def named_loss(arrays):
+    """The library's checks take a dict of arrays."""
+    return loss_of(arrays["x"])
+
+
+confirm(
+    "1.2", central(named_loss, {"x": start})["x"], right, tolerance=1e-9
+)
 
 # %% [markdown]
-# ## 3 The complex step
+# The line of lesson 00 is right, to {{relative_error(my_central(loss_of, start, 6e-6), right):.0e}}.
 #
-# The subtraction is what hurts. Step in the *imaginary* direction instead, for an $L$ that is analytic (built from sums, products, $\exp$,
+# ## 4 The complex step
+#
+# The subtraction costs us digits. Can we do without it? Yes, by a step in the *imaginary* direction, if $L$ is analytic (built from sums, products, $\exp$,
 # $\log$ and the like):
 #
 # $$L(x + ih) = L(x) + i h L'(x) - \tfrac{1}{2} h^2 L''(x) - \tfrac{i}{6} h^3 L'''(x) + \ldots$$
 #
-# The value sits in the real part, the slope in the imaginary part, and they do not mix. No subtraction is needed:
+# The value is in the real part, the slope in the imaginary part, and they do not mix:
 #
 # $$L'(x) = \frac{\mathrm{Im}\, L(x + ih)}{h} + O(h^2) . \tag{1.3}$$
 #
-# Nothing cancels, so nothing stops us from taking $h = 10^{-20}$. Then $h^2 = 10^{-40}$ is far below rounding, and the slope is as exact as the
-# value.
+# Nothing cancels, so we may take $h = 10^{-20}$. Then $h^2 = 10^{-40}$ is far below rounding, and the slope is as exact as the value.
+
 
 # %%
+def my_complex_step(loss, x, h=1e-20):
+    return np.array([loss(x + 1j * h * e).imag / h for e in np.eye(len(x))])
+
+
+confirm("1.3", my_complex_step(loss_of, start), right)
+confirm("1.3", complex_step(named_loss, {"x": start})["x"], right)
 show(complex_step)
-confirm("1.3", complex_step(a_loss, {"x": START})["x"], right)
 
 # %% [markdown]
-# The price: the code must let imaginary parts through. `abs`, `.real`, a conjugate or a cast to float kill them, and a comparison must look at
-# the real part. Every op of this package is written so. For code that cannot be, central differences remain.
+# The price: `abs`, `.real`, a conjugate or a cast to float drop imaginary parts, and a comparison must look at
+# the real part. Every op of this package lets imaginary parts through. Other programs need central differences.
 #
-# ## 4 The picture
+# ## 5 The three errors in one picture
 #
-# The gradient of the loss above, with each method; read the left plot from right to left, as $h$ shrinks. *One-sided* falls by one decade for
-# each decade of $h$, touches bottom at $3 \cdot 10^{-9}$ near $h = 10^{-8}$, and rises again. *Central* falls by two decades, reaches $9 \cdot 10^{-12}$
-# near $h = 3 \cdot 10^{-6}$, and then meets the same line of rounding. The *complex step* follows the central one down, and goes on where that must turn:
-# from $h = 10^{-8}$ on it lies on the floor, near $10^{-16}$, for ever. Right: the Taylor test, which comes next.
+# Left: the error of each method. Read from right to left, as $h$ shrinks. *One-sided* falls by one decade for
+# each decade of $h$, *central* by two, until both meet the line of rounding and rise again: a V. The *complex step* goes down with the central one, and on to the
+# floor, where it stays. The cell prints the lowest points. Right: the Taylor test of the next section.
 
 # %%
-figure("step_sizes.png")
+figure("step_sizes.png", named_loss, claimed, start)
+
+
+def my_one_sided(loss, x, h):
+    return np.array(
+        [(loss(x + h * e) - loss(x)) / h for e in np.eye(len(x))]
+    )
+
+
+for method in (my_one_sided, my_central, my_complex_step):
+    error, h = min(
+        (relative_error(method(loss_of, start, h), right), h)
+        for h in 10.0 ** np.arange(-20, -0.4, 0.5)
+    )
+    print(f"{method.__name__:15}: least error {error:.0e} at h = {h:.0e}")
 
 # %% [markdown]
-# ## 5 The Taylor test, and one number for an error
+# ## 6 The Taylor test, and one number for an error
 #
-# With a million parameters, one entry at a time is too slow. Check one random direction $d$ instead. By Taylor again, with the Hessian $H$,
+# With a million parameters, one entry at a time is too slow. Check one random direction $d$ instead. Write $\langle a, b \rangle$ for the sum over all entries of $a$ times $b$. With the matrix $\nabla^2 L$ of second derivatives,
 #
-# $$L(x + h d) - L(x) = h \langle \nabla L, d \rangle + \tfrac{1}{2} h^2 d^{\top} H d + O(h^3) .$$
+# $$L(x + h d) - L(x) = h \langle \nabla L, d \rangle + \tfrac{1}{2} h^2\, d^{\top} (\nabla^2 L)\, d + O(h^3) .$$
 #
-# Subtract $h \langle g, d \rangle$ with the gradient $g$ that we derived. If it is right along $d$, the first term goes and the rest is quadratic; if not, a
-# term $h \langle \nabla L - g, d \rangle$ stays, and wins for small $h$:
+# Subtract $h \langle g, d \rangle$ with the gradient $g$ that we derived. If $g$ is right along $d$, the first term goes and the rest is quadratic. If not, a
+# term $h \langle \nabla L - g, d \rangle$ stays, and it is the largest for small $h$:
 #
 # $$L(x + h d) - L(x) - h \langle g, d \rangle = O(h^2) \iff \langle g, d \rangle \text{ is the slope along } d . \tag{1.4}$$
 #
-# So halve $h$ and look: the remainder must fall by 4, not by 2. No tolerance has to be chosen. (If $d^{\top} H d$ happens to be zero, it falls
+# So halve $h$ and look: the remainder must fall by a factor of 4, not 2. No tolerance has to be chosen. (If $d^{\top} (\nabla^2 L)\, d$ happens to be zero, it falls
 # faster still.)
 
 # %%
-d = rng.standard_normal(3)
-order = taylor_order(a_loss, {"x": START}, {"x": right}, {"x": d})
-wrong = taylor_order(
-    a_loss, {"x": START}, {"x": right + [0, 0.05, 0]}, {"x": d}
-)
-print(
-    f"order of the remainder: {order:.3f}; with one entry off by 0.05: "
-    f"{wrong:.3f}"
-)
+d = rng.standard_normal(4)
+for name, g in (("claimed", right), ("0.05 off", right + [0, 0.05, 0, 0])):
+    remainders = [abs(loss_of(start + h * d) - loss_of(start) - h * g @ d)
+                  for h in (0.02, 0.01, 0.005)]  # fmt: skip
+    print(
+        f"{name:8}: it falls by", np.divide(remainders[:-1], remainders[1:])
+    )
+order = taylor_order(named_loss, {"x": start}, {"x": right}, {"x": d})
 confirm("1.4", order, 2, tolerance=0.02)
 
 # %% [markdown]
-# And where a numeric gradient $n$ of the whole array is affordable, one number says how far ours, $a$, is from it:
+# Where a numeric gradient $n$ of the whole array is affordable, one number says how far ours, $a$, is from it:
 #
 # $$\mathrm{error}(a, n) = \frac{\lVert a - n \rVert}{\lVert a \rVert + \lVert n \rVert} . \tag{1.5}$$
 #
-# It is 0 for equal arrays and 1 for opposite ones. It has no unit: scaling the loss changes nothing. An *absolute* tolerance passes every
-# gradient that is small enough, with a flipped sign too; a ratio *entry by entry* fails a right entry that is nearly zero.
+# It is 0 for equal arrays and 1 for opposite ones, and scaling the loss changes nothing. Two other measures fail. An *absolute* tolerance passes every
+# small gradient, with a flipped sign too. A ratio *entry by entry* rejects a right entry that is nearly zero.
 
 # %%
 tiny = 1e-9 * right
@@ -178,14 +303,16 @@ print(
 print(
     "relative error of the flipped sign:      ", relative_error(tiny, -tiny)
 )
-other = right + [1e-3, 0, 0]
+other = right + [1e-3, 0, 0, 0]
 by_hand = sum((other - right) ** 2) ** 0.5 / (
     sum(other**2) ** 0.5 + sum(right**2) ** 0.5
 )
 confirm("1.5", relative_error(other, right), by_hand)
 
 # %% [markdown]
-# ## 6 The linear layer
+# Lesson 15 packs these checks into one call, and adds those for gradients that are estimated from samples. The rest of this lesson derives the ops that every model of the course is built from.
+#
+# ## 7 The linear layer
 #
 # Rows $x$ (R, I) times weights $w$ (I, O), plus a bias $b$ (O). With indices, $y_{ro} = \sum_i x_{ri} w_{io} + b_o$. Ask of each number where it
 # goes:
@@ -198,13 +325,7 @@ confirm("1.5", relative_error(other, right), by_hand)
 #
 # $$y = x w + b, \quad dx = dy\, w^{\top}, \quad dw = x^{\top} dy, \quad db = \sum_{\mathrm{rows}} dy . \tag{1.6}$$
 #
-# The shapes leave no other choice, which is a good check of the derivation.
-
-# %%
-show(linear)
-
-# %% [markdown]
-# The sizes are pairwise different, so that a wrong transpose cannot fit. As the loss we take $\langle dy, y \rangle$ with a random $dy$: its slope in $x$ is
+# The shapes allow nothing else, which is a good check of the derivation. In the test all sizes differ, so that a wrong transpose cannot fit. As the loss we take $\langle dy, y \rangle$ with a random $dy$: its slope in $x$ is
 # $J^{\top} dy$, whatever the op.
 
 
@@ -217,6 +338,10 @@ def by_complex_step(op, dy, **inputs):
 
 
 # %%
+def my_linear(x, w, b):
+    return x @ w + b, lambda dy: (dy @ w.T, x.T @ dy, dy.sum(0))
+
+
 layer = {
     "x": rng.standard_normal((4, 3)),
     "w": rng.standard_normal((3, 2)),
@@ -224,15 +349,18 @@ layer = {
 }
 y, backward = linear(**layer)  # (4, 2)
 dy = rng.standard_normal(y.shape)
-numeric = by_complex_step(linear, dy, **layer)
-for gradient, name in zip(backward(dy), layer, strict=True):
+numeric = by_complex_step(my_linear, dy, **layer)
+mine = my_linear(**layer)[1](dy)
+for gradient, own, name in zip(backward(dy), mine, layer, strict=True):
+    confirm("1.6", own, numeric[name])
     confirm("1.6", gradient, numeric[name])
+show(linear)
 
 # %% [markdown]
-# ## 7 The embedding
+# ## 8 The embedding
 #
-# How does a code $z \in \lbrace 0, \ldots, K - 1 \rbrace$ enter a network? It selects a row of a table. With N codes, one table $E_n$ (K, H) for each, and the
-# rows added up. Written with one-hot rows $z_{nk}$ it is a linear layer, and Eq. 1.6 gives the gradient:
+# How does a category $z \in \lbrace 0, \ldots, K - 1 \rbrace$ enter a network? It selects a row of a table. Lesson 00's decoder was such a table. With N latents there are N tables $E_n$ (K, H), where H is the length of a row, and the
+# selected rows are added up. Written with one-hot rows $z_{nk}$ this is a linear layer, and Eq. 1.6 gives the gradient:
 #
 # $$y = \sum_n \sum_k z_{nk}\, E_{nk}, \quad dE_{nk} = \sum_{\mathrm{rows}} z_{nk}\, dy . \tag{1.7}$$
 #
@@ -241,16 +369,18 @@ for gradient, name in zip(backward(dy), layer, strict=True):
 
 # %%
 N, K, H = 2, 3, 5
-# four rows of two codes
+# four codes of two latents
 table, z = rng.standard_normal((N, K, H)), rng.integers(0, K, (4, N))
 y, backward = embedding(z, table)  # (4, H)
 dy = rng.standard_normal(y.shape)
 dz, dtable = backward(dy)
-by_hand = np.zeros((N, K, H))
+value_by_hand, dtable_by_hand = np.zeros((4, H)), np.zeros((N, K, H))
 for row in range(4):
     for n in range(N):
-        by_hand[n, z[row, n]] += dy[row]
-confirm("1.7", dtable, by_hand)
+        value_by_hand[row] += table[n, z[row, n]]
+        dtable_by_hand[n, z[row, n]] += dy[row]
+confirm("1.7", y, value_by_hand)
+confirm("1.7", dtable, dtable_by_hand)
 confirm("1.7", y, embedding(one_hot(z, K, float), table)[0])
 print("dz of integer codes:", dz)
 
@@ -262,32 +392,37 @@ for gradient, name in zip(
     confirm("1.7", gradient, numeric[name])
 
 # %% [markdown]
-# ## 8 Entry by entry
+# ## 9 Entry by entry
 #
-# Where $y_i$ depends on $x_i$ alone, the Jacobian is diagonal and the backward is a product: $dx = \mathrm{op}'(x) \odot dy$. The four that we need:
+# Where $y_i$ depends on $x_i$ alone, the Jacobian is diagonal and the backward is a product entry by entry, written $\odot$: $dx = \mathrm{op}'(x) \odot dy$. We need four such ops.
 #
-# Write $\tanh x = u / v$ with $u = e^x - e^{-x}$ and $v = e^x + e^{-x}$. Then $u' = v$ and $v' = u$, and the rule for quotients gives
+# **Hyperbolic tangent.** Write $\tanh x = u / v$ with $u = e^x - e^{-x}$ and $v = e^x + e^{-x}$. Then $u' = v$ and $v' = u$, and the rule for quotients gives
 # $(v \cdot v - u \cdot u) / v^2$, so
 #
 # $$\tanh' x = 1 - \tanh^2 x . \tag{1.8}$$
 #
-# The rectifier is the identity where $x > 0$ and constant where $x < 0$. At 0 it has no slope; we take 0:
+# **Rectifier.** It is the identity where $x > 0$ and constant where $x < 0$. At 0 it has no slope; we take 0. With $[x > 0]$ for 1 if $x > 0$ and 0 otherwise,
 #
 # $$\mathrm{relu}(x) = \max(x, 0), \quad \mathrm{relu}'(x) = [x > 0] . \tag{1.9}$$
 #
-# The softplus $\zeta(x) = \log(1 + e^x)$ overflows in $e^x$ where $x$ is large. There we take $e^x$ out: $\log\bigl(e^x (e^{-x} + 1)\bigr) = x + \log(1 + e^{-x})$.
-# The slope $e^x / (1 + e^x)$ is there $1 / (e^{-x} + 1)$. Both cases in one formula, with $t$ between 0 and 1:
+# **Softplus.** In $\zeta(x) = \log(1 + e^x)$ the exponential overflows where $x$ is large. There we take $e^x$ out: $\log\bigl(e^x (e^{-x} + 1)\bigr) = x + \log(1 + e^{-x})$,
+# and the slope $e^x / (1 + e^x)$ is $1 / (e^{-x} + 1)$. Both cases in one formula, with $t$ between 0 and 1:
 #
 # $$t = e^{-\lvert x \rvert}, \quad \zeta(x) = \log(1 + e^x) = \max(x, 0) + \log(1 + t), \quad \zeta'(x) = \sigma(x) = \frac{\max(t, [x > 0])}{1 + t} . \tag{1.10}$$
 #
-# Where $t$ is small, $1 + t$ would keep few of its digits or none. NumPy's `log1p(t)` is $\log(1 + t)$ without that sum.
+# Where $t$ is small, the sum $1 + t$ loses the digits of $t$. NumPy's `log1p(t)` computes $\log(1 + t)$ without that sum.
 #
-# And the sigmoid, whose slope is $e^{-x} / (1 + e^{-x})^2$, the product of $1 / (1 + e^{-x})$ and $e^{-x} / (1 + e^{-x}) = 1 - \sigma(x)$:
+# **Sigmoid.** Its slope is $e^{-x} / (1 + e^{-x})^2$, the product of $1 / (1 + e^{-x})$ and $e^{-x} / (1 + e^{-x}) = 1 - \sigma(x)$:
 #
 # $$\sigma(x) = \frac{1}{1 + e^{-x}}, \quad \sigma' = \sigma (1 - \sigma) . \tag{1.11}$$
 
+
 # %%
-show(softplus)
+def my_tanh(x):
+    t = np.tanh(x)
+    return t, lambda dy: dy * (1 - t**2)
+
+
 x, dy = 2 * rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
 
 
@@ -302,6 +437,7 @@ def plain_tanh(x):
     return (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1)
 
 
+confirm("1.8", my_tanh(x)[1](dy), slope_of(plain_tanh))
 confirm("1.8", tanh(x)[0], plain_tanh(x))
 confirm("1.8", tanh(x)[1](dy), slope_of(plain_tanh))
 confirm("1.10", softplus(x)[0], np.log(1 + np.exp(x)))
@@ -310,6 +446,7 @@ confirm(
 )
 confirm("1.11", sigmoid(x)[0], 1 / (1 + np.exp(-x)))
 confirm("1.11", sigmoid(x)[1](dy), slope_of(lambda x: 1 / (1 + np.exp(-x))))
+show(tanh, softplus)
 
 # %%
 y, backward = relu(x)
@@ -338,12 +475,11 @@ confirm(
 )
 
 # %% [markdown]
-# A right derivative of a badly computed value is still bad: at $-40$ the plain formula has lost all its digits.
+# A right derivative does not help if the value is computed badly: at $-40$ the plain formula has lost all its digits.
 #
-# ## 9 A chain
+# ## 10 A chain
 #
-# Now a small network, from data to a number. Forward from top to bottom, backward from bottom to top. Nothing else happens in any model of
-# this course.
+# Here is a small network: forward from top to bottom, backward from bottom to top. Every model of this course is such a chain.
 
 
 # %% setup
@@ -376,10 +512,10 @@ for name in weights:
     print(comparison(name, gradients[name], numeric[name]))
 
 # %% [markdown]
-# ## 10 Break it
+# ## 11 Break it
 #
-# Many textbooks keep the input of a layer on an object, for its backward. It works until the layer is used twice before the first backward, as
-# some estimators of lesson 10 do. The second forward overwrites what the first backward needs. No error is raised; a gradient is wrong.
+# Many textbooks store a layer's input in the layer object, for use in backward. If the layer is used twice before the first backward, as in
+# some estimators of lesson 10, the second forward overwrites what the first backward needs. No error is raised; a gradient is wrong.
 
 
 # %%
@@ -401,18 +537,17 @@ numeric = complex_step(
 layer = CachingTanh()
 layer.forward(first)
 layer.forward(second)
-print(
-    "class:   ", comparison("dx", layer.backward(np.ones((3, 4))), numeric)
-)
+found = comparison("dx", layer.backward(np.ones((3, 4))), numeric)
+say(f"class:    {found}")
 _, first_backward = tanh(first)
 _, second_backward = tanh(second)
-print(
-    "function:", comparison("dx", first_backward(np.ones((3, 4))), numeric)
-)
+found = comparison("dx", first_backward(np.ones((3, 4))), numeric)
+say(f"function: {found}")
 
 # %% [markdown]
-# A function that returns its own backward cannot make this mistake: each call closes over its own arrays.
-#
+# A function that returns its own backward cannot make this mistake: each call keeps its own arrays.
+
+# %% [markdown]
 # ## Reading
 #
 # - W. Squire, G. Trapp, *Using complex variables to estimate derivatives of real functions*, 1998: the complex step, in three pages.
@@ -425,7 +560,7 @@ print(
 # %% [markdown] exercise 01.1
 # ### 01.1 Derive: the best step
 #
-# The error of a central difference is at most about $\frac{1}{6} h^2 \lvert L''' \rvert + \varepsilon \lvert L \rvert / h$. Find the $h > 0$ for which this sum is
+# The error of a central difference is at most about $\frac{1}{6} h^2 \lvert L''' \rvert + \varepsilon \lvert L \rvert / h$. Find the $h > 0$ that makes this sum
 # least. Write a function of the numbers `value` = $\lvert L \rvert$, `third` = $\lvert L''' \rvert$ and `eps` = $\varepsilon$ that returns this $h$. About 1 line.
 # For `best_step(1.0, 1.0, 2.2e-16)` you should see about {{best_step(1.0, 1.0, 2.2e-16):.2g}}.
 
@@ -471,7 +606,7 @@ def best_step(value, third, eps):
 # ### 01.2 Implement: an op of your own
 #
 # The activation $y = x\,\sigma(x)$ is known as SiLU or swish. Write it as an op, `y, backward = silu(x)`, for `x` of any shape; `backward(dy)`
-# returns `dx` of the same shape. `sigmoid(x)` returns the pair of its value and its backward. About 3 lines. At $x = 1$ the value is
+# returns `dx` of the same shape. `sigmoid(x)` is an op: it returns its value and its backward. About 3 lines. At $x = 1$ the value is
 # {{silu(np.ones(1))[0][0]:.4f}} and the slope {{silu(np.ones(1))[1](np.ones(1))[0]:.4f}}.
 
 
@@ -513,7 +648,7 @@ def silu(x):
 # ### 01.3 Implement: scale and shift
 #
 # Write the op `y, backward = scale_and_shift(x, a, b)` with $y_{rh} = a_h x_{rh} + b_h$: `x` (R, H), `a` (H,), `b` (H,), `y` (R, H).
-# `backward(dy)` returns `(dx, da, db)`, each of the shape of its input. What is used by many is summed. About 2 lines. With ones for `x`,
+# `backward(dy)` returns `(dx, da, db)`, each of the shape of its input. Remember: what is used by many is summed. About 2 lines. With ones for `x`,
 # `a`, `b` and `dy` and R = 3, `da` and `db` are 3 everywhere.
 
 
@@ -565,7 +700,7 @@ def scale_and_shift(x, a, b):
 # %% [markdown] exercise 01.4
 # ### 01.4 Find the bug: a loss and a gradient that do not belong together
 #
-# The value is a mean, the gradient is not. The user's learning rate hides it. Correct the
+# The value is a mean, but the gradient is that of a sum. A small learning rate hides the mistake. Correct the
 # *backward*, so that it belongs to the value. `y` and `target` are (R, H), the value is a number. `backward(dvalue)` takes a number and returns
 # the gradient in `y`, (R, H); `target` is data. With R = 7 and H = 2 the gradient is too long by a factor of 14. The line as it was:
 #
@@ -626,7 +761,7 @@ def mean_square(y, target):
 # %% [markdown] exercise 01.5
 # ### 01.5 Find the bug: a loss that the complex step cannot see through
 #
-# The length $\lVert x \rVert$ of a vector `x` (I,). For real numbers the code below computes it, but its complex step is 0 everywhere: `np.vdot`
+# The line below computes the length $\lVert x \rVert$ of a vector `x` (I,). For real numbers it is right, but its complex step is 0 everywhere: `np.vdot`
 # takes the complex conjugate of its first argument. Write the value so that it is analytic: a number for real `x`, and at $x + ih$ a
 # complex number with the slope in its imaginary part. One line. For $x = (3, 4)$ the value is 5 and the gradient is $(0.6, 0.8)$. The line as it was:
 #

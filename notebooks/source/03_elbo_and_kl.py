@@ -5,16 +5,18 @@
 # is it from the truth, and which of its two parts needs no sampling?
 #
 # **After this lesson you can**
-# - derive the ELBO from $\log p(x)$ without an inequality, and name the gap,
+# - derive the ELBO from $\log p(x)$ without an inequality, name the gap, and say why independent latents may never close it,
+# - say what the KL to the prior measures: the rate, which is never below the information,
 # - write down the KL of categoricals with both its gradients, for a uniform, a learned and a conditional prior,
 # - say what $\beta$, warm-up and free bits do to the objective, and what they must not do to the number you report,
-# - derive the observation models for binary, real and grey pixels.
+# - write the loss of binary, real, grey, count and categorical data, with its gradient.
 #
 # *Needs:* lessons 01 and 02. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -38,8 +40,9 @@ from dvae_np import (
     softplus,
 )
 from dvae_np.check import comparison, complex_step
-from dvae_np.lesson import confirm, figure, show
-from dvae_np.train import Settings, evaluate, kl_weight
+from dvae_np.experiments.first_model import train
+from dvae_np.lesson import confirm, figure, picture, say, show
+from dvae_np.train import Settings, evaluate, kl_weight, load
 
 rng = np.random.default_rng(3)
 B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels
@@ -51,12 +54,12 @@ params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)
 # ## 1 From log p(x) to the ELBO
 #
 # The model draws a code from the prior $p(z)$ and an image from $p(x \mid z)$. It gives an image the probability
-# $p(x) = \sum_z p(z)\, p(x \mid z)$. The codes that may lie behind a given $x$ have the *posterior* $p(z \mid x) = p(x, z) / p(x)$. Now bring in
+# $p(x) = \sum_z p(z)\, p(x \mid z)$. The codes that may have led to a given $x$ have the *posterior* $p(z \mid x) = p(x, z) / p(x)$. Now bring in
 # the encoder's $q(z \mid x)$, any distribution at all. For *every* code,
 #
 # $$\log p(x) = \log \frac{p(x, z)}{p(z \mid x)} = \log \frac{p(x, z)}{q(z \mid x)} + \log \frac{q(z \mid x)}{p(z \mid x)} .$$
 #
-# The left side does not depend on $z$. So the mean over $z \sim q$ leaves it alone:
+# Average over $z \sim q$. The left side does not depend on $z$ and stays as it is:
 #
 # $$\log p(x) = \underbrace{\mathbb{E}_q\Bigl[\log \frac{p(x, z)}{q(z \mid x)}\Bigr]}_{\mathrm{ELBO}} + \underbrace{\mathbb{E}_q\Bigl[\log \frac{q(z \mid x)}{p(z \mid x)}\Bigr]}_{\mathrm{KL}(q(z \mid x) \,\Vert\, p(z \mid x))} .$$
 #
@@ -64,51 +67,31 @@ params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)
 #
 # $$-\log p(x) = -\mathrm{ELBO} - \mathrm{KL}\bigl(q(z \mid x) \,\Vert\, p(z \mid x)\bigr) . \tag{3.1}$$
 #
-# This is an identity, with no inequality in it. A KL is never negative, since $\log t \le t - 1$:
+# This is an identity, not an inequality. The last term is the *gap*. A KL is never negative, since $\log r \le r - 1$ for every $r > 0$:
 #
 # $$-\mathrm{KL}(q \,\Vert\, p) = \sum_z q(z) \log \frac{p(z)}{q(z)} \le \sum_z q(z) \Bigl(\frac{p(z)}{q(z)} - 1\Bigr) = 1 - 1 = 0 .$$
 #
-# So $-\mathrm{ELBO}$ is never below $-\log p(x)$, and touches it exactly where the encoder is the posterior. An encoder whose latents are independent
-# given $x$ (a *mean-field* encoder, as ours with $N > 1$) may never get there. Take two binary latents of which the image says only that they differ:
-# the posterior gives one half to $(0, 1)$ and to $(1, 0)$. The cell below looks for the best pair of independent latents, with a little mass left on the other two states. So minimising it does two things: the model explains the data better, and the encoder comes closer to the truth.
+# Equality needs $r = 1$ everywhere, that is $p = q$. So $-\mathrm{ELBO}$ is never below $-\log p(x)$, and reaches it exactly where $q$ is the posterior. Minimising $-\mathrm{ELBO}$ does two things: the model explains the data better, and the encoder
+# comes closer to the posterior. (One network gives $q$ for every $x$. This is called *amortised inference*.)
 #
-# With nine joint states we can add up everything. `evaluate` does so for a whole data set (lesson 04 shows how).
+# Our small model has two latents of three categories, so only nine codes (*joint states*: a category for each latent). We can add up everything. `evaluate` does so for a whole data set (lesson 04 shows how).
 
 # %%
 states = joint_states(N, K)[:, None]  # (M, 1, N), M = 9
 logits, _ = dvae_np.encoder(params["psi"], x)  # (B, N, K)
 f = reconstruction(params["theta"], x)  # f(z) = -log p(x|z)
 fz = f(states)[0]  # (M, B)
+each = softmax(logits)[0]
 q = np.array(
-    [
-        [
-            np.prod([softmax(logits[b, n])[0][z[0, n]] for n in range(N)])
-            for b in range(B)
-        ]
-        for z in states
-    ]
-)
+    [[np.prod([each[b, n, z[0, n]] for n in range(N)]) for b in range(B)]
+     for z in states]
+)  # fmt: skip
 # log p(z) + log p(x|z), with a uniform prior
 log_joint = -N * np.log(K) - fz
 log_evidence = np.log(np.exp(log_joint).sum(0))  # (B,)
 posterior = np.exp(log_joint - log_evidence)  # (M, B)
 gap = (q * np.log(q / posterior)).sum(0)
 elbo = (q * (log_joint - np.log(q))).sum(0)
-
-# a posterior over (0, 0), (0, 1), (1, 0), (1, 1)
-differ = np.array([0.005, 0.495, 0.495, 0.005])
-grid = np.linspace(1e-4, 1 - 1e-4, 400)
-# the probabilities of a 1 in both latents
-pairs = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
-one, two = pairs.T
-independent = np.stack(
-    [(1 - one) * (1 - two), (1 - one) * two, one * (1 - two), one * two], -1
-)
-smallest_gap = (independent * np.log(independent / differ)).sum(-1).min()
-print(
-    f"the best independent latents stay {smallest_gap:.3f} nats away from "
-    "this posterior"
-)
 
 worth = evaluate(params, x)
 print(
@@ -119,58 +102,136 @@ confirm("3.1", -worth.log_likelihood, (-elbo - gap).mean())
 confirm("3.1", worth.posterior_gap, gap.mean())
 
 # %% [markdown]
-# ## 2 Two parts, and a weight
+# ## 2 What independent latents cannot say
 #
-# Split $\log p(x, z) = \log p(x \mid z) + \log p(z)$ inside the ELBO, and put the prior beside $q$:
+# Can $q$ be the posterior? Not always: our latents are independent given $x$ (a factorised, or *mean-field*, $q$). Take two binary latents, and an image that says only that they *differ*. The posterior is one half for $(0, 1)$ and one half for $(1, 0)$.
+#
+# A factorised $q$ that gives both codes a chance gives $(0, 0)$ and $(1, 1)$ a chance, too. There the posterior is 0, and the KL is infinite. So the best $q$ takes one of the two codes for sure, and the gap is $\log (1 / \frac{1}{2}) = \log 2$.
+# The cell gives the other two codes a little probability and searches all pairs of independent latents:
+
+# %%
+# a posterior over (0, 0), (0, 1), (1, 0), (1, 1)
+differ = np.array([0.005, 0.495, 0.495, 0.005])
+grid = np.linspace(1e-4, 1 - 1e-4, 400)
+# the probabilities of a 1 in both latents
+one, two = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2).T
+independent = np.stack(
+    [(1 - one) * (1 - two), (1 - one) * two, one * (1 - two), one * two], -1
+)
+gaps = (independent * np.log(independent / differ)).sum(-1)
+smallest_gap = gaps.min()
+print("best q:", independent[gaps.argmin()].round(3))
+print(f"its gap: {smallest_gap:.3f} nats; log 2 = {np.log(2):.3f}")
+
+# %% [markdown]
+# Lesson 20 gives $q$ a structure that can say "they differ".
+#
+# ## 3 Two parts, and a weight
+#
+# For training we split the ELBO in another way. Put $\log p(x, z) = \log p(x \mid z) + \log p(z)$ into it, and group $\log p(z)$ with $\log q(z \mid x)$:
 #
 # $$-\mathrm{ELBO} = -\mathbb{E}_q[\log p(x \mid z)] + \mathbb{E}_q\Bigl[\log \frac{q(z \mid x)}{p(z)}\Bigr] .$$
 #
-# The first part is the *reconstruction*: how badly a code explains the image. The second is a KL to the *prior*, not to the posterior: how
-# many nats it costs to send the code of this $x$ when codes are expected to follow the prior. This number is called the *rate*; the reconstruction is
-# the *distortion*. The rate is not the information that codes carry about images: the mean rate is that information plus the KL from the mean of all
-# encoders' distributions to the prior, and so it is never below it. Often the KL gets a weight:
+# The first part says how badly a code explains the image: the *reconstruction loss*, or *distortion*. The second is a KL to the *prior*, not to the posterior. It is called the *rate*. To
+# send a code one needs $-\log p(z)$ nats with code words made for the prior, and $-\log q(z \mid x)$ with code words made for $q$. The rate is the mean difference. Lesson 00's loss was the sum of both. Often the rate gets a weight:
 #
 # $$\mathcal{L} = -\mathbb{E}_q[\log p(x \mid z)] + \beta\, \mathrm{KL}(q \,\Vert\, p) . \tag{3.2}$$
 #
 # Only for $\beta = 1$ is this the negative ELBO. With $\beta > 1$ it is still above $-\log p(x)$, but looser; with $\beta < 1$ it is no bound. Whatever
 # $\beta$ one trains with, the number to *report* is the one at $\beta = 1$.
 #
-# The whole objective of the package, with the estimator as a row of a table. It takes the mean over the batch:
+# The picture shows both splits for one latent with four codes and three choices of $q = \mathrm{softmax}(-\mathrm{sharpness} \cdot f)$, with sharpness 1, $0.4$ and 0. The bars of a pair are equally long.
 
 # %%
-show(negative_elbo)
+costs = np.array([1.0, 2.0, 4.0, 3.0])  # -log p(x|z)
+evidence = -np.log(np.exp(-costs).mean())  # -log p(x), with a uniform prior
+fig, ax = plt.subplots(figsize=(7.5, 2.9), layout="constrained")
+for row, sharpness in enumerate((1, 0.4, 0)):
+    own = softmax(-sharpness * costs)[0]  # q
+    distortion, rate = own @ costs, (own * np.log(own * 4)).sum()
+    slack = distortion + rate - evidence
+    for y, first, second, words, hatch in (
+        (row + 0.18, distortion, rate, ("distortion", "rate"), ""),
+        (row - 0.18, evidence, slack, ("-log p(x)", "gap"), "///"),
+    ):
+        ax.barh(y, first, 0.34, color="0.93", ec="black")
+        ax.barh(
+            y, second, 0.34, first, color="0.75", ec="black", hatch=hatch
+        )
+        ax.text(0.03, y, f"{words[0]} {first:.2f}", va="center")
+        end = first + second + 0.03
+        ax.text(end, y, f"{words[1]} {abs(second):.2f}", va="center")
+ax.set_yticks(range(3), ["q = posterior", "q between", "q = prior"])
+ax.set(xlabel="negative ELBO (nats)", xlim=(0, 3))
+picture(
+    fig,
+    "Three pairs of bars of equal length: distortion and rate above, "
+    "-log p(x) and gap below. The gap is zero for the posterior.",
+)
+
+# %% [markdown]
+# In plain NumPy the objective is six lines:
+
+
+# %%
+def my_objective(logits, fz, beta=1.0):
+    """Eq. 3.2, the mean over the batch, with a uniform prior."""
+    each = softmax(logits)[0]  # (B, N, K)
+    q = np.array([each[:, np.arange(N), z[0]].prod(-1) for z in states])
+    distortion = (q * fz).sum(0)  # (B,)
+    rate = (q * np.log(q * K**N)).sum(0)  # (B,)
+    return (distortion + beta * rate).mean()
+
+
+# TABLE has all gradient estimators by name; "exact" needs no noise
 loss = negative_elbo(params, x, TABLE["exact"], lambda logits: (), beta=0.7)
-# (B,), over the joint states
-divergence = (q * (np.log(q) + N * np.log(K))).sum(0)
-confirm("3.2", loss.value, ((q * fz).sum(0) + 0.7 * divergence).mean())
+confirm("3.2", loss.value, my_objective(logits, fz, 0.7))
 
 
-# %%
 def objective(psi):
-    return negative_elbo(
-        {"psi": psi, "theta": params["theta"]},
-        x,
-        TABLE["exact"],
-        lambda logits: (),
-        beta=0.7,
-    ).value
+    """The objective as a function of the encoder's parameters."""
+    return my_objective(dvae_np.encoder(psi, x)[0], fz, 0.7)
 
 
 numeric = complex_step(objective, params["psi"])
 for name in params["psi"]:
     confirm("3.2", loss.gradients["psi"][name], numeric[name])
+show(negative_elbo)
 
 # %% [markdown]
-# ## 3 The KL of categoricals
+# ## 4 What the rate measures
 #
-# For one latent the second part is a finite sum. No sampling is needed:
+# Is the rate the information that a code carries about its image? Not quite. Write $\bar{q}(z) = \frac{1}{B} \sum_b q(z \mid x_b)$ for the mean of $q$ over all B images, the *aggregate posterior*. Multiply and divide by $\bar{q}(z)$ inside the logarithm:
+#
+# $$\frac{1}{B} \sum_b \mathrm{KL}\bigl(q(z \mid x_b) \,\Vert\, p\bigr) = \underbrace{\frac{1}{B} \sum_b \sum_z q(z \mid x_b) \log \frac{q(z \mid x_b)}{\bar{q}(z)}}_{I(x;\, z)} + \underbrace{\sum_z \bar{q}(z) \log \frac{\bar{q}(z)}{p(z)}}_{\mathrm{KL}(\bar{q} \,\Vert\, p)} .$$
+#
+# (In the last sum the mean over $b$ is taken already.) The first term, $I(x; z)$, is the mutual information of image and code, the second is not negative. So the mean rate is an *upper bound* of the information. Here are the numbers for lesson 00's model, after its 600 steps:
+
+# %%
+images = load("digits").train.x.astype(float)
+W, b, A = train("exact", images, steps=600, rate=0.03)
+each = softmax(images @ W + b)[0]  # (B, 20): q(z|x) of each image
+mean_q = each.mean(0)  # (20,)
+mean_rate = (each * np.log(each * 20)).sum(1).mean()
+information = (each * np.log(each / mean_q)).sum(1).mean()
+from_prior = (mean_q * np.log(mean_q * 20)).sum()
+assert np.isclose(mean_rate, information + from_prior)
+print(
+    f"mean rate {mean_rate:.3f} = information {information:.3f} + "
+    f"KL(aggregate || prior) {from_prior:.3f} nats"
+)
+
+# %% [markdown]
+# ## 5 The KL of categoricals
+#
+# For one latent the rate is a finite sum. No sampling is needed:
 #
 # $$\mathrm{KL}(q \,\Vert\, p) = \sum_k q_k \log \frac{q_k}{p_k} . \tag{3.3}$$
 #
 # For N independent latents the logarithm of the product is a sum, and the KLs add up.
 #
-# **In the logits of q.** In $q_k$ itself the derivative is $\log (q_k / p_k) + 1$. Through the softmax's Jacobian [Eq. 2.2] its mean under $q$ is
-# subtracted, which is $\mathrm{KL} + 1$; the ones cancel:
+# **In the logits of q.** In $q_k$ itself the derivative is $\log (q_k / p_k) + 1$. The softmax's Jacobian [Eq. 2.2] subtracts its mean under $q$,
+# which is $\mathrm{KL} + 1$; the ones cancel:
 #
 # $$\frac{\partial\, \mathrm{KL}}{\partial \ell^q_k} = q_k \Bigl(\log \frac{q_k}{p_k} - \mathrm{KL}\Bigr) . \tag{3.4}$$
 #
@@ -179,8 +240,7 @@ for name in params["psi"]:
 # $$\frac{\partial\, \mathrm{KL}}{\partial \ell^p_k} = p_k - q_k . \tag{3.5}$$
 
 # %%
-show(Independent.kl_parts)
-# a prior for each example, as p(z|c) has
+# a prior for each example
 prior = rng.standard_normal((B, N, K))
 dvalue = rng.standard_normal(B)
 
@@ -201,17 +261,18 @@ numeric = complex_step(
 confirm("3.3", value, plain({"q": logits, "p": prior}))
 confirm("3.4", backward(dvalue)[0], numeric["q"])
 confirm("3.5", backward(dvalue)[1], numeric["p"])
+show(Independent.kl_parts)
 
 # %% [markdown]
-# Three kinds of prior differ in what $p$ is, and in who collects its gradient:
+# There are three kinds of prior. They differ in who collects the gradient of $p$:
 #
 # | prior | logits of p | its gradient |
 # |---|---|---|
 # | uniform | none | none |
 # | learned | (1, N, K), shared by all examples | the sum over the batch: $\sum_b (p - q_b)$ |
-# | conditional, $p(z \mid c)$ | (B, N, K), a network of the context | each example's own, and on into the network (lesson 16) |
+# | conditional, $p(z \mid c)$, with a context $c$ (lesson 16) | (B, N, K), a network of $c$ | each example's own, and on into the network |
 #
-# A learned prior comes to rest where $\sum_b (p - q_b) = 0$: at the mean of the encoder's distributions.
+# A learned prior comes to rest where $\sum_b (p - q_b) = 0$, that is where $p_n$ equals the mean of $q_n$ over the batch, for each latent $n$.
 
 # %%
 shared = rng.standard_normal((1, N, K))
@@ -225,46 +286,45 @@ _, backward = kl(logits, np.log(mean_of_q))
 confirm("3.5", backward(np.ones(B))[1], np.zeros((1, N, K)))
 
 # %% [markdown]
-# For the uniform prior $p_k = 1/K$, and the sum splits into $\sum_k q_k \log q_k - \log (1/K)$:
+# For the uniform prior $p_k = 1/K$, and the sum splits into $\sum_k q_k \log q_k - \log (1/K)$. With the entropy $H(q)$ of lesson 02,
 #
 # $$\mathrm{KL}(q \,\Vert\, \mathrm{uniform}) = \log K - H(q) . \tag{3.6}$$
 #
-# It is $\log (1/K) = -\log K$ that enters, not $1/K$. So this KL lies between 0 and $\log K$ for each latent: a code of 3 categories cannot say more
-# than $\log 3$ nats, and N of them not more than N times that.
+# It is $\log (1/K) = -\log K$ that enters, not $1/K$. So this KL lies between 0 and $\log K$ for each latent. A latent of 3 categories cannot say more
+# than $\log 3$ nats, and N latents not more than N times that.
 
 # %%
 confirm("3.6", kl(logits)[0], N * np.log(K) - entropy(logits)[0])
-confirm("3.6", kl(logits)[0], divergence)
+confirm("3.6", kl(logits)[0], (q * np.log(q * K**N)).sum(0))
 
 # %% [markdown]
-# ## 4 What a pixel is: the observation models
+# ## 6 What a pixel is: the observation models
 #
-# The decoder returns numbers $a$. What they mean is a choice, the observation model. Each is an op from $a$ to $-\log p(x \mid z)$.
+# What is $-\log p(x \mid z)$, the $f$ in the distortion? The decoder returns numbers $a$. What they mean is a choice, the *observation model*. Each is an op from $a$ to $-\log p(x \mid z)$.
 #
 # **Binary pixels.** A pixel is 1 with probability $\sigma(a)$, so $-\log p = -x \log \sigma(a) - (1 - x) \log (1 - \sigma(a))$. With the softplus $\zeta$ of
 # [Eq. 1.10], $\log \sigma(a) = a - \zeta(a)$ and $\log (1 - \sigma(a)) = -\zeta(a)$. So each pixel costs $-x a + x \zeta(a) + (1 - x) \zeta(a)$:
 #
-# $$-\log p(x \mid z) = \sum_d \zeta(a_d) - x_d a_d . \tag{3.7}$$
+# $$-\log p(x \mid z) = \sum_d \bigl(\zeta(a_d) - x_d a_d\bigr) . \tag{3.7}$$
 #
-# As $\zeta' = \sigma$, the gradient is what was expected minus what came:
+# As $\zeta' = \sigma$, the gradient is expectation minus observation:
 #
 # $$\frac{\partial (-\log p(x \mid z))}{\partial a_d} = \sigma(a_d) - x_d . \tag{3.8}$$
 #
-# It is a *sum* over pixels. A mean would divide the reconstruction by D, which is the same as multiplying $\beta$ by D. And it is a
-# log-likelihood for $x \in \lbrace 0, 1 \rbrace$ only. For grey $x$ it is a cross-entropy: a number of another kind, which must not be compared with a log-likelihood.
+# The loss (Eq. 3.7) is a *sum* over pixels. Taking the mean instead acts like multiplying $\beta$ by D. And it is a
+# log-likelihood for $x \in \lbrace 0, 1 \rbrace$ only; for grey $x$ it is a cross-entropy, which must not be compared with log-likelihoods.
 #
-# Where the decoder is sure of itself, $\zeta(a)$ and $x a$ are large and nearly the same, and digits are lost in their difference: many if the two are
-# summed apart, as a matrix product for shared states would do, few if it is taken pixel by pixel. So we put in the softplus as
-# [Eq. 1.10] has it, take the large parts together, and the rest is the logarithm of a product:
+# *You may skip to section 7 at first reading.* The rest of this section is about rounding and about other kinds of data.
+#
+# Where the decoder is sure of a pixel, $\zeta(a)$ and $x a$ are large and nearly equal, and their difference loses digits. Summing each part first
+# loses many, subtracting pixel by pixel few. The next equation also subtracts pixel by pixel, and needs fewer logarithms. It takes the softplus of [Eq. 1.10] and writes its logarithms as one, of a product:
 #
 # $$-\log p(x \mid z) = \sum_d \bigl(\max(a_d, 0) - x_d a_d\bigr) + \log \prod_d \bigl(1 + e^{-\lvert a_d \rvert}\bigr) . \tag{3.9}$$
 #
-# In the code below $\max(a, 0) - x a$ is $a (1[a > 0] - x)$: the likelier value of the pixel, less the one it has, times the logit. For $x$ in $[0, 1]$ no
-# term is negative, so that nothing cancels. A logarithm costs NumPy about as much as an exponential; here one does for 16 pixels, whose
-# factors are at most 2 each. What $1 + t$ loses of $t$ in float32 is at most $6 \cdot 10^{-8}$ nats a pixel.
+# For $x$ in $[0, 1]$ no term is negative, so nothing cancels. The program multiplies 16
+# factors, each at most 2, and takes one logarithm. In float32 the sum $1 + e^{-\lvert a \rvert}$ costs at most $6 \cdot 10^{-8}$ nats a pixel.
 
 # %%
-show(bernoulli)
 S = 4
 a, dvalue = rng.standard_normal((S, B, D)), rng.standard_normal((S, B))
 value, backward = bernoulli(a, x)
@@ -277,6 +337,7 @@ def plain_bernoulli(a):
 
 
 confirm("3.7", value, plain_bernoulli(a))
+confirm("3.7", value, (np.log(1 + np.exp(a)) - x * a).sum(-1))
 confirm(
     "3.8",
     backward(dvalue)[0],
@@ -291,39 +352,42 @@ confirm(
     + np.log((1 + np.exp(-abs(a))).prod(-1)),
 )
 
-# A decoder that is nearly sure of each of 784 pixels, and mostly right, in
-# float32 beside float64.
+# %% [markdown]
+# Here is a decoder that is nearly sure of each of 784 pixels, and mostly right, in float32. The same in float64 is the truth.
+
+# %%
 some = np.random.default_rng(31)
 image = (some.random(784) < 0.2).astype(np.float32)
 sure = (
     20 * (image - 0.5) * abs(some.standard_normal((1, 100, 784)))
     + some.standard_normal((1, 100, 784))
 ).astype(np.float32)
-zeta, images = softplus(sure)[0], np.tile(image, (100, 1))
-truth = bernoulli(sure.astype(float), images.astype(float))[0]
+zeta, copies = softplus(sure)[0], np.tile(image, (100, 1))
+truth = bernoulli(sure.astype(float), copies.astype(float))[0]
 print(
     f"of {truth.mean():.0f} nats wrong:  "
-    f"{abs(zeta.sum(-1) - (sure * images).sum(-1) - truth).max():.0e} with "
+    f"{abs(zeta.sum(-1) - (sure * copies).sum(-1) - truth).max():.0e} with "
     "one sum of zeta(a) and one of x a,"
 )
 print(
-    f"{abs((zeta - sure * images).sum(-1) - truth).max():26.0e} with the "
+    f"{abs((zeta - sure * copies).sum(-1) - truth).max():26.0e} with the "
     "difference taken pixel by pixel,"
 )
-print(f"{abs(bernoulli(sure, images)[0] - truth).max():26.0e} by Eq. 3.9")
+print(f"{abs(bernoulli(sure, copies)[0] - truth).max():26.0e} by Eq. 3.9")
+show(bernoulli)
 
 # %% [markdown]
-# **Real pixels.** The density of a normal distribution with mean $a$ and deviation $\sigma$ (a number now, not the sigmoid) is
-# $e^{-(x - a)^2 / 2 \sigma^2} / (\sigma \sqrt{2 \pi})$. Take minus its logarithm:
+# **Real pixels** have a normal density with mean $a$ and deviation $\sigma$ (here a number, not the sigmoid):
+# $e^{-(x - a)^2 / 2 \sigma^2} / (\sigma \sqrt{2 \pi})$. Minus its logarithm is
 #
-# $$-\log p(x \mid z) = \sum_d \frac{(x_d - a_d)^2}{2 \sigma^2} + \log \sigma + \frac{1}{2} \log 2 \pi . \tag{3.10}$$
+# $$-\log p(x \mid z) = \sum_d \Bigl(\frac{(x_d - a_d)^2}{2 \sigma^2} + \log \sigma + \frac{1}{2} \log 2 \pi\Bigr) . \tag{3.10}$$
 #
 # For the gradient write $\sigma^{-2} = e^{-2 \log \sigma}$, whose derivative in $\log \sigma$ is $-2 \sigma^{-2}$:
 #
-# $$da_d = \frac{a_d - x_d}{\sigma^2}, \quad d \log \sigma = \sum_d 1 - \frac{(x_d - a_d)^2}{\sigma^2} . \tag{3.11}$$
+# $$da_d = \frac{a_d - x_d}{\sigma^2}, \quad d \log \sigma = \sum_d \Bigl(1 - \frac{(x_d - a_d)^2}{\sigma^2}\Bigr) . \tag{3.11}$$
 #
-# The second vanishes where $\sigma^2$ is the mean squared error. A small fixed $\sigma$ acts like a small $\beta$: "squared error plus KL" means
-# $\sigma^2 = 1/2$, chosen by nobody. And as a density may exceed 1, the value may be negative.
+# The second vanishes where $\sigma^2$ is the mean squared error. A small fixed $\sigma$ acts like a small $\beta$: multiply the loss by $2 \sigma^2$, and the KL's weight is $2 \sigma^2 \beta$ beside the squared error. Whoever trains on squared error plus KL has chosen
+# $\sigma^2 = 1/2$. A density may exceed 1, so the value may be negative.
 
 # %%
 real, log_scale = rng.standard_normal((B, D)), np.array([-0.3])
@@ -348,15 +412,15 @@ confirm("3.11", da, numeric["a"])
 confirm("3.11", dlog_scale, numeric["log_scale"])
 
 # %% [markdown]
-# **Grey pixels** of $V$ levels: each is a categorical of its own, with $V$ logits $a_d$. What we know from lesson 02 is all that we need:
+# **Grey pixels** of $V$ levels: each is a categorical with $V$ logits $a_d$, as in lesson 02,
 #
 # $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)_{x_d} , \tag{3.12}$$
 #
-# and its gradient is minus a score [Eq. 2.4]:
+# and the gradient is minus a score [Eq. 2.4]:
 #
 # $$da_d = \mathrm{softmax}(a_d) - \mathrm{onehot}(x_d) . \tag{3.13}$$
 #
-# This one makes no assumption about the shape of the distribution, at the price of $V$ numbers a pixel.
+# This model assumes no shape of the distribution. Its price is $V$ numbers a pixel.
 
 # %%
 V = 6
@@ -383,14 +447,14 @@ confirm(
 )
 
 # %% [markdown]
-# **Counts** 0, 1, 2, ... come from a Poisson law, $p(x) = r^x e^{-r} / x!$, whose only parameter is the rate $r = e^{a}$, its mean:
+# **Counts** 0, 1, 2, ... have a Poisson law, $p(x) = r^x e^{-r} / x!$, whose mean is $r = e^{a}$:
 #
-# $$-\log p(x \mid z) = \sum_d e^{a_d} - x_d a_d + \log x_d! , \tag{3.14}$$
+# $$-\log p(x \mid z) = \sum_d \bigl(e^{a_d} - x_d a_d + \log x_d!\bigr) , \tag{3.14}$$
 #
 # $$da_d = e^{a_d} - x_d . \tag{3.15}$$
 #
-# Without $\log x_d!$ the gradient is the same, and training goes as well; but the number is no negative log-likelihood any more, and two models cannot be
-# compared by it. So every observation model here is also summed over all values of a pixel, which must give 1.
+# Without $\log x_d!$ the gradient is the same, but the number is no negative log-likelihood, and models cannot be
+# compared by it. The check for this: the probabilities of all values must add up to 1.
 
 # %%
 counts = rng.poisson(3.0, (B, D)).astype(float)
@@ -402,8 +466,8 @@ factorials = np.array(
 
 
 def plain_poisson(a):
-    rate = np.exp(a)
-    return -np.log(rate**counts * np.exp(-rate) / factorials).sum(-1)
+    mean = np.exp(a)
+    return -np.log(mean**counts * np.exp(-mean) / factorials).sum(-1)
 
 
 confirm("3.14", value, plain_poisson(a))
@@ -421,12 +485,12 @@ print(
 )
 
 # %% [markdown]
-# **Columns** of a survey are categorical, too, but each with a number of categories of its own, $V_d$. Side by side as one-hots they are a row of $\sum_d V_d$ zeros and ones, and
+# **Columns** of a survey are categorical, too, each with its own number of categories, $V_d$. As one-hots side by side they are a row of $\sum_d V_d$ zeros and ones, and
 # the decoder gives as many logits:
 #
 # $$-\log p(x \mid z) = -\sum_d \log \mathrm{softmax}(a_d)[x_d] . \tag{3.16}$$
 #
-# Its gradient is that of grey levels [Eq. 3.13], column by column. To take the ones and zeros for independent Bernoulli pixels is a common mistake: such a model gives a chance to rows with two answers to one question. A field that is missing is a column of zeros, and adds nothing.
+# The gradient is that of grey levels [Eq. 3.13], column by column. A common mistake is to treat the zeros and ones as independent Bernoulli pixels: such a model gives a chance to rows with two answers to one question. A missing field is a column of zeros, and adds nothing.
 
 # %%
 columns = (2, 3)
@@ -441,35 +505,33 @@ confirm(
 )
 
 # %% [markdown]
-# ## 5 Keeping codes alive
+# ## 7 Keeping codes alive
 #
-# Early in training the decoder ignores $z$, and the KL says: then do not pay for it. The encoder collapses to the prior. Two remedies.
+# Early in training the decoder ignores $z$, so the code costs its rate and helps nothing. The encoder may move to the prior and stay there. This is *posterior collapse* (lesson 19). Two remedies:
 #
-# *Schedules*: start with a small weight. With $t$ the epochs so far and $T$ a length, either once (warm-up), or again and again, with
-# the first half of each cycle for the climb:
+# *Schedules*: start with a small weight. Let $t$ be the epochs so far and $T$ a length. The weight climbs once (warm-up), or again and again, in
+# the first half of each cycle:
 #
 # $$\beta_t = \beta \min(1, t / T), \qquad \beta_t = \beta \min(1, 2 (t \bmod T) / T) . \tag{3.17}$$
 #
-# *Free bits*: let each latent have $\lambda$ nats for nothing. The cost of latent $n$ is its mean KL over the batch, or $\lambda$ if that is more:
+# *Free bits*: each latent has $\lambda$ nats free. The cost of latent $n$ is the larger of $\lambda$ and its mean KL over the batch:
 #
 # $$\sum_n \max\Bigl(\lambda, \frac{1}{B} \sum_b \mathrm{KL}_{bn}\Bigr) . \tag{3.18}$$
 #
 # Below $\lambda$ the gradient is zero, and nothing pulls the latent towards the prior. Note the order: the maximum of the mean, not the mean of
 # maxima.
 
+
 # %%
-show(floored)
+def my_floored(each, least):
+    return np.maximum(least, each.mean(0)).sum()
+
+
 each, _ = kl_per_latent(logits, prior)  # (B, N)
 print("mean KL of each latent:", each.mean(0).round(4), "nats")
 least = each.mean(0).mean()  # between the two
 cost, slope = floored(each, least)
-confirm(
-    "3.18",
-    cost,
-    sum(
-        max(least, sum(each[b, n] for b in range(B)) / B) for n in range(N)
-    ),
-)
+confirm("3.18", cost, my_floored(each, least))
 confirm(
     "3.18",
     slope,
@@ -488,25 +550,23 @@ def schedule(name):
 
 confirm("3.17", schedule("warm_up"), [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2])
 confirm("3.17", schedule("cyclical"), [0, 1, 2, 2, 0, 1, 2, 2, 0, 1])
+show(floored, kl_weight)
 
 # %% [markdown]
-# ## 6 The picture
+# ## 8 All q and all weights in one picture
 #
-# One latent of four categories, with $-\log p(x \mid z)$ of 1, 2, 4 and 3 nats, and a uniform prior. Left: $q$ moves from the prior ($t = 0$) through the
-# posterior ($t = 1$) towards a one-hot. The reconstruction falls all the way, from {{costs.mean():.1f}} nats, and the KL rises. Their sum touches $-\log p(x)$, {{evidence:.3f}} nats, at the posterior, and
-# nowhere else. Right: the best $q$ for each $\beta$. The curve is the price list: how many nats of reconstruction a nat of KL buys, and its slope at
-# each point is $-\beta$. The dashed line holds all pairs with that sum; only $\beta = 1$ reaches it.
+# The four codes of section 3 again. Left: $q$ moves from the prior (0) through the
+# posterior (1) towards a one-hot. The distortion falls all the way, from {{costs.mean():.1f}} nats, and the rate rises. Their sum touches $-\log p(x)$, {{evidence:.3f}} nats, at the posterior only.
+# Right: the best $q$ for each $\beta$. The curve says how much distortion one more nat of rate saves. At the best $q$ a small move along the curve does not change distortion $+\,\beta \cdot$ rate, so the slope is $-\beta$. On the dashed line the sum is $-\log p(x)$; only $\beta = 1$ reaches it.
 
 # %%
-costs = np.array([1.0, 2.0, 4.0, 3.0])  # -log p(x|z)
-evidence = -np.log(np.exp(-costs).mean())  # -log p(x), with a uniform prior
 figure("elbo.png")
 
 # %% [markdown]
-# ## 7 Break it
+# ## 9 Break it
 #
-# Two mistakes that are easily made. The first writes `1/K` where `log(1/K)` belongs. The gradient check *passes*: the constant drops out. What turns red is the
-# identity $\mathrm{KL}(u \,\Vert\, u) = 0$. The second flips the sign of the gradient, and so rewards distance from the prior:
+# Two mistakes that are easily made. The first writes `1/K` where `log(1/K)` belongs. The gradient check *passes*, because the constant drops out. The
+# identity $\mathrm{KL}(p \,\Vert\, p) = 0$ finds it, here with a uniform $p$. The second flips the sign of the gradient, and so rewards distance from the prior:
 
 
 # %%
@@ -534,16 +594,17 @@ for wrong in (kl_with_one_over_K, kl_with_flipped_sign):
         {"logits": logits},
     )["logits"]
     print(wrong.__name__)
-    print("   ", comparison("dlogits", wrong(logits)[1](ones), numeric))
-    print("    KL(u || u) =", wrong(uniform)[0][0].round(4))
+    say(f"  {comparison('dlogits', wrong(logits)[1](ones), numeric)}")
+    print("  KL(p || p) =", wrong(uniform)[0][0].round(4))
 
 # %% [markdown]
-# A KL of $-2.86$ nats should worry anyone: a KL is never negative. Moral: check values as well as gradients.
-#
+# A KL of {{kl_with_one_over_K(uniform)[0][0]:.2f}} nats cannot be: a KL is never negative. So check values as well as gradients.
+
+# %% [markdown]
 # ## Reading
 #
 # - D. Kingma, M. Welling, *Auto-encoding variational Bayes*, 2014: the ELBO as a training objective.
-# - I. Higgins and others, *beta-VAE*, 2017: the weight; A. Alemi and others, *Fixing a broken ELBO*, 2018: what it trades.
+# - I. Higgins and others, *beta-VAE*, 2017: the weight; A. Alemi and others, *Fixing a broken ELBO*, 2018: rate, distortion, and what the weight trades.
 # - S. Bowman and others, *Generating sentences from a continuous space*, 2016: warm-up; H. Fu and others, *Cyclical annealing schedule*, 2019.
 # - D. Kingma and others, *Improved variational inference with inverse autoregressive flow*, 2016: free bits.
 # - G. Loaiza-Ganem, J. Cunningham, *The continuous Bernoulli*, 2019: what is wrong with grey values in Eq. 3.7.
@@ -711,7 +772,7 @@ def best_encoder(fz, p, beta):
 # %% [markdown] exercise 03.4
 # ### 03.4 Find the bug: a KL that is never right
 #
-# These lines are for a uniform prior, and write `log_p = 1 / K`. Every gradient check passes. Correct the value: `q` (B, K) probabilities,
+# These lines are for a uniform prior. They write `log_p = 1 / K`, and every gradient check passes. Correct the value: `q` (B, K) probabilities,
 # return (B,) nats. Change one line. For uniform q it must be 0, for $q = (0.5, 0.25, 0.25)$ it is {{kl_to_uniform(np.array([[0.5, 0.25, 0.25]]))[0]:.4f}}. As it was:
 #
 # ```python
@@ -763,8 +824,7 @@ def kl_to_uniform(q):
 # %% [markdown] exercise 03.5
 # ### 03.5 Find the bug: a hidden weight
 #
-# Blurred images, codes that all look alike: this objective is to have $\beta = 1$. A framework's cross-entropy takes a *mean* by default, over all the entries of
-# its argument. `a` and `x` are (B, D), `kl_of_each` is (B,). Correct the first term, so that the function returns the mean over the batch of the negative
+# A model's images are blurred, and all its codes look alike. The objective below is meant to have $\beta = 1$. But like a framework's cross-entropy it takes a *mean* by default, over all the entries. `a` and `x` are (B, D), `kl_of_each` is (B,). Correct the first term, so that the function returns the mean over the batch of the negative
 # ELBO, one sample of z for each example: a number. Change one line. For zeros in `a` and in
 # `kl_of_each` it must be $D \log 2$.
 # As it was:

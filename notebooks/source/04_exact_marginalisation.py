@@ -5,7 +5,7 @@
 #
 # **After this lesson you can**
 # - write the expectation, its gradient, the log-likelihood and the posterior as sums over joint states,
-# - say why the cost is $K^N$ decodes and not $B K^N$, and score all pairs of state and example by one matrix product,
+# - say why the cost is $K^N$ decodes and not $B K^N$, and compute the likelihoods of all pairs of state and example by one matrix product,
 # - stream the states in blocks, so that the memory does not grow with their number,
 # - feed a code into a decoder in three ways, and split the first layer so that nothing is computed twice.
 #
@@ -14,6 +14,7 @@
 # %% setup
 import itertools
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -27,37 +28,74 @@ from dvae_np import (
     exact,
     joint_states,
     reconstruction,
+    records,
     softmax,
     softplus,
 )
 from dvae_np.check import comparison, complex_step
+from dvae_np.experiments import first_model
+from dvae_np.figures import first_models
 from dvae_np.figures.lesson_04 import measured
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, say, show
 from dvae_np.networks import scaled
-from dvae_np.train import evaluate
+from dvae_np.train import evaluate, load
 
 rng = np.random.default_rng(4)
 B, N, K, D = 5, 2, 3, 7  # examples, latents, categories, pixels
 M = K**N  # joint states
 x = (rng.random((B, D)) < 0.4).astype(float)  # (B, D)
 params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)
-logits, _ = dvae_np.encoder(params["psi"], x)  # (B, N, K)
+# times 5, as an untrained encoder's q is nearly uniform
+logits = 5 * dvae_np.encoder(params["psi"], x)[0]  # (B, N, K)
 f = reconstruction(params["theta"], x)  # f(z) = -log p(x|z)
 
 # %% [markdown]
 # ## 1 The sum
 #
-# N latents of K categories have $M = K^N$ joint states. The mean of $f$ is a sum over all of them:
+# Lesson 00 had one latent of twenty categories. It computed the costs of *all* twenty and averaged them with the weights $q$. That is *exact marginalisation*: to *marginalise* a variable is to sum over all of its values, weighted by their probabilities. Here is its model after 60 steps, with value and gradient of $\mathbb{E}_q[f]$ in two lines. The library's `exact` gives the same:
+
+# %%
+images = load("digits").train.x.astype(float)
+W, b_one, A = first_model.train(
+    "exact", images, seed=0, rate=0.03, steps=60
+)
+q_one = softmax(images @ W + b_one)[0]  # (images, 20)
+f_one = np.logaddexp(0, A).sum(1) - images @ A.T  # (images, 20)
+
+value = (q_one * f_one).sum(1)
+dlogits = q_one * (f_one - value[:, None])
+
+f_of_codes = reconstruction(
+    {"table": A[None], "bias": np.zeros(64)}, images
+)
+estimate = exact((images @ W + b_one)[:, None], f_of_codes)
+assert np.allclose(estimate.value, value)
+assert np.allclose(estimate.dlogits[:, 0], dlogits)
+
+# %% [markdown]
+# With N latents of K categories a code has $M = K^N$ values, its *joint states*. The mean of $f$ is a sum over all of them:
 #
 # $$\mathbb{E}_q[f] = \sum_z q(z)\, f(z) . \tag{4.1}$$
 #
-# To visit them we need a list. Write the numbers $0, \ldots, M - 1$ in base K; the digits of a number are the codes of its state. With the
+# The probability of a state is a product, $q(z) = \prod_n q_{n z_n}$ [Eq. 2.3]. As a loop:
+
+# %%
+q = softmax(logits)[0]  # (B, N, K)
+by_hand = np.zeros(B)
+for b in range(B):
+    for state in itertools.product(range(K), repeat=N):
+        probability = np.prod([q[b, n, state[n]] for n in range(N)])
+        by_hand[b] += probability * f(np.array(state)[None, None])[0][0, b]
+estimate = exact(logits, f)
+confirm("4.1", estimate.value, by_hand)
+
+# %% [markdown]
+# To work with arrays we need the states as a list. Write the numbers $0, \ldots, M - 1$ in base K: the digits of a number are the categories of its state. With the
 # latents numbered from 1 to N, the last digit changes fastest:
 #
 # $$m = \sum_n z_n K^{N - n} . \tag{4.2}$$
 
 # %%
-show(joint_states)
 states = joint_states(N, K)  # (M, N)
 print(states.tolist())
 confirm("4.2", states, list(itertools.product(range(K), repeat=N)))
@@ -71,72 +109,93 @@ confirm(
 )
 # any piece of the list, without the rest
 confirm("4.2", joint_states(N, K, 4, 7), states[4:7])
+show(joint_states)
 
 # %% [markdown]
-# The probability of a state is a product, $q(z) = \prod_n q_{n z_n}$ [Eq. 2.3]: one row of a table with an entry for each example, looked up for each latent.
-# $q(z)$ is an op of the states, and its gradient is $q(z)\, (\mathrm{onehot}(z) - q)$. The cotangent that its backward pass gets is $f$ itself. Here is the
-# whole estimator:
+# Now $q(z)$ and $f(z)$ are tables with one entry for each pair of state and example. The picture shows them for the first example. As N is 2, the nine states fit into a square.
 
 # %%
-show(exact)
-show(Independent.probability)
+# for each state and latent, look up the probability of its category
+q_of_states = q[:, np.arange(N), states].prod(-1).T  # (M, B)
+pairs = np.broadcast_to(states[:, None], (M, B, N))
+fz = f(pairs)[0]  # (M, B)
+confirm("4.1", (q_of_states * fz).sum(0), by_hand)
 
-# %%
-q = softmax(logits)[0]  # (B, N, K)
-by_hand = np.zeros(B)
-for b in range(B):
-    for state in itertools.product(range(K), repeat=N):
-        probability = np.prod([q[b, n, state[n]] for n in range(N)])
-        by_hand[b] += probability * f(np.array(state)[None, None])[0][0, b]
-estimate = exact(logits, f)
-confirm("4.1", estimate.value, by_hand)
+tables = {"q(z)": q_of_states, "f(z)": fz, "q(z) f(z)": q_of_states * fz}
+fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.7), layout="constrained")
+for ax, (name, each) in zip(axes, tables.items(), strict=True):
+    square = each[:, 0].reshape(K, K)  # the first example
+    ax.imshow(square, cmap="Greys", vmin=0, vmax=1.8 * square.max())
+    for z in np.ndindex(K, K):
+        ax.text(z[1], z[0], f"{square[z]:.2f}", ha="center", va="center")
+    total = "" if name == "f(z)" else f"  (sum {square.sum():.2f})"
+    ax.set(title=name, xlabel=f"$z_2${total}")
+    ax.set(ylabel="$z_1$", xticks=range(K), yticks=range(K))
+picture(
+    fig,
+    "Three 3 by 3 tables of the joint states: weights q(z) that add up to "
+    "one, values f(z), and their products, whose sum is the mean of f.",
+)
 
 # %% [markdown]
 # ## 2 Its gradients
 #
-# Nothing is drawn, so nothing stands in the way of a derivative. In the logits, with $\nabla q = q\, \nabla \log q$ and the score of [Eq. 2.4]:
+# Nothing is drawn, so we can differentiate. In the logits, with $\nabla q = q\, \nabla \log q$ and the score of [Eq. 2.4]:
 #
 # $$\nabla_{\ell} \sum_z q(z) f(z) = \sum_z f(z)\, \nabla_{\ell}\, q(z) = \sum_z f(z)\, q(z)\, \nabla_{\ell} \log q(z) ,$$
 #
 # $$\nabla_{\ell}\, \mathbb{E}_q[f] = \sum_z q(z)\, f(z) \bigl(\mathrm{onehot}(z) - q\bigr) . \tag{4.3}$$
 #
-# For a single latent this is $q_k (f_k - \mathbb{E}_q f)$: a category gains if it is better than the mean. In the parameters $\theta$ of $f$, the
+# For a single latent this is $q_k (f_k - \mathbb{E}_q f)$, as in section 1: a category gains if it is better than the mean. In the parameters $\theta$ of $f$ the
 # probabilities are only weights:
 #
 # $$\nabla_{\theta}\, \mathbb{E}_q[f] = \sum_z q(z)\, \nabla_{\theta} f(z) . \tag{4.4}$$
 #
-# In code: $f$'s backward is called with $q(z)$ as the cotangent of $f(z)$. One call serves all states.
+# In the program, $f$'s backward gets $q(z)$ as the cotangent of $f(z)$: one call for all states. (For Eq. 4.3 it is the other way round: the cotangent of $q(z)$ is $f(z)$.)
+
+
+# %%
+def exact_by_hand(logits, f):
+    q = softmax(logits)[0]
+    q_of_states = q[:, np.arange(N), states].prod(-1).T  # (M, B)
+    fz, backward = f(pairs)  # (M, B)
+    score = np.eye(K)[states][:, None] - q  # (M, B, N, K)
+    dlogits = ((q_of_states * fz)[..., None, None] * score).sum(0)
+    return (q_of_states * fz).sum(0), dlogits, backward(q_of_states)[1]
+
+
+value, dlogits, dtheta = exact_by_hand(logits, f)
+confirm("4.1", value, by_hand)
+
+# %% [markdown]
+# To judge these gradients we write the sum once more, as plainly as possible, and take the complex step:
 
 
 # %%
 def expectation_of(arrays):
-    """E_q[f] summed over the batch, as plainly as possible, from the logits
-    and the decoder's parameters.
-    """
-    q = np.exp(arrays["logits"]) / np.exp(arrays["logits"]).sum(
-        -1, keepdims=True
-    )
+    """E_q[f], summed over the batch; arrays: the logits and theta."""
+    q = np.exp(arrays["logits"])
+    q = q / q.sum(-1, keepdims=True)
     theta = {name: arrays[name] for name in params["theta"]}
     total = 0
     for state in states:
-        total = (
-            total
-            + (
-                q[:, np.arange(N), state].prod(-1)
-                * reconstruction(theta, x)(state[None, None])[0][0]
-            ).sum()
-        )
+        of_state = q[:, np.arange(N), state].prod(-1)  # (B,)
+        f_of_state = reconstruction(theta, x)(state[None, None])[0][0]
+        total = total + (of_state * f_of_state).sum()
     return total
 
 
 numeric = complex_step(expectation_of, {"logits": logits} | params["theta"])
+confirm("4.3", dlogits, numeric["logits"])
 confirm("4.3", estimate.dlogits, numeric["logits"])
 for name in params["theta"]:
+    confirm("4.4", dtheta[name], numeric[name])
     confirm("4.4", estimate.dtheta[name], numeric[name])
+show(exact, Independent.probability)
 
 # %% [markdown]
-# The variance of this "estimator" is zero. Where it is affordable it is the method of choice; where it is not, it is still the judge of all the
-# others, on smaller problems. Every bias and every variance in this course is measured against it.
+# (In the library's source, `Additive` and `Chain` belong to the structured latents of lesson 20.) This "estimator" has no variance. Where it is affordable it is the method of choice. Elsewhere it judges the
+# others, on smaller problems: every bias and variance in this course is measured against it.
 #
 # ## 3 Log-likelihood and posterior
 #
@@ -144,38 +203,50 @@ for name in params["theta"]:
 #
 # $$\log p(x) = \log \sum_z p(z)\, p(x \mid z) . \tag{4.5}$$
 #
-# The posterior is each term's share of that sum, $p(z \mid x) = p(z)\, p(x \mid z) / p(x)$. Two details matter. For an image of 784 pixels
-# $p(x \mid z)$ may be $e^{-1000}$, which is 0 in a computer; so the largest exponent is taken out before anything is exponentiated,
+# The posterior is each term's share of that sum, $p(z \mid x) = p(z)\, p(x \mid z) / p(x)$. Two details matter. First, for an image of 784 pixels
+# $p(x \mid z)$ may be $e^{-1000}$, which is 0 in a computer. So the largest exponent is taken out before we exponentiate (*log-sum-exp*). For any numbers $v_z$,
 #
-# $$\log \sum_z e^{a_z} = a_{\max} + \log \sum_z e^{a_z - a_{\max}} .$$
+# $$\log \sum_z e^{v_z} = v_{\max} + \log \sum_z e^{v_z - v_{\max}} .$$
 #
-# And the states come in blocks: two partial sums are joined by the same formula, so that only one block is in memory.
+# Second, the states come in blocks. Two partial sums are joined by the same formula, so only one block is in memory: the function below keeps one number an example, and never the (M, B) table.
+
 
 # %%
-# the part of `evaluate` that does the sums
-from dvae_np.train.evaluation import _visited
+def my_log_evidence(f, p, block=4):
+    """log sum_z p(z) e^-f(z), (B,): one block of states at a time."""
+    total = -np.inf
+    for start in range(0, M, block):
+        z = joint_states(N, K, start, min(start + block, M))  # (m, N)
+        log_p = np.log(p[np.arange(N), z]).sum(-1)  # (m,)
+        piece = log_p[:, None] - f(np.repeat(z[:, None], B, 1))[0]
+        top = np.maximum(total, piece.max(0))  # (B,)
+        total = top + np.log(
+            np.exp(total - top) + np.exp(piece - top).sum(0)
+        )
+    return total
 
-show(_visited)
+
 # a prior that is not uniform
 learned = params | {"phi": {"logits": rng.standard_normal((N, K))}}
 p = softmax(learned["phi"]["logits"])[0]  # (N, K)
-fz = f(states[:, None])[0]  # (M, B)
-# (B,)
-evidence = sum(
-    np.prod([p[n, state[n]] for n in range(N)]) * np.exp(-fz[m])
-    for m, state in enumerate(states)
-)
+log_prior = np.log(p[np.arange(N), states]).sum(-1)  # (M,)
+evidence = sum(np.exp(log_prior[m]) * np.exp(-fz[m]) for m in range(M))
 worth = evaluate(learned, x, model=Model(prior="learned"))
 confirm("4.5", worth.log_likelihood, np.log(evidence).mean())
+confirm("4.5", my_log_evidence(f, p), np.log(evidence))
 print(
     f"log p(x) {worth.log_likelihood:.4f}, negative ELBO "
     f"{worth.negative_elbo:.4f} nats; {worth.method}"
 )
+# the part of `evaluate` that does the sums
+from dvae_np.train.evaluation import _visited
+
+show(_visited)
 
 # %% [markdown]
 # ## 4 What it costs
 #
-# The sum has $K^N$ terms, and this is the whole problem of the course. A table of $K^N$:
+# The sum has $K^N$ terms, and this is the whole problem of the course:
 #
 # | | N = 1 | N = 2 | N = 4 | N = 8 | N = 20 |
 # |---|---|---|---|---|---|
@@ -183,127 +254,104 @@ print(
 # | K = 8 | 8 | 64 | 4,096 | 16,777,216 | $1.2 \cdot 10^{18}$ |
 # | K = 64 | 64 | 4,096 | 16,777,216 | $2.8 \cdot 10^{14}$ | $1.3 \cdot 10^{36}$ |
 #
-# With *one* latent even thousands of categories are few. With twenty latents of eight, no computer will do. The library refuses long before that, and
-# names the price:
+# With *one* latent even thousands of categories are few. With twenty latents of eight, no computer is fast enough. The library refuses long before that, and
+# says what it would cost:
 
 # %%
 try:
     exact(np.zeros((100, 12, 8)), f)
 except InputError as error:
-    print(error)
+    say(error)
 
 # %% [markdown]
 # ## 5 Each state once
 #
-# The usual way to write the sum decodes every state for every example: $B K^N$ decodes, and $B K^N$ images in memory. But a decoder that sees only
-# $z$ returns the same $a$ for all examples. So decode the M states, *once*. What depends on both is the likelihood; for Bernoulli pixels [Eq. 3.7],
+# Our program so far decodes every state for every example, as is usual: $B K^N$ decodes, and $B K^N$ images in memory. But a decoder that sees only
+# $z$ returns the same $a$ for all examples. So decode the M states *once*. Only the likelihood depends on state and example; for Bernoulli pixels, with the softplus $\zeta$ [Eq. 3.7],
 #
 # $$f_{mb} = \sum_d \zeta(a_{md}) - \sum_d a_{md}\, x_{bd} . \tag{4.6}$$
 #
-# The first sum does not know $b$. The second is an entry of the matrix product $A X^{\top}$ of (M, D) and (D, B). No array of size M x B x D is ever made.
+# The first sum does not depend on $b$. The second is an entry of a matrix product: let $A$, (M, D), hold the pixel logits of all states and $X$, (B, D), all images; it is $A X^{\top}$. No array of size M x B x D is made.
 #
-# Backward, let $w_{mb}$ be the cotangent of $f_{mb}$ (here $q(z_m \mid x_b)$). By [Eq. 3.8] $da_{md} = \sum_b w_{mb} (\sigma(a_{md}) - x_{bd})$, and the sum splits in the
-# same way: $\sigma(a_{md}) \sum_b w_{mb} - (w X)_{md}$, one matrix product again.
+# Backward, let $w_{mb}$ be the cotangent of $f_{mb}$ (here $q(z_m \mid x_b)$). By [Eq. 3.8] $da_{md} = \sum_b w_{mb} (\sigma(a_{md}) - x_{bd})$. This sum splits
+# too: $\sigma(a_{md}) \sum_b w_{mb} - (w X)_{md}$, again one matrix product.
 #
-# In this package the states have a batch axis of size 1, (M, 1, N). It passes through the decoder as it is, and the likelihood sees it:
+# In this package the states have a batch axis of size 1, (M, 1, N). The decoder keeps it, and the likelihood recognises it:
 
 # %%
 once, _ = decoder(params["theta"], states[:, None])  # (M, 1, D)
+every, _ = decoder(params["theta"], pairs)  # (M, B, D)
 value, backward = bernoulli(once, x)
-every_pair = np.array(
-    [
-        [sum(np.log(1 + np.exp(a)) - x[b] * a) for b in range(B)]
-        for a in once[:, 0]
-    ]
-)
-confirm("4.6", value, every_pair)
+a = once[:, 0]  # (M, D)
+confirm("4.6", value, np.log(1 + np.exp(a)).sum(1)[:, None] - a @ x.T)
+confirm("4.6", value, (np.log(1 + np.exp(every)) - x * every).sum(-1))
+
 weights = rng.random((M, B))
 da, _ = backward(weights)
-by_hand = np.array(
-    [
-        sum(
-            weights[m, b] * (1 / (1 + np.exp(-once[m, 0])) - x[b])
-            for b in range(B)
-        )
-        for m in range(M)
-    ]
-)
+by_hand = weights.sum(1)[:, None] / (1 + np.exp(-a)) - weights @ x
 confirm("4.6", da[:, 0], by_hand)
-print("decoded:", once.shape, " scored:", value.shape)
+every_pair = weights[..., None] * (1 / (1 + np.exp(-every)) - x)
+confirm("4.6", da[:, 0], every_pair.sum(1))
+print("decoded:    ", once.shape, "instead of", every.shape)
+print("likelihoods:", value.shape)
 
 # %% [markdown]
 # The same holds for real and for grey pixels: a squared distance is two sums and a product, $\lVert x \rVert^2 / 2 + \lVert a \rVert^2 / 2 - \langle a, x \rangle$,
 # and a categorical pixel looks up one of V numbers, which is a product with one-hot rows.
 #
-# ## 6 The picture
+# ## 6 The cost, measured
 #
-# Left: value and gradients of the exact expectation for one latent of K categories, 256 examples of 784 pixels, a decoder with hidden layers of 256 and 512. The
-# numbers were measured by `python -m dvae_np bench`; the cell says on which machine. *Every pair* is the usual code, in PyTorch and by this package's own functions: it decodes
-# every state for every example. Pyro enumerates by `TraceEnum_ELBO`. *Bare* is only the matrix products that cannot be avoided. Right: how soon $K^N$ leaves the range that the left side covers;
-# at the upper line `exact` refuses.
+# Left: value and gradients for one latent of K categories, 256 examples of 784 pixels, a decoder with hidden layers of 256 and 512,
+# measured by `python -m dvae_np bench`. *Every pair* decodes every state for every example. Pyro is a library that enumerates the states itself (its loss `TraceEnum_ELBO`). *Bare* is only the matrix products that cannot be avoided. Right: the number of states $K^N$ against N. Lower line: the largest case measured on the left.
+# Above the upper line, `exact` raises an error. The table compares all programs with `exact`, also PyTorch and JAX written as in section 5, each state once.
 
 # %%
 figure("exact_cost.png")
 record, lines = measured()
+every_ways = ("NumPy, every pair", "PyTorch", "Pyro")
+once_ways = ("PyTorch, each state once", "JAX, each state once")
 fair = sorted(
-    line[name] / line["dvae_np"]
-    for line in lines
-    for name in ("PyTorch, each state once", "JAX, each state once")
-)[:: 2 * len(lines) - 1]
-print("measured on:", record["machine"])
-for line in lines:
-    others = [
-        f"{name} {line[name] / line['dvae_np']:.3g}"
-        for name in (
-            "NumPy, every pair",
-            "PyTorch",
-            "Pyro",
-            "PyTorch, each state once",
-            "JAX, each state once",
-        )
-        if name in line
+    line[name] / line["dvae_np"] for line in lines for name in once_ways
+)
+say(f"measured on: {record['machine']}")
+print("\ncategories K             ", *(f"{line['K']:7}" for line in lines))
+print("exact, milliseconds      ",
+      *(f"{line['dvae_np']:7.1f}" for line in lines))  # fmt: skip
+print("times as long as exact:")
+for name in ("bare products", *once_ways, *every_ways):
+    ratios = [
+        f"{line[name] / line['dvae_np']:.3g}" if name in line else "-"
+        for line in lines
     ]
-    print(
-        f"K = {line['K']:4}: exact {line['dvae_np']:6.1f} ms, "
-        f"{line['dvae_np'] / line['bare products']:.2f} of bare; "
-        "times as long:",
-        ", ".join(others) or "not run",
-    )
+    print(f"  {name:23}", *(f"{ratio:>7}" for ratio in ratios))
 
 # %% [markdown]
-# Two things to see. Decoding each state once is not a detail: it decides whether "small K" ends at ten or at thousands. And the cost is within a small
-# factor of that of bare matrix products, so no much cleverer code is to be had; only fewer states would help. The trick is not NumPy's: PyTorch and JAX
-# written the same way, each state once, take {{fair[0]:.1f}} to {{fair[1]:.1f}} times as long as this package, as the last columns show.
+# (`PyTorch` and `Pyro` decode every pair; "-" was not measured.) Two things to see. Decoding each state once makes thousands of categories affordable; decoding every pair only tens. This is not a merit of NumPy: written the same way, PyTorch and JAX take {{fair[0]:.1f}} to {{fair[-1]:.1f}} times as long as this package. And the cost is near that of bare matrix products. So no cleverer program can save much; only fewer states can.
 #
 # ## 7 How a code enters the decoder
 #
-# The first layer of a decoder takes $z$, and perhaps a context $c$ (lesson 16). What comes in as one-hot rows need not be multiplied.
+# The first layer of a decoder takes $z$, and perhaps a context $c$ (lesson 16). There are three ways. In all of them a product with a one-hot row is a look-up.
 #
-# **Embedding.** With no context, the first layer is $b + \sum_n E_{n z_n}$, one row of a table for each latent [Eq. 1.7].
-#
-# **Split first layer.** With a context, one usually glues $c$ and the one-hot $z$ together and multiplies by a matrix W. Cut W into the rows that meet $c$ and those that
-# meet $z$; a product with a glued row is the sum of the two products:
+# **Embedding.** With no context, the first layer is $b + \sum_n E_{n z_n}$, one row of a table for each latent [Eq. 1.7]. With a context, one usually joins $c$ and the one-hot $z$ to one row and multiplies by a matrix $W$. *Split this layer*: cut $W$ into the rows that meet $c$ and those that
+# meet $z$, and the product is a sum of two:
 #
 # $$[c, z]\, W + b = (c\, W_c + b) + z\, W_z . \tag{4.7}$$
 #
-# The first part is computed once for each example, the second once for each state, and it is a look-up. Only their sum has B x M rows. (What follows is not linear,
+# The first part is computed once for each example, the second once for each state. Only their sum has B x M rows. (What follows is not linear,
 # and must be computed for every pair: with a context, [Eq. 4.6] does not apply.)
 #
-# **Concatenation.** Each latent has a short row $e_n$ of E numbers; they stand side by side, and a matrix W (N E, H) mixes them:
+# **Concatenation.** Each latent has a short row $e_n$ of U numbers, from a table $E_n$ (K, U). The rows stand side by side, and a matrix W (N U, H) mixes them:
 #
 # $$(e_1, \ldots, e_N)\, W \quad \text{with} \quad e_n = \sum_k z_{nk}\, E_{nk} . \tag{4.8}$$
 #
-# It is an embedding whose rows are products, $E_{nk} W_n$: the K rows of a latent share E directions. With N = 2, K = 512, H = 256 and
-# E = 128 that is 196,608 numbers instead of 262,144.
+# It equals an embedding with the rows $E_{nk} W_n$, where $W_n$ is the part of W that meets $e_n$. It stores fewer numbers if U is small: N K U + N U H instead of N K H. With N = 2, K = 512, H = 256 and
+# U = 128 there are 196,608 instead of 262,144.
 #
-# **FiLM.** The code does not only shift the context's features, it scales them too, with two tables $\gamma$ and $\delta$:
+# **FiLM.** The code shifts the context's features and also scales them, with two tables $\gamma$ and $\delta$:
 #
 # $$\bigl(1 + \gamma(z)\bigr) \odot (c\, W_c + b) + \delta(z) . \tag{4.9}$$
 #
-# So $z$ and $c$ interact in the first layer already. The 1 makes a table of zeros mean "leave the context alone".
-
-# %%
-show(decoder, scaled)  # embedding and concatenation join in a line each
+# So $z$ and $c$ interact in the first layer already. Because of the 1, tables of zeros leave the context as it is.
 
 # %%
 # the context's size, and the first layer's; without hidden layers that
@@ -331,8 +379,9 @@ plain = pairs_of(
 )
 confirm("4.7", decoder(own, z, c)[0], plain)
 
+# %%
 own = theta["concatenation"]
-# (M, N E)
+# (M, N U)
 side_by_side = np.array(
     [
         np.concatenate([own["table"][n, state[n]] for n in range(N)])
@@ -346,6 +395,7 @@ plain = pairs_of(
 )
 confirm("4.8", decoder(own, z, c, interface="concatenation")[0], plain)
 
+# %%
 own = theta["film"]
 # (M, H)
 scale, shift = (
@@ -357,9 +407,10 @@ plain = pairs_of(
     )
 )
 confirm("4.9", decoder(own, z, c, interface="film")[0], plain)
+show(decoder, scaled)  # embedding and concatenation join in a line each
 
 # %% [markdown]
-# And the backward passes, of every table, matrix and bias:
+# The backward passes of every table, matrix and bias:
 
 # %%
 for name, number in (
@@ -381,23 +432,51 @@ for name, number in (
         confirm(number, gradient, numeric[key])
 
 # %% [markdown]
-# ## 8 Break it
+# ## 8 What it buys
 #
-# The KL counted twice, and the KL left out: neither stops a training run. The gradients belong to the values, so a gradient check passes. What
-# turns red is the identity of [Eq. 3.1], for which one must know $\log p(x)$ and the posterior, and now we do:
+# The model of lesson 00 again, trained with the exact gradient. Its one line is `dlogits = q * (cost - loss) / B`, where `loss` is the sum over all codes. The record holds 600 steps for three seeds; the 60 steps of section 1 are the beginning of its first seed. The picture is that of lesson 00; later lessons add lines to it.
 
 # %%
-log_joint = -N * np.log(K) - fz  # (M, B), with the uniform prior
-log_evidence = np.log(np.exp(log_joint).sum(0))
-log_q = dvae_np.log_prob(logits, states[:, None])[0]  # (M, B)
+first = records.read("first-model")
+figure(
+    first_models,
+    first,
+    first_model.taught(4),
+    size=(7.4, 3.4),
+    alt="Test loss against steps: it stays high without a derivative of "
+    "the draw, and falls with the exact gradient.",
+)
+found = first["estimators"]["exact"]
+final = [curve[-1] for curve in found["test"]]
+without = [
+    curve[-1] for curve in first["estimators"]["no derivative"]["test"]
+]
+test = load("digits").test.x.astype(float)
+live = first_model.negative_elbo((W, b_one, A), test)
+kept = found["test"][0][first["steps"].index(60)]
+print(f"after 60 steps: {live:.2f} nats here, {kept:.2f} in the record")
+show(first_model.train)
+
+# %% [markdown]
+# Exact marginalisation ends at {{np.median(final):.2f}} nats (three seeds: {{min(final):.2f}} to {{max(final):.2f}}; step size {{found["rate"]:.2f}}). Without a derivative of the draw it is {{np.median(without):.2f}}. The next lessons do not sum over the twenty codes; they draw a few of them. They are measured against the first of these numbers.
+#
+# ## 9 Break it
+#
+# The KL counted twice, and the KL left out: both train without an error. A gradient check passes, because the gradients belong to the values. The
+# identity of [Eq. 3.1] finds both mistakes. It needs $\log p(x)$ and the posterior, which we now have. We take the model of section 1:
+
+# %%
+log_joint = -np.log(20) - f_one  # (images, 20), with the uniform prior
+log_evidence = np.log(np.exp(log_joint).sum(1))
+log_q = np.log(q_one)
 # KL(q || posterior)
-gap = (np.exp(log_q) * (log_q - log_joint + log_evidence)).sum(0)
+gap = (q_one * (log_q - log_joint + log_evidence[:, None])).sum(1)
+distortion = (q_one * f_one).sum(1)
+rate = (q_one * (log_q + np.log(20))).sum(1)
 for times in (1, 2, 0):
-    claimed = exact(logits, f).value + times * dvae_np.kl(logits)[0]
-    print(
-        f"KL counted {times} times:",
-        comparison("negative ELBO", claimed, gap - log_evidence),
-    )
+    claimed = distortion + times * rate
+    verdict = comparison("negative ELBO", claimed, gap - log_evidence)
+    say(f"KL counted {times} times: {claimed.mean():.2f} nats; {verdict}")
 
 # %% [markdown]
 # ## Reading
@@ -529,8 +608,8 @@ def all_pairs(a, x):
 # %% [markdown] exercise 04.3
 # ### 04.3 Find the bug: a likelihood of minus infinity
 #
-# `log_joint` (M, B) holds $\log p(z) + \log p(x \mid z)$. The line that adds it up works for the small images of this lesson, and returns $-\infty$ for large ones, where all the
-# terms underflow. Correct it: return $\log p(x)$ (B,). About 2 lines. For two states of $-1000$ nats each you should get $-999.307$.
+# `log_joint` (M, B) holds $\log p(z) + \log p(x \mid z)$. The line that adds it up works for small images. For large ones all the
+# terms underflow, and it returns $-\infty$. Correct it: return $\log p(x)$ (B,). About 2 lines. For two states of $-1000$ nats each you should get $-999.307$.
 # As it was:
 #
 # ```python
@@ -578,7 +657,7 @@ def log_evidence_of(log_joint):
 # %% [markdown] exercise 04.4
 # ### 04.4 Derive: the gradient of the log-likelihood itself
 #
-# Where all states can be visited one may train the decoder on $-\log p(x)$ directly, with no encoder. Differentiate [Eq. 4.5] in $\theta$: the result has the form
+# If all states can be visited, the decoder can be trained on $-\log p(x)$ directly, without an encoder. Differentiate [Eq. 4.5] in $\theta$: the result has the form
 # $\sum_z w(z)\, \nabla_{\theta} f(z)$ with $f = -\log p(x \mid z)$. Which weights? Given `fz` (M, B) and `log_prior` (M,), return w (M, B), the cotangent of `fz`. About 2 lines.
 # For `fz` of 1 and 2 nats and a uniform prior of two states: {{two_weights[0]:.3f}} and {{two_weights[1]:.3f}}.
 
@@ -625,8 +704,8 @@ def cotangent_of(fz, log_prior):
 # %% [markdown] exercise 04.5
 # ### 04.5 Find the bug: the right numbers in the wrong order
 #
-# Two latents, `q1` (K,) and `q2` (K,), and `fz` (M,) in the order of `joint_states(2, K)`. The line that makes the joint probabilities flattens a table whose *columns* are
-# the first latent. They add up to one, and the loss goes down, as the encoder learns to live with it. Correct it: return $\mathbb{E}_q[f]$, a number. Change one
+# Two latents, `q1` (K,) and `q2` (K,), and `fz` (M,) in the order of `joint_states(2, K)`. The line for the joint probabilities flattens a table whose *columns* are
+# the first latent. The probabilities still add up to one, and the loss still goes down, because the encoder adapts to the mistake. Correct it: return $\mathbb{E}_q[f]$, a number. Change one
 # line. For $q_1 = (1, 0)$, $q_2 = (0, 1)$ and `fz` of $(0, 1, 2, 3)$ the state is $(0, 1)$, and $f$ is 1.
 # As it was:
 #
@@ -665,7 +744,7 @@ def expectation_over_pairs(q1, q2, fz):
 # ### 04.6 Derive: what is saved
 #
 # A decoder embeds z into H hidden numbers (a look-up, free) and multiplies by a matrix (H, D). Count multiplications in the forward pass, including those of $\sum_d a_d x_d$.
-# *Every pair*: B M decodes, and a score for each. *Each state once*: M decodes, and a score for each pair. Return the ratio of the two as a function of
+# *Every pair*: B M decodes, and this sum for each. *Each state once*: M decodes, and this sum for each pair. Return the ratio of the two as a function of
 # `B`, `H`, `D` and `M`: a number. 1 line. For B = 256, H = 512, D = 784 and M = 64 it is about {{saving(256, 512, 784, 64):.0f}}.
 
 
@@ -688,11 +767,11 @@ def saving(B, H, D, M):
     return B * (H + 1) / (H + B)
 
 
-# %% wrong 04.6: the scores of all pairs remain
+# %% wrong 04.6: the sums of all pairs remain
 def saving(B, H, D, M):
     return B * M * H * D / (M * H * D)
 
 
-# %% wrong 04.6: without the scores of the usual way
+# %% wrong 04.6: without the sums of the usual way
 def saving(B, H, D, M):
     return B * M * H * D / (M * H * D + B * M * D)

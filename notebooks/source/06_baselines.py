@@ -1,24 +1,26 @@
 # %% [markdown]
 # # 06 Baselines
 #
-# **Question.** REINFORCE is unbiased for every $f$, but its variance grows with the size of $f$, even with a constant added to
-# $f$ that changes nothing about the problem. What may be subtracted from $f$ so that the variance falls and the mean stays?
+# **Question.** REINFORCE is unbiased for every $f$, but its variance grows with the size of $f$, even if only a constant is added. What may we subtract from $f$ so that the variance falls and the mean stays?
 #
 # **After this lesson you can**
 # - prove that a baseline leaves the mean alone, and say which baselines do not,
 # - derive the constant of least variance, and measure by enumeration what it gains,
 # - write the leave-one-out estimator in three lines, and say why dividing by $S$ would shrink it by exactly $1 - 1/S$,
-# - learn a baseline by gradient descent without biasing the estimate it serves.
+# - learn a baseline by gradient descent without biasing the estimate that it serves.
 #
 # *Needs:* lesson 05. *Takes:* 45 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
+import textwrap
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
 from dvae_np import draw, score, softmax
 from dvae_np.check import every_code, judge, lookup_table, moments, tiled
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, show
 
 rng = np.random.default_rng(0)
 # (B, N, K): one example, one latent of four categories
@@ -31,22 +33,26 @@ exact = dvae_np.exact(logits, f).dlogits[0]  # (N, K)
 # %% [markdown]
 # ## 1 A constant baseline
 #
-# Write $s(z) = \nabla_\ell \log q(z) = \mathrm{onehot}(z) - q$ for the score [Eq. 2.4]. Its mean is zero:
+# May we subtract a number from $f$? Yes, because the score, $\mathrm{score}(z) = \nabla_\ell \log q(z) = \mathrm{onehot}(z) - q$ [Eq. 2.4], has mean zero:
 #
-# $$\mathbb{E}_q[s] = \sum_z q(z) \nabla_\ell \log q(z) = \sum_z \nabla_\ell q(z) = \nabla_\ell \sum_z q(z) = \nabla_\ell 1 = 0 .$$
+# $$\mathbb{E}_q[\mathrm{score}] = \sum_z q(z) \nabla_\ell \log q(z) = \sum_z \nabla_\ell q(z) = \nabla_\ell \sum_z q(z) = \nabla_\ell 1 = 0 .$$
 #
 # So for every number $b$ that does not depend on $z$,
 #
-# $$\mathbb{E}_q[(f - b)\, s] = \mathbb{E}_q[f s] - b\, \mathbb{E}_q[s] = \mathbb{E}_q[f s]. \tag{6.1}$$
+# $$\mathbb{E}_q[(f - b)\, \mathrm{score}] = \mathbb{E}_q[f\, \mathrm{score}] - b\, \mathbb{E}_q[\mathrm{score}] = \mathbb{E}_q[f\, \mathrm{score}]. \tag{6.1}$$
 #
-# The mean cannot see $b$; the variance can. The library's estimator takes the baseline as a hyper-parameter:
+# The mean does not change with $b$, but the variance does. For one draw of our latent, here is the mean over its four outcomes:
+
+# %%
+for b in (0.0, 3.0, -20.0):
+    each = (table - b)[:, None] * (np.eye(4) - q)  # row k: if k was drawn
+    confirm("6.1", q @ each, exact[0])
+
+# %% [markdown]
+# In the library the baseline is an argument. `every_code` lists all outcomes with their probabilities, and `moments` gives mean and variance [Eq. 5.3].
 
 # %%
 show(dvae_np.reinforce)
-
-# %% [markdown]
-# We need no samples to know its mean and its variance: with four categories and $S = 1$ there are four outcomes of the noise.
-# `every_code` lists them with their probabilities, and `moments` adds up (lesson 05, [Eq. 5.3]).
 
 
 # %% setup
@@ -72,17 +78,16 @@ without_baseline = mean_and_variance(dvae_np.reinforce, 1, baseline=0.0)[1]
 # %% [markdown]
 # ## 2 The best constant
 #
-# Which $b$ is best? Take the total variance, the sum over the entries of the gradient. As the mean is fixed, only the second
-# moment matters:
+# Which $b$ is best? We want the least total variance, the sum over the entries of the gradient:
 #
-# $$V(b) = \mathbb{E}\bigl[(f - b)^2 \lVert s \rVert^2\bigr] - \lVert \nabla_\ell \mathbb{E}_q f \rVert^2 .$$
+# $$V(b) = \mathbb{E}\bigl[(f - b)^2 \lVert \mathrm{score} \rVert^2\bigr] - \lVert \nabla_\ell \mathbb{E}_q f \rVert^2 .$$
 #
-# It is a parabola in $b$, with derivative $-2\, \mathbb{E}[(f - b) \lVert s \rVert^2]$, which vanishes at
+# The second term is fixed. So $V$ is a parabola in $b$. Its derivative, $-2\, \mathbb{E}[(f - b) \lVert \mathrm{score} \rVert^2]$, is zero at
 #
-# $$b^{\ast} = \frac{\mathbb{E}[f\, \lVert s \rVert^2]}{\mathbb{E}[\lVert s \rVert^2]} . \tag{6.2}$$
+# $$b^{\ast} = \frac{\mathbb{E}[f\, \lVert \mathrm{score} \rVert^2]}{\mathbb{E}[\lVert \mathrm{score} \rVert^2]} . \tag{6.2}$$
 #
-# It is *not* the mean of $f$: codes with a long score, those that are improbable, count more. For one latent
-# $\lVert s(k) \rVert^2 = 1 - 2 q_k + \sum_j q_j^2$.
+# This is *not* the mean of $f$: improbable codes have a long score, and count more. For one latent
+# $\lVert \mathrm{score}(k) \rVert^2 = 1 - 2 q_k + \sum_j q_j^2$.
 
 # %%
 squares = 1 - 2 * q + (q**2).sum()
@@ -103,8 +108,7 @@ print(
 confirm("6.2", best, grid[np.argmin(variances)], tolerance=1e-3)
 
 # %% [markdown]
-# Nobody knows $b^{\ast}$ in practice. `reinforce_optimal` estimates it for every sample from the *other* samples, so that it is
-# independent of the sample that it serves:
+# Nobody knows $b^{\ast}$ in practice. `reinforce_optimal` estimates it for each sample from the *other* samples, which are independent of it:
 
 # %%
 show(dvae_np.reinforce_optimal)
@@ -114,16 +118,19 @@ confirm("6.2", mean, exact)
 # %% [markdown]
 # ## 3 Learned baselines
 #
-# A moving average of the losses seen so far costs nothing. It is one step of gradient descent on $(f - b)^2 / 2$, with step size
+# Can a baseline be learned? The simplest is a moving average of the losses seen so far. With $\gamma$ a little below 1, its update is a step of gradient descent on $(f - b)^2 / 2$ with step size
 # $1 - \gamma$:
 #
-# $$b \leftarrow b - (1 - \gamma)(b - f), \tag{6.3}$$
+# $$b \leftarrow b - (1 - \gamma)(b - f). \tag{6.3}$$
 #
-# and it must be *used before it is updated*: after the update $b$ contains this very sample's $f$, and the proof of [Eq. 6.1]
-# no longer holds. In the library the estimator returns the gradient $b - f$ as `domega`, and the step is the optimiser's
-# business: the order cannot be got wrong.
+# The baseline must be *used before it is updated*: after the update $b$ contains the $f$ of this very sample, and the proof of [Eq. 6.1]
+# fails. The library's estimator returns the gradient $b - f$ as `domega`, and the optimiser makes the step afterwards.
 
 # %%
+b, gamma = 0.0, 0.95
+for k in rng.choice(4, size=400, p=q):
+    b -= (1 - gamma) * (b - table[k])
+print(f"moving average {b:.2f}, E[f] = {q @ table:.2f} nats")
 show(dvae_np.reinforce_ema)
 z, weights = every_code(logits, 1)
 estimate = dvae_np.reinforce_ema(
@@ -133,13 +140,12 @@ confirm("6.3", moments(weights, estimate.dlogits)[0], exact)
 confirm("6.3", np.sum(estimate.domega["baseline"]), np.sum(1.5 - table))
 
 # %% [markdown]
-# A baseline may also depend on the *input*: some images are hard to reconstruct, whatever the code. NVIL (Mnih & Gregor 2014)
-# learns a network $C(x)$ beside the constant, and divides by a running estimate of the deviation where that is above 1:
+# A baseline may also depend on the *input* $x$: some images are hard to reconstruct, whatever the code. NVIL (Mnih & Gregor 2014)
+# learns a network $C(x)$ beside a constant $c$, and divides by a running estimate $\hat\sigma$ of the standard deviation where that is above 1:
 #
-# $$\frac{f(z) - c - C(x)}{\max(1, \hat\sigma)}\, s(z), \qquad c, C \text{ by descent on } (f - c - C)^2 / 2 . \tag{6.4}$$
+# $$\frac{f(z) - c - C(x)}{\max(1, \hat\sigma)}\, \mathrm{score}(z), \qquad c, C \text{ by descent on } (f - c - C)^2 / 2 . \tag{6.4}$$
 #
-# Here $C$ sees the logits, all that the encoder says about $x$. The division scales the step, and so is off by default: with it
-# the estimate is no longer the gradient, but a positive multiple of it.
+# In the library $C$ sees the logits. The division is off by default: it makes the estimate a positive multiple of the gradient.
 
 # %%
 show(dvae_np.nvil)
@@ -151,24 +157,26 @@ confirm("6.4", moments(weights, estimate.dlogits)[0], exact)
 # %% [markdown]
 # ## 4 Leave-one-out
 #
-# With $S \ge 2$ samples the mean of the *other* $f$'s is a baseline that needs no learning and adapts to every input:
+# Which baseline needs no learning and adapts to every input? With $S \ge 2$ samples, take the mean of the *other* samples' $f$:
 #
-# $$g = \frac{1}{S} \sum_s \Bigl(f(z_s) - \frac{1}{S-1} \sum_{t \ne s} f(z_t)\Bigr) s(z_s) .$$
+# $$g = \frac{1}{S} \sum_s \Bigl(f(z_s) - \frac{1}{S-1} \sum_{t \ne s} f(z_t)\Bigr) \mathrm{score}(z_s) .$$
 #
-# It is unbiased, since sample $s$ is independent of the others. Now write $\bar f$ for the mean of all $S$, so that
+# Why is this unbiased? Look at one sample $z_s$. Its baseline is computed from the other samples, and they are drawn independently of $z_s$. So hold the others fixed: then the baseline is a constant for $z_s$, and by [Eq. 6.1] the mean of the term is the
+# exact gradient. This holds for all values of the others, so it holds on average over them too. And the mean of $S$ unbiased terms is unbiased.
+#
+# The formula has a shorter form. Let $\bar f$ be the mean of all $S$ values, so that
 # $\sum_{t \ne s} f(z_t) = S \bar f - f(z_s)$. Then
 #
 # $$f(z_s) - \frac{S \bar f - f(z_s)}{S - 1} = \frac{(S - 1) f(z_s) - S \bar f + f(z_s)}{S - 1} = \frac{S}{S-1}\,\bigl(f(z_s) - \bar f\bigr),$$
 #
 # and the factor $S$ cancels with the $1/S$ in front:
 #
-# $$g = \frac{1}{S-1} \sum_s \bigl(f(z_s) - \bar f\bigr)\, s(z_s) . \tag{6.5}$$
+# $$g = \frac{1}{S-1} \sum_s \bigl(f(z_s) - \bar f\bigr)\, \mathrm{score}(z_s) . \tag{6.5}$$
 #
-# So centring by the mean of *all* samples is right if one divides by $S - 1$. Dividing by $S$ makes it too short by exactly
+# So we may subtract the mean of *all* samples if we divide by $S - 1$. Dividing by $S$ shrinks the estimate by exactly
 # $1 - 1/S$: the baseline then includes its own sample.
 
 # %%
-show(dvae_np.reinforce_loo)
 S = 3
 (drawn,) = draw(rng, logits, S, ("z",))
 fz, _ = f(drawn)
@@ -180,7 +188,54 @@ confirm(
     "6.5", dvae_np.reinforce_loo(logits, f, drawn).dlogits, by_definition
 )
 confirm("6.5", mean_and_variance(dvae_np.reinforce_loo, S)[0], exact)
-# beside the best constant, at the same number of samples
+show(dvae_np.reinforce_loo)
+
+# %% [markdown]
+# ## 5 The cloud shrinks
+#
+# Lesson 05 drew a cloud of sampled gradients. Here is the latent of that picture, with losses of 4, 6 and 5 nats. Each dot is a gradient from $S = 8$ draws. The draws are the same in all three panels, and so are the axes.
+
+# %%
+q3, losses = np.array([0.5, 0.3, 0.2]), np.array([4.0, 6.0, 5.0])
+right = q3 * (losses - q3 @ losses)  # the exact gradient
+long = 1 - 2 * q3 + (q3**2).sum()  # squared lengths of the scores
+b_best = (q3 * losses * long).sum() / (q3 * long).sum()
+draws = rng.choice(3, size=(200, 8), p=q3)  # (clouds' dots, S)
+fs, scores = losses[draws], np.eye(3)[draws] - q3
+centred = {
+    "no baseline": fs,
+    "best constant": fs - b_best,
+    "leave-one-out": (fs - fs.mean(1, keepdims=True)) * 8 / 7,
+}
+plane = np.array([[1, -1, 0], [-1, -1, 2]]).T / np.sqrt([2, 6])
+fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), layout="constrained",
+                         sharex=True, sharey=True)  # fmt: skip
+spread = {}
+for ax, (name, signal) in zip(axes, centred.items(), strict=True):
+    cloud = (signal[..., None] * scores).mean(1)  # (200, K)
+    spread[name] = np.sqrt(((cloud - right) ** 2).sum(1).mean())
+    ax.scatter(*(cloud @ plane).T, s=25, alpha=0.2, linewidth=0)
+    ax.quiver(0, 0, *(right @ plane), angles="xy", scale_units="xy",
+              scale=1, width=0.025)  # fmt: skip
+    ax.set(aspect="equal", xlabel=f"{name} (nats)")
+picture(
+    fig,
+    "Three clouds of 200 sampled gradients on the same axes. Without a "
+    "baseline the cloud is far wider than the arrow of the exact gradient "
+    "is long; with the best constant and with leave-one-out it is small.",
+)
+print({name: f"{value:.2f} nats" for name, value in spread.items()})
+print(f"length of the exact gradient {np.linalg.norm(right):.2f} nats")
+
+# %% [markdown]
+# All three have the same mean, the tip of the arrow. A baseline takes away the common part of $f$, which does not say which code is better. The typical distance from the tip falls from {{spread["no baseline"]:.1f}} nats to {{spread["best constant"]:.2f}} with the best constant and {{spread["leave-one-out"]:.2f}} with
+# leave-one-out, which need not know that constant.
+#
+# ## 6 What each baseline gains, exactly
+#
+# How far is leave-one-out from the best constant, for the problem of section 1?
+
+# %%
 for S in (2, 3, 5):
     ratio_at_5 = mean_and_variance(dvae_np.reinforce_loo, S)[1] / (
         least / S
@@ -188,23 +243,72 @@ for S in (2, 3, 5):
     print(
         f"S = {S}: {ratio_at_5:.2f} times the variance of the best constant"
     )
-
-# %% [markdown]
-# ## 5 The picture
-#
-# Left: the parabola of section 2, on a logarithmic axis. Without a baseline the variance is {{without_baseline / least:.0f}} times the least one.
-# The mean of $f$ is close to the best constant here, but it is not the best constant.
-# Right: leave-one-out at $S = 2$ is already far below REINFORCE without a baseline. As $S$ grows it comes near the best constant: at $S = 5$
-# it still has {{ratio_at_5:.1f}} times its variance. But nobody knows the best constant in practice.
-
-# %%
 figure("baselines.png")
 
 # %% [markdown]
-# ## 6 Break it
+# Left: the parabola of section 2. Without a baseline the variance is {{without_baseline / least:.0f}} times the least one.
+# The mean of $f$ is close to the best constant here.
+# Right, on a logarithmic axis: leave-one-out at $S = 2$ is already far below REINFORCE without a baseline. At $S = 5$
+# it has {{ratio_at_5:.1f}} times the variance of the best constant.
 #
-# The mean over *all* samples as the baseline, and a mean over samples in the end. It trains, and
-# no plot of a loss will tell. The checker does, and says which mistake it is.
+# ## 7 What it buys
+#
+# We train the model of lesson 00 by leave-one-out. One line differs from lesson 05: `fz` (S, B) is centred, and the sum is divided by $S - 1$.
+#
+# ```python
+# score = np.eye(K)[z] - q  # (S, B, K)
+# dlogits = ((fz - fz.mean(0))[..., None] * score).sum(0) / (S - 1) / B
+# ```
+
+# %%
+from dvae_np import records
+from dvae_np.experiments.first_model import taught
+from dvae_np.figures import first_models
+
+first = records.read("first-model")
+figure(
+    first_models,
+    first,
+    taught(6),
+    size=(7.4, 3.4),
+    alt="Test loss against steps: leave-one-out falls almost as fast as "
+    "the exact gradient and ends beside it; REINFORCE stays above both.",
+)
+ends = {
+    name: [curve[-1] for curve in found["test"]]
+    for name, found in first["estimators"].items()
+}
+
+# %% [markdown]
+# With four codes an image and step, leave-one-out ends at {{np.median(ends["reinforce_loo"]):.1f}} nats (three seeds: {{min(ends["reinforce_loo"]):.1f}} to {{max(ends["reinforce_loo"]):.1f}}). REINFORCE from the same number of codes ends at {{np.median(ends["reinforce"]):.1f}}, the exact gradient from all twenty at {{np.median(ends["exact"]):.1f}}.
+# The step size, {{first["estimators"]["reinforce_loo"]["rate"]:.2f}}, was chosen on validation images.
+#
+# ## 8 Why go on?
+#
+# Leave-one-out is unbiased, cheap and nearly as good as the exact gradient in this model. Why are there more lessons? Because this model has one latent. With $N$ latents, each latent's score is multiplied by the whole $f$, and
+# what the other latents do to $f$ is noise. Let $f$ be a sum over $N$ latents, each as in section 1:
+
+# %%
+relative = {}
+for N in (1, 2, 3, 4):
+    several = np.repeat(logits, N, 1)  # (B, N, K)
+    total = lambda z: (table[z].sum(-1), lambda dfz: (None, {}))
+    z, weights = every_code(several, 2)
+    pair = dvae_np.reinforce_loo(tiled(several, len(weights)), total, z)
+    length = np.linalg.norm(dvae_np.exact(several, total).dlogits)
+    variance = moments(weights, pair.dlogits)[1].sum()
+    relative[N] = variance / length**2
+    print(f"N = {N}: variance / length^2 of the gradient {relative[N]:.2f}")
+
+# %% [markdown]
+# The variance relative to the gradient grows in proportion to $N$. A baseline is one number for all latents, so it cannot tell their parts of $f$ from each other. More samples help, but each costs an evaluation of $f$.
+#
+# There are two ways on. The *slope* of $f$ tells more per evaluation: one backward pass gives $N K$ numbers, where the value of $f$ is one. Lessons 07 and 08 use it, at the price of a bias. Lessons 10 to 13 lower the variance and stay unbiased.
+#
+# ## 9 Break it
+#
+# The baseline is the mean over *all* samples, and the sum is divided by $S$. This trains, and
+# no plot of a loss shows the mistake. The checker names it.
 
 
 # %%
@@ -216,8 +320,9 @@ def own_sample_in_the_baseline(logits, f, z):
     return ((fz - fz.mean(0))[..., None, None] * score(logits, z)).mean(0)
 
 
-print(judge(own_sample_in_the_baseline).failed[0].verdict)
-print(judge(own_sample_in_the_baseline).failed[0].explanation)
+found = judge(own_sample_in_the_baseline).failed[0]
+print(found.verdict)
+print(textwrap.fill(found.explanation, 80))
 
 # %% [markdown]
 # ## Reading
@@ -232,8 +337,8 @@ print(judge(own_sample_in_the_baseline).failed[0].explanation)
 # %% [markdown] exercise 06.1
 # ### 06.1 Derive: the variance at a baseline
 #
-# One latent with $K$ categories: `q` (K,) holds their probabilities and `table` (K,) the values of $f$. Write `variance_at(b, q, table)`, the total
-# variance of REINFORCE at $S = 1$ with the constant baseline $b$: a number. Use the sum over the categories, no sampling, about 3 lines.
+# Take one latent with $K$ categories. `q` (K,) holds their probabilities, and `table` (K,) the values of $f$. Write `variance_at(b, q, table)`: the total
+# variance of REINFORCE at $S = 1$ with the constant baseline $b$, a number. Sum over the categories, without sampling. About 3 lines.
 # For the setup's `q` and `table` at $b = 0$ you should get about {{variance_at(0.0, q, table):.3f}}.
 
 
@@ -288,8 +393,8 @@ def variance_at(b, q, table):
 # %% [markdown] exercise 06.2
 # ### 06.2 Implement: leave-one-out
 #
-# Write `my_loo(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N) with $S \ge 2$; return the gradient (B, N, K) of [Eq. 6.5].
-# `f(z)` returns `fz` (S, B) and a backward that you do not need; `score(logits, z)` is (S, B, N, K). About 2 lines.
+# Write `my_loo(logits, f, z)` for `logits` (B, N, K) and codes `z` (S, B, N) with $S \ge 2$. Return the gradient (B, N, K) of [Eq. 6.5].
+# `f(z)` returns `fz` (S, B) and a backward that you do not need. `score(logits, z)` is (S, B, N, K). About 2 lines.
 
 
 # %% solution 06.2
@@ -375,7 +480,7 @@ def my_loo(logits, f, z):
 # %% [markdown] exercise 06.3
 # ### 06.3 Find the bug: a baseline that has seen too much
 #
-# A moving average that is updated *before* it is used. Correct it. `b` is the average so far, a number, and `decay` is $\gamma$. There is one
+# This moving average is updated *before* it is used. Correct it. `b` is the average so far, a number, and `decay` is $\gamma$ of [Eq. 6.3]. There is one
 # sample, `z` (1, B, N). Return the gradient (B, N, K) and the new average, a number. One line has to move.
 #
 # ```python
@@ -445,10 +550,10 @@ def moving_average(logits, f, z, b, decay=0.9):
 # %% [markdown] exercise 06.4
 # ### 06.4 Derive: the optimal constant for two latents
 #
-# Now there are $N = 2$ latents of $K$ categories. The score has entries for both, $\lVert s \rVert^2$ is a sum over both, and $f$ depends on both.
-# Write `optimal_constant(logits, table)`: `logits` (1, 2, K), and `table` (K, K) with $f(z_1, z_2)$. It returns $b^{\ast}$ of [Eq. 6.2] over all
-# joint states: a number. `dvae_np.joint_states(2, K)` lists the states, (K*K, 2). About 5 lines;
-# for the arrays below you should get about {{optimal_constant(two_logits, two_table):.4f}}.
+# Now there are $N = 2$ latents of $K$ categories. The score has entries for both latents, $\lVert \mathrm{score} \rVert^2$ is a sum over both, and $f$ depends on both.
+# Write `optimal_constant(logits, table)` for `logits` (1, 2, K) and `table` (K, K), the values $f(z_1, z_2)$. Return $b^{\ast}$ of [Eq. 6.2] over all
+# joint states, a number. `dvae_np.joint_states(2, K)` lists the states, (K*K, 2). About 5 lines.
+# For the arrays below you should get about {{optimal_constant(two_logits, two_table):.4f}}.
 
 # %% given 06.4
 two_logits = np.random.default_rng(5).standard_normal((1, 2, 3))

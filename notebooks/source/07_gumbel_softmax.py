@@ -1,18 +1,21 @@
 # %% [markdown]
 # # 07 Gumbel-Softmax
 #
-# **Question.** A hard code has no slope. What if a smooth vector stands in for it: close to one-hot, random as before, and
-# differentiable? What does the temperature buy, what does it cost, and which KL belongs to it?
+# **Question.** A code has no slope. Can a smooth random vector stand in for the code: close to one-hot, and
+# differentiable? What does its temperature buy, what does it cost, and which KL belongs to it?
 #
 # **After this lesson you can**
 # - write the relaxed sample and its backward pass, and prove the latter at fixed noise,
-# - measure bias and variance against the temperature without drawing a sample,
+# - measure bias and variance against the temperature without drawing a sample, and choose a temperature,
 # - say what straight-through Gumbel-Softmax changes, and what it does not mend,
 # - derive the Concrete density, and tell three things apart that are all called KL.
 #
 # *Needs:* lessons 02, 03 and 05. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
+import textwrap
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -35,8 +38,8 @@ from dvae_np.check import (
     polynomial,
     tiled,
 )
-from dvae_np.figures.lesson_07 import log_ratio_grid, simplex
-from dvae_np.lesson import confirm, figure, interactive, show
+from dvae_np.figures.lesson_07 import log_ratio_grid
+from dvae_np.lesson import confirm, figure, picture, show
 
 rng = np.random.default_rng(0)
 K = 3
@@ -50,21 +53,18 @@ u = rng.random((4, 1, 1, K))  # (S, B, N, K)
 # %% [markdown]
 # ## 1 A soft one-hot
 #
-# Lesson 02 draws a code as $z = \arg\max_k (\ell_k + G_k)$ with Gumbel noise $G$ [Eq. 2.8]. All of the randomness is in $G$, none in $\ell$: if
-# the argmax had a slope we could differentiate through it. The softmax is an argmax with a slope. At a temperature $\tau > 0$,
+# Lesson 02 draws a code as $z = \arg\max_k (\ell_k + G_k)$ with Gumbel noise $G$ [Eq. 2.8]. All randomness is in $G$, none in $\ell$. If
+# the argmax had a slope, we could differentiate through it. The softmax is an argmax with a slope. At a temperature $\tau > 0$, let
 #
 # $$y = \mathrm{softmax}\bigl((\ell + G) / \tau\bigr) . \tag{7.1}$$
 #
-# The largest entry of $y$ is at the code that lesson 02 would have drawn, whatever $\tau$. Divide by $e^{(\ell_z + G_z)/\tau}$: each other entry is
-# at most $e^{-\Delta_k / \tau}$, with $\Delta_k$ its distance from the winner, so $y \to \mathrm{onehot}(z)$ as $\tau \to 0$. As $\tau \to \infty$ it goes to $1/K$.
-
-# %%
-show(dvae_np.gumbel_softmax, dvae_np.Independent.relaxed_codes)
+# The vector $y$ is a *relaxed code*, a continuous *relaxation* of the one-hot code. Its distribution is called *Gumbel-Softmax* or *Concrete*. In NumPy:
 
 # %%
 tau = 0.6
-perturbed = logits - np.log(-np.log(u))  # (S, B, N, K)
-y = np.exp(perturbed / tau) / np.exp(perturbed / tau).sum(-1, keepdims=True)
+G = -np.log(-np.log(u))  # Gumbel noise from uniforms, (S, B, N, K)
+y = np.exp((logits + G) / tau)
+y = y / y.sum(-1, keepdims=True)
 # f(y) = y_k
 reads = [polynomial(np.eye(K)[[k]][:, None], 1) for k in range(K)]
 confirm(
@@ -75,52 +75,88 @@ confirm(
     ],
     y.mean(0)[0, 0],
 )
+show(dvae_np.gumbel_softmax, dvae_np.Independent.relaxed_codes)
+
+# %% [markdown]
+# What does the temperature do? Above: one draw of the noise, and its $y$ as bars at four temperatures. Below: 300 draws of $y$ as dots on the triangle of three probabilities, whose corners are the codes.
+
+# %%
+corners = np.array([[0, 0], [1, 0], [0.5, np.sqrt(3) / 2]])
+noise = gumbel(np.random.default_rng(59).random((300, K)))
+fig, axes = plt.subplots(2, 4, figsize=(7.5, 3.6), layout="constrained",
+                         height_ratios=(1, 1.4))  # fmt: skip
+for (bars, triangle), temperature in zip(
+    axes.T, (4, 1, 0.5, 0.1), strict=True
+):
+    soft = softmax((logits[0, 0] + noise) / temperature)[0]  # (300, K)
+    bars.bar(range(K), soft[0], color="0.5", edgecolor="black")
+    bars.set(ylim=(0, 1.05), xticks=range(K), title=f"tau = {temperature}")
+    triangle.plot(*corners[[0, 1, 2, 0]].T, "k-", linewidth=0.8)
+    triangle.plot(*(soft @ corners).T, ".", markersize=3, alpha=0.5)
+    for k in range(K):
+        triangle.text(*(1.2 * corners[k] - 0.2 * corners.mean(0)), k,
+                      ha="center", va="center")  # fmt: skip
+    triangle.set(aspect="equal", ylim=(-0.2, 1.1))
+    triangle.axis("off")
+axes[0, 0].set_ylabel("one draw, y")
+picture(
+    fig,
+    "Above, one relaxed code as three bars at temperatures 4, 1, 0.5 and "
+    "0.1: almost equal bars become a single bar of height one. Below, 300 "
+    "relaxed codes on a triangle: near its centre at 4, spread at 1, more "
+    "at the edges at 0.5, nearly all in the corners at 0.1.",
+)
+
+# %% [markdown]
+# At every temperature the largest entry of $y$ is at the code $z$ of lesson 02. Let $\Delta_k$ be how far $\ell_k + G_k$ is below the largest. Divide numerator and denominator of [Eq. 7.1] by $e^{(\ell_z + G_z)/\tau}$: each other entry is
+# at most $e^{-\Delta_k / \tau}$. So $y \to \mathrm{onehot}(z)$ as $\tau \to 0$. As $\tau \to \infty$, every entry goes to $1/K$.
+
+# %%
+print("the code that is drawn:", gumbel_max(logits, u)[0, 0])
 for temperature in (2.0, 0.6, 0.1):
     print(
         f"tau = {temperature}:",
         softmax((logits + gumbel(u)) / temperature)[0][0, 0, 0].round(4),
     )
-print("the code: ", gumbel_max(logits, u)[0, 0])
-
-# %% [markdown]
-# Move the temperature and see where the samples lie. Each dot is a $y$ on the triangle of three probabilities; its corners are the codes.
-# (In this kept page the slider stands at its middle.)
-
-# %%
-interactive(simplex, tau=[0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0])
 
 # %% [markdown]
 # ## 2 Its backward pass
 #
-# Hold the noise. Then $y$ is a smooth function of $\ell$. With $a = (\ell + G) / \tau$, the softmax has the Jacobian $\mathrm{diag}(y) - y y^{\top}$ [Eq. 2.2], and
-# $\partial a / \partial \ell = 1 / \tau$. By the chain rule
+# Hold the noise fixed, and differentiate $y$ in $\ell$. This is the *reparameterisation trick*, and the result a *pathwise derivative*. The softmax has the Jacobian $\mathrm{diag}(y) - y y^{\top}$ [Eq. 2.2], and
+# its argument $(\ell + G) / \tau$ has the slope $1 / \tau$. By the chain rule
 #
 # $$\nabla_{\ell} f(y) = \frac{1}{\tau} \bigl(\mathrm{diag}(y) - y y^{\top}\bigr) \nabla f(y) . \tag{7.2}$$
 #
-# The factor $1/\tau$ is the one that gets lost. The complex step at fixed noise sees it.
+# The complex step at fixed noise confirms it, with the factor $1/\tau$ that is easily forgotten.
 
 # %%
+fy, f_backward = f(y)  # (S, B)
+slopes = f_backward(np.ones_like(fy))[0]  # (S, B, N, K), of f at y
+by_hand = np.mean(
+    [
+        (np.diag(each) - np.outer(each, each)) @ slope / tau
+        for each, slope in zip(y[:, 0, 0], slopes[:, 0, 0], strict=True)
+    ],
+    0,
+)
+library = dvae_np.gumbel_softmax(logits, f, u, tau=tau).dlogits
+confirm("7.2", by_hand, library[0, 0])
 numeric = complex_step(
     lambda a: dvae_np.gumbel_softmax(
         a["logits"], f, u, tau=tau
     ).value.sum(),
     {"logits": logits},
 )
-confirm(
-    "7.2",
-    dvae_np.gumbel_softmax(logits, f, u, tau=tau).dlogits,
-    numeric["logits"],
-)
+confirm("7.2", library, numeric["logits"])
 
 # %% [markdown]
-# So [Eq. 7.2] is an unbiased gradient of $\mathbb{E}[f(y)]$. But we want that of $\mathbb{E}[f(z)]$. They differ, since $f$ at
-# a soft $y$ is not $f$ at a code. It needs more of $f$ than REINFORCE does: $f$ must take soft inputs, and have a slope there.
+# So [Eq. 7.2] is an unbiased gradient of $\mathbb{E}[f(y)]$. But we want that of $\mathbb{E}[f(z)]$, and $f$ at
+# a soft $y$ is not $f$ at a code. Also, $f$ must take soft inputs and have a slope there, which REINFORCE does not ask.
 #
 # ## 3 Bias and variance against temperature
 #
-# How large is the difference? Gumbel noise has no list of outcomes, but it has a density, and means are integrals. All that counts is which category wins and
-# by how much: $K - 1$ differences, for each winner. `gumbel_nodes` puts a grid on them, with weights, so that `moments` of lesson 05 integrates. How many digits are right depends on $\tau$: the smaller it is, the steeper
-# the integrand. Twice as many nodes change the mean of Gumbel-Softmax by {{change_of[1.0]:.0e}} at $\tau = 1$ and by {{change_of[0.1]:.0e}} at $\tau = 0.1$, relative to it.
+# How large is the difference? Gumbel noise has a density, so means are integrals. Only which category wins counts, and
+# by how much: $K - 1$ differences. `gumbel_nodes` puts a grid with weights on them, and `moments` of lesson 05 adds up. At small $\tau$ the integrand is steep. Twice as many nodes change the mean of Gumbel-Softmax by a relative {{change_of[1.0]:.0e}} at $\tau = 1$ and {{change_of[0.1]:.0e}} at $\tau = 0.1$.
 
 
 # %% setup
@@ -151,10 +187,6 @@ for tau in (0.1, 1.0):
     change_of[tau] = np.linalg.norm(
         moments(finer_weights, again)[0] - once
     ) / np.linalg.norm(once)
-print(
-    "change by twice the nodes:",
-    {tau: f"{change:.0e}" for tau, change in change_of.items()},
-)
 
 
 def relative_bias(mean):
@@ -176,25 +208,17 @@ for tau in (0.1, 0.3, 0.7, 1.0, 2.0):
     )
 
 # %% [markdown]
-# For Gumbel-Softmax it is a trade: as $\tau$ falls the bias goes to zero, and the variance grows like $1/\tau$, since rare draws near
-# a tie carry slopes of size $1/\tau$. No temperature gives both. At $\tau = 1$ more than a third of this gradient is missing.
+# For Gumbel-Softmax the temperature is a trade. As $\tau$ falls, the bias goes to zero, but the variance grows like $1/\tau$, because rare draws near
+# a tie have slopes of size $1/\tau$. At $\tau = 1$ more than a third of this gradient is missing.
 
 # %% [markdown]
 # ## 4 Straight-through Gumbel-Softmax
 #
-# Can $f$ at least be evaluated at codes? Take the hard sample forward, and pretend backward that it was the soft one:
+# Can $f$ at least be evaluated at codes? Use the hard sample forward, and the soft one backward:
 #
 # $$\frac{1}{\tau} \bigl(\mathrm{diag}(y) - y y^{\top}\bigr) \nabla f\bigl(\mathrm{onehot}(\arg\max y)\bigr) . \tag{7.3}$$
 #
-# The value is now that of real codes, so the loss and the decoder's gradient are unbiased. The gradient in the logits is of
-# no objective that anyone wrote down: $f$'s slope is taken at the hard code, the softmax's slope at the soft one. The table above shows what that means. For
-# this $f$, of degree 3, the bias does not vanish as $\tau \to 0$. It happens to be small near $\tau = 0.7$, as it changes sign along the gradient at
-# about {{crossing:.2f}}; that is this $f$, not a rule. For a *quadratic* $f$ it does vanish, as the cell below shows. For small $\tau$ a gradient comes only
-# from noise that lies between two codes, and both ends of that edge are met equally often. So the slopes of both ends are averaged: the trapezoidal rule,
-# exact for quadratic $f$, and the mean of ReinMax in lesson 08.
-
-# %%
-show(dvae_np.straight_through_gumbel)
+# Now the loss and the decoder's gradient are unbiased. The gradient in the logits is not: the slope of $f$ is taken at the hard code, the slope of the softmax at the soft one.
 
 # %%
 tau = 0.6
@@ -212,8 +236,18 @@ confirm(
     dvae_np.straight_through_gumbel(logits, f, u, tau=tau).dlogits[0, 0],
     by_hand,
 )
+show(dvae_np.straight_through_gumbel)
+
+# %% [markdown]
+# The table above shows the bias. For this $f$, of degree 3, it does not vanish as $\tau \to 0$. Near $\tau = 0.7$ it is small by chance: its component along the gradient changes sign at
+# about {{crossing:.2f}}.
+#
+# For a *quadratic* $f$ the bias does vanish as $\tau \to 0$. At small $\tau$ a gradient comes only
+# from noise that is nearly a tie of two codes. Both win equally often, so the slopes at both are averaged. This is the trapezoidal rule.
+# It is exact for quadratic $f$, and ReinMax in lesson 08 has the same mean.
 
 
+# %%
 def bias_along(tau, f=f):
     """The bias of straight-through Gumbel-Softmax along the exact gradient,
     relative to it.
@@ -248,9 +282,9 @@ for temperature in (1.0, 0.3, 0.1):
           f"for our cubic f {bias_along(temperature)[1]:.1%}")  # fmt: skip
 
 # %% [markdown]
-# The whole trade in one picture. Left: the relative bias; right: the variance; both exact. The crosses mark leave-one-out REINFORCE with
-# two samples (two evaluations of $f$, where the others take one), which has no bias. Below $\tau \approx {{equal_variance:.2f}}$ Gumbel-Softmax has a bias *and* more
-# variance than that; at $\tau = 1$ it has {{mean_and_variance(dvae_np.gumbel_softmax, 1.0)[1] / loo_variance:.2f}} of it.
+# The picture shows the trade, exactly: relative bias (left) and variance (right). The crosses are leave-one-out REINFORCE with
+# two samples, which has no bias and takes two evaluations of $f$ instead of one. Below $\tau \approx {{equal_variance:.2f}}$ Gumbel-Softmax has a bias *and* more
+# variance than that. At $\tau = 1$ it has {{mean_and_variance(dvae_np.gumbel_softmax, 1.0)[1] / loo_variance:.2f}} of its variance.
 
 # %%
 pair, pair_weights = every_code(logits, 2)
@@ -273,38 +307,40 @@ print(
 figure("temperature.png")
 
 # %% [markdown]
+# **How do I choose $\tau$?** No formula tells. Train with a few values, such as $0.2$, $0.5$ and $1$, and keep the one with the best validation loss *of real codes* (section 6 says why). Samples
+# reduce the variance but not the bias, so with more samples a lower $\tau$ pays. Lesson 14 measures what tuning is worth.
+#
 # ## 5 The density of a soft sample
 #
-# For the KL of a relaxed model we need the density of $y$. Write $x_k = \ell_k + G_k$. A Gumbel variable has the density $e^{-g} e^{-e^{-g}}$, so
+# For the KL of a relaxed model we need the density of $y$. Write $h_k = \ell_k + G_k$ for the perturbed logits. A Gumbel variable has the density $e^{-\eta} e^{-e^{-\eta}}$ at $\eta$, so
 #
-# $$p(x) = \prod_k e^{\ell_k - x_k} \exp\bigl(-e^{\ell_k - x_k}\bigr) .$$
+# $$p(h) = \prod_k e^{\ell_k - h_k} \exp\bigl(-e^{\ell_k - h_k}\bigr) .$$
 #
-# Let $\xi = \log y$, that is, $\xi_k = x_k / \tau - \log \sum_j e^{x_j / \tau}$. As $y$ sums to one, it has $K - 1$ free coordinates: take the log-ratios
-# $a_k = \xi_k - \xi_K$. Then $x_k = \tau a_k + c$ with $c = x_K$ and $a_K = 0$. The change from $x$ to $(a_1, \ldots, a_{K-1}, c)$ has the
+# Let $\xi = \log y$, so $\xi_k = h_k / \tau - \log \sum_j e^{h_j / \tau}$. As $y$ sums to one, only $K - 1$ coordinates are free. Take the log-ratios
+# $a_k = \xi_k - \xi_K$. Then $h_k = \tau a_k + m$ with $m = h_K$ and $a_K = 0$. The change from $h$ to $(a_1, \ldots, a_{K-1}, m)$ has the
 # determinant $\tau^{K-1}$. With $r_k = e^{\ell_k - \tau a_k}$,
 #
-# $$p(a, c) = \tau^{K-1} \prod_k r_k e^{-c} \exp\bigl(-r_k e^{-c}\bigr) = \tau^{K-1} \Bigl(\prod_k r_k\Bigr)\, e^{-K c} \exp\Bigl(-e^{-c} \sum_k r_k\Bigr) .$$
+# $$p(a, m) = \tau^{K-1} \prod_k r_k e^{-m} \exp\bigl(-r_k e^{-m}\bigr) = \tau^{K-1} \Bigl(\prod_k r_k\Bigr)\, e^{-K m} \exp\Bigl(-e^{-m} \sum_k r_k\Bigr) .$$
 #
-# Integrate over $c$, with $t = e^{-c}$ and $R = \sum_k r_k$:
+# Integrate over $m$, with $t = e^{-m}$, $R = \sum_k r_k$ and the gamma function $\Gamma$:
 #
-# $$\int e^{-K c} e^{-R e^{-c}}\, dc = \int_0^{\infty} t^{K - 1} e^{-R t}\, dt = \Gamma(K) / R^K .$$
+# $$\int e^{-K m} e^{-R e^{-m}}\, dm = \int_0^{\infty} t^{K - 1} e^{-R t}\, dt = \Gamma(K) / R^K .$$
 #
-# What is left does not change where a constant is added to all $a_k$: $\prod r_k$ gains the same factor as $R^K$. So $\xi$ may stand in $a$'s
-# place, and the logarithm is
+# A constant added to all $a_k$ changes $\prod r_k$ and $R^K$ by the same factor. So $\xi$ may take the place of $a$, and
 #
 # $$\log p(\xi) = \log \Gamma(K) + (K - 1) \log \tau + \sum_k (\ell_k - \tau \xi_k) - K \log \sum_k e^{\ell_k - \tau \xi_k} . \tag{7.4}$$
 #
-# It is a density *in the log-ratios*. On the simplex itself, $dy_1 \cdots dy_{K-1} = \prod_k y_k \, da_1 \cdots da_{K-1}$, so subtract $\sum_k \xi_k$. We stay with $\xi$, as $y$ underflows to zero
-# at low temperatures while its logarithm does not. Check: integrated over a grid of log-ratios, the density must give 1, and the mean squares of $y$ that the noise gives.
-
-# %%
-show(concrete_log_prob)
+# This is a density *in the log-ratios*. On the simplex itself, $dy_1 \cdots dy_{K-1} = \prod_k y_k \, da_1 \cdots da_{K-1}$, so subtract $\sum_k \xi_k$. The library keeps $\xi$, because $y$ underflows
+# at low temperatures. Check: on a grid of log-ratios, the density must integrate to 1, and give the same mean squares of $y$ as the noise.
 
 # %%
 tau = 0.7
 # (T, 1, 1, K), the area of a cell
 xi, area = log_ratio_grid(K, 60 / tau, 241)
+r = np.exp(logits[0, 0] - tau * xi[:, 0, 0])  # (T, K)
+by_hand = 2 * tau**2 * r.prod(-1) / r.sum(-1) ** 3  # K = 3: Gamma(3) = 2
 density = np.exp(concrete_log_prob(logits, xi, tau)[0][:, 0])  # (T,)
+confirm("7.4", by_hand, density)
 y = softmax((many + gumbel(nodes["u"])) / tau)[0][0, :, 0]  # (nodes, K)
 confirm("7.4", area * density.sum(), 1.0)
 confirm(
@@ -313,39 +349,83 @@ confirm(
     weights @ y**2,
     tolerance=1e-8,
 )
+show(concrete_log_prob)
+
+# %% [markdown]
+# When do samples crowd at the corners? For $\tau \le 1 / (K - 1)$ the log density on the simplex is convex (Maddison et al. 2017). So it has no peak inside: for $K = 3$ and $\tau \le 1/2$ no soft $y$ is a mode. Check: under a convex function, the value at
+# the middle of a segment is never above the mean of the values at its ends. We count the random segments where it is above:
+
+# %%
+above = {}
+for tau in (0.3, 0.5, 0.7, 1.0):
+    ends = np.log(rng.dirichlet(np.ones(K), (2, 20_000, 1, 1)))
+    middle = np.logaddexp(*ends) - np.log(2)
+    left, right, centre = (
+        concrete_log_prob(logits, at[:, None, 0], tau)[0][:, 0]
+        - at.sum((1, 2, 3))
+        for at in (*ends, middle)
+    )
+    above[tau] = np.mean(centre > (left + right) / 2 + 1e-9)
+    print(f"tau = {tau}: {above[tau]:.1%} of 20,000 segments")
+assert above[0.3] == above[0.5] == 0
 
 # %% [markdown]
 # ## 6 Which KL?
 #
-# The ELBO has a KL beside the reconstruction. With a relaxed sample in the decoder, three candidates are in use.
+# The negative ELBO, reconstruction plus KL, bounds $-\log p(x)$. With a relaxed sample in the decoder, three quantities go by the name of KL. With which of them is the sum still a bound?
 #
-# **Analytic.** $\mathrm{KL}(q \,\Vert\, p)$ of the categoricals [Eq. 3.3]: exact and without noise. But it belongs to codes, and $\mathbb{E}[f(y)]$ does not. Their sum is
-# *no* bound on $-\log p(x)$. As a training loss it works; as a reported result it is wrong.
+# | | what it is | with which reconstruction | a bound? |
+# |---|---|---|---|
+# | analytic | the KL of the codes | at codes | yes, on $-\log p(x)$ |
+# | analytic | the KL of the codes | relaxed | no |
+# | relaxed | the KL of the soft samples | relaxed | yes, for the relaxed model |
+# | plug-in | no KL | any | no |
 #
-# **Relaxed.** The relaxed model has a prior $p_{\tau}$ and a posterior $q_{\tau}$ on soft $y$, both Concrete [Eq. 7.4]. With their KL the sum bounds the relaxed
-# model's $-\log p$. It is never below the discrete one: the code is a function of $y$, so the KL of $y$ is that of the code plus the mean KL of $y$ given the code, which is not negative:
+# ### The analytic KL
+#
+# $\mathrm{KL}(q \,\Vert\, p)$ of the categoricals [Eq. 3.3] is exact, without noise. But it belongs to codes, and $\mathbb{E}[f(y)]$ does not. Their sum is
+# *no* bound. To see it, take our $f$ as a reconstruction, $-\log p(x \mid z)$.
+
+# %%
+discrete = dvae_np.kl(logits)[0][0]
+# of every code, each with p(z) = 1 / K
+values = f(np.arange(K)[:, None, None])[0][:, 0]
+evidence = -np.log(np.exp(-values).mean())
+print(
+    f"-log p(x) {evidence:.3f}, exact negative ELBO "
+    f"{exact.value[0] + discrete:.3f} nats"
+)
+relaxed_at = {
+    each: weights
+    @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=each).value
+    for each in np.arange(0.5, 6, 0.25)
+}
+lowest_at = min(relaxed_at, key=relaxed_at.get)
+for temperature in (0.5, 1.5, lowest_at):
+    print(
+        "relaxed reconstruction + analytic KL at tau = "
+        f"{temperature:.2f}: {relaxed_at[temperature] + discrete:.3f} nats"
+    )
+
+# %% [markdown]
+# $-\log p(x)$ is {{evidence:.3f}} nats, and the exact negative ELBO is above it, at {{exact.value[0] + discrete:.3f}}. But the relaxed reconstruction plus the analytic KL is {{relaxed_at[1.5] + discrete:.3f}} at $\tau = 1.5$, *below* $-\log p(x)$, and least near $\tau = {{lowest_at:.1f}}$. No model can be that good.
+# This sum may be a training loss, but never a reported result. Report the ELBO of real codes.
+#
+# ### The relaxed KL
+#
+# The relaxed model has a prior $p_{\tau}$ and a posterior $q_{\tau}$ on soft $y$, both Concrete [Eq. 7.4]. With their KL the sum bounds the relaxed
+# model's $-\log p(x)$. This KL is never below the discrete one: $y$ tells the code and more, so its KL is that of the code plus the mean KL of $y$ given the code, which is not negative.
 #
 # $$\mathbb{E}[\log q_{\tau}(y) - \log p_{\tau}(y)] \ge \mathrm{KL}(q \,\Vert\, p) . \tag{7.5}$$
 #
-# And with one $\tau$ for both it does not depend on it. At the sample, $\tau \xi_k = \ell_k + G_k - c$ for some $c$. Insert this in [Eq. 7.4] for posterior and
-# prior (logits $\ell^p$); the constants and $c$ cancel:
+# If both share $\tau$, this KL does not depend on it. At the sample, $\tau \xi_k$ is $\ell_k + G_k$ minus a constant. Insert this in [Eq. 7.4] for posterior and
+# prior (with logits $\ell^p$). All constants cancel. For every single draw of the noise, without $\tau$,
 #
-# $$\log q_{\tau} - \log p_{\tau} = \sum_k (\ell_k - \ell^p_k) - K \log \sum_k e^{-G_k} + K \log \sum_k e^{\ell^p_k - \ell_k - G_k} ,$$
-#
-# without $\tau$, for every single draw of the noise.
-#
-# **Plug-in.** The discrete formula at a soft sample,
-#
-# $$\sum_k y_k \log (q_k / p_k) , \tag{7.6}$$
-#
-# which is *no KL of anything*. As $\tau \to 0$ its mean is the KL. As $\tau$ grows $y$ becomes uniform, and the mean tends to $\frac{1}{K} \sum_k \log (q_k / p_k)$: for a uniform prior that is
-# minus the KL the other way round. A negative penalty rewards the encoder for leaving the prior.
-
-# %%
-show(relaxed_kl, plug_in_kl)
+# $$\log q_{\tau} - \log p_{\tau} = \sum_k (\ell_k - \ell^p_k) - K \log \sum_k e^{-G_k} + K \log \sum_k e^{\ell^p_k - \ell_k - G_k} .$$
 
 # %%
 flat = np.zeros_like(logits)  # the uniform prior
+tau = 0.7
 logq, logp = (
     concrete_log_prob(each, xi, tau)[0][:, 0] for each in (logits, flat)
 )
@@ -356,6 +436,22 @@ for temperature in (0.3, 2.0):
         area * density @ (logq - logp),
         1e-8,
     )
+print(
+    f"discrete KL {discrete:.4f}, relaxed "
+    f"{weights @ relaxed_kl(many, nodes['u'], tau)[0][0]:.4f} nats"
+)
+
+# %% [markdown]
+# ### The plug-in
+#
+# The third is the discrete formula at a soft sample,
+#
+# $$\sum_k y_k \log (q_k / p_k) . \tag{7.6}$$
+#
+# This is *no KL of anything*. As $\tau \to 0$ its mean is the KL. As $\tau$ grows, $y$ becomes uniform, and the mean tends to $\frac{1}{K} \sum_k \log (q_k / p_k)$. For a uniform prior that is
+# minus the KL the other way round. A negative penalty rewards the encoder for leaving the prior.
+
+# %%
 # (T,)
 plug_in = np.exp(xi[:, 0, 0]) @ (log_softmax(logits)[0][0, 0] + np.log(K))
 confirm(
@@ -364,79 +460,61 @@ confirm(
     area * density @ plug_in,
     1e-8,
 )
-
-discrete = dvae_np.kl(logits)[0][0]
-print(
-    f"discrete KL {discrete:.4f}, relaxed "
-    f"{weights @ relaxed_kl(many, nodes['u'], tau)[0][0]:.4f} nats"
-)
-for temperature in (0.1, 0.7, 2.0):
-    print(
-        f"plug-in at tau = {temperature}: "
-        f"{weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:.4f} "
-        "nats"
-    )
-
-# %% [markdown]
-# Left: the three against the temperature. The plug-in mean falls below the KL and, between $\tau = 1.5$ and 2, below zero. Right: why the analytic KL makes no bound. Take our $f$ for a
-# reconstruction, $-\log p(x \mid z)$. Then $-\log p(x)$ is {{evidence:.3f}} nats, and the exact negative ELBO is above it, at {{exact.value[0] + discrete:.3f}}. The relaxed reconstruction plus analytic KL falls as $\tau$ grows, to its least near $\tau = {{lowest_at:.1f}}$; already at $\tau = 1.5$ it is *below*
-# $-\log p(x)$: {{relaxed + discrete:.3f}}. No model can be that good. So report the ELBO of real codes, whatever the training used.
-
-# %%
-# of every code, each with p(z) = 1 / K
-values = f(np.arange(K)[:, None, None])[0][:, 0]
-evidence = -np.log(np.exp(-values).mean())
-print(
-    f"-log p(x) {evidence:.3f}, exact negative ELBO "
-    f"{exact.value[0] + discrete:.3f} nats"
-)
-for temperature in (0.5, 1.5):
-    relaxed = (
-        weights
-        @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=temperature).value
-    )
-    print(
-        f"relaxed reconstruction + analytic KL at tau = {temperature}: "
-        f"{relaxed + discrete:.3f} nats"
-    )
-for temperature in (1.5, 2.0):
+for temperature in (0.1, 0.7, 1.5, 2.0):
     print(
         f"plug-in at tau = {temperature}: "
         f"{weights @ plug_in_kl(many, nodes['u'], temperature)[0][0]:+.4f} "
         "nats"
     )
-
-# %%
-relaxed_at = {
-    each: weights
-    @ dvae_np.gumbel_softmax(many, f, nodes["u"], tau=each).value
-    for each in np.arange(1, 6, 0.25)
-}
-lowest_at = min(relaxed_at, key=relaxed_at.get)
-print(
-    "least relaxed reconstruction + analytic KL: "
-    f"{relaxed_at[lowest_at] + discrete:.3f} nats at tau = {lowest_at:.2f}"
-)
+show(relaxed_kl, plug_in_kl)
 figure("three_kls.png")
 
 # %% [markdown]
-# | | what it is | with which reconstruction | a bound? |
-# |---|---|---|---|
-# | analytic | the KL of the codes | at codes | yes, on $-\log p(x)$ |
-# | analytic | the KL of the codes | relaxed | no |
-# | relaxed | the KL of the soft samples | relaxed | yes, for the relaxed model |
-# | plug-in | no KL | any | no |
+# Left: the plug-in's mean falls below the KL and, between $\tau = 1.5$ and 2, below zero. Right: relaxed reconstruction plus analytic KL falls below $-\log p(x)$.
+#
+# ## 7 What it buys
+#
+# We train the model of lesson 00 by Gumbel-Softmax. The decoder now gets a soft code, and paints a *mixture* of the rows of its table:
+#
+# ```python
+# y = softmax((logits + G) / tau)  # (S, B, K)
+# pixels = y @ A  # was A[z]
+# ```
+#
+# The reconstruction's part of `dlogits` is [Eq. 7.2], averaged over four draws of the noise. The KL's part stays exact, the analytic one. The test loss is that of real codes.
+
+# %%
+from dvae_np import records
+from dvae_np.experiments.first_model import taught
+from dvae_np.figures import first_models
+
+first = records.read("first-model")
+figure(
+    first_models,
+    first,
+    taught(7),
+    size=(7.4, 3.4),
+    alt="Test loss against steps: Gumbel-Softmax falls as leave-one-out "
+    "does, and ends at or a little below the exact gradient.",
+)
+ends = {
+    name: [curve[-1] for curve in found["test"]]
+    for name, found in first["estimators"].items()
+}
 
 # %% [markdown]
-# ## 7 Break it
+# Gumbel-Softmax ends at {{np.median(ends["gumbel_softmax"]):.1f}} nats (three seeds: {{min(ends["gumbel_softmax"]):.1f}} to {{max(ends["gumbel_softmax"]):.1f}}), leave-one-out at {{np.median(ends["reinforce_loo"]):.1f}}, and the exact gradient at {{np.median(ends["exact"]):.1f}} ({{min(ends["exact"]):.1f}} to {{max(ends["exact"]):.1f}}). Validation chose $\tau = {{first["estimators"]["gumbel_softmax"]["tau"]:.1f}}$ out of $0.2$, $0.5$ and $1$.
+# Do not read much into the order of these three. With three seeds, differences of a few tenths of a nat are chance; the runs end with different codes in use.
 #
-# The classic: a backward pass without $1/\tau$. At fixed noise the complex step says by which factor it is wrong. Training says nothing: only the
-# reconstruction's part is too small, the KL's is right, and so the mistake acts like another $\beta$.
+# ## 8 Break it
+#
+# The classic: a backward pass without $1/\tau$. At fixed noise the complex step says by which factor it is wrong. Training hides it: only the
+# reconstruction's part is too small, the KL's is right, so the mistake acts like another $\beta$.
 
 
 # %%
 def without_tau(logits, f, u, tau):
-    """A bug: the gradient stops at a = (logits + G) / tau."""
+    """A bug: the gradient stops at (logits + G) / tau."""
     y, softmax_backward = softmax((logits + gumbel(u)) / tau)
     fz, f_backward = f(y)
     return softmax_backward(
@@ -450,7 +528,7 @@ verdict = comparison(
     numeric["logits"],
     sizes={"tau": 0.6},
 )
-print(verdict)
+print(textwrap.fill(str(verdict), 80))
 
 # %% [markdown]
 # ## Reading
@@ -465,9 +543,9 @@ print(verdict)
 # %% [markdown] exercise 07.1
 # ### 07.1 Implement: the relaxed sample as an op
 #
-# Write `my_relaxed(logits, u, tau)`: `logits` (B, N, K), uniforms `u` (S, B, N, K), a number `tau`. Return `y, backward` with `y` (S, B, N, K) of [Eq. 7.1] and
-# `backward(dy)` returning `(dlogits, None, None)`, `dlogits` (B, N, K), summed over the samples [Eq. 7.2]. You may use `gumbel(u)`, `softmax` for the value, but not
-# its backward. About 5 lines.
+# Write `my_relaxed(logits, u, tau)` for `logits` (B, N, K), uniforms `u` (S, B, N, K) and a number `tau`. Return `y, backward`, with `y` (S, B, N, K) of [Eq. 7.1].
+# `backward(dy)` returns `(dlogits, None, None)`, where `dlogits` (B, N, K) is summed over the samples [Eq. 7.2]. You may use `gumbel(u)`, and `softmax` for the value, but not
+# the backward of `softmax`. About 5 lines.
 
 
 # %% solution 07.1
@@ -532,8 +610,8 @@ def my_relaxed(logits, u, tau):
 # %% [markdown] exercise 07.2
 # ### 07.2 Implement: straight-through Gumbel-Softmax
 #
-# Write `my_hard(logits, f, u, tau)`: `logits` (B, N, K), uniforms `u` (S, B, N, K); return the gradient (B, N, K) of [Eq. 7.3], averaged over the samples. `f(y)` takes
-# floats (S, B, N, K) and returns `fz` (S, B) and a backward; `f_backward(dfz)` returns `(dy, dtheta)`. `one_hot(z, logits.shape[-1], float)` makes codes into floats. About 6 lines. On the
+# Write `my_hard(logits, f, u, tau)` for `logits` (B, N, K) and uniforms `u` (S, B, N, K). Return the gradient (B, N, K) of [Eq. 7.3], averaged over the samples. `f(y)` takes
+# floats (S, B, N, K) and returns `fz` (S, B) and `f_backward`. `f_backward(dfz)` returns `(dy, dtheta)`. `one_hot(z, logits.shape[-1], float)` turns codes into floats. About 6 lines. On the
 # lesson's problem at $\tau = 0.5$ its exact variance should be about {{mean_and_variance(my_hard, 0.5)[1]:.2f}}.
 
 
@@ -599,8 +677,8 @@ def my_hard(logits, f, u, tau):
 # %% [markdown] exercise 07.3
 # ### 07.3 Derive: two categories
 #
-# For $K = 2$ there is one log-ratio, $a = \log (y_1 / y_2)$. Show that $\tau a$ is a logistic variable around $\ell_1 - \ell_2$, and write its log density
-# `log_density(a, l, tau)`: `a` (T,), `l` (2,); return (T,). A logistic variable around 0 has the density $e^{-t} / (1 + e^{-t})^2$. About 2 lines. At $a = 0$, $\ell = (0, 0)$ and $\tau = 1/2$ you
+# For $K = 2$ there is one log-ratio, $a = \log (y_1 / y_2)$. Show that $\tau a$ is a logistic variable around $\ell_1 - \ell_2$, and write the log density of $a$,
+# `log_density(a, l, tau)`, for `a` (T,) and the logits `l` (2,). Return (T,). A logistic variable around 0 has the density $e^{-t} / (1 + e^{-t})^2$. About 2 lines. At $a = 0$, $\ell = (0, 0)$ and $\tau = 1/2$ you
 # should get $-\log 8 \approx -2.079$.
 
 
@@ -641,8 +719,8 @@ def log_density(a, l, tau):
 # %% [markdown] exercise 07.4
 # ### 07.4 Find the bug: a KL below zero
 #
-# A training script reports its KL to the uniform prior, at relaxed samples. At $\tau = 2$ it is {{weights @ plug_in_kl(many, nodes['u'], 2.0)[0][0]:.4f}} nats on average: that cannot be. Correct it into an unbiased estimate of the
-# relaxed KL: `logits` (B, N, K), `u` (S, B, N, K); return (S, B). You have `concrete_log_prob(logits, xi, tau)[0]`, which is (S, B). Two lines change. On the lesson's problem its mean should be about {{weights @ kl_estimate(many, nodes['u'], 2.0)[0]:.4f}}.
+# A training script reports its KL to the uniform prior, at relaxed samples. At $\tau = 2$ it reports {{weights @ plug_in_kl(many, nodes['u'], 2.0)[0][0]:.4f}} nats on average, but no KL is negative. Change the code into an unbiased estimate of the
+# relaxed KL. It takes `logits` (B, N, K) and `u` (S, B, N, K), and returns (S, B). You have `concrete_log_prob(logits, xi, tau)[0]`, which is (S, B). Two lines change. On the lesson's problem its mean should be about {{weights @ kl_estimate(many, nodes['u'], 2.0)[0]:.4f}}.
 #
 # ```python
 # logq, _ = log_softmax(logits)

@@ -1,18 +1,19 @@
 # %% [markdown]
 # # 10 MuProp and REBAR
 #
-# **Question.** REINFORCE is unbiased and noisy; the relaxations of lesson 07 are quiet and biased. Can a relaxation be *subtracted* from
-# REINFORCE, where its likeness to $f$ removes noise, and *added back* as a quiet gradient, so that its bias cancels?
+# **Question.** REINFORCE is unbiased and noisy. The relaxations of lesson 07 are quiet and biased. Can we *subtract* a relaxation from
+# REINFORCE, so that most of the noise goes, and *add it back* as a quiet gradient, so that its bias cancels?
 #
 # **After this lesson you can**
 # - build an unbiased estimator from a control variate whose gradient is known, and find its best weight,
 # - derive the law of Gumbel noise given the winner, and the derivative through it,
-# - prove REBAR unbiased in four lines, and confirm it by quadrature to nine digits,
+# - prove REBAR unbiased in four lines, and confirm it by quadrature to eight digits,
 # - recognise the mistake that made a REBAR of the RELAX authors biased.
 #
 # *Needs:* lessons 05 to 07. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -35,7 +36,7 @@ from dvae_np.check import (
     tiled,
 )
 from dvae_np.estimators.control_variate import controlled, relaxed
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, show
 
 rng = np.random.default_rng(1)
 # (B, N, K): one latent of three categories
@@ -49,90 +50,105 @@ z, chances = every_code(logits, 1)  # (1, 3, 1), (3,)
 # %% [markdown]
 # ## 1 Control variates
 #
-# Let $g$ be unbiased, and $h$ any random variable with a *known* mean. Then $g - \eta\,(h - \mathbb{E}[h])$ has the mean of $g$ for every number $\eta$, and its variance is
-# a parabola:
+# Suppose an estimate $g$ is noisy, and you have another random number $h$ that moves with $g$ and whose mean you know. Subtract $h$: the noise that the two share is gone. Add the mean of $h$ back: the mean of $g$ is unchanged.
+# Such an $h$ is a *control variate*.
+#
+# So $g - \eta\,(h - \mathbb{E}[h])$ has the mean of $g$ for every number $\eta$. Its variance is a parabola in $\eta$:
 #
 # $$V(\eta) = \mathrm{Var}[g] - 2 \eta\,\mathrm{Cov}[g, h] + \eta^2\,\mathrm{Var}[h], \qquad \eta^{\ast} = \frac{\mathrm{Cov}[g, h]}{\mathrm{Var}[h]} .$$
 #
-# At the minimum the variance is $(1 - r^2)\,\mathrm{Var}[g]$, with $r$ the correlation. So $h$ should be *like* $g$, and its mean computable. A baseline is the case
-# $h = \mathrm{score}$, with mean zero. A stand-in for $f$ that depends on the code is more like $f$, but its product with the score has a mean that is not zero: it
-# must be known otherwise. This lesson has two ways to know it.
+# At its minimum the variance is $(1 - \rho^2)\,\mathrm{Var}[g]$, where $\rho$ is the correlation of $g$ and $h$. So a good $h$ is *like* $g$.
+#
+# You know one control variate already: for $g = f\,\mathrm{score}$ take $h = \mathrm{score}$, whose mean is zero. Then $\eta$ is a constant baseline, and $\eta^{\ast}$ the best one [Eq. 6.2].
+
+# %%
+codes_f = f(z)[0][0]  # f of the three codes, (3,)
+scores = score(tiled(logits, 3), z)[0]  # (3, N, K)
+
+
+def total_variance(each):
+    """Summed over the entries; each: one gradient a code, (3, N, K)."""
+    away = each - np.tensordot(chances, each, 1)
+    return chances @ (away**2).sum((-1, -2))
+
+
+g, h = codes_f[:, None, None] * scores, scores
+covariance = chances @ (g * h).sum((-1, -2))  # the mean of h is 0
+best = covariance / total_variance(h)
+plain, best_constant = total_variance(g), total_variance(g - best * h)
+print(f"variance: REINFORCE {plain:.3f}, best constant {best_constant:.3f}")
+
+# %% [markdown]
+# Compare every cleverer estimator with the second number, not with the first.
+#
+# A stand-in for $f$ that depends on the code can be more like $f$ than a constant is. But times the score its mean is not zero, and must be known otherwise. This lesson has two ways.
 #
 # ## 2 MuProp: the tangent
 #
-# Take the tangent of $f$ at the mean code $q$ (a relaxed code), $t(z) = f(q) + f'(q)^{\top}(z - q)$ with $z$ one-hot. It is affine, so its expectation is its value at the mean.
-# In that expectation only the law of $z$ moves with the logits (the tangent's own constants $f(q)$, $f'(q)$ are held fixed), so
+# The first stand-in is the tangent of $f$ at the mean code $q$, a relaxed code: $t(z) = f(q) + f'(q)^{\top}(z - q)$ with $z$ one-hot. It is affine, so its expectation is its value at the mean of $z$.
+# With $f(q)$ and $f'(q)$ held fixed, the logits move only the law of $z$, and
 #
 # $$\mathbb{E}_q[t(z)\,\mathrm{score}(z)] = \nabla_{\ell} \sum_z q(z)\,t(z) = J(q) f'(q), \qquad J(q) = \mathrm{diag}(q) - q q^{\top} .$$
 #
-# Subtract inside, add outside:
+# Subtract the tangent inside, add its gradient outside:
 #
 # $$\bigl(f(z) - f(q) - f'(q)^{\top} (z - q)\bigr)\,\mathrm{score}(z) + J(q) f'(q) . \tag{10.1}$$
 #
-# What is left inside is the remainder of a Taylor expansion: for affine $f$ it is zero, and the estimate exact.
+# The bracket is the remainder of a Taylor expansion. For affine $f$ the remainder is zero, and the estimate exact.
 
 # %%
-show(dvae_np.muprop)
-mean, variance = moments(
-    chances, dvae_np.muprop(tiled(logits, 3), f, z).dlogits
-)
-confirm("10.1", mean, exact)
-plain = moments(chances, dvae_np.reinforce(tiled(logits, 3), f, z).dlogits)[
-    1
-].sum()
-print(f"variance: REINFORCE {plain:.4f}, MuProp {variance.sum():.4f}")
-
 at_q, f_backward = f(q[None, None])
 slope = f_backward(np.ones((1, 1)))[0][0, 0]  # f'(q), (N, K)
-for k in range(3):  # every outcome by the formula
-    remainder = (
-        f(np.array([[[k]]]))[0] - at_q - (slope * (np.eye(3)[k] - q)).sum()
-    )
-    by_formula = remainder[0, 0] * (np.eye(3)[k] - q) + q * (
-        slope - (q * slope).sum()
-    )
-    confirm(
-        "10.1",
-        dvae_np.muprop(logits, f, np.array([[[k]]])).dlogits[0],
-        by_formula,
-    )
+added = q * (slope - (q * slope).sum())  # J(q) f'(q)
+by_hand = []
+for k in range(3):  # every code, as Eq. 10.1 says
+    tangent = at_q[0, 0] + (slope * (np.eye(3)[k] - q)).sum()
+    by_hand.append((codes_f[k] - tangent) * (np.eye(3)[k] - q) + added)
+for k in range(3):
+    library = dvae_np.muprop(logits, f, np.array([[[k]]])).dlogits[0]
+    confirm("10.1", library, by_hand[k])
+by_hand = np.array(by_hand)  # (3, N, K)
+confirm("10.1", np.tensordot(chances, by_hand, 1), exact)
+muprop_variance = total_variance(by_hand)
+print(f"variance: MuProp {muprop_variance:.3f}")
+show(dvae_np.muprop)
 
 # %% [markdown]
 # ## 3 Gumbels, given who won
 #
-# REBAR's stand-in is a function $c$ of the *perturbed logits* $z_g = \log q + G$, whose argmax is the code. It needs perturbed logits of a second kind: drawn given the winner
-# $b$. Use the clocks of lesson 12, or take it from here: with $E_k$ independent Exponential(1) variables, clock $k$ rings at $T_k = E_k / q_k$, and $-\log T_k = \log q_k + G_k$. The
-# largest perturbed logit is the first clock to ring. Three facts on exponential clocks:
+# REBAR's stand-in is a smooth function of the noise that drew the code, drawn a second time *given* the code.
 #
-# - *The first ring*: $P(\min_k T_k > t) = \prod_k e^{-q_k t} = e^{-t}$, since the rates add up to 1. So the winning time is Exponential(1).
-# - *Who and when are independent*: $P(b \text{ wins, after } t) = \int_t^{\infty} q_b e^{-q_b s} \prod_{k \ne b} e^{-q_k s}\,ds = q_b\, e^{-t}$, a product.
-# - *No memory*: given that clock $k$ is silent at time $T_b$, what it still waits is as at the start, $E_k / q_k$ with a fresh $E_k$ (from here on $E_k$ is this fresh one).
+# From here on $b$ is the drawn code, as in the papers: the argmax of the perturbed logits $z_g = \log q + G$. It wins the race of the clocks of lesson 02. There clock $k$ rings at $T_k = E_k / q_k$, with $E_k$ independent Exponential(1) variables, and $-\log T_k = \log q_k + G_k$. That lesson proved three facts:
 #
-# So given that $b$ won, $T_b = E_b$ and $T_k = E_k / q_k + E_b$ for the losers. In logarithms:
+# - The winning time is Exponential(1), as the rates $q_k$ add up to 1.
+# - It does not depend on who wins.
+# - Clocks have no memory: a clock that is silent at time $T_b$ still waits $E_k / q_k$, with a fresh $E_k$. (Below, $E_k$ is this fresh one.)
+#
+# So given that $b$ won, $T_b = E_b$, and $T_k = E_k / q_k + E_b$ for the losers. In logarithms:
 #
 # $$\log q_b + G_b = -\log E_b, \qquad \log q_k + G_k = -\log \Bigl(\frac{E_k}{q_k} + E_b\Bigr) \quad (k \ne b) . \tag{10.2}$$
 #
-# Write $\tilde{z}$ for these. The first fact used $\sum_k q_k = 1$: it is the normalised $\log q$ that must enter, not the logits. How does $\tilde{z}$ move with $\log q$, at fixed $E$? The winner
-# not at all. For a loser put $r = E_k / q_k = E_k e^{-\log q_k}$, so that $\partial r / \partial \log q_k = -r$ and $-\partial \log(r + E_b) / \partial \log q_k = r / (r + E_b)$:
-#
-# $$\frac{\partial \tilde{z}_k}{\partial \log q_k} = \frac{r}{r + E_b} = \sigma\bigl(\log (E_k / q_k) - \log E_b\bigr), \qquad \frac{\partial \tilde{z}_b}{\partial \log q_b} = 0 . \tag{10.3}$$
-#
-# We confirm three things: the formula, that the mean over $b$ *and* $\tilde{z}$ is that of plain perturbed logits ($\log q$ plus Euler's constant), by the trapezoidal rule in $\log E$,
-# and the derivative by the complex step.
+# Write $\tilde{z}$ for these numbers. As the first fact needs $\sum_k q_k = 1$, the normalised $\log q$ must enter, not the logits.
 
 # %%
-show(conditional_gumbel)
 v = rng.random((4, 1, 1, 3))  # (S, B, N, K)
 b = np.array([0, 1, 2, 2]).reshape(4, 1, 1)  # winners to condition on
-E = -np.log(v)
-winner = np.take_along_axis(E, b[..., None], -1)  # (S, B, N, 1)
-by_formula = np.where(
-    np.arange(3) == b[..., None], -np.log(winner), -np.log(E / q + winner)
-)
-zt, zt_backward = conditional_gumbel(logits, b, v)
-confirm("10.2", zt, by_formula)
+E = -np.log(v)  # Exponential(1)
+E_b = np.take_along_axis(E, b[..., None], -1)  # the winner's, (S, B, N, 1)
+wins = np.arange(3) == b[..., None]
+by_hand = np.where(wins, -np.log(E_b), -np.log(E / q + E_b))  # Eq. 10.2
+zt, zt_backward = conditional_gumbel(logits, b, v)  # the library's
+confirm("10.2", zt, by_hand)
 print("argmax:", zt.argmax(-1).ravel(), "as told")
 
+# %% [markdown]
+# How does $\tilde{z}$ move with $\log q$, if $E$ is held fixed? The winner does not move. For a loser write $t = E_k / q_k = E_k e^{-\log q_k}$. Then $\partial t / \partial \log q_k = -t$, and the derivative of $-\log(t + E_b)$ is $t / (t + E_b)$:
+#
+# $$\frac{\partial \tilde{z}_k}{\partial \log q_k} = \frac{t}{t + E_b} = \sigma\bigl(\log (E_k / q_k) - \log E_b\bigr), \qquad \frac{\partial \tilde{z}_b}{\partial \log q_b} = 0 . \tag{10.3}$$
+#
+# We confirm the derivative by the complex step. We also confirm, by the trapezoidal rule in $\log E$, that over $b$ *and* $\tilde{z}$ the mean is that of plain perturbed logits: $\log q$ plus Euler's constant.
+
+# %%
 s, step = np.linspace(-27, 4.5, 64, retstep=True)
 # (64^3, N, K)
 E_nodes = np.exp(np.stack(np.meshgrid(s, s, s), -1).reshape(-1, 1, 3))
@@ -147,43 +163,102 @@ for k in range(3):
     mean = mean + q[0, k] * np.tensordot(mass, perturbed[0], 1)
 confirm("10.2", mean, np.log(q) + np.euler_gamma, tolerance=1e-4)
 
+slopes = np.where(wins, 0, (E / q) / (E / q + E_b))  # Eq. 10.3
 dy = rng.standard_normal(zt.shape)
+by_hand = log_softmax(logits)[1]((slopes * dy).sum(0))
+confirm("10.3", zt_backward(dy)[0], by_hand)
 numeric = complex_step(
     lambda a: (dy * conditional_gumbel(a["logits"], b, v)[0]).sum(),
     {"logits": logits},
 )
 confirm("10.3", zt_backward(dy)[0], numeric["logits"])
-slopes = np.where(
-    np.arange(3) == b[..., None], 0, (E / q) / (E / q + winner)
-)
-confirm(
-    "10.3", zt_backward(dy)[0], log_softmax(logits)[1]((slopes * dy).sum(0))
-)
+show(conditional_gumbel)
 
 # %% [markdown]
 # ## 4 REBAR: the relaxation
 #
-# Draw $z_g$ from noise $u$, $b = \arg\max z_g$, and $\tilde{z}$ given $b$ from fresh noise $v$. For any smooth $c$:
+# REBAR looks at $f$ three times: at the hard code $b$, at the relaxed code whose argmax is $b$, and at a second relaxed code, drawn given $b$.
+
+# %%
+tau = 1.0
+zg = log_softmax(logits)[0] + gumbel(rng.random((1, 1, 1, 3)))
+code = zg.argmax(-1)  # b, (1, 1, 1)
+zt = conditional_gumbel(logits, code, rng.random((1, 1, 1, 3)))[0]
+bars = (
+    (softmax(zg / tau)[0], "softmax($z_g$ / τ)", "+ ∇c($z_g$)"),
+    (np.eye(3)[code], "the code b", "+ f(b) score(b)"),
+    (
+        softmax(zt / tau)[0],
+        "softmax($\\tilde{z}$ / τ)",
+        "− c($\\tilde{z}$) score(b) − ∇c($\\tilde{z}$)",
+    ),
+)
+fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.4), sharey=True)
+for ax, (height, name, term) in zip(axes, bars, strict=True):
+    ax.bar(range(3), height.ravel(), color="0.6", edgecolor="black")
+    ax.set(title=name, xlabel=term, xticks=[], ylim=(0, 1))
+    ax.xaxis.label.set_size(12)
+fig.subplots_adjust(wspace=0.75, bottom=0.2)
+arrow = {"arrowstyle": "->", "linewidth": 1.5}
+for ax, words in zip(
+    axes[:2], ("argmax", "given b,\nfresh noise"), strict=True
+):
+    ax.annotate(
+        "", (1.7, 0.5), (1.05, 0.5), "axes fraction", arrowprops=arrow
+    )
+    ax.text(1.36, 0.56, words, ha="center", transform=ax.transAxes)
+picture(
+    fig,
+    "Three bar charts with arrows. The argmax of a relaxed code is the "
+    "code b; b and fresh noise give a second relaxed code with the same "
+    "largest entry. Below each stands its term, added or subtracted.",
+)
+
+# %% [markdown]
+# The terms of the first two charts are added, those of the third are subtracted. The third chart has its largest bar where the code is, so $c(\tilde{z})$ is like $f(b)$, and takes noise away. Why does the mean stay right? Draw $z_g$ from noise $u$, $b = \arg\max z_g$, and $\tilde{z}$ given $b$ from fresh noise $v$. For any smooth $c$:
 #
 # 1. Over $b$ and $v$ together, $\tilde{z}$ has the law of $z_g$. So $\mathbb{E}_u[c(z_g)] = \sum_b q(b)\,\mathbb{E}_v[c(\tilde{z})]$.
-# 2. Differentiate the left side: the noise is fixed, $\mathbb{E}_u[\nabla c(z_g)]$.
+# 2. Differentiate the left side at fixed noise: $\mathbb{E}_u[\nabla c(z_g)]$.
 # 3. Differentiate the right side by the product rule: $\mathbb{E}[c(\tilde{z})\,\mathrm{score}(b)] + \mathbb{E}[\nabla c(\tilde{z})]$. The logits move the law of $b$, *and* they move $\tilde{z}$ at fixed
 #    $v$ [Eq. 10.3].
-# 4. So $\mathbb{E}[c(\tilde{z})\,\mathrm{score}(b)] = \mathbb{E}[\nabla c(z_g) - \nabla c(\tilde{z})]$: the mean that was wanted, without a score.
+# 4. So $\mathbb{E}[c(\tilde{z})\,\mathrm{score}(b)] = \mathbb{E}[\nabla c(z_g) - \nabla c(\tilde{z})]$. This is the mean we wanted, without a score.
 #
 # Subtract inside, add outside, as before:
 #
 # $$\bigl(f(b) - c(\tilde{z})\bigr)\,\mathrm{score}(b) + \nabla c(z_g) - \nabla c(\tilde{z}), \qquad c(z) = \eta\,f(\mathrm{softmax}(z / \tau)) . \tag{10.4}$$
 #
-# Here $\nabla$ is the gradient in the logits at fixed noise. Conditioning $\tilde{z}$ on $b$ makes $c(\tilde{z})$ like $f(b)$: at $\eta = 1$ and a low temperature nearly equal. The last two terms have noise
-# of their own. For every $\eta$ and $\tau$ the estimate is unbiased, so both may be tuned.
+# Here $\nabla$ is the gradient in the logits at fixed noise. The two gradients outside have noise of their own. For every $\eta$ and $\tau$ the estimate is unbiased, so both may be tuned. For one sample:
+
+
+# %% setup
+def path(f, perturbed, tau):
+    """c = f(softmax(perturbed / tau)), (S, B), and its gradient in the
+    perturbed logits, (S, B, N, K).
+    """
+    y, softmax_backward = softmax(perturbed / tau)
+    value, f_backward = f(y)
+    return value, softmax_backward(f_backward(np.ones_like(value))[0]) / tau
+
 
 # %%
+u, v = rng.random((2, 1, 1, 1, 3))
+eta, tau = 0.7, 0.5
+logq, logq_backward = log_softmax(logits)
+zg = logq + gumbel(u)
+b = zg.argmax(-1)
+zt, zt_backward = conditional_gumbel(logits, b, v)
+(_, dzg), (c_zt, dzt) = path(f, zg, tau), path(f, zt, tau)
+by_hand = (f(b)[0] - eta * c_zt) * score(logits, b)[0]
+by_hand = by_hand + eta * logq_backward(dzg[0]) - eta * zt_backward(dzt)[0]
+
+omega = {"eta": np.array(eta), "log_tau": np.log(np.array(tau))}
+library = dvae_np.rebar(logits, f, u, v, omega=omega).dlogits
+confirm("10.4", by_hand, library)
 show(controlled, relaxed)
 
 # %% [markdown]
-# The noise is continuous, so there is no list of outcomes. But given the winner all is smooth in the exponentials' ratios, and `gumbel_nodes` integrates over them by the trapezoidal rule in
-# logarithms, where it converges exponentially. `additive_variance` uses that, given $b$, the estimate is a function of $u$ plus a function of $v$, so that their variances add up.
+# Continuous noise cannot be listed. But given the winner all is smooth in the ratios of the exponentials, and `gumbel_nodes` integrates over them by the trapezoidal rule in
+# logarithms, which converges exponentially fast. Given $b$, the estimate is a function of $u$ plus a function of $v$. So the two variances add up: `additive_variance`.
 
 
 # %% setup
@@ -226,14 +301,14 @@ confirm(
 )
 
 # %% [markdown]
-# The last line: at $\eta = 0$ it is REINFORCE, number by number.
+# The last line says that at $\eta = 0$ REBAR is REINFORCE, number by number.
 #
 # ## 5 The two tunables
 #
-# In $\eta$ the variance is the parabola of section 1. In $\tau$ there is a trade-off: a low temperature makes $c(\tilde{z})$ resemble $f(b)$ more closely, but makes its own gradient vary wildly.
+# In $\eta$ the variance is the parabola of section 1. A low temperature makes $c(\tilde{z})$ more like $f(b)$, but then the gradient of $c$ varies wildly.
 
 # %%
-print(f"REINFORCE {plain:.3f}")
+print(f"REINFORCE {plain:.3f}; the best constant {best_constant:.3f}")
 for tau in (0.1, 0.3, 1.0, 2.0, 4.0, 20.0):
     low, middle, high = (
         rebar_variance(eta, tau) for eta in (0.0, 0.5, 1.0)
@@ -245,60 +320,65 @@ for tau in (0.1, 0.3, 1.0, 2.0, 4.0, 20.0):
         f"with {rebar_variance(best, tau):.3f}"
     )
 
-# %% [markdown]
-# ## 6 The picture
-#
-# Every curve starts, at $\eta = 0$, at REINFORCE with {{plain:.2f}}. At $\tau = 0.1$ the untuned weight $\eta = 1$ makes things *worse*, {{rebar_variance(1.0, 0.1):.2f}}: an unbiased control variate may add variance. At $\tau = 1$ it leaves {{rebar_variance(1.0, 1.0):.2f}}.
-# The circles mark the best weights. Look at the line of the best *constant* baseline [Eq. 6.2], too: it alone leaves {{best_constant:.3f}}, of one number and with no slope of $f$. Most of what REBAR gains here is that gain.
-# MuProp, with {{muprop_variance:.2f}}, wins this small contest: mostly as it takes off $f(q)$ (that alone leaves {{mean_code:.2f}}, exercise 10.3), and then as the tangent
-# follows this cubic from corner to corner. But it has nothing to tune where the tangent is a poor stand-in. REBAR has two numbers, and lesson 11 gives it a whole network. (Another cubic gives other numbers.)
-
-
 # %%
-def variance_of(dlogits):
-    """The total variance over the three codes, at S = 1."""
-    return moments(chances, dlogits)[1].sum()
-
-
-codes_f, lengths = (
-    f(z)[0][0],
-    (score(tiled(logits, 3), z)[0] ** 2).sum((-1, -2)),
-)  # f and the squared score of every code
-# Eq. 6.2
-constant = (chances * codes_f * lengths).sum() / (chances * lengths).sum()
-best_constant = variance_of(
-    dvae_np.reinforce(tiled(logits, 3), f, z, baseline=constant).dlogits
-)
-mean_code = variance_of(
-    dvae_np.reinforce(
-        tiled(logits, 3), f, z, baseline=float(f(q[None, None])[0][0, 0])
-    ).dlogits
-)
-muprop_variance = variance_of(
-    dvae_np.muprop(tiled(logits, 3), f, z).dlogits
-)
-print(
-    f"best constant {best_constant:.3f}, f at the mean code "
-    f"{mean_code:.3f}, MuProp {muprop_variance:.3f}"
-)
 figure("rebar.png")
 
 # %% [markdown]
+# Every curve starts at $\eta = 0$, which is REINFORCE with {{plain:.2f}}. At $\tau = 0.1$ the untuned weight $\eta = 1$ makes things *worse*, {{rebar_variance(1.0, 0.1):.2f}}: an unbiased control variate may add variance. At $\tau = 1$ it leaves {{rebar_variance(1.0, 1.0):.2f}}.
+# The circles mark the best weights. Now look at the line of the best *constant* baseline, {{best_constant:.3f}}. It needs no slope of $f$, and gains alone most of what REBAR gains here.
+#
+# MuProp wins this small contest with {{muprop_variance:.2f}}. Taking off $f(q)$ alone leaves {{mean_code:.2f}} (exercise 10.3), and the tangent follows this cubic well from corner to corner. (Another cubic gives other numbers.) But MuProp has nothing to tune where the tangent fits badly. REBAR has two numbers, and lesson 11 adds a network.
+
+# %%
+mean_code = total_variance((codes_f - at_q[0, 0])[:, None, None] * scores)
+print(f"f at the mean code as the baseline: {mean_code:.3f}")
+
+# %% [markdown]
+# ## 6 What it buys
+#
+# Now the model of lesson 00, trained by REBAR. Its training loop changes in one line, and gains one that descends on the variance (lesson 11 says how `domega` is found):
+#
+# ```python
+# found = rebar(logits, f, u, v, omega=omega)  # and the KL's gradient
+# omega[name] -= 0.01 * np.sign(found.domega[name])  # for eta, log_tau
+# ```
+#
+# Every image gets one draw at each step, and so three evaluations of $f$. REINFORCE and leave-one-out have four draws.
+
+# %%
+from dvae_np import records
+from dvae_np.experiments.first_model import negative_elbo, taught, train
+from dvae_np.figures import first_models
+from dvae_np.train import load
+
+first = records.read("first-model")
+figure(
+    first_models,
+    first,
+    taught(10),
+    size=(7.4, 3.4),
+    alt="Test loss against steps of the model of lesson 00, one line an "
+    "estimator: REBAR ends with leave-one-out, near the exact gradient.",
+)
+ends = {
+    name: np.sort([curve[-1] for curve in each["test"]])
+    for name, each in first["estimators"].items()
+}  # of three seeds: least, median, largest
+data = load("digits")
+trained = train("rebar", data.train.x.astype(float), steps=60)
+reached = negative_elbo(trained, data.test.x.astype(float))
+kept = first["estimators"]["rebar"]["test"][0][first["steps"].index(60)]
+print(f"seed 0 after 60 steps: {reached:.2f} here, {kept:.2f} on record")
+
+# %% [markdown]
+# After 600 steps the test loss by REBAR is {{ends["rebar"][1]:.2f}} nats (the median of three seeds, from {{ends["rebar"][0]:.2f}} to {{ends["rebar"][2]:.2f}}, step size {{first["estimators"]["rebar"]["rate"]:g}}). REINFORCE, with four draws, ends at {{ends["reinforce"][1]:.2f}}, leave-one-out at {{ends["reinforce_loo"][1]:.2f}} and the exact gradient at {{ends["exact"][1]:.2f}}.
+# REBAR is far better than REINFORCE. It is no better than leave-one-out, which needs no slope of $f$: the seeds differ by more than the two medians do.
+#
 # ## 7 Break it
 #
-# Line 3 of the proof has two terms. A PyTorch program in the repository of the RELAX paper detached $\tilde{z}$ from the graph, and so lost the second, $\nabla c(\tilde{z})$, until a reader asked about it
-# ([issue 6 of duvenaud/relax](https://github.com/duvenaud/relax/issues/6), mended in 2019). Each part of such a code can be tested and found right; the sum is biased.
-# The judge integrates the whole, and recognises what is missing:
-
-
-# %% setup
-def path(f, perturbed, tau):
-    """c = f(softmax(perturbed / tau)), (S, B), and its gradient in the
-    perturbed logits, (S, B, N, K).
-    """
-    y, softmax_backward = softmax(perturbed / tau)
-    value, f_backward = f(y)
-    return value, softmax_backward(f_backward(np.ones_like(value))[0]) / tau
+# Line 3 of the proof has two terms. A PyTorch program in the repository of the RELAX paper detached $\tilde{z}$ from the graph, and so lost the second term, $\nabla c(\tilde{z})$, until a reader asked about it
+# ([issue 6 of duvenaud/relax](https://github.com/duvenaud/relax/issues/6), mended in 2019). Each part of such a code can be tested and found right, and the sum is biased all the same.
+# The judge integrates the whole, and names what is missing:
 
 
 # %%
@@ -332,7 +412,7 @@ print(failed.explanation)
 # %% [markdown] exercise 10.1
 # ### 10.1 Derive: the best weight from three variances
 #
-# The variance at $\eta = 0$, $\frac{1}{2}$ and $1$ is known: `v0`, `v_half`, `v1`. It is a parabola in $\eta$. Write `best_eta(v0, v_half, v1)`, a number, where it is least. About 3 lines. For
+# You know the variance at $\eta = 0$, $\frac{1}{2}$ and $1$: `v0`, `v_half` and `v1`. The variance is a parabola in $\eta$. Write `best_eta(v0, v_half, v1)`, the number $\eta$ at which it is least. About 3 lines. For
 # 4, 2 and 1 you should get {{best_eta(4, 2, 1):.2f}}.
 
 
@@ -377,9 +457,9 @@ def best_eta(v0, v_half, v1):
 # %% [markdown] exercise 10.2
 # ### 10.2 Implement: perturbed logits, given the winner
 #
-# Write `my_conditional(logits, z, v)`: `logits` (B, N, K), codes `z` (S, B, N), uniforms `v` (S, B, N, K); return [Eq. 10.2], (S, B, N, K), the values alone. `np.take_along_axis(E, z[..., None], -1)`
-# is the winner's $E_b$, (S, B, N, 1). About 4 lines. Their argmax must be `z`; for $K = 2$,
-# even odds, both $E = 1$ and the winner 0 they are $0$ and $-\log 3 \approx -1.099$.
+# Write `my_conditional(logits, z, v)`. Its inputs are `logits` (B, N, K), the winning codes `z` (S, B, N), and uniforms `v` (S, B, N, K). Return the values of [Eq. 10.2], (S, B, N, K), without a backward pass. `np.take_along_axis(E, z[..., None], -1)`
+# is the winner's $E_b$, (S, B, N, 1). About 4 lines. The argmax of the result must be `z`. For $K = 2$,
+# even odds, both $E = 1$ and winner 0 the two values are $0$ and $-\log 3 \approx -1.099$.
 
 
 # %% solution 10.2
@@ -429,7 +509,7 @@ def my_conditional(logits, z, v):
 # %% [markdown] exercise 10.3
 # ### 10.3 Implement: MuProp without the slope
 #
-# With the constant $f(q)$ alone in the place of the tangent there is nothing to add back. Write `my_simple_muprop(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return the mean over samples of
+# Take the constant $f(q)$ in place of the tangent. Then there is nothing to add back. Write `my_simple_muprop(logits, f, z)`, where `logits` is (B, N, K) and the codes `z` are (S, B, N). Return the mean over the samples of
 # $(f(z) - f(q))\,\mathrm{score}(z)$, (B, N, K). With `q = softmax(logits)[0]`, (B, N, K), `f(q[None])[0]` is $f$ at the mean code, (1, B). About 3 lines. On this
 # lesson's problem its variance at $S = 1$ is {{moments(chances, my_simple_muprop(tiled(logits, 3), f, z))[1].sum():.2f}}.
 
@@ -494,9 +574,13 @@ def my_simple_muprop(logits, f, z):
 # %% [markdown] exercise 10.4
 # ### 10.4 Find the bug: the detached sample
 #
-# This is the mistake of section 7. Correct it. `path(f, perturbed, tau)` returns $c = f(\mathrm{softmax}(\cdot / \tau))$ at perturbed logits, (S, B), and its gradient in them, (S, B, N, K). `zt_backward(d)[0]` takes
-# a gradient in $\tilde{z}$, (S, B, N, K), to the logits, (B, N, K), *summed* over the samples,
-# and `logq_backward(d)` one in $\log q$, (B, N, K); the gradients of `path` are those of single samples. One term is missing, about 1 line. As it was:
+# This is the mistake of section 7. Correct it. One term is missing, about 1 line.
+#
+# - `path(f, perturbed, tau)` returns $c = f(\mathrm{softmax}(\cdot / \tau))$ at perturbed logits, (S, B), and its gradient in them for each sample, (S, B, N, K).
+# - `zt_backward(d)[0]` takes a gradient in $\tilde{z}$, (S, B, N, K), to the logits, (B, N, K), *summed* over the samples.
+# - `logq_backward(d)` takes a gradient in $\log q$, (B, N, K), to the logits.
+#
+# The line as it was:
 #
 # ```python
 # gradient = gradient + logq_backward(dzg.mean(0))

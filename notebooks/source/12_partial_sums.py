@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 Sum a part, sample the rest
 #
-# **Question.** REINFORCE draws every latent, and may draw the same state twice. Which part of that randomness can be replaced by a
+# **Question.** REINFORCE draws every latent, and may draw the same state twice. Which part of this randomness can we replace by a
 # sum, with evaluations of $f$ alone?
 #
 # **After this lesson you can**
@@ -13,6 +13,9 @@
 # *Needs:* lessons 05 and 06. *Takes:* 45 minutes to read and run, 40 minutes for the exercises. Everything is in nats.
 
 # %% setup
+from itertools import permutations
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -31,7 +34,7 @@ from dvae_np.check import (
     tiled,
 )
 from dvae_np.estimators.unordered_set import _set_probability
-from dvae_np.lesson import confirm, show
+from dvae_np.lesson import confirm, picture, show
 
 rng = np.random.default_rng(0)
 # (B, N, K): one example, two latents of three categories, nine states
@@ -42,8 +45,8 @@ q = softmax(logits)[0][0]  # (N, K)
 exact = dvae_np.exact(logits, f).dlogits[0]  # (N, K)
 
 # %% [markdown]
-# The estimators of this lesson draw codes. So the outcomes of their noise can be listed with their probabilities: samples from $q$,
-# or ordered draws without replacement.
+# With nine states every outcome of the noise can be listed with its probability: independent samples,
+# or ordered draws without replacement. All variances below are exact.
 
 
 # %% setup
@@ -78,49 +81,50 @@ def report(name, S, words="", **options):
 # %% [markdown]
 # ## 1 Sum one latent, sample the others
 #
-# The latents are independent, so the expectation can be taken in two steps: over all latents but number $n$, and then over
-# $z_n$. Write $F_{nk} = f(z$ with $z_n = k)$, which depends on the other latents only:
+# Try all $K$ categories of one latent, while the other latents stay as drawn. The latents are independent, so the expectation can be taken in two steps: over all latents but number $n$, and then over
+# $z_n$. Write $F_{nk}$ for $f(z)$ with $z_n$ set to $k$. It depends on the other latents only:
 #
 # $$\mathbb{E}_q[f] = \mathbb{E}_{z_{-n}} \Bigl[ \sum_k q_{nk} F_{nk} \Bigr] .$$
 #
-# The logits $\ell_n$ enter $q_n$ alone, and not the law of $z_{-n}$. So the gradient goes through the sum, by the softmax Jacobian:
+# The logits $\ell_n$ are in $q_n$ alone, and not in the law of $z_{-n}$. So the gradient goes through the sum, by the softmax Jacobian $J$:
 #
 # $$\nabla_{\ell_n} \mathbb{E}_q[f] = \mathbb{E}_{z_{-n}} \bigl[ J(q_n) F_n \bigr], \qquad J(q_n) F_n = q_n \odot \bigl(F_n - \langle q_n, F_n \rangle\bigr) . \tag{12.1}$$
 #
-# This is the **local expectation gradient** (Titsias & Lázaro-Gredilla 2015; Tokui & Sato 2017). It is REINFORCE with a part of its noise averaged out. Given the others, the mean of $f\,(\mathrm{onehot}(z_n) - q_n)$ is
-# $\sum_k q_{nk} F_{nk} (\mathrm{onehot}(k) - q_n)$, and its entry $j$ is $q_{nj} F_{nj} - q_{nj} \sum_k q_{nk} F_{nk}$, the same. The law of
-# total variance says what that gains: with $g = f\,\mathrm{score}$,
+# This is the **local expectation gradient** (Titsias & Lázaro-Gredilla 2015; Tokui & Sato 2017).
+
+# %%
+z = np.array([[[2, 0]]])  # one draw, (S, B, N)
+F = np.array([table[:, 0], table[2, :]])  # each latent tried everywhere
+by_hand = q * (F - (q * F).sum(-1, keepdims=True))
+library = dvae_np.local_expectation(logits, f, z).dlogits[0]
+confirm("12.1", library, by_hand)
+confirm("12.1", report("local_expectation", 1), exact)
+report("reinforce", 1)
+
+# REINFORCE's term f (onehot - q), averaged over the latent's own draw
+conditional = [
+    sum(q[n, k] * F[n, k] * (np.eye(3)[k] - q[n]) for k in range(3))
+    for n in range(2)
+]
+confirm("12.1", by_hand, np.array(conditional))
+show(dvae_np.local_expectation)
+
+# %% [markdown]
+# The last check says that this is REINFORCE with a part of its noise averaged out: the mean of $f\,(\mathrm{onehot}(z_n) - q_n)$ over $z_n$ is
+# $\sum_k q_{nk} F_{nk} (\mathrm{onehot}(k) - q_n)$, with entry $q_{nj} F_{nj} - q_{nj} \sum_k q_{nk} F_{nk}$. The law of
+# total variance says what this gains. With $g = f\,\mathrm{score}$,
 #
 # $$\mathrm{Var}[g_n] = \mathrm{Var}\bigl[\mathbb{E}[g_n \mid z_{-n}]\bigr] + \mathbb{E}\bigl[\mathrm{Var}[g_n \mid z_{-n}]\bigr] ,$$
 #
-# and the second term, which is never negative, is gone. Replacing an estimator by its conditional mean is called
-# **Rao-Blackwellisation**. It appears again in section 4, and in lesson 13.
-
-# %%
-show(dvae_np.local_expectation)
-confirm("12.1", report("local_expectation", 1), exact)
-report("reinforce", 1)
-# one draw: its conditional means by the plain sum over the latent's own
-# categories
-z = np.array([[[2, 0]]])
-by_sum = np.zeros((2, 3))
-for k in range(3):
-    by_sum[0] += (
-        q[0, k] * table[k, 0] * score(logits, np.array([[[k, 0]]]))[0, 0, 0]
-    )
-    by_sum[1] += (
-        q[1, k] * table[2, k] * score(logits, np.array([[[2, k]]]))[0, 0, 1]
-    )
-confirm("12.1", dvae_np.local_expectation(logits, f, z).dlogits[0], by_sum)
-
-# %% [markdown]
-# At equal $S$ this is {{variances["reinforce", 1] / variances["local_expectation", 1]:.0f}} times less variance. But it takes $N K = 6$ evaluations of $f$ in place of one, and the price grows with the number of
-# latents. At equal *work* the comparison is another: six draws of REINFORCE, or six of leave-one-out (lesson 06). The latter is an average over pairs of samples [Eq. 6.5]. The variance of
-# such an average follows at every $S$ from two numbers (Hoeffding 1948): $\zeta_2$, the variance for one pair, and $\zeta_1$, the variance of what one of its two samples decides,
+# and the second term is gone. To replace an estimator by its conditional mean is called
+# **Rao-Blackwellisation** (again in section 4 and lesson 13).
+#
+# At equal $S$ the variance is {{variances["reinforce", 1] / variances["local_expectation", 1]:.0f}} times smaller. But one draw takes $N K = 6$ evaluations of $f$, not one. At equal *work* it competes with six draws of REINFORCE, or of leave-one-out, an average over pairs of samples [Eq. 6.5]. For
+# such averages two numbers give the variance at every $S$ (Hoeffding 1948): $\zeta_2$, the variance for one pair, and $\zeta_1$, the variance of the pair's mean given one of its samples:
 #
 # $$\mathrm{Var} = \frac{2}{S (S - 1)} \bigl( 2 (S - 2)\, \zeta_1 + \zeta_2 \bigr) .$$
 #
-# The variances at $S = 2$ and $S = 3$ give both.
+# The variances at $S = 2$ and $S = 3$ give both numbers.
 
 # %%
 for S in (2, 3, 4):
@@ -145,129 +149,171 @@ print(
 )
 
 # %% [markdown]
-# At equal work leave-one-out wins on this problem. Two samples of the local expectation would cost twelve evaluations and have half its variance, {{variances["local_expectation", 1] / 2:.3f}}; leave-one-out at
-# twelve has {{leave_one_out(12):.3f}}. What decides is how much the latents do together. Where $f$ is a sum of parts that
-# see one latent each, $F_n$ changes by a constant from draw to draw, $J(q_n)$ takes constants away, and the local expectation has no variance at all. The figure of lesson 13 shows a problem where it wins.
-
-# %% [markdown]
+# At equal work leave-one-out wins on this problem. (At twelve evaluations, too: two samples of the local expectation have {{variances["local_expectation", 1] / 2:.3f}}, leave-one-out
+# {{leave_one_out(12):.3f}}.) What decides is how much the latents do together. If $f$ is a sum of parts that
+# see one latent each, $F_n$ changes from draw to draw by a constant, which $J(q_n)$ takes away: the local expectation has no variance at all. On the problem of lesson 13 it wins.
+#
 # ## 2 Drawing without replacement
 #
-# A state that has been evaluated tells nothing new when it is drawn again. Let every state have an alarm clock that rings at
-# $T_s = E_s / q(s)$, with $E_s$ independent Exponential(1) variables: clocks of rates $q(s)$. The first to ring is $s$ with probability
-# $q(s)$, as in the Gumbel-max trick (lesson 02). And exponential clocks have no memory: given that $s$ rang at time $t$, what
-# the others still have to wait is as at the start. So the next is $s'$ with probability $q(s') / (1 - q(s))$. In the order of their
-# ringing the states are a draw without replacement. Now
+# A state that has been evaluated tells nothing new when it is drawn again. So draw *different* states. The clocks of lesson 02 do it: give one to every joint state $s$. The first to ring is $s$ with probability
+# $q(s)$. Then the others race anew, so the second is $s'$ with probability $q(s') / (1 - q(s))$, and so on. *The order of ringing is a draw without replacement.*
 #
-# $$-\log T_s = \log q(s) - \log E_s = \log q(s) + G_s ,$$
-#
-# with $G_s$ Gumbel noise. Early clocks have large perturbed log-probabilities:
+# Early clocks have large $\log q(s) + G_s$, with $G_s$ Gumbel noise. So with $s_i$ the $i$-th state drawn,
 #
 # $$s_1, \ldots, s_S = \text{the } S \text{ largest of } \log q(s) + G_s, \qquad P(s_1, \ldots, s_S) = \prod_i \frac{q(s_i)}{1 - \sum_{j < i} q(s_j)} . \tag{12.2}$$
 #
-# (Drawing so is the Gumbel-top-k trick: Kool, van Hoof & Welling 2019.) It has a price that [Eq. 12.2] does not show. *Every* joint state needs its own noise, so all $K^N$ of them are perturbed, though only $S$ are evaluated. That
-# is cheap beside a decoder for some thousands of states, and out of the question for $10^{9}$.
+# This is the Gumbel-top-k trick (Kool, van Hoof & Welling 2019). [Eq. 12.2] does not show its price: *every* joint state needs its own noise. All $K^N$ states are perturbed, though only $S$ are evaluated. This
+# is cheap for some thousands of states, and impossible for $10^{9}$.
 #
-# We confirm the law on a lattice of $60^3$ uniforms, for three states: exact but for the lattice's width.
+# We confirm the law for three states on a lattice of $60^3$ uniforms, to the lattice's width.
 
 # %%
-show(distinct)
 axis = (np.arange(60) + 0.5) / 60
 u = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)  # (60^3, K)
-# the first two of each, (2, 60^3)
-drawn = distinct(np.broadcast_to(logits[:, :1], (len(u), 1, 3)), u)[
-    :2, :, 0
-]
+first = logits[:, :1]  # the first latent alone: three states
+drawn = distinct(np.broadcast_to(first, (len(u), 1, 3)), u)[:2, :, 0]
+
+perturbed = np.log(q[0]) - np.log(-np.log(u))  # log q + Gumbel noise
+by_hand = np.argsort(-perturbed, axis=-1)[:, :2].T  # the two largest
+assert (by_hand == drawn).all()
+
 pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
 frequency = [(drawn == [[a], [b]]).all(0).mean() for a, b in pairs]
-confirm(
-    "12.2",
-    frequency,
-    [q[0, a] * q[0, b] / (1 - q[0, a]) for a, b in pairs],
-    tolerance=5e-3,
-)
+law = [q[0, a] * q[0, b] / (1 - q[0, a]) for a, b in pairs]
+confirm("12.2", frequency, law, tolerance=5e-3)
+show(distinct)
 
 # %% [markdown]
 # ## 3 Sum what you have, sample the rest
 #
-# Split the exact sum of lesson 04 at any set $\mathcal{T}$ of states. Write $Q = \sum_{s \in \mathcal{T}} q(s)$:
+# Draw the mass of $q$ as a bar, cut into the states. REINFORCE throws darts at the bar, and may hit a state twice. Instead, *sum* some states, each with its own weight. One dart, at what is left, stands for all the rest.
+
+# %%
+mass = np.sort(np.outer(q[0], q[1]).ravel())[::-1]  # nine states
+left = np.cumsum(mass) - mass  # where each begins
+rows = (  # name, states that are summed, where the darts hit
+    ("plain sampling, S = 3", [], [0.06, 0.17, 0.6]),
+    ("top-k: the two largest", [0, 1], [0.71]),
+    ("sum and sample: the\nfirst two that were drawn", [0, 3], [0.8]),
+)
+fig, ax = plt.subplots(figsize=(7.5, 2.4), layout="constrained")
+for y, (_, summed, darts) in enumerate(rows):
+    for i in range(9):
+        shade = "0.75" if i in summed else "white"
+        ax.barh(-y, mass[i], 0.5, left[i], color=shade, edgecolor="black")
+    ax.plot(darts, 0.32 - y + 0 * np.array(darts), "kv")
+    for i in summed:
+        middle = left[i] + mass[i] / 2
+        ax.text(middle, -y, "sum", ha="center", va="center")
+ax.set(yticks=[0, -1, -2], yticklabels=[name for name, *_ in rows])
+ax.set(xlim=(0, 1.002), xlabel="probability, the states side by side")
+ax.spines[["top", "right", "left"]].set_visible(False)
+picture(
+    fig,
+    "Three bars of length one, cut into nine states. Plain sampling throws "
+    "three darts, two at the same state. The other two bars have two "
+    "grey states that are summed, and one dart at the rest.",
+)
+
+# %% [markdown]
+# In formulas: split the exact sum of lesson 04 at any set $\mathcal{T}$ of states, with $Q = \sum_{s \in \mathcal{T}} q(s)$:
 #
 # $$\sum_s q f\,\mathrm{score} = \sum_{s \in \mathcal{T}} q f\,\mathrm{score} + (1 - Q) \sum_{s \notin \mathcal{T}} \frac{q(s)}{1 - Q} f(s)\,\mathrm{score}(s) .$$
 #
-# The last sum is an expectation under $q$ restricted to the rest: *one* draw $z'$ from there estimates it. With $\mathcal{T}$ the $k$ most
-# probable states that is **top-k** (Liu, Regier, Tripuraneni, Jordan & McAuliffe 2019),
+# The last sum is an expectation under $q$ restricted to the rest. *One* draw $z'$ from there estimates it. If $\mathcal{T}$ holds the $k$ most
+# probable states, this is **top-k** (Liu, Regier, Tripuraneni, Jordan & McAuliffe 2019):
 #
-# $$\sum_{\mathrm{top}\ k} q f\,\mathrm{score} + \Bigl(1 - \sum_{\mathrm{top}\ k} q\Bigr) f(z')\,\mathrm{score}(z'), \tag{12.3}$$
+# $$\sum_{\mathrm{top}\ k} q f\,\mathrm{score} + \Bigl(1 - \sum_{\mathrm{top}\ k} q\Bigr) f(z')\,\mathrm{score}(z') . \tag{12.3}$$
 #
-# and with $\mathcal{T}$ the first $S - 1$ states drawn without replacement it is **sum and sample** (a part summed and the rest sampled: Liang et al. 2018; the part drawn without replacement: Kool et al. 2020): the last drawn state has, given the others,
-# just the law that is needed,
+# If $\mathcal{T}$ holds the first $S - 1$ states drawn without replacement, it is **sum and sample** (a part summed and the rest sampled: Liang et al. 2018; the part drawn without replacement: Kool et al. 2020). Given the others, the last drawn state has
+# just the law that is needed:
 #
-# $$\sum_{s < S} q(s_s) f(s_s)\,\mathrm{score}(s_s) + \Bigl(1 - \sum_{s < S} q(s_s)\Bigr) f(s_S)\,\mathrm{score}(s_S) . \tag{12.4}$$
+# $$\sum_{i < S} q(s_i) f(s_i)\,\mathrm{score}(s_i) + \Bigl(1 - \sum_{i < S} q(s_i)\Bigr) f(s_S)\,\mathrm{score}(s_S) . \tag{12.4}$$
 #
-# In both, $z'$ comes from the same noise: the first of the distinct states that is outside the set. Weight and score of what
-# is summed are known; the randomness that remains is that of the rest.
+# In both, $z'$ is the first of the distinct states that lies outside the set.
 
 # %%
-show(dvae_np.sum_and_sample)
-confirm("12.3", report("top_k", 3), exact)
-confirm("12.4", report("sum_and_sample", 3), exact)
 # one outcome, S = 3, by plain sums
-states = np.array([[[0, 1]], [[2, 2]], [[1, 0]]])
+states = np.array([[[0, 1]], [[2, 2]], [[1, 0]]])  # (S, B, N)
 probability = np.array([q[0, a] * q[1, b] for a, b in states[:, 0]])
-# (S, N, K)
-terms = (
-    np.array([table[a, b] for a, b in states[:, 0]])[:, None, None]
-    * score(logits, states)[:, 0]
-)
+values = np.array([table[a, b] for a, b in states[:, 0]])
+terms = values[:, None, None] * score(logits, states)[:, 0]  # (S, N, K)
 weights = np.append(probability[:2], 1 - probability[:2].sum())
 confirm(
     "12.4",
     dvae_np.sum_and_sample(logits, f, states).dlogits[0],
     np.tensordot(weights, terms, 1),
 )
-everything = np.sort(
-    [q[0, a] * q[1, b] for a in range(3) for b in range(3)]
-)[::-1]
 best = [divmod(m, 3) for m in np.argsort(-np.outer(q[0], q[1]).ravel())[:2]]
 print(
     "the two most probable states:",
     [(int(a), int(b)) for a, b in best],
     "with mass",
-    round(everything[:2].sum(), 4),
+    round(mass[:2].sum(), 4),
 )
 # the last one is the sample of the rest
 kept = np.array([[[a, b]] for a, b in best] + [[[0, 0]]])
-terms = (
-    np.array([table[a, b] for a, b in kept[:, 0]])[:, None, None]
-    * score(logits, kept)[:, 0]
-)
-by_hand = np.tensordot(
-    [*everything[:2], 1 - everything[:2].sum()], terms, 1
-)
 assert (0, 0) not in best
+values = np.array([table[a, b] for a, b in kept[:, 0]])
+terms = values[:, None, None] * score(logits, kept)[:, 0]
+by_hand = np.tensordot([*mass[:2], 1 - mass[:2].sum()], terms, 1)
 confirm("12.3", dvae_np.top_k(logits, f, kept[::-1]).dlogits[0], by_hand)
+
+confirm("12.3", report("top_k", 3), exact)
+confirm("12.4", report("sum_and_sample", 3), exact)
+show(dvae_np.sum_and_sample)
 
 # %% [markdown]
 # ## 4 Forget the order
 #
-# This section is the **unordered set estimator** of Kool, van Hoof & Welling (2020). The order in which the states came carries no information on $f$, but `sum_and_sample` depends on it. Average it out. Take the simplest
-# estimator: use the first of $S$ distinct states, $f(s_1)\,\mathrm{score}(s_1)$, which is REINFORCE. Given the *set* $\mathcal{S}$, the first
-# was $s$ with probability
+# `sum_and_sample` depends on the order of the states, which says nothing about $f$. So average over the order. This is the **unordered set estimator** of Kool, van Hoof & Welling (2020).
 #
-# $$P(s_1 = s \mid \mathcal{S}) = \frac{q(s)\,P(\mathcal{S} \setminus s \mid s\ \mathrm{removed})}{P(\mathcal{S})} = q(s)\,R(s) ,$$
+# Start from REINFORCE with the first of $S$ distinct states, $f(s_1)\,\mathrm{score}(s_1)$. Given the *set* $\mathcal{S}$, which state came first?
 #
-# where the numerator says: first $s$, then the others, in any order, from the states without $s$. So the conditional mean is
-# $\sum_s q(s) R(s) f(s)\,\mathrm{score}(s)$. A baseline is built in: with $R_s$ the same ratio after $s$ is removed, and $R_s(s) = 1$,
-# the number $b_s = \sum_t q(t) R_s(t) f(t)$ has the mean $\mathbb{E}_q[f]$ whatever $s$ is (the term of $s$ is exact, the others estimate the
-# rest), so that $\mathbb{E}[b\,\mathrm{score}] = \mathbb{E}_q[f]\,\mathbb{E}[\mathrm{score}] = 0$:
+# $$P(s_1 = s \mid \mathcal{S}) = \frac{q(s)\,P(\mathcal{S} \setminus s \mid s\ \mathrm{removed})}{P(\mathcal{S})} = q(s)\,R(s) .$$
+#
+# The numerator says: first $s$, then the others, in any order, from the states without $s$. So the conditional mean is
+# $\sum_s q(s) R(s) f(s)\,\mathrm{score}(s)$.
+#
+# A baseline is built in. Let $R_s$ be the same ratio after $s$ is removed, and $R_s(s) = 1$. Then
+# the number $b_s = \sum_t q(t) R_s(t) f(t)$ has the mean $\mathbb{E}_q[f]$ whatever $s$ is: the term of $s$ is exact, the others estimate the
+# rest. So $\mathbb{E}[b\,\mathrm{score}] = \mathbb{E}_q[f]\,\mathbb{E}[\mathrm{score}] = 0$, and we may subtract it:
 #
 # $$\sum_{s \in \mathcal{S}} q(s)\,R(s)\,\bigl(f(s) - b_s\bigr)\,\mathrm{score}(s) . \tag{12.5}$$
 #
-# The probability of a set is a sum over which of its members came last. Before it came all the others, and what they left is the denominator:
+# For the probability of a set, sum over the member $i$ that came last. What the others left is the denominator:
 #
 # $$P(\mathcal{T}) = \sum_{i \in \mathcal{T}} P(\mathcal{T} \setminus i)\, \frac{q_i}{1 - \sum_{j \in \mathcal{T} \setminus i} q_j} . \tag{12.6}$$
 
+
 # %%
+def chance_of_set(p, total=1.0):
+    """P(the set), all orders by Eq. 12.2; total: the mass of all states."""
+    found = 0.0
+    for order in permutations(p):
+        left = total - np.cumsum(order) + order  # before each draw
+        found += np.prod(order / left)
+    return found
+
+
+without = [np.delete(probability, s) for s in range(3)]
+values = np.array([table[a, b] for a, b in states[:, 0]])
+by_hand = 0.0
+for s in range(3):
+    after = chance_of_set(without[s], 1 - probability[s])
+    baseline = probability[s] * values[s]
+    for t in {0, 1, 2} - {s}:
+        both = probability[s] + probability[t]
+        third = chance_of_set(np.delete(probability, [s, t]), 1 - both)
+        baseline += probability[t] * third / after * values[t]
+    weight = probability[s] * after / chance_of_set(probability)
+    scored = score(logits, states)[s, 0]
+    by_hand = by_hand + weight * (values[s] - baseline) * scored
+library = dvae_np.unordered_set(logits, f, states).dlogits[0]
+confirm("12.5", library, by_hand)
 show(dvae_np.unordered_set)
+
+# %%
 confirm("12.5", report("unordered_set", 3), exact)
 confirm(
     "12.5",
@@ -279,9 +325,9 @@ orders, chances = every_sequence(logits, 3)  # (S, T, N), (T,)
 numbers = np.sort(orders @ [3, 1], axis=0)
 # the 3! orders of the set above
 same = (numbers == np.sort(states[:, 0] @ [3, 1])[:, None]).all(0)
-confirm(
-    "12.6", _set_probability(probability[:, None]), [chances[same].sum()]
-)
+by_recursion = _set_probability(probability[:, None])  # Eq. 12.6
+confirm("12.6", by_recursion, [chances[same].sum()])
+confirm("12.6", by_recursion, [chance_of_set(probability)])
 # (3!, N, K)
 each = dvae_np.sum_and_sample(
     tiled(logits, len(chances)), f, orders
@@ -296,14 +342,13 @@ confirm(
 )
 
 # %% [markdown]
-# The last line is a second proof: the average of `sum_and_sample` over the orders of one set is the same estimator. The variance falls from {{variances["sum_and_sample", 3]:.2f}}
-# to {{variances["unordered_set without baseline", 3]:.2f}} by forgetting the order, and to {{variances["unordered_set", 3]:.2f}} with the baseline, at three evaluations. Leave-one-out has {{variances["reinforce_loo", 3]:.2f}} there (section 1).
-
-# %% [markdown]
+# The last line is a second proof: the average of `sum_and_sample` over the orders of one set is the same estimator. At three evaluations, the variance falls from {{variances["sum_and_sample", 3]:.2f}}
+# to {{variances["unordered_set without baseline", 3]:.2f}} by forgetting the order, and to {{variances["unordered_set", 3]:.2f}} with the baseline. Leave-one-out has {{variances["reinforce_loo", 3]:.2f}} (section 1).
+#
 # ## 5 Break it
 #
-# States were drawn without replacement. Weigh them as if they had been drawn independently, each by $1 / S$. It looks harmless, as every
-# state is drawn from $q$, at least at first. Enumeration says what it is worth:
+# Draw states without replacement, but weigh each by $1 / S$, as if they had been drawn independently. It looks harmless, as every
+# state is drawn from $q$, at least at first. Enumeration shows the bias:
 
 
 # %%
@@ -318,7 +363,7 @@ for S in (1, 2, 3):
     print(f"S = {S}: {from_mean(mean, exact)}")
 
 # %% [markdown]
-# With one state nothing is wrong. With more, probable states are drawn too seldom for their weight: whoever has been drawn cannot be drawn again.
+# With one state nothing is wrong. With more, probable states come too seldom: a state that has been drawn cannot be drawn again.
 
 # %% [markdown]
 # ## Reading
@@ -335,8 +380,8 @@ for S in (1, 2, 3):
 # %% [markdown] exercise 12.1
 # ### 12.1 Implement: the local expectation gradient
 #
-# Write `my_local(logits, f, z)`: `logits` (B, N, K), codes `z` (S, B, N); return [Eq. 12.1] averaged over the samples, (B, N, K). Loop over latents and categories: set
-# `z[..., n]` of a copy to `k` and call `f`, which returns `fz` (S, B) and a backward that you do not need. `softmax(logits)[0]` is `q`. About 8 lines. On the setup's
+# Write `my_local(logits, f, z)`, where `logits` is (B, N, K) and the codes `z` are (S, B, N). Return [Eq. 12.1] averaged over the samples, (B, N, K). Loop over latents and categories: set
+# `z[..., n]` of a copy to `k` and call `f`. It returns `fz` (S, B) and a backward pass that you do not need. `softmax(logits)[0]` is `q`. About 8 lines. On the setup's
 # problem its variance at $S = 1$ is {{mean_and_variance(my_local, "z", 1)[1]:.3f}}.
 
 
@@ -441,7 +486,7 @@ def my_local(logits, f, z):
 # %% [markdown] exercise 12.2
 # ### 12.2 Derive: the probability of a set of two
 #
-# Two states are drawn without replacement. Write `set_of_two(a, b)`: with what probability are they the two states of probabilities `a` and `b`, in any order? A number,
+# Two states are drawn without replacement. Two given states have the probabilities `a` and `b`. Write `set_of_two(a, b)`: the probability that just these two are drawn, in any order. A number,
 # one line. At $a = 0.5$, $b = 0.2$ you should get {{set_of_two(0.5, 0.2):.3f}}.
 
 
@@ -488,8 +533,8 @@ def set_of_two(a, b):
 # %% [markdown] exercise 12.3
 # ### 12.3 Find the bug: a sample that stands for too little
 #
-# This sum-and-sample gives the last state the weight that the others have. Correct it: `distinct` are S different states (S, B, N), in the order drawn; return the
-# gradient (B, N, K) of [Eq. 12.3]. One line is missing. With all nine states there is no difference; with three the gradient is too short, and off in direction. As it was:
+# This sum-and-sample gives the last state its own probability as its weight, like the others. Correct it. `distinct` are S different states (S, B, N), in the order drawn. Return the
+# gradient (B, N, K) of [Eq. 12.4]. One line is missing. With all nine states there is no difference. With three the gradient is too short, and off in direction. As it was:
 #
 # ```python
 # fz, _ = f(distinct)  # (S, B)
@@ -559,3 +604,60 @@ def summed_and_sampled(logits, f, distinct):
 # %% wrong 12.3: write it yourself
 def summed_and_sampled(logits, f, distinct):
     return dvae_np.sum_and_sample(logits, f, distinct).dlogits
+
+
+# %% [markdown] exercise 12.4
+# ### 12.4 Derive: how many different states
+#
+# Drawing without replacement pays if independent draws would hit the same states again. So count: S codes are drawn independently, and `q` (M,) are the probabilities of the M joint states. Write `different(q, S)`: the expected number of *different* states among them, a number.
+# Look at one state at a time: how probable is it that it is drawn at all? One line. For the lesson's nine states you should get {{different(np.outer(q[0], q[1]).ravel(), 3):.3f}} at $S = 3$ and {{different(np.outer(q[0], q[1]).ravel(), 20):.3f}} at $S = 20$.
+# For a million equally probable states and $S = 20$ it is {{different(np.full(10**6, 1e-6), 20):.4f}}: there is nothing to gain.
+
+
+# %% solution 12.4
+def different(q, S):
+    """The expected number of different states in S independent draws."""
+    ### BEGIN SOLUTION
+    return (1 - (1 - q) ** S).sum()
+    ### END SOLUTION
+
+
+# %% check 12.4
+from dvae_np.lesson import judge
+
+judge("12.4", different)
+
+
+# %% right 12.4
+def different(q, S):
+    # all states, less those that no draw has hit
+    return len(q) - sum(np.exp(S * np.log1p(-each)) for each in q)
+
+
+# %% right 12.4
+def different(q, S):
+    found, unseen = 0.0, np.ones_like(q)  # unseen: the chance so far
+    for _ in range(S):
+        found = found + (q * unseen).sum()  # this draw finds a new one
+        unseen = unseen * (1 - q)
+    return found
+
+
+# %% wrong 12.4: take it off the number of all
+def different(q, S):
+    return ((1 - q) ** S).sum()
+
+
+# %% wrong 12.4: a state may be drawn twice
+def different(q, S):
+    return (S * q).sum()
+
+
+# %% wrong 12.4: one hit is enough
+def different(q, S):
+    return (1 - q**S).sum()
+
+
+# %% wrong 12.4: each state has its own probability
+def different(q, S):
+    return len(q) * (1 - (1 - 1 / len(q)) ** S)

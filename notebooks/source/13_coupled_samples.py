@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 Samples that know each other
 #
-# **Question.** REINFORCE draws its samples without a thought for each other. What is gained if one of them is made to differ from
+# **Question.** REINFORCE draws its samples independently. What is gained if one sample is made to differ from
 # the next?
 #
 # **After this lesson you can**
@@ -13,6 +13,9 @@
 # *Needs:* lessons 06 and 12. *Takes:* 45 minutes to read and run, 30 minutes for the exercises. Everything is in nats.
 
 # %% setup
+from itertools import permutations
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -34,7 +37,7 @@ from dvae_np.check import (
     threshold_nodes,
     tiled,
 )
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, show
 
 rng = np.random.default_rng(0)
 # (B, N, K): one example, two latents of three categories, nine states
@@ -51,8 +54,7 @@ g = polynomial(rng.standard_normal((2, 3, 2)), 3)
 binary_exact = dvae_np.exact(binary, g).dlogits[0]  # (3, 2)
 
 # %% [markdown]
-# The estimators of this lesson draw codes, or one uniform per binary latent. So the outcomes of their noise can be listed with
-# their probabilities: samples from $q$, coupled samples, or the few intervals between the points where a threshold code jumps.
+# Every outcome of the noise can again be listed: independent samples, coupled samples, or the few intervals of a uniform between the points where a binary code jumps. All variances are exact.
 
 
 # %% setup
@@ -88,63 +90,167 @@ def report(name, S, words="", **options):
 # %% [markdown]
 # ## 1 Binary latents: ARM
 #
-# Now $K = 2$, and one uniform $e_n$ makes each code: $z_n = [e_n < p_n]$, with $p = \sigma(\phi)$, $\phi = \ell_1 - \ell_0$. Here is an odd estimator:
-# multiply $f(z)$ not by the score, but by $1 - 2 e_n$. Write $F_0, F_1$ for $f$ at the two values of $z_n$, given the others. Then
+# Two samples that agree tell nothing about which category is better. So draw pairs that often differ.
+#
+# Let $K = 2$. One uniform $e$ makes a latent's code, $z = [e < p]$, with $p = \sigma(\phi)$ and $\phi = \ell_1 - \ell_0$. The number $1 - e$ is uniform too, and makes a second code of the same law, the *antithetic* one, $z' = [1 - e < p] = [e > 1 - p]$. The picture shows the pair for every $e$, grey where the codes differ.
+
+# %%
+fig, axes = plt.subplots(2, 1, figsize=(7.5, 2.3), layout="constrained")
+for ax, p in zip(axes, (0.3, 0.6), strict=True):
+    ends = [0, min(p, 1 - p), max(p, 1 - p), 1]
+    for i in range(3):
+        low, high = ends[i : i + 2]
+        e = (low + high) / 2
+        first, twin = int(e < p), int(e > 1 - p)
+        shade = "white" if first == twin else "0.8"
+        ax.barh(0, high - low, 1, low, color=shade, edgecolor="black")
+        ax.text(e, 0, f"z = {first}, z' = {twin}", ha="center", va="center")
+    ax.set(xlim=(0, 1.002), ylim=(-0.5, 0.5), yticks=[])
+    ax.set_xticks([0, p, 1 - p, 1], ["0", "p", "1 − p", "1"])
+    ax.set_ylabel(f"p = {p}", rotation=0, ha="right", va="center")
+axes[1].set_xlabel("e")
+picture(
+    fig,
+    "The unit interval of e, cut at p and 1 - p, for p = 0.3 and 0.6. At "
+    "both ends the two codes differ; between them they are equal.",
+)
+
+# %% [markdown]
+# **ARM** starts from an odd estimator. Multiply $f(z)$ not by the score, but by $1 - 2 e$. Write $F_0, F_1$ for $f$ at the two values of this latent, given the others. Then
 #
 # $$\int_0^1 f\,(1 - 2e)\,de = F_1 \int_0^p (1 - 2e)\,de + F_0 \int_p^1 (1 - 2e)\,de = (F_1 - F_0)\,p (1 - p) ,$$
 #
-# as the first integral is $p - p^2$ and both add up to 0. And $p(1 - p)(F_1 - F_0)$ is the derivative of $p F_1 + (1 - p) F_0$ in $\phi$: it is
-# unbiased. Replace $e$ by $1 - e$, as good a uniform: the code becomes $z' = [e > 1 - p]$ and the factor $2e - 1$. The mean of the two is **ARM** (Yin & Zhou 2019):
+# as the first integral is $p - p^2$ and the two add up to 0. And $p(1 - p)(F_1 - F_0)$ is the derivative of $p F_1 + (1 - p) F_0$ in $\phi$. So the estimator is
+# unbiased. Now substitute $1 - e$ for $e$: the code becomes $z'$ and the factor $2e - 1$. This is unbiased too, and so is the mean of both (Yin & Zhou 2019):
 #
 # $$\bigl(f([e > 1 - p]) - f([e < p])\bigr) \bigl(e - \tfrac{1}{2}\bigr) . \tag{13.1}$$
 #
-# A constant in $f$ cancels. But the uniform itself is noise that no longer matters once the codes are known. Given both codes of a latent,
-# what is the mean of $e - \frac{1}{2}$? With $m = \max(p, 1 - p) = \sigma(\lvert \phi \rvert)$:
+# A constant in $f$ cancels. But once the codes are known, the uniform is only noise. Average it out, as in lesson 12. Given both codes,
+# what is the mean of $e - \frac{1}{2}$? Read it off the picture, with $m = \max(p, 1 - p) = \sigma(\lvert \phi \rvert)$:
 #
-# - $z = 1, z' = 0$: then $e < 1 - m$, of mean $\frac{1 - m}{2} - \frac{1}{2} = -\frac{m}{2}$;
-# - $z = 0, z' = 1$: then $e > m$, of mean $\frac{1 + m}{2} - \frac{1}{2} = \frac{m}{2}$;
-# - equal codes: then $e$ lies between, evenly about $\frac{1}{2}$, of mean 0.
+# - $z = 1, z' = 0$: $e < 1 - m$, and the mean is $\frac{1 - m}{2} - \frac{1}{2} = -\frac{m}{2}$;
+# - $z = 0, z' = 1$: $e > m$, and the mean is $\frac{1 + m}{2} - \frac{1}{2} = \frac{m}{2}$;
+# - equal codes: $e$ lies between, evenly about $\frac{1}{2}$, and the mean is 0.
 #
-# In one formula $(z' - z)\,m / 2$. Put it in the place of $e - \frac{1}{2}$, and ARM becomes **DisARM** (Dong, Mnih & Tucker 2020; found at the same time by Yin et al. 2020):
+# In one formula it is $(z' - z)\,m / 2$. Put this in the place of $e - \frac{1}{2}$, and ARM becomes **DisARM** (Dong, Mnih & Tucker 2020; found at the same time by Yin et al. 2020):
 #
 # $$\tfrac{1}{2} \bigl(f(z) - f(z')\bigr)(z - z')\,\sigma(\lvert \phi \rvert) . \tag{13.2}$$
 
 # %%
-show(dvae_np.arm, dvae_np.disarm)
-confirm("13.1", report("arm", 1, logits=binary, f=g), binary_exact)
-confirm("13.2", report("disarm", 2, logits=binary, f=g), binary_exact)
 e, weights = threshold_nodes(binary)  # (1, T, N), (T,)
 p = softmax(binary)[0][0, :, 1]  # (N,)
 z, twin = (e < p).astype(int), (e > 1 - p).astype(int)
-# (T, N), the gradient in phi
-by_formula = (g(twin)[0] - g(z)[0])[0][:, None] * (e[0] - 0.5)
+# the gradient in phi, (T, N)
+by_hand = (g(twin)[0] - g(z)[0])[0][:, None] * (e[0] - 0.5)
 arm = dvae_np.arm(tiled(binary, len(weights)), g, e).dlogits  # (T, N, 2)
-confirm("13.1", arm[..., 1], by_formula)
-# all uniforms that give this pair
+confirm("13.1", arm[..., 1], by_hand)
+confirm("13.1", report("arm", 1, logits=binary, f=g), binary_exact)
+
+pair = np.array([[[1, 0, 1]], [[0, 1, 0]]])  # (S, B, N)
+phi = binary[0, :, 1] - binary[0, :, 0]
+fz = g(pair)[0][:, 0]
+by_hand = 0.5 * (fz[0] - fz[1]) * (pair[0] - pair[1])[0]
+by_hand = by_hand / (1 + np.exp(-abs(phi)))
+disarm = dvae_np.disarm(binary, g, pair).dlogits[0]  # (N, 2)
+confirm("13.2", disarm[:, 1], by_hand)
+confirm("13.2", report("disarm", 2, logits=binary, f=g), binary_exact)
+
+# DisARM is the mean of ARM over all uniforms that give this pair
 same = (z[0] == [1, 0, 1]).all(-1) & (twin[0] == 1 - z[0]).all(-1)
-pair = np.array([[[1, 0, 1]], [[0, 1, 0]]])
 average = np.tensordot(weights[same] / weights[same].sum(), arm[same], 1)
-confirm("13.2", dvae_np.disarm(binary, g, pair).dlogits[0], average)
+confirm("13.2", disarm, average)
+show(dvae_np.arm, dvae_np.disarm)
 
 # %% [markdown]
 # ## 2 More than two samples, more than two categories
 #
-# The pair $e, 1 - e$ is a *copula*: uniforms that know each other. DisARM was carried to more categories by Dong, Mnih & Tucker (2021), and to more samples, which we follow here, by Dimitriev & Zhou (2021). For $S$ of them take a point $d$ evenly from the simplex ($d_i \ge 0$, $\sum d_i = 1$).
-# The part of the simplex where $d_i \ge r$ and $d_j \ge t$ is a copy of the whole, smaller by the factor $1 - r - t$ in each of its $S - 1$ dimensions, so
+# Uniforms that know each other, like $e$ and $1 - e$, are a *copula*. Dong, Mnih & Tucker (2021) carried DisARM to more categories, Dimitriev & Zhou (2021), whom we follow, to more samples.
+#
+# How can $S$ uniforms avoid each other? Let them share one unit of length. Take a point $d$ evenly from the simplex ($d_i \ge 0$, $\sum d_i = 1$): if one $d_i$ is large, the others are small.
+# The part of the simplex where $d_i \ge r$ and $d_j \ge t$ is a copy of the whole, smaller by the factor $1 - r - t$ in each of its $S - 1$ dimensions. So
 # $P(d_i \ge r, d_j \ge t) = \max(0, 1 - r - t)^{S-1}$. With $t = 0$, $P(d_i \ge r) = (1 - r)^{S-1}$, hence
 #
 # $$u_i = (1 - d_i)^{S-1} \ \text{is uniform:} \quad P(u_i \le a) = P\bigl(d_i \ge 1 - a^{1/(S-1)}\bigr) = a, \tag{13.3}$$
 #
-# and with both, $r = 1 - a^{1/(S-1)}$ and $t = 1 - b^{1/(S-1)}$, the law of a pair is
+# and with $r = 1 - a^{1/(S-1)}$ and $t = 1 - b^{1/(S-1)}$ the law of a pair is
 #
 # $$P(u_i \le a, u_j \le b) = \max\bigl(0,\ a^{1/(S-1)} + b^{1/(S-1)} - 1\bigr)^{S-1} . \tag{13.4}$$
 #
-# At $S = 2$ it is the pair $u, 1 - u$. A code is where its uniform falls among the categories, laid side by side. $P(z_i, z_j)$ is the mass of the rectangle of both
-# categories' intervals: the value at its upper corner, minus two, plus one. It is averaged over random orders of the categories, for in a
+# At $S = 2$ it is the pair $u, 1 - u$. (Exponential variables, divided by their sum, are a point of the simplex.)
+
+
+# %%
+def my_copula(S, T):
+    """T draws of S coupled uniforms, (S, T)."""
+    d = -np.log(rng.random((S, T)))
+    return (1 - d / d.sum(0)) ** (S - 1)
+
+
+three = my_copula(3, 300)
+shown = (
+    ("independent", rng.random((2, 300))),
+    ("S = 2: u and 1 − u", my_copula(2, 300)),
+    ("two of S = 3", three[:2]),
+)
+fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), layout="constrained")
+for ax, (name, (first, second)) in zip(axes, shown, strict=True):
+    ax.plot(first, second, "k.", markersize=3)
+    ax.set(title=name, xlabel="$u_1$", xticks=[0, 1], yticks=[0, 1])
+    ax.set_aspect("equal")
+axes[0].set_ylabel("$u_2$")
+picture(
+    fig,
+    "Pairs of uniforms. Independent ones fill the square, antithetic ones "
+    "lie on its falling diagonal, two of three coupled ones lie above a "
+    "falling curve: they are never both small.",
+)
+
+# %% [markdown]
+# A code is where its uniform falls among the categories, laid side by side. $P(z_i, z_j)$ is the mass of the rectangle of both
+# categories' intervals: [Eq. 13.4] at its upper corner, minus two, plus one. It is averaged over random orders of the categories, for in a
 # fixed order some pairs could never meet.
 
 # %%
+noise = rng.random((4, 300, 1))  # S = 3, and one for the order
+noise[-1] = 0.0  # the order 0, 2, 1
+d = -np.log(noise[:3, :, 0])
+u = (1 - d / d.sum(0)) ** 2
+order = np.array([0, 2, 1])
+by_hand = order[np.searchsorted(np.cumsum(q[0][order])[:2], u)]
+tiles = np.broadcast_to(logits[:, :1], (300, 1, 3))
+assert (by_hand == coupled_codes(tiles, noise)[..., 0]).all()
+
+
+def below(a, b):
+    """Eq. 13.4 at S = 3."""
+    return max(0.0, a**0.5 + b**0.5 - 1) ** 2
+
+
+by_hand = np.zeros((3, 3))  # P(z_1, z_2)
+for order in permutations(range(3)):
+    high = np.cumsum(q[0][list(order)]).clip(0, 1)
+    low = np.append(0, high[:-1])
+    for i, k in enumerate(order):
+        for j, m in enumerate(order):
+            by_hand[k, m] += (
+                below(high[i], high[j])
+                - below(high[i], low[j])
+                - below(low[i], high[j])
+                + below(low[i], low[j])
+            ) / 6
+# both codes of a pair; the third sample's code does not matter
+at = np.array(list(np.ndindex(3, 3)))
+codes = np.concatenate([at, at[:, :1]], 1).T[..., None]  # (3, 9, 1)
+pairs = pair_probability(np.broadcast_to(q[:1], (9, 1, 3)), codes)[
+    0, 1, :, 0
+].reshape(3, 3)
+confirm("13.4", pairs, by_hand)
 show(coupled_codes, pair_probability)
+
+# %% [markdown]
+# Two more checks: on a lattice of $40^3$ uniforms each code has the law $q$, and the law of triples (eight corners of a box each) gives the same pairs.
+
+# %%
 axis = (np.arange(40) + 0.5) / 40
 # S + 1 = 3 uniforms for each of 40^3
 noise = np.stack(np.meshgrid(axis, axis, axis), 0).reshape(3, -1, 1)
@@ -159,8 +265,7 @@ confirm(
     tolerance=1e-2,
 )
 
-# triples by another route: eight corners of a box each; (3, T, 1)
-z, weights = every_coupled(logits[:, :1], 3)
+z, weights = every_coupled(logits[:, :1], 3)  # (3, T, 1), (T,)
 law = np.array(
     [
         [
@@ -170,12 +275,6 @@ law = np.array(
         for a in range(3)
     ]
 )
-# both codes of a pair; the third sample's code does not matter
-at = np.array(list(np.ndindex(3, 3)))
-codes = np.concatenate([at, at[:, :1]], 1).T[..., None]  # (3, 9, 1)
-pairs = pair_probability(np.broadcast_to(q[:1], (9, 1, 3)), codes)[
-    0, 1, :, 0
-].reshape(3, 3)
 confirm("13.4", pairs, law)
 print(
     "P(z_1, z_2), coupled:     ",
@@ -185,48 +284,83 @@ print(
 print("P(z_1) P(z_2), independent:", np.round(q[0] ** 2, 3))
 
 # %% [markdown]
-# Coupled samples agree less often than independent ones, and pairs that agree contribute nothing to leave-one-out. In pairs, [Eq. 6.5] is the mean of $\frac{1}{2} (f_i - f_j)(z_i - z_j)$, with
+# Coupled samples agree less often, as was wanted. In pairs, leave-one-out [Eq. 6.5] is the mean of $\frac{1}{2} (f_i - f_j)(z_i - z_j)$, with
 # $z$ one-hot. For independent samples one latent has
 #
-# $$\sum_{k, l} q_k q_l\, (F_k - F_l)(\mathrm{onehot}(k) - \mathrm{onehot}(l)) = 2 J(q) F .$$
+# $$\sum_{k, k'} q_k q_{k'}\, (F_k - F_{k'})(\mathrm{onehot}(k) - \mathrm{onehot}(k')) = 2 J(q) F .$$
 #
-# Coupled samples meet the pair $k, l$ with probability $P(k, l)$ in place of $q_k q_l$. So weigh each pair by $q_k q_l / P(k, l)$, latent by latent. (The other latents
-# enter through $F$ alone: each sample's are drawn from $q$, independently of this latent.) This is **CARMS**:
+# But coupled samples meet the pair $k, k'$ with probability $P(k, k')$ in place of $q_k q_{k'}$. So weigh each pair by $q_k q_{k'} / P(k, k')$, latent by latent. (The other latents
+# enter through $F$ alone: for each sample they are drawn from $q$, independently of this latent.) This is **CARMS**:
 #
 # $$\frac{1}{S (S - 1)} \sum_{i < j} (f_i - f_j)(z_i - z_j)\, \frac{q(z_i) q(z_j)}{P(z_i, z_j)} . \tag{13.5}$$
 
+
 # %%
-show(dvae_np.carms)
+def pairwise(logits, f, z, weighted=True):
+    """Eq. 13.5, pair by pair; unweighted: leave-one-out as it stands."""
+    S, q = len(z), softmax(logits)[0]
+    fz, hot = f(z)[0], one_hot(z, q.shape[-1], q.dtype)
+    drawn, pair = (hot * q).sum(-1), pair_probability(q, z)
+    total = np.zeros(logits.shape)
+    for i in range(S):
+        for j in range(i):
+            differ = z[i] != z[j]  # (B, N)
+            weight = drawn[i] * drawn[j] / np.where(differ, pair[i, j], 1)
+            signal = (fz[i] - fz[j])[:, None] * (weight if weighted else 1)
+            total += signal[..., None] * (hot[i] - hot[j])
+    return total / (S * (S - 1))
+
+
+z, weights = every_coupled(logits, 3)
+many = tiled(logits, len(weights))
+by_hand = pairwise(many, f, z)
+confirm("13.5", dvae_np.carms(many, f, z).dlogits, by_hand)
 for S in (2, 3):
     confirm("13.5", report("carms", S), exact)
     report("reinforce_loo", S)
+mean, _ = mean_and_variance(pairwise, "coupled", 3, weighted=False)
+print(f"coupled samples without the weight: {from_mean(mean, exact)}")
+
 z, weights = every_coupled(binary, 2)
 confirm(
     "13.5",
     dvae_np.carms(tiled(binary, len(weights)), g, z).dlogits,
     dvae_np.disarm(tiled(binary, len(weights)), g, z).dlogits,
 )
+show(dvae_np.carms)
 
 # %% [markdown]
-# At $S = 2$ and $K = 2$ it *is* DisARM, outcome by outcome.
-
-# %% [markdown]
+# The last check says that at $S = 2$ and $K = 2$ CARMS *is* DisARM, outcome by outcome.
+#
 # ## 3 A slope as a second control variate
 #
-# Where $f$ has a gradient $f'$ at one-hot codes, leave-one-out at $S = 2$ can use it: the **double control variate** of Titsias & Shi (2022). Correct $f_1$ by the tangent of the *other* sample,
-# $\alpha \langle f'_2, z_1 - q \rangle$, and the reverse. What does that add to the mean? Sample 2 is independent of sample 1, and $\mathbb{E}[z_1 - q] = 0$, so
+# If $f$ has a gradient $f'$ at one-hot codes, leave-one-out at $S = 2$ can use it: the **double control variate** of Titsias & Shi (2022). Correct $f_1$ by the tangent of the *other* sample,
+# $\alpha \langle f'_2, z_1 - q \rangle$ with a weight $\alpha$, and $f_2$ likewise. What does this add to the mean? Sample 2 is independent of sample 1, and $\mathbb{E}[z_1 - q] = 0$, so
 #
 # $$\mathbb{E}\bigl[\langle f'_2, z_1 - q \rangle (z_1 - z_2)\bigr] = \mathbb{E}\bigl[(z_1 - q)(z_1 - q)^{\top}\bigr]\,\mathbb{E}[f'_2] = J(q)\,\mathbb{E}[f'_2] ,$$
 #
-# for $J(q) = \mathrm{diag}(q) - q q^{\top}$ is the covariance of a one-hot code. Both corrections together add $\frac{\alpha}{2} J(q)\,\mathbb{E}[f'_1 + f'_2]$, which is subtracted again:
+# for $J(q) = \mathrm{diag}(q) - q q^{\top}$ is the covariance of a one-hot code. Both corrections add $\frac{\alpha}{2} J(q)\,\mathbb{E}[f'_1 + f'_2]$. Subtract it again:
 #
 # $$\tfrac{1}{2} \bigl(f_1 + \alpha \langle f'_2, z_1 - q \rangle - f_2 - \alpha \langle f'_1, z_2 - q \rangle\bigr)(z_1 - z_2) - \tfrac{\alpha}{2} J(q)(f'_1 + f'_2) . \tag{13.6}$$
 #
-# For an affine $f$ and $\alpha = -1$ the bracket is zero and the last term the exact gradient. In general $\alpha$ is learned: `domega` is the gradient of the squared
-# estimate, whose mean is the variance's (lesson 11).
+# For affine $f$ and $\alpha = -1$ the bracket is zero and the last term the exact gradient. In general $\alpha$ is learned: `domega` is the gradient of the squared
+# estimate, and its mean is the variance's gradient (lesson 11).
 
 # %%
-show(dvae_np.double_cv)
+pair = one_hot(np.array([[[1, 0, 1]], [[0, 0, 1]]]), 2, float)  # one-hot
+values, g_backward = g(pair)
+slopes = g_backward(np.ones_like(values))[0]  # f'_1 and f'_2, (2, B, N, K)
+p, alpha = softmax(binary)[0], -0.5
+away = pair - p
+first = values[0, 0] + alpha * (slopes[1] * away[0]).sum()
+second = values[1, 0] + alpha * (slopes[0] * away[1]).sum()
+total = slopes[0] + slopes[1]
+taken = p * (total - (p * total).sum(-1, keepdims=True))  # J(q) total
+by_hand = 0.5 * (first - second) * (pair[0] - pair[1]) - alpha / 2 * taken
+library = dvae_np.double_cv(
+    binary, g, pair.argmax(-1), omega={"alpha": np.array(alpha)}
+)
+confirm("13.6", library.dlogits, by_hand)
 for alpha in (0.0, -0.5, -1.0):
     confirm(
         "13.6",
@@ -240,11 +374,12 @@ for alpha in (0.0, -0.5, -1.0):
         ),
         binary_exact,
     )
+show(dvae_np.double_cv)
 
 # %% [markdown]
-# ## 4 The picture
+# ## 4 What the same work buys
 #
-# Three other binary latents than those above, a cubic $f$ with smaller weights; eight states, and every variance is exact. Read a column: what the same number of evaluations of $f$ buys.
+# Three other binary latents, and a cubic $f$ with smaller weights: eight states, and every variance is exact. Each column shows what the same number of evaluations of $f$ buys.
 
 # %%
 figure("variance_evaluations.png")
@@ -289,20 +424,18 @@ for scale in (0.6, 1.0, 1.5):
     )
 
 # %% [markdown]
-# At two evaluations leave-one-out has {{bought["reinforce_loo"][2]:.2f}}, DisARM and CARMS {{bought["disarm"][2]:.2f}} (one point: they are equal), and the slope brings {{bought["double_cv"][2]:.2f}}, with its $\alpha$ chosen by this
-# very variance and two gradients of $f$ besides. At four, leave-one-out has {{bought["reinforce_loo"][4]:.2f}}, CARMS {{bought["carms"][4]:.2f}} and the unordered set {{bought["unordered_set"][4]:.2f}}. The curves of what is drawn
-# *without replacement* bend down, as they must reach zero at eight, where nothing is left to chance. The local expectation, at six evaluations, has {{bought["local_expectation"][6]:.3f}}; leave-one-out would have
+# At two evaluations leave-one-out has {{bought["reinforce_loo"][2]:.2f}}, DisARM and CARMS {{bought["disarm"][2]:.2f}} (they are equal), and the slope brings {{bought["double_cv"][2]:.2f}}. But the slope's $\alpha$ is chosen by this
+# very variance, and two gradients of $f$ come on top. At four, leave-one-out has {{bought["reinforce_loo"][4]:.2f}}, CARMS {{bought["carms"][4]:.2f}} and the unordered set {{bought["unordered_set"][4]:.2f}}. The curves
+# *without replacement* bend down: they must reach zero at eight, where nothing is left to chance. The local expectation, at six evaluations, has {{bought["local_expectation"][6]:.3f}}. Leave-one-out would have
 # {{leave_one_out(6, bought["reinforce_loo"][2], bought["reinforce_loo"][3]):.3f}} there, by the formula of lesson 12, section 1.
 #
 # Two warnings. Sum and sample has no baseline: at two evaluations it is worse ({{bought["sum_and_sample"][2]:.2f}}) than the plain mean of two independent draws ({{bought["reinforce"][2]:.2f}}). And the ranking at few
-# evaluations belongs to this problem: with weights of size $1.5$ leave-one-out at two samples has {{larger[1.5][1]:.1f}}, more than the {{larger[1.5][0]:.1f}} of no baseline at all. Eight states are few, too. Where $q$ is spread over a
-# million, the same state is hardly ever drawn twice, and drawing without replacement gains little.
-
-
-# %% [markdown]
+# evaluations belongs to this problem. With weights of size $1.5$ leave-one-out at two samples has {{larger[1.5][1]:.1f}}, more than the {{larger[1.5][0]:.1f}} without a baseline. And eight states are few: among a
+# million, hardly one is drawn twice, and drawing without replacement gains little.
+#
 # ## 5 Break it
 #
-# A weight $q q / P$ becomes large where a pair is improbable. To clip $P$ from below looks harmless. It is a bias, and enumeration says how large:
+# The weight $q q / P$ is large for an improbable pair. To clip $P$ from below looks harmless. But it is a bias, and enumeration says how large:
 
 
 # %%
@@ -350,8 +483,8 @@ for least in (0.0, 0.05, 0.1):
 # %% [markdown] exercise 13.1
 # ### 13.1 Implement: DisARM
 #
-# Write `my_disarm(logits, f, coupled)`: binary `logits` (B, N, 2), an antithetic pair of codes `coupled` (2, B, N); return the gradient in the logits (B, N, 2) of [Eq. 13.2].
-# The formula is the gradient in $\phi = \ell_1 - \ell_0$: the entry of $\ell_1$ is that, the entry of $\ell_0$ its negative. `dvae_np.sigmoid(a)[0]` is the sigmoid.
+# Write `my_disarm(logits, f, coupled)`. Its inputs are binary `logits` (B, N, 2) and an antithetic pair of codes `coupled` (2, B, N). Return the gradient in the logits (B, N, 2) of [Eq. 13.2].
+# The formula is the gradient in $\phi = \ell_1 - \ell_0$. This is the entry of $\ell_1$, and the entry of $\ell_0$ is its negative. `dvae_np.sigmoid(a)[0]` is the sigmoid.
 # About 5 lines. On the setup's `binary`, `g` the variance is {{mean_and_variance(my_disarm, "coupled", 2, logits=binary, f=g)[1]:.2f}}.
 
 
@@ -436,8 +569,8 @@ def my_disarm(logits, f, coupled):
 # %% [markdown] exercise 13.2
 # ### 13.2 Derive: what the uniform costs
 #
-# One binary latent, with $F_1 - F_0 = 1$ nat. Write `gained(p)`: the variance of ARM minus that of DisARM, of the gradient in $\phi$, a number. The means are equal, so the second
-# moments suffice: with $m = \max(p, 1 - p)$ integrate $(e - \frac{1}{2})^2$ over the two ends where the codes differ, for DisARM $(m / 2)^2$. About 2 lines. At $p = 0.5$ you
+# Take one binary latent, with $F_1 - F_0 = 1$ nat. Write `gained(p)`: the variance of ARM minus that of DisARM, of the gradient in $\phi$, a number. The means are equal, so the second
+# moments are enough. For ARM integrate $(e - \frac{1}{2})^2$ over the two ends where the codes differ. For DisARM integrate $(m / 2)^2$ over them, with $m = \max(p, 1 - p)$. About 2 lines. At $p = 0.5$ you
 # should get $1/48$, {{gained(0.5):.4f}}.
 
 
@@ -479,3 +612,106 @@ def gained(p):
 # %% wrong 13.2: m is the larger of p and 1 - p
 def gained(p):
     return 2 / 3 * (1 / 8 - (p - 1 / 2) ** 3) - 2 * (1 - p) * (p / 2) ** 2
+
+
+# %% [markdown] exercise 13.3
+# ### 13.3 Find the bug: a twin of another law
+#
+# This ARM takes the *opposite* code as the second one: it is 0 where the first is 1. But a second code must have the law $q$ too. Correct it. Binary `logits` are (B, N, 2), the uniforms `e` (S, B, N). Return [Eq. 13.1]
+# averaged over the samples, as the gradient in the logits, (B, N, 2). One line is wrong. At $p = \frac{1}{2}$ there is no difference. As it was:
+#
+# ```python
+# twin = (e > p).astype(int)  # (S, B, N)
+# ```
+
+
+# %% solution 13.3
+def my_arm(logits, f, e):
+    """(f of the twin - f) (e - 1/2), and its negative for category 0."""
+    p = softmax(logits)[0][..., 1]  # (B, N)
+    z = (e < p).astype(int)  # (S, B, N)
+    ### BEGIN SOLUTION
+    twin = (e > 1 - p).astype(int)
+    ### END SOLUTION
+    difference = f(twin)[0] - f(z)[0]  # (S, B)
+    dphi = (difference[..., None] * (e - 0.5)).mean(0)  # (B, N)
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% check 13.3
+from dvae_np.lesson import judge
+
+judge("13.3", my_arm)
+
+
+# %% right 13.3
+def my_arm(logits, f, e):
+    p = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
+    signs = np.array([-1.0, 1.0])
+    total = np.zeros_like(logits)
+    for u in e:  # each sample, with 1 - u as the other uniform
+        both = np.stack([u, 1 - u]) < p
+        fz = f(both.astype(int))[0]
+        dphi = ((1 - 2 * u) / 2) * (fz[0] - fz[1])[:, None]
+        total = total + dphi[..., None] * signs
+    return total / len(e)
+
+
+# %% wrong 13.3: the opposite code as the twin: its law is 1 - p
+def my_arm(logits, f, e):
+    p = softmax(logits)[0][..., 1]
+    z = (e < p).astype(int)
+    twin = (e > p).astype(int)
+    difference = f(twin)[0] - f(z)[0]
+    dphi = (difference[..., None] * (e - 0.5)).mean(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 13.3: the code of 1 - e is drawn by 1 - e < p
+def my_arm(logits, f, e):
+    p = softmax(logits)[0][..., 1]
+    z = (e < p).astype(int)
+    twin = (e < 1 - p).astype(int)
+    difference = f(twin)[0] - f(z)[0]
+    dphi = (difference[..., None] * (e - 0.5)).mean(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 13.3: a flipped sign
+def my_arm(logits, f, e):
+    p = softmax(logits)[0][..., 1]
+    z, twin = (e < p).astype(int), (e > 1 - p).astype(int)
+    difference = f(z)[0] - f(twin)[0]
+    dphi = (difference[..., None] * (e - 0.5)).mean(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 13.3: but for a factor 2
+def my_arm(logits, f, e):
+    p = softmax(logits)[0][..., 1]
+    z, twin = (e < p).astype(int), (e > 1 - p).astype(int)
+    difference = f(twin)[0] - f(z)[0]
+    dphi = (difference[..., None] * (2 * e - 1)).mean(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 13.3: a mean where a sum is due
+def my_arm(logits, f, e):
+    p = softmax(logits)[0][..., 1]
+    z, twin = (e < p).astype(int), (e > 1 - p).astype(int)
+    difference = f(twin)[0] - f(z)[0]
+    dphi = (difference[..., None] * (e - 0.5)).sum(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 13.3: f at the first code is not taken off
+def my_arm(logits, f, e):
+    p = softmax(logits)[0][..., 1]
+    twin = (e > 1 - p).astype(int)
+    dphi = (f(twin)[0][..., None] * (e - 0.5)).mean(0)
+    return np.stack([-dphi, dphi], -1)
+
+
+# %% wrong 13.3: write it yourself
+def my_arm(logits, f, e):
+    return dvae_np.arm(logits, f, e).dlogits

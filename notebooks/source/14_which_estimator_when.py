@@ -1,18 +1,18 @@
 # %% [markdown]
 # # 14 Which estimator when
 #
-# **Question.** {{len(TABLE):d}} estimators, and one of them must be chosen. What does a gradient of a given quality *cost*, and how does the answer
-# change as the number of joint states grows?
+# **Question.** There are {{len(TABLE):d}} estimators, and one of them must be chosen. What does a gradient of a given quality *cost*, and how does the answer change as the number of codes grows?
 #
 # **After this lesson you can**
 # - put bias, variance and time into one number, and say when more samples cannot help,
-# - read the two measured maps, and say for your model which estimators are candidates,
+# - read the two measured maps, and name the candidates for your model,
 # - repeat the measurement on a model of your own,
-# - name four comparisons of estimators that compare something else.
+# - recognise four comparisons of estimators that compare something else.
 #
 # *Needs:* lessons 04 to 08; the others help. *Takes:* 40 minutes. Everything is in nats; errors are relative to the exact gradient.
 
 # %% setup
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -26,26 +26,46 @@ from dvae_np.check import (
 )
 from dvae_np.experiments import gradient_problems, measurement, rule
 from dvae_np.figures import comparison, practical_rule, sweep
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, show, table
 
 # %% [markdown]
 # ## 1 One number for quality
 #
-# An estimate $g$ of the exact gradient $\bar g$ can be wrong in two ways: on average, and by chance. Write $b = \mathbb{E}[g] - \bar g$. Then
+# An estimate $h$ of the exact gradient $g$ can be wrong in two ways: on average, and by chance. Let $\mathrm{bias} = \lVert \mathbb{E}[h] - g \rVert$, and let the variance be $\mathbb{E}\,\lVert h - \mathbb{E}[h] \rVert^2$. If we write $h - g$ as the sum of its two errors and square it, the cross term has the mean zero. So
 #
-# $$\mathbb{E}\,\lVert g - \bar g \rVert^2 = \mathbb{E}\,\lVert g - \mathbb{E} g + b \rVert^2 = \mathbb{E}\,\lVert g - \mathbb{E} g \rVert^2 + 2\,\langle \mathbb{E}[g - \mathbb{E} g],\, b \rangle + \lVert b \rVert^2 ,$$
+# $$\mathbb{E}\,\lVert h - g \rVert^2 = \mathrm{bias}^2 + \mathrm{variance} .$$
 #
-# and the middle term is zero. Averaging $n$ independent estimates divides the variance by $n$, and leaves the bias as it is:
+# The mean $h_n$ of $n$ independent estimates has the same bias, and $1/n$ of the variance:
 #
-# $$\mathbb{E}\,\lVert \bar g_n - \bar g \rVert^2 = \mathrm{bias}^2 + \frac{\mathrm{variance}}{n} . \tag{14.1}$$
+# $$\mathbb{E}\,\lVert h_n - g \rVert^2 = \mathrm{bias}^2 + \frac{\mathrm{variance}}{n} . \tag{14.1}$$
 #
-# So the number of estimates that reach a relative error $\epsilon$ is
+# How many estimates does a relative error of $\epsilon$ take? Set the right side to $\epsilon^2$ and solve for $n$:
 #
-# $$n = \max\Bigl(1,\, \frac{\mathrm{variance}}{\epsilon^2 - \mathrm{bias}^2}\Bigr), \tag{14.2}$$
+# $$n = \max\Bigl(1,\, \frac{\mathrm{variance}}{\epsilon^2 - \mathrm{bias}^2}\Bigr) . \tag{14.2}$$
 #
-# and there is none where the bias alone is at least $\epsilon$. Times the milliseconds of one estimate, this is what the quality costs.
+# If the bias alone is $\epsilon$ or more, no number of estimates is enough. Otherwise $n$ times the milliseconds of one estimate is what this quality costs.
 #
-# First the check that [Eq. 14.1] is what it says, by enumeration: straight-through, which is biased, on a cubic, the mean of three draws.
+# The picture shows both kinds. The unbiased estimator starts worse, and goes on falling. The biased one starts better, and stops at its bias.
+
+# %%
+n = np.logspace(0, 4, 100)
+fig, ax = plt.subplots(figsize=(7.2, 3), layout="constrained")
+ax.loglog(n, 3 / np.sqrt(n), "--", label="unbiased, deviation 3")
+ax.loglog(n, np.sqrt(0.3**2 + 0.6**2 / n), label="bias 0.3, deviation 0.6")
+ax.axhline(0.3, color="0.7", linewidth=0.8)
+ax.annotate("the bias: no number of estimates goes below", (2, 0.22))
+ax.set(
+    xlabel="estimates that are averaged, n", ylabel="error of their mean"
+)
+ax.legend(frameon=False)
+picture(
+    fig,
+    "Error against the number of averaged estimates: the unbiased line "
+    "falls for ever, the biased curve starts lower and levels off at 0.3.",
+)
+
+# %% [markdown]
+# First we check [Eq. 14.1] by enumeration. The estimator is straight-through, which is biased, for a cubic $f$, and we take the mean of three draws.
 
 # %%
 rng = np.random.default_rng(0)
@@ -92,20 +112,24 @@ print("to half its bias:", rule.milliseconds_to_error(line, bias / 2))
 # %% [markdown]
 # ## 2 The map of all estimators
 #
-# `python -m dvae_np compare` measured every estimator on a VAE trained on the 8x8 digits, with two latents of five categories, each with about twelve evaluations of $f$ for each example. Left: bias against
-# standard deviation, where *down and left* is good. Right: total error against time. The vertical line is the exact gradient: at 25 joint states it is the fastest of all, and has no error.
+# `python -m dvae_np compare` measures every estimator on a VAE that was trained on the 8x8 digits. It has two latents of five categories, and each estimator gets about twelve evaluations of $f$ for each example. On the left is bias against standard deviation: *down and left* is good. On the right is the total error against time. The vertical line is the exact gradient. With 25 codes it is the fastest of all, and it has no error.
 #
-# Three things must be known before two rows are compared.
+# Know three things before you compare two rows.
 #
-# - *Binary estimators* (marked `b`) were measured on another model, with four latents of two categories. Their rows compare with each other, not with the rest.
-# - *Tunables* (marked `t`) had 200 steps of learning, with the model held still. Temperatures were not tuned: they are the defaults.
-# - *VIMCO* estimates another gradient, that of its multi-sample bound (lesson 09). It is unbiased for that one, so its bias stands as zero, but its deviation is divided by the length of the ELBO's gradient. How
-#   far it is from the ELBO's gradient the record does not say. Its row compares with no other.
+# - *Binary estimators* (marked `b`) were measured on another model, with four latents of two categories. Compare their rows with each other only.
+# - *Tunables* (marked `t`) had 200 steps of learning while the model was held still. Temperatures were not tuned here; section 4 tunes them.
+# - *VIMCO* estimates another gradient, that of its multi-sample bound (lesson 09). For that one it is unbiased, so its bias stands as zero. Its deviation is divided by the length of the ELBO's gradient. Compare its row with no other.
 
 # %%
 record = records.read("compare")
 print(record["problem"])
-figure(comparison, record, size=(8.6, 4.4))
+figure(
+    comparison,
+    record,
+    size=(8.6, 4.4),
+    alt="Left: bias against deviation of all estimators. Right: their "
+    "error against milliseconds, with the exact gradient's time as a line.",
+)
 
 # %%
 lines = sorted(
@@ -150,29 +174,35 @@ without, with_baseline = (
 )
 
 # %% [markdown]
-# What to see, in this record:
+# What this record shows:
 #
-# - The relaxations have biases of {{min(biases):.2f}} to {{max(biases):.2f}} of the gradient's length on this model, at their default temperatures. That part of the error does not fall with more samples.
-# - Among the unbiased ones, those that draw *without replacement* nearly are the exact sum: top-k and sum and sample have an error of {{error["top_k"]:.2f}}, as they visit twelve of the 25 states, each once. The local
-#   expectation is not of their kind. With ten evaluations it has {{error["local_expectation"]:.2f}}, not far from the {{error["reinforce_loo"]:.2f}} of leave-one-out with twelve.
-# - The baseline matters more than the choice between two clever estimators: REINFORCE without one has {{(without / with_baseline) ** 0.5:.1f}} times the deviation of leave-one-out.
-# - REBAR and RELAX, at three evaluations a sample and 200 steps for their tunables, have larger errors here ({{error["rebar"]:.2f}} and {{error["relax"]:.2f}}) than leave-one-out with as many evaluations. And they pay in time, as the
-#   gradients of their tunables are computed too.
+# - The relaxations have biases of {{min(biases):.2f}} to {{max(biases):.2f}} of the gradient's length, at their default temperatures. More samples do not lower that part of the error.
+# - The estimators that draw *without replacement* are nearly exact: top-k and sum and sample have an error of {{error["top_k"]:.2f}}. They visit twelve of the 25 codes, each once. The local expectation is not of their kind: with ten evaluations it has {{error["local_expectation"]:.2f}}, and leave-one-out has {{error["reinforce_loo"]:.2f}} with twelve.
+# - A baseline matters more than the choice between two clever estimators. REINFORCE without one has {{(without / with_baseline) ** 0.5:.1f}} times the deviation of leave-one-out.
+# - REBAR and RELAX have larger errors here ({{error["rebar"]:.2f}} and {{error["relax"]:.2f}}) than leave-one-out with as many evaluations. They also cost more time, because the gradients of their tunables are computed too.
 #
 # ## 3 More evaluations
 #
-# The same model, at two to about sixty evaluations. Unbiased estimators fall as $1 / \sqrt{S}$, a straight line here; a biased one bends and stops at its bias.
+# The same model, at two to about sixty evaluations. Unbiased estimators fall like $1 / \sqrt{S}$, a straight line here. A biased one bends, and stops at its bias.
 
 # %%
-figure(sweep, record, size=(6.2, 3.4))
+figure(
+    sweep,
+    record,
+    size=(6.2, 3.4),
+    alt="Error of the gradient against evaluations of f: unbiased "
+    "estimators fall in straight lines, biased ones level off, and those "
+    "that draw without replacement drop to zero.",
+)
 
 # %% [markdown]
 # ## 4 The practical rule, measured
 #
-# A rule of thumb says: for small or moderate $K$ prefer exact marginalisation; for larger or structured spaces a relaxation is the simplest
-# practical choice. Where is the border? `python -m dvae_np compare --rule` trains models of growing size, and measures the milliseconds that a gradient of 100
-# digits with a given relative error costs, by [Eq. 14.2]. Every estimator that has a temperature is measured at {{len(record["taus"]):d}} of them, and the best one counts; it stands in brackets. Tunables are learned first.
-# "never" means: at each temperature the bias alone is larger than that error. The tables here have three columns of nine; [the page of measured numbers](../figures/README.md#which-estimator-when) has all. "cheapest" is of all but VIMCO, whose gradient is that of another objective.
+# A rule of thumb says: for small or moderate $K$ prefer exact marginalisation; for larger or structured spaces a relaxation is often the simplest practical choice. Where is the border?
+#
+# `python -m dvae_np compare --rule` trains models of growing size. For each it measures the milliseconds that a gradient of 100 digits with a given relative error costs, by [Eq. 14.2]. Every estimator that has a temperature is measured at {{len(record["taus"]):d}} of them. The best one counts, and it stands in brackets. Tunables are learned first. "never" means that at each temperature the bias alone is larger than that error.
+#
+# The tables show three estimators of nine; [the page of measured numbers](../figures/README.md#which-estimator-when) has all. "cheapest" is of all but VIMCO, whose gradient is that of another objective.
 
 # %%
 record = records.read("rule")
@@ -182,11 +212,18 @@ independent = [
     for model in record["models"]
     if model["family"] == "independent"
 ]
-figure(practical_rule, record | {"models": independent}, size=(8.6, 3.7))
+figure(
+    practical_rule,
+    record | {"models": independent},
+    size=(8.6, 3.7),
+    alt="Milliseconds against the number of codes, for three errors: the "
+    "exact line rises, and crosses the estimators later the smaller the "
+    "error.",
+)
 shown = ("reinforce_loo", "gumbel_softmax", "reinmax")
 for wanted in record["errors"]:
-    print(f"\nmilliseconds to a relative error of {wanted:g}\n")
-    print(rule.rule_table(record, wanted, names=shown))
+    print(f"milliseconds to a relative error of {wanted:g}")
+    table(rule.rule_table(record, wanted, markdown=True, names=shown))
 
 
 def of(name, model):
@@ -205,24 +242,22 @@ border = next(
 lost = rule.lost_by_defaults(record, 0.3)
 
 # %% [markdown]
-# **The first half of the rule holds far.** Exact marginalisation decodes each state *once for the whole batch* (lesson 04), a
-# sampler decodes $S$ codes for *every* example. In this record the sum over all states is the cheapest way to an error of $0.1$ up to {{rule.exact_up_to(record, 0.1):,}} states, and to an error
-# of $0.3$ up to {{rule.exact_up_to(record, 0.3):,}}, where it takes {{border["exact"]:.1f}} ms.
+# **The first half of the rule holds far.** Exact marginalisation decodes each code *once for the whole batch* (lesson 04). A sampling estimator decodes $S$ codes for *every* example. In this record the sum over all codes is the cheapest way to an error of $0.1$ up to {{rule.exact_up_to(record, 0.1):,}} codes. To an error of $0.3$ it is the cheapest up to {{rule.exact_up_to(record, 0.3):,}} codes, where it takes {{border["exact"]:.1f}} ms.
 #
-# **The second half holds where the space is large, if the temperature is tuned.** With {{of("exact", largest)["states"]:,.0f}} states the exact sum takes {{of("exact", largest)["exact"]:.0f}} ms. To an error of $0.3$ Gumbel-Softmax takes {{of("gumbel_softmax", largest)["milliseconds"]:.0f}} ms at
-# $\tau = {{of("gumbel_softmax", largest)["tau"]:g}}$, ReinMax {{of("reinmax", largest)["milliseconds"]:.0f}} at its default, and leave-one-out, which has no bias and no slope of $f$, {{of("reinforce_loo", largest)["milliseconds"]:.0f}}. At its default $\tau = 1$ Gumbel-Softmax reaches that error on {{lost["gumbel_softmax"][0]:d}} of the {{len(record["models"]):d}} models of the record, chains included;
-# tuned, on {{lost["gumbel_softmax"][1]:d}}. (An earlier version of this lesson measured $\tau = 1$ alone, and said "never".) A rough direction, an error of 1, is where relaxations shine: there they are the cheapest beyond {{rule.exact_up_to(record, 1.0):,}} states. For a precise gradient their bias must go, and with it their advantage.
+# **The second half holds for large spaces, if the temperature is tuned.** With {{of("exact", largest)["states"]:,.0f}} codes the exact sum takes {{of("exact", largest)["exact"]:.0f}} ms. To an error of $0.3$ Gumbel-Softmax takes {{of("gumbel_softmax", largest)["milliseconds"]:.0f}} ms at $\tau = {{of("gumbel_softmax", largest)["tau"]:g}}$, ReinMax {{of("reinmax", largest)["milliseconds"]:.0f}} ms at its default, and leave-one-out {{of("reinforce_loo", largest)["milliseconds"]:.0f}} ms. Leave-one-out has no bias and needs no slope of $f$. At its default $\tau = 1$ Gumbel-Softmax reaches that error on {{lost["gumbel_softmax"][0]:d}} of the {{len(record["models"]):d}} models of the record, chains included; tuned, it reaches it on {{lost["gumbel_softmax"][1]:d}}. (An earlier version of this lesson measured $\tau = 1$ alone, and said "never". That was wrong.)
 #
-# **Structure changes the border.** Let the latents be a chain ([the picture](../figures/rule.png) has its lower row). Under a decoder that sees all codes the exact gradient visits every code, as before. If each latent emits a part of the image, it is dynamic programming (lesson 20), and costs {{of("exact", "rows 8x32")["exact"]:.1f}} ms for $32^8$ codes:
+# **A rough direction is what relaxations are best at.** To an error of 1 they are the cheapest beyond {{rule.exact_up_to(record, 1.0):,}} codes. For a precise gradient their bias must go, and their advantage goes with it.
+#
+# **Structure moves the border.** Let the latents be a chain ([the picture](../figures/rule.png) has its lower row). If the decoder sees all codes at once, the exact gradient visits every code, as before. If each latent emits a part of the image, dynamic programming gives the exact gradient (lesson 20). It costs {{of("exact", "rows 8x32")["exact"]:.1f}} ms for $32^8$ codes:
 
 # %%
 for family in ("chain", "rows"):
-    print(f"{family}: milliseconds to a relative error of 0.3\n")
+    print(f"{family}: milliseconds to a relative error of 0.3")
     names = ("reinforce_loo", "gumbel_softmax")
-    print(rule.rule_table(record, 0.3, family=family, names=names) + "\n")
+    table(rule.rule_table(record, 0.3, True, family, names))
 
 # %% [markdown]
-# What does the temperature trade? On the cubic toy of section 1 it can be computed, by quadrature:
+# What does a temperature trade? On the cubic toy of section 1 quadrature tells:
 
 # %%
 outcomes, node_weights, _ = gumbel_nodes(logits, 186)
@@ -246,28 +281,25 @@ for name in ("gumbel_softmax", "straight_through_gumbel"):
         )
 
 # %% [markdown]
-# With the temperature, the bias of Gumbel-Softmax falls from {{at_tau["gumbel_softmax", 1.0][0]:.2f}} to {{at_tau["gumbel_softmax", 0.25][0]:.2f}} of the gradient's length, and its deviation grows from
-# {{at_tau["gumbel_softmax", 1.0][1]:.2f}} to {{at_tau["gumbel_softmax", 0.25][1]:.2f}}. The bias of straight-through Gumbel need not fall: here it is
-# {{at_tau["straight_through_gumbel", 1.0][0]:.2f}}, {{at_tau["straight_through_gumbel", 0.5][0]:.2f}} and {{at_tau["straight_through_gumbel", 0.25][0]:.2f}}. And a small error is not needed for training: a direction that is
-# wrong in length and somewhat in angle still descends ([the page of measured numbers](../figures/README.md) has models that were trained so, and the cosines of every setting).
+# If the temperature falls, the bias of Gumbel-Softmax falls from {{at_tau["gumbel_softmax", 1.0][0]:.2f}} to {{at_tau["gumbel_softmax", 0.25][0]:.2f}} of the gradient's length. Its deviation grows from {{at_tau["gumbel_softmax", 1.0][1]:.2f}} to {{at_tau["gumbel_softmax", 0.25][1]:.2f}}. The bias of straight-through Gumbel need not fall: here it is {{at_tau["straight_through_gumbel", 1.0][0]:.2f}}, {{at_tau["straight_through_gumbel", 0.5][0]:.2f}} and {{at_tau["straight_through_gumbel", 0.25][0]:.2f}}.
 #
 # ## 5 A decision, in order
 #
 # | your model | take | lesson |
 # |---|---|---|
-# | up to some thousand joint states, decoder without a context | `exact` | 04 |
-# | a chain whose latents emit parts of x | `exact`, by dynamic programming | 20 |
-# | many states, $f$ cheap or black-box, unbiased wanted | `reinforce_loo` with S = 4 or more | 06 |
+# | up to some thousand codes, a decoder without a context | `exact` | 04 |
+# | a chain whose latents emit parts of $x$ | `exact`, by dynamic programming | 20 |
+# | many codes, an $f$ that is cheap or has no slope, no bias allowed | `reinforce_loo` with $S = 4$ or more | 06 |
 # | several latents of few categories | `local_expectation`: every alternative of one latent, the others sampled | 12 |
 # | one latent of thousands of categories, few of them likely | `sum_and_sample`, `unordered_set` | 12 |
 # | binary latents, two evaluations | `disarm` | 13 |
-# | $f$ smooth, many latents or a chain, a bias is acceptable | `reinmax` (independent latents), or `gumbel_softmax` with its temperature tuned | 08, 07 |
+# | a smooth $f$, many latents or a chain, a bias is acceptable | `reinmax` (independent latents), or `gumbel_softmax` with its temperature tuned | 08, 07 |
 # | the bound itself is to be tight | `vimco` | 09 |
-# | you need to know what the others do wrong | `exact` on a small copy of your model, and `judge` | 05 |
+# | you must know what the others do wrong | `exact` on a small copy of your model, and `judge` | 15 |
 #
 # ## 6 Measure your own
 #
-# The functions of the comparison take any problem: examples with their objectives, and a batch to time. Here a cubic toy in place of your model:
+# The functions of the comparison take any problem: examples with their objectives, and a batch to time. Here a cubic toy stands in for your model:
 
 # %%
 problem = gradient_problems.toy_problem(2, 3)
@@ -285,12 +317,12 @@ for name in ("reinforce_loo", "local_expectation", "reinmax"):
 # %% [markdown]
 # ## 7 Break it: comparisons that compare something else
 #
-# - **Equal S instead of equal work.** Local expectation at "one sample" evaluates $f$ $N K$ times. Above, `measure` is given evaluations, not samples.
-# - **The training loss of a relaxed model.** $f$ at relaxed codes is another objective (lesson 07). Compare the *discrete* ELBO, exactly where that can be done.
-# - **Another gradient.** An estimator of a multi-sample bound is not a better estimator of the ELBO's gradient, as VIMCO's row in section 2 seems to say.
-# - **One learning rate for all.** A biased gradient may only be longer or shorter. Compare directions too: the cosine says what a rescaled step could reach.
+# - **Equal $S$ instead of equal work.** The local expectation evaluates $f$ $N K$ times for "one sample". Above, `measure` is given evaluations, not samples.
+# - **The training loss of a relaxed model.** $f$ at soft codes is another objective (lesson 07). Compare the ELBO of *drawn* codes, exactly if that can be done.
+# - **Another gradient.** An estimator of a multi-sample bound is no better estimator of the ELBO's gradient, although VIMCO's row in section 2 looks so.
+# - **One learning rate for all.** A biased gradient may only be longer or shorter than the exact one. Compare directions too: the cosine says what a rescaled step could reach.
 #
-# The last one, live, on the cubic toy of section 1. The tables above know lengths of errors only; here the *mean* gradient of four biased estimators is enumerated or integrated, so its direction is known.
+# Here is the last one, live, on the cubic toy of section 1. The tables above know only the lengths of errors. Here the *mean* gradient of four biased estimators is enumerated or integrated, so its direction is known too.
 
 # %%
 means = {}
@@ -315,8 +347,7 @@ for name, average in means.items():
     )
 
 # %% [markdown]
-# A learning rate mends the length. Only the angle is beyond its help. And do not take this table for a ranking: gapped straight-through is nearly exact on this toy, and has a bias of
-# {{by_name["gapped_straight_through"]["bias"]:.2f}} on the model of section 2.
+# A learning rate corrects the length. It cannot correct the angle. And do not take this table for a ranking: gapped straight-through is nearly exact on this toy, and has a bias of {{by_name["gapped_straight_through"]["bias"]:.2f}} on the model of section 2.
 
 # %% [markdown]
 # ## Reading

@@ -14,6 +14,7 @@
 # *Needs:* lessons 05 to 10. *Takes:* 60 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
+import matplotlib.pyplot as plt
 import numpy as np
 
 from dvae_np import TABLE, draw, exact, gumbel, score, softmax
@@ -40,17 +41,18 @@ f = polynomial(
 right = exact(logits, f).dlogits[0]  # (N, K)
 
 # %% setup
-from dvae_np.lesson import confirm, figure
+from dvae_np.lesson import confirm, figure, picture, say
 
 # %% [markdown]
 # ## 1 What is to be compared with what
 #
-# A gradient of a deterministic loss is tested by moving an input a little and looking at the loss. An estimator cannot be tested so. Hold the noise, and the code $z$ that is drawn does not move with the logits: the loss of
-# this draw is a staircase, and its derivative is zero (lesson 05). With fresh noise each time, two losses differ by chance. What an estimator promises is about its *mean*:
+# The gradient of a deterministic loss is easy to test: move an input a little, and look at the loss. An estimator cannot be tested so. If you hold the noise, the drawn code $z$ does not move with the logits. The loss of this draw is a staircase, and its derivative is zero (lesson 05). If you draw new noise each time, two losses differ by chance.
 #
-# $$\mathbb{E}_{\epsilon}\bigl[g(\ell, f, \epsilon)\bigr] = \nabla_{\ell}\, \mathbb{E}_{z \sim q}[f(z)] .$$
+# What an estimator $h$ with noise $\epsilon$ promises is about its *mean*:
 #
-# So there are two questions. Is the right side known? For a small problem it is the sum over all codes of lesson 04, whose derivative the complex step confirms. Is the left side known? That depends on the noise, and decides how strong the test is.
+# $$\mathbb{E}_{\epsilon}\bigl[h(\ell, f, \epsilon)\bigr] = \nabla_{\ell}\, \mathbb{E}_{z \sim q}[f(z)] .$$
+#
+# So there are two questions. Is the right side known? For a small problem it is the sum over all codes of lesson 04, and the complex step confirms its derivative. Is the left side known? That depends on the noise, and it decides how strong the test can be.
 
 # %%
 by_the_complex_step = complex_step(
@@ -78,8 +80,7 @@ print(f"central difference of one drawn loss: {slope:.1f}")
 # %% [markdown]
 # ## 2 A backward pass
 #
-# Where nothing is drawn, differences are the right tool. `check_op` asks more than that the numbers agree: that nothing is changed in place or remembered, that the backward pass is linear in its cotangent, that it works for arrays
-# that are not contiguous. It compares by central differences and, where complex numbers come through, by the complex step. A pair that is right, and through which they do not come, is *right, not analytic*.
+# Where nothing is drawn, differences are the right tool. `check_op` asks more than that the numbers agree. Nothing may be changed in place or remembered; the backward pass must be linear in its cotangent; and it must work for arrays that are not contiguous. The numbers are compared with central differences. If complex numbers come through the op, they are also compared with the complex step. A pair that is right, but that complex numbers do not come through, is called *right, not analytic*.
 
 
 # %%
@@ -106,7 +107,7 @@ for op, inputs in (
     (scaled_without_tau, {"x": x, "tau": 0.5}),
     (length, {"x": x}),
 ):
-    print(f"{op.__name__}: {check_op(op, inputs)}")
+    say(f"{op.__name__}: {check_op(op, inputs)}")
 
 # %% [markdown]
 # The same for PyTorch and JAX. There `check_op` takes a `torch.autograd.Function`, a `jax.custom_vjp`, or any function of their arrays; inputs stay NumPy's. (These blocks need PyTorch. They are run, and what they say is compared, where it
@@ -162,12 +163,37 @@ for estimate in (leave_one_out, own_sample_left_in):
     )
 
 # %% [markdown]
-# How far off is a mean $m$ from the right gradient $g$? Two numbers say it, and they mean different things to an optimiser:
+# How far is a mean $m$ from the right gradient $g$? Two numbers say it. They mean different things to an optimiser. Split the error into a part along $g$, with the factor $a$, and a rest $r$ at right angles to $g$:
 #
 # $$m - g = a\, g + r, \qquad a = \frac{\langle m - g, g \rangle}{\lVert g \rVert^2}, \qquad r \perp g . \tag{15.1}$$
-#
-# *Along* the gradient, $a = -0.2$ is a step that is a fifth too short; as long as $a > -1$, a learning rate can make up for it. *Across* it, $\lVert r \rVert / \lVert g \rVert$ is a wrong direction, for which nothing makes up. The angle between $m$ and $g$ has the cosine
-# $(1 + a) / \sqrt{(1 + a)^2 + \lVert r \rVert^2 / \lVert g \rVert^2}$.
+
+# %%
+g, m = np.array([4.0, 1.0]), np.array([2.6, 1.7])
+along = (m - g) @ g / (g @ g) * g
+fig, ax = plt.subplots(figsize=(6.4, 2.2), layout="constrained")
+for start, move, style, words, at in (
+    (0 * g, g, "-", "the right gradient g", (3.0, 0.45)),
+    (0 * g, m, "-", "the mean m", (0.9, 1.0)),
+    (g, along, "--", "along: a g", (3.5, 1.0)),
+    (g + along, m - g - along, ":", "across: r", (2.75, 1.35)),
+):
+    ax.annotate(
+        "",
+        start + move,
+        start,
+        arrowprops={"arrowstyle": "->", "linestyle": style},
+    )
+    ax.text(*at, words)
+ax.set(xlim=(-0.1, 5), ylim=(-0.1, 1.9), aspect="equal")
+ax.axis("off")
+picture(
+    fig,
+    "The error of a mean, split into an arrow along the right gradient and "
+    "one at right angles to it.",
+)
+
+# %% [markdown]
+# *Along* the gradient, $a = -0.2$ is a step that is a fifth too short. As long as $a > -1$, a learning rate can make up for it. *Across* the gradient, $\lVert r \rVert / \lVert g \rVert$ is a wrong direction, and nothing makes up for that. The angle between $m$ and $g$ has the cosine $(1 + a) / \sqrt{(1 + a)^2 + \lVert r \rVert^2 / \lVert g \rVert^2}$.
 
 # %%
 mean = moments(
@@ -178,8 +204,8 @@ across = np.linalg.norm(mean - right - along * right) / np.linalg.norm(
     right
 )
 told = judge(own_sample_left_in, S=3).failed[0]
-print(f"along {along:+.1%}, across {across:.1%}; the judge: {told.verdict}")
-print(told.explanation)
+say(f"along {along:+.1%}, across {across:.1%}; the judge: {told.verdict}")
+say(told.explanation)
 cosine = (mean * right).sum() / np.sqrt((mean**2).sum() * (right**2).sum())
 confirm("15.1", cosine, (1 + along) / np.hypot(1 + along, across))
 straight = (
@@ -196,8 +222,9 @@ confirm(
 # %% [markdown]
 # ## 4 A test by draws
 #
-# Where the noise cannot be enumerated there are draws, and the z-test of [Eq. 5.4]. It has two errors. It fails right estimators, at a rate that you choose; and it passes wrong ones, at a rate that you must compute, or the test means nothing. The picture
-# shows $z$, the distance from the right gradient in standard errors, in thousands of repetitions for REINFORCE, right and {{1 - SHORT:.0%}} too short, with the limits of a false-alarm rate of {{FALSE_ALARM:.0%}}.
+# If the noise cannot be enumerated, we draw, and use the z-test of [Eq. 5.4]. It makes two kinds of errors. It fails right estimators, at a rate that you choose. And it passes wrong ones, at a rate that you must compute, or the test means nothing.
+#
+# The picture shows the distance from the right gradient, in standard errors, in thousands of repetitions. The estimators are REINFORCE, and REINFORCE {{1 - SHORT:.0%}} too short. The lines are the limits for a false-alarm rate of {{FALSE_ALARM:.0%}}.
 
 # %%
 from dvae_np.figures.lesson_15 import DRAWS, FALSE_ALARM, SHORT
@@ -206,14 +233,13 @@ figure("what_draws_see.png")
 print(f"{DRAWS} draws; {1 - SHORT:.0%} short; limits for {FALSE_ALARM:.0%}")
 
 # %% [markdown]
-# A thousand draws are no test of so small a bias. That is why a verdict without an alarm says what it *would have seen* with a probability of $0.99$. (To see half of that bias takes four times the draws: lesson 05.)
+# A thousand draws do not test so small a bias. That is why a verdict without an alarm says what it *would have seen* with a probability of $0.99$: this is the *power of a test*. (To see half of that bias takes four times the draws: lesson 05.)
 #
-# A trap: at peaked logits, the event that matters may not come at all. An event that never came in $R$ draws may still have the probability
+# There is a trap. At peaked logits, the event that matters may not come at all. An event that never came in $R$ draws may still have the probability
 #
 # $$p \le \frac{\log(1 / \alpha)}{R} \quad \text{with a risk of } \alpha, \qquad \text{since } (1 - p)^R \le e^{-pR} . \tag{15.2}$$
 #
-# (For $\alpha = 5\,\%$ that is $3 / R$, the rule of three.) If such an event deviates by $d$, it may move the mean by $p\,d$, and the draws know nothing of it: their standard deviation is too small. A z-test that
-# does not allow for it accuses right estimators. Here a code of probability {{rare:.0e}} carries most of a gradient entry:
+# (For $\alpha = 5\,\%$ this is $3 / R$, the rule of three.) If such an event deviates by $d$, it may move the mean by $p\,d$. The draws know nothing of it, so their standard deviation is too small. A z-test that does not allow for this accuses right estimators. Here a code of probability {{rare:.0e}} carries most of a gradient entry:
 
 # %%
 peaked = np.array([[[0.0, 8.5, 4.0]]])
@@ -230,12 +256,12 @@ for seed in range(200):
     alarms += (abs(mean - goal) > 3.9 * error + 1e-12).any()
     verdicts.append(from_samples(draws, goal))
 print(f"a plain z-test calls {alarms / 200:.0%} of right runs biased")
-print({each.kind for each in verdicts}, verdicts[0].detail)
+say(f"{verdicts[0].kind}: {verdicts[0].detail}")
 unseen = np.log(1 / 0.05) / R
 confirm("15.2", (1 - unseen) ** R, 0.05, tolerance=2e-3)
 
 # %% [markdown]
-# `from_samples` allows for it, and says INCONCLUSIVE. The number of draws that it asks for is a guess: it, too, knows only the events that came. It also needs draws that do not depend on each other. Those of a Markov chain, or of one mini-batch after the other with a moving average in between, do:
+# `from_samples` allows for it, and says INCONCLUSIVE. The number of draws that it asks for is a guess, because it too knows only the events that came. It also needs draws that do not depend on each other. The states of a Markov chain depend on each other. So do the gradients of one mini-batch after the other with a moving average in between:
 
 # %%
 many = tiled(logits, 20_000)
@@ -244,14 +270,15 @@ draws = TABLE["reinforce"].estimate(many, f, z).dlogits
 chain = draws.copy()
 for i in range(1, len(chain)):  # each remembers half of the one before
     chain[i] = 0.5 * chain[i - 1] + 0.5 * draws[i]
-print(from_samples(draws, right))
-print(from_samples(chain, right))
+say(from_samples(draws, right))
+say(from_samples(chain, right))
 
 # %% [markdown]
 # ## 5 Code that draws its own noise
 #
-# Most published code calls a sampler inside. Then no noise can be put in; but the *same example* can be, ten thousand times in one batch: the answers are ten thousand draws. One call does it. What does it hide? Whatever mixes the batch. In a batch of ten thousand equal examples, a
-# baseline that is the mean of the batch holds a ten-thousandth of the example's own sample; in training, with a batch of two, it holds half of it. So the judge has a second way: many calls with two different examples.
+# Most published code calls a sampler inside. Then no noise can be put in. But the *same example* can be put in ten thousand times, as one batch, and the answers are ten thousand draws. One call does it.
+#
+# What does this hide? Whatever mixes the batch. Take a baseline that is the mean over the batch. In a batch of ten thousand equal examples it holds a ten-thousandth of the example's own sample. In training, with a batch of two, it holds half of it. So the judge has a second way: many calls with two different examples.
 
 
 # %%
@@ -265,8 +292,8 @@ def mean_of_the_batch(logits, f, rng):
 
 report = judge(mean_of_the_batch)
 for result in report.results[:2] + report.failed:
-    print(f"{result.check}\n    {result.verdict}")
-print(report.failed[0].explanation)
+    say(f"{result.check}\n    {result.verdict}")
+say(report.failed[0].explanation)
 
 # %% [markdown]
 # What remembers, as a moving average, is judged at its first call and at a later one (`steps=3`); it is right if it is updated *after* it was used. In PyTorch the global generator is seeded for you, in JAX you get a key:
@@ -317,10 +344,10 @@ def minus_gumbel(logits, f, u):
     return softmax_backward(dy).sum(0) / 0.5
 
 
-print(judge(relaxed).failed[0].explanation)
+say(judge(relaxed).failed[0].explanation)
 for mine in (relaxed, temperature_inverted, minus_gumbel):
     result = judge(mine, like="gumbel_softmax", tau=0.5).results[0]
-    print(f"{mine.__name__}: {result.verdict}; {result.explanation}")
+    say(f"{mine.__name__}: {result.verdict}; {result.explanation}")
 
 # %% [markdown]
 # The last one shows why looking at losses does not help: $-\log(-\log u)$ and its negative have the same spread, and the codes look fine. In PyTorch the famous one is a temperature that is never handed on:
@@ -350,14 +377,14 @@ def probability_floored(logits, f, z, least=1e-3):
     return (kept * fz[..., None, None] * score(logits, z)).mean(0)
 
 
-print(judge(probability_floored).failed[0].explanation)
+say(judge(probability_floored).failed[0].explanation)
 
 # %% [markdown]
 # The famous cases, from public code, are in [the bug bank](../tests/bugs.py); each says where it was seen and which check sees it. [The page of numbers](../figures/README.md#public-packages) has what the judge said of public packages.
 #
 # ## 8 Which of two right ones?
 #
-# Two unbiased estimators differ in variance and in cost. The mean of $n$ independent calls has $1/n$ of a call's variance. If a call costs $c$ evaluations of $f$ (or seconds), a budget buys $n = C / c$ calls, and leaves the variance $v\,c / C$. So compare
+# Two unbiased estimators differ in variance and in cost. The mean of $n$ independent calls has $1/n$ of a call's variance. Let a call have the variance $v$ and cost $c$ evaluations of $f$ (or seconds). A budget $C$ then buys $n = C / c$ calls, and leaves the variance $v\,c / C$. So compare
 #
 # $$\frac{v_1\, c_1}{v_2\, c_2} . \tag{15.3}$$
 #
@@ -375,7 +402,8 @@ for other in ("reinforce", "local_expectation"):
     found = compare_variance(
         leave_one_out, other, S=3, logits=logits, f=lifted
     )
-    print(found, "\n")
+    say(found)
+    print()
 v1, v2 = found.first.variance, found.second.variance
 c1, c2 = found.first.evaluations, found.second.evaluations
 R, spread = 4000, []  # repetitions, each for c2 evaluations
@@ -448,7 +476,7 @@ for estimate in (not_centred, uncentred_score):
     mean = moments(weights, estimate(many, f, z))[0]
     print(f"{estimate.__name__}: off by {abs(mean - right).max():.1e}")
 for result in judge(with_a_stranger_as_baseline).results[-2:]:
-    print(result.verdict)
+    say(result.verdict)
 
 # %% [markdown]
 # ## Reading

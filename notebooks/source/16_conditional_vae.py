@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 16 The conditional discrete VAE
 #
-# **Question.** We do not want to model images, but the *rest* of an image, given a part of it. Where does the given part enter, and what do the
-# gradients look like when the prior depends on it?
+# **Question.** We do not want to model whole images, but the *rest* of an image when a part of it is given. Where does the given part enter, and what are the gradients if the prior depends on it?
 #
 # **After this lesson you can**
 # - write the conditional ELBO, and derive it from $\log p(x \mid c)$,
 # - say which of the three networks see the context, and send the KL's gradient to both of its sides,
-# - decode every pair of example and state without concatenating a single pair.
+# - decode every pair of example and code without building a single row of inputs for a pair.
 #
 # *Needs:* lessons 03 and 04. *Takes:* 30 minutes to read and run, 30 minutes for the exercises. Everything is in nats.
 
 # %% setup
+import matplotlib.pyplot as plt
 import numpy as np
 
 from dvae_np import (
@@ -20,6 +20,7 @@ from dvae_np import (
     decoder,
     encoder,
     joint_states,
+    kl,
     log_prob,
     log_softmax,
     negative_elbo,
@@ -28,7 +29,7 @@ from dvae_np import (
     softmax,
 )
 from dvae_np.check import complex_step
-from dvae_np.lesson import confirm, show
+from dvae_np.lesson import confirm, picture, say, show
 from dvae_np.networks import conditional
 
 # examples, pixels of the part to predict, of the part given, latents,
@@ -53,18 +54,64 @@ logq = log_prob(logits, states)[0]  # log q(z|x,c), (M, B)
 # %% [markdown]
 # ## 1 The model
 #
-# Call the given part $c$, the context, and the part to predict $x$ (many texts write $y$ for it and $x$ for the context; here $x$ is what is modelled, as
-# everywhere in the course). Three things are now conditional. The **prior** guesses the code from the context alone, by a network of its own:
+# Call the given part $c$, the *context*, and the part to predict $x$. (Many texts write $x$ for the context and $y$ for what is predicted. In this course $x$ is always what is modelled.)
 #
-# $$p_{\phi}(z \mid c) = \mathrm{softmax}\bigl(\ell_{\phi}(c)\bigr), \tag{16.1}$$
+# Why does such a model need a latent? Without one, every pixel is predicted on its own, given $c$. If two completions are possible, the prediction is their blurred average. With a latent the model can say: *either* this one *or* that one.
 #
-# the **decoder** $p_{\theta}(x \mid c, z)$ sees the context and the code, and the **encoder** $q_{\psi}(z \mid x, c)$ sees all there is. The model's probability
-# of $x$ is the sum over all codes:
+# Three networks now see the context:
+
+# %%
+boxes = {
+    "context c": (0, 0.5),
+    "image x": (0, 1.5),
+    "prior p(z|c)": (2, 0),
+    "encoder q(z|x,c)": (2, 1.5),
+    "decoder p(x|c,z)": (4.3, 0.75),
+}
+arrows = [
+    ("context c", "prior p(z|c)"),
+    ("context c", "encoder q(z|x,c)"),
+    ("image x", "encoder q(z|x,c)"),
+    ("prior p(z|c)", "decoder p(x|c,z)"),
+    ("encoder q(z|x,c)", "decoder p(x|c,z)"),
+    ("context c", "decoder p(x|c,z)"),
+]
+fig, ax = plt.subplots(figsize=(7.4, 2.4), layout="constrained")
+for start, end in arrows:
+    ax.annotate(
+        "",
+        boxes[end],
+        boxes[start],
+        arrowprops={"arrowstyle": "->", "shrinkA": 26, "shrinkB": 46},
+    )
+for words, at in boxes.items():
+    style = "round" if "(" in words else "square"
+    ax.annotate(
+        words,
+        at,
+        ha="center",
+        va="center",
+        bbox={"boxstyle": style, "facecolor": "0.93"},
+    )
+ax.text(3.05, 1.5, "code z, in training", fontsize=8)
+ax.text(3.05, 0.12, "code z, to draw", fontsize=8)
+ax.set(xlim=(-0.7, 5.2), ylim=(-0.4, 1.9))
+ax.axis("off")
+picture(
+    fig,
+    "The context goes to prior, encoder and decoder; the image to the "
+    "encoder; the code comes from the encoder in training, from the prior "
+    "when drawing.",
+)
+
+# %% [markdown]
+# The **prior** guesses the code from the context alone, by a network of its own:
+#
+# $$p_{\phi}(z \mid c) = \mathrm{softmax}\bigl(\ell_{\phi}(c)\bigr) . \tag{16.1}$$
+#
+# The **decoder** $p_{\theta}(x \mid c, z)$ sees the context and the code. The **encoder** $q_{\psi}(z \mid x, c)$ sees everything. The model's probability of $x$ is the sum over all codes:
 #
 # $$p(x \mid c) = \sum_z p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z) . \tag{16.2}$$
-#
-# The sum is why there is a latent at all. Without it every pixel is predicted on its own, given $c$, and the prediction of two possible completions is their blurred
-# average. With it the model may say: *either* this one, *or* that one.
 
 # %%
 show(conditional)
@@ -73,8 +120,7 @@ q_of_c, _ = softmax(prior_logits)
 confirm("16.1", np.exp(log_prior).reshape(K, K, B).sum(1), q_of_c[:, 0].T)
 
 # %% [markdown]
-# That this is a probability of $x$ can be checked: over all $2^D$ binary images $x$ it must sum to one, for every context. The package's evaluation gives
-# the same number by another route, in blocks of states:
+# Is this a probability of $x$? Let $x$ have $D$ pixels. Over all $2^D$ binary images it must sum to one, for every context. The package's evaluation computes the same number in blocks of codes:
 
 # %%
 from dvae_np.train import evaluate
@@ -92,15 +138,15 @@ confirm("16.2", of_first, np.log((np.exp(log_prior - fz)[:, 0]).sum()))
 # %% [markdown]
 # ## 2 The bound
 #
-# Put any $q(z)$ into the sum. The logarithm is concave, so the logarithm of a mean is at least the mean of the logarithms (Jensen's inequality). With everything given $c$:
+# The bound is that of lesson 03, with everything given $c$. Put any $q(z)$ into the sum. The logarithm is concave, so the logarithm of a mean is at least the mean of the logarithms (Jensen's inequality):
 #
 # $$\log p(x \mid c) = \log \sum_z q(z) \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} \ge \sum_z q(z) \log \frac{p_{\phi}(z \mid c)\, p_{\theta}(x \mid c, z)}{q(z)} .$$
 #
-# Split the logarithm, turn the sign, weigh the KL by $\beta$:
+# Split the logarithm, change the sign, and give the KL the weight $\beta$:
 #
 # $$\mathcal{L} = -\mathbb{E}_{q_{\psi}(z \mid x, c)}\bigl[\log p_{\theta}(x \mid c, z)\bigr] + \beta\, \mathrm{KL}\bigl(q_{\psi}(z \mid x, c) \,\Vert\, p_{\phi}(z \mid c)\bigr) . \tag{16.3}$$
 #
-# What is lost in the inequality is $\mathrm{KL}(q \,\Vert\, p(z \mid x, c))$, the posterior gap.
+# What the inequality loses is $\mathrm{KL}(q \,\Vert\, p(z \mid x, c))$, the posterior gap.
 
 # %%
 loss = negative_elbo(
@@ -124,12 +170,22 @@ confirm(
 # %% [markdown]
 # ## 3 Gradients to both sides of the KL
 #
-# Lesson 03 derived them for one latent: $\partial\,\mathrm{KL} / \partial \ell^q_k = q_k (\log (q_k / p_k) - \mathrm{KL})$ [Eq. 3.4] and
-# $\partial\,\mathrm{KL} / \partial \ell^p_k = p_k - q_k$ [Eq. 3.5]. Before, the prior was a constant, and the second was not needed. Now $\ell^p$ is the output of a network, and $p - q$ is
-# the cotangent that its backward pass gets. It is the gradient of a classifier that learns to predict $z$ from $c$, with $q$ as its soft label: *the prior is trained to
-# guess what the encoder will say, without seeing $x$*. And the encoder is pulled towards what can be guessed.
+# Lesson 03 derived both for one latent: $\partial\,\mathrm{KL} / \partial \ell^q_k = q_k (\log (q_k / p_k) - \mathrm{KL})$ [Eq. 3.4] and $\partial\,\mathrm{KL} / \partial \ell^p_k = p_k - q_k$ [Eq. 3.5]. With a fixed prior the second was not needed. Now $\ell^p$ is the output of a network, and $p - q$ is the cotangent that its backward pass receives.
 #
-# The objective, with all of this in it:
+# Compare $p - q$ with the gradient of a classifier. They are the same: *the prior is trained to guess what the encoder will say, without seeing $x$*. And the encoder is pulled towards what can be guessed.
+#
+# Here is the core of the loss for one latent, in plain NumPy, and then the package's objective, which has everything in it:
+
+# %%
+q1, p1 = softmax(logits[:, 0])[0], softmax(prior_logits[:, 0])[0]
+kl1 = (q1 * np.log(q1 / p1)).sum(1)  # of the first latent, (B,)
+by_hand = {
+    "to the encoder": q1 * (np.log(q1 / p1) - kl1[:, None]),
+    "to the prior": p1 - q1,
+}
+library = kl(logits[:, :1], prior_logits[:, :1])[1](np.ones(B))
+for (words, mine), theirs in zip(by_hand.items(), library, strict=True):
+    print(f"{words:15} differs by {abs(mine - theirs[:, 0]).max():.0e}")
 
 # %%
 show(negative_elbo)
@@ -169,16 +225,15 @@ for group in params:
 # %% [markdown]
 # ## 4 Every pair, but no pair twice
 #
-# In lesson 04 a state was decoded once for all examples, since $p(x \mid z)$ did not depend on the example. Here it does: there are $B \cdot M$ different pairs $(c_b, z_m)$. The obvious code
-# concatenates each pair, and multiplies $B M$ rows of length $C + N K$ by the first layer. But the first layer is linear: $[c, z]\, W = c\, W_c + z\, W_z$ [Eq. 4.7]. So the context is
-# multiplied $B$ times, the code is looked up $M$ times, and only their *sum* is taken for every pair. The other ways of joining them are those of lesson 04: concatenation of embeddings, and
-# FiLM, which lets the code scale the context's part.
+# In lesson 04 a code was decoded once for all examples, because $p(x \mid z)$ did not depend on the example. Here it does. There are $B \cdot M$ different pairs $(c_b, z_m)$ of an example and one of the $M = K^N$ codes.
+#
+# The obvious program concatenates each pair, and multiplies $B M$ rows of length $C + N K$ by the weights $W$ of the first layer, where $C$ is the length of a context. But the first layer is linear: $[c, z]\, W = c\, W_c + z\, W_z$ [Eq. 4.7]. So multiply the context $B$ times, look the code up $M$ times, and take only their *sum* for every pair. The other ways to join them are those of lesson 04: concatenation of embeddings, and FiLM, where the code scales the context's part.
 
 # %%
 show(decoder)
 
 # %% [markdown]
-# How much does it save? Here are both ways for the first layer at the size of a task of lesson 17, completing MNIST digits with 512 units: 100 upper halves, and one latent of twenty categories.
+# How much does this save? Here are both ways for the first layer, at the size of a task of lesson 17: 100 upper halves of MNIST digits, one latent of twenty categories, and 512 units.
 
 # %%
 import time
@@ -229,13 +284,11 @@ for words, compute in (
     )
 
 # %% [markdown]
-# That is {{multiplications["by concatenation"] / multiplications["by parts"]:.0f}} times fewer multiplications. The layers after the first one see the pair, and are run for each: the saving is the first layer's alone.
-
-# %% [markdown]
+# That is {{multiplications["by concatenation"] / multiplications["by parts"]:.0f}} times fewer multiplications. The layers after the first one see the pair, and run for each pair. So only the first layer is saved.
+#
 # ## 5 Break it
 #
-# A mistake that is easily made in conditional models: the prior's gradient is forgotten, as if $p(z \mid c)$ were a constant. Nothing crashes, the encoder learns, the prior stays what it was. The complex step
-# over *all* parameters finds it at once; one over the encoder's alone never does.
+# A mistake that is easily made in conditional models: the prior's gradient is forgotten, as if $p(z \mid c)$ were a constant. Nothing crashes. The encoder learns, and the prior stays what it was. The complex step over *all* parameters finds it at once. One over the encoder's parameters alone never does.
 
 # %%
 forgotten = {
@@ -244,9 +297,7 @@ forgotten = {
 from dvae_np.check import comparison
 
 for name in ("w0", "b1"):
-    print(
-        comparison(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"])
-    )
+    say(comparison(f"phi.{name}", forgotten[name], numeric[f"phi.{name}"]))
 
 # %% [markdown]
 # ## Reading

@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 17 Completing digits
 #
-# **Question.** Half of a digit is given. Does a latent help to draw the other half, does a prior that sees the given half help more, and
-# what goes wrong when it learns too fast?
+# **Question.** Half of a digit is given. Does a latent help to draw the other half? Does a prior that sees the given half help more? And what goes wrong if that prior learns too fast?
 #
 # **After this lesson you can**
 # - train a model that completes digits, and read its draws,
@@ -16,12 +15,14 @@
 import numpy as np
 
 from dvae_np import log_softmax
-from dvae_np.lesson import figure
+from dvae_np.figures.models import mean_images
+from dvae_np.lesson import figure, say, table
+from dvae_np.networks import conditional
 
 # %% [markdown]
 # ## 1 Completing digits
 #
-# The upper half of an 8x8 digit is given, grey; its lower half, thresholded at $0.5$, is to be predicted. A short training by exact marginalisation over one latent of 20 categories:
+# The upper half of an 8x8 digit is given, in grey. Its lower half, thresholded at $0.5$, is to be predicted. We train a small model by exact marginalisation over one latent of 20 categories:
 # %%
 from dvae_np.train import Settings, evaluate, fit, load
 
@@ -39,7 +40,7 @@ run = fit(data, settings)
 test = evaluate(
     run.params, data.test.x, data.test.c, model=run.settings.model
 )
-print(data)
+say(data)
 print(
     f"test log p(x|c) {test.log_likelihood:.2f} nats, KL {test.kl:.2f} "
     f"({test.method})"
@@ -59,20 +60,24 @@ figure(
         draws=3,
     ),
     size=(7.4, 3.6),
+    alt="Upper halves of ten digits, the true lower halves, and three "
+    "drawn completions of each.",
 )
 
 # %% [markdown]
-# The rows below the truth are *means* of $p(x \mid c, z)$ for codes drawn from $p(z \mid c)$. Where the upper half settles the digit, all draws agree. Where it
-# does not, the draws differ: that is what the latent is for.
-
-# %% [markdown]
+# In each column the first half is given. The rows below the truth are *means* of $p(x \mid c, z)$, for codes drawn from $p(z \mid c)$. If the upper half settles the digit, all draws agree. If it does not, the draws differ. That is what the latent is for.
+#
 # ## 2 The picture: two baselines, and a trap
 #
-# A conditional model must beat two others: the **deterministic** one, without a latent (here simply $K = 1$: one category is no choice), and the one with an **unconditional** prior $p(z)$, whose decoder
-# sees the context all the same. `python -m dvae_np complete` trains all three with three seeds each, on the digits and, with `--data mnist`, on MNIST. The third table is MNIST again, with a prior that learns five times as fast.
+# A conditional model must beat two others. The **deterministic** one has no latent (here simply $K = 1$: one category is no choice). The other one has an **unconditional** prior $p(z)$, while its decoder sees the context.
 #
-# How to read the tables: log-likelihoods are the median of three seeds, and their range. The *gain over p(z)* is another number: the two models with the same seed are subtracted, and the gain is the median of the
-# three differences. It is not the difference of the two medians. *Codes left open* is $e^H$, with $H$ the mean entropy of the prior for one context.
+# `python -m dvae_np complete` trains all three with three seeds each, on the digits and, with `--data mnist`, on MNIST. The third table is MNIST again, with a prior that learns five times as fast.
+#
+# How to read the tables:
+#
+# - A log-likelihood is the median of three seeds, with their range.
+# - The *gain over p(z)* is a paired number. For each seed we subtract the two models with that seed; the gain is the median of the three differences. It is not the difference of the two medians.
+# - *Codes left open* is $e^H$, with $H$ the mean entropy of the prior for one context.
 
 # %%
 from dvae_np import records
@@ -81,7 +86,8 @@ from dvae_np.experiments.completion import completion_table
 figure("completion.png")
 for name in ("digits", "mnist", "mnist-rate-0.1"):
     record = records.read(f"completion-{name}")
-    print(f"{record['command']}\n{completion_table(record)}\n")
+    print(record["command"])
+    table(completion_table(record, markdown=True))
 
 
 # %%
@@ -126,7 +132,7 @@ slower = [
 ]
 print(
     "MNIST: complete --data mnist --prior-rate R\n    R   codes left open  "
-    " gain over p(z), the median of paired differences (and their range)"
+    " gain over p(z): paired, median (and range)"
 )
 for rate, name in rates.items():
     print(
@@ -148,27 +154,23 @@ for rate, name in {
     )
 
 # %% [markdown]
-# A latent helps on both data sets: $p(z)$ has {{np.median(gain("digits", "unconditional", "deterministic")):.1f}} nats more than the deterministic model on the digits and {{np.median(gain("mnist", "unconditional", "deterministic")):.0f}} on MNIST
-# (again medians of paired differences). A conditional prior helps too, if it learns *slowly*: its step size is a fifth of the rest's on the digits and a fiftieth on MNIST (narrower hidden layer, fewer epochs over
-# more images). At a tenth it does *worse* on MNIST than a prior that sees nothing, with every seed, by {{-np.median(gain("mnist-rate-0.1")):.2f}} nats in the median, although it could imitate that one exactly. So it is a
-# matter of where training settles, not of what the model can say.
+# **A latent helps.** With $p(z)$ the model has {{np.median(gain("digits", "unconditional", "deterministic")):.1f}} nats more than the deterministic one on the digits, and {{np.median(gain("mnist", "unconditional", "deterministic")):.0f}} more on MNIST (medians of paired differences).
 #
-# Look at the column of codes left open. $p(z)$ keeps {{min(open_codes):.1f}} to {{max(open_codes):.1f}} of twenty, and the decoder gives each of them a meaning of its own in every context. On MNIST the slow $p(z \mid c)$ keeps
-# {{left_open("mnist"):.1f}}, the faster one {{left_open("mnist-rate-0.1"):.1f}}. The prior is trained to guess the code from the context. The encoder is pulled towards what can be guessed. For what the context already says there
-# is no KL to pay. The slower the prior, the longer the encoder is free to say what the context does not, and the more codes stay open: from {{left_open("mnist-rate-0.1"):.1f}} at $R = 0.1$ up to {{left_open("mnist-rate-0.005"):.1f}} at
-# $R = 0.005$.
+# **A conditional prior helps too, if it learns slowly.** Its step size here is a fifth of the other parameters' on the digits, and a fiftieth on MNIST. With a tenth it does *worse* on MNIST than a prior that sees nothing, with every seed, by {{-np.median(gain("mnist-rate-0.1")):.2f}} nats in the median. Yet it could imitate that prior exactly. So the loss is a matter of where training settles, not of what the model can say.
 #
-# But more open codes are not a better model. What the conditional prior gains over $p(z)$ turns once, between a tenth and a twentieth. From there on it is much the same: {{min(slower):+.2f}} to {{max(slower):+.2f}} nats,
-# which is within the range of the seeds. On the digits a fifth is better than both a tenth and the full step. This trap is a cousin of posterior collapse. To avoid it, train the unconditional model beside every conditional
-# one, and try the prior's step size (`--prior-rate`). A loss curve on its own shows nothing of this.
+# **The number that shows it is the codes left open.** $p(z)$ keeps {{min(open_codes):.1f}} to {{max(open_codes):.1f}} of twenty codes open, and the decoder gives each of them a meaning in every context. On MNIST the slow $p(z \mid c)$ keeps {{left_open("mnist"):.1f}}, the faster one {{left_open("mnist-rate-0.1"):.1f}}.
 #
-# All runs begin with a decoder that paints the mean image. Lesson 19 says why.
-
-# %% [markdown]
+# Why? The prior learns to guess the code from the context, and the encoder is pulled towards what can be guessed. If the code says only what the context already says, there is no KL to pay, and nothing is gained. The slower the prior, the longer the encoder is free to say what the context does not. From $R = 0.1$ to $R = 0.005$ the open codes grow from {{left_open("mnist-rate-0.1"):.1f}} to {{left_open("mnist-rate-0.005"):.1f}}.
+#
+# **But more open codes are not a better model.** The gain over $p(z)$ turns once, between a tenth and a twentieth. From there on it stays between {{min(slower):+.2f}} and {{max(slower):+.2f}} nats, within the range of the seeds. On the digits a fifth is better than both a tenth and the full step.
+#
+# This trap is a cousin of posterior collapse. To avoid it, train the unconditional model beside every conditional one, and try several step sizes of the prior (`--prior-rate`). A loss curve alone shows nothing of this.
+#
+# All runs start with a decoder that paints the mean image. Lesson 19 says why.
+#
 # ## 3 The class as the context
 #
-# The context may as well be the class of the image, as a one-hot row: `train --data digits --context labels`. The code need not say which digit it is any more; it says how it is written. And $p(x \mid c)$, a sum over all codes, classifies
-# the image for nothing: with all classes equally frequent, $p(c \mid x) \propto p(x \mid c)$.
+# The context may also be the class of the image, as a one-hot row: `train --data digits --context labels`. Then the code need not say which digit it is. It says how the digit is written. And $p(x \mid c)$, a sum over all codes, classifies the image for nothing: if all classes are equally frequent, $p(c \mid x) \propto p(x \mid c)$.
 
 # %%
 from dvae_np.figures.models import classes
@@ -199,10 +201,37 @@ figure(
     np.random.default_rng(0),
     by_class.settings.model,
     size=(7.4, 5.4),
+    alt="A grid of digits: a row for each class, a column for each drawn "
+    "code; the style is alike down a column.",
 )
 
 # %% [markdown]
-# Each row is a class and each column a code, drawn from $p(z)$: the same way of writing, as far as the model knows one. With a prior $p(z \mid c)$ a code may mean something else in each class, and most codes are used by few of them: the trap of the section before.
+# Each row is a class, and each column a code that was drawn from $p(z)$: one way of writing in each column, as far as the model has learned ways of writing. With a prior $p(z \mid c)$ a code may mean something else in each class, and few classes use each code. That is the trap of section 2 again.
+#
+# ## 4 Break it
+#
+# A trap for reports: predict the lower half and call its *mean* the completion. The mean of several sharp pictures is a blurred one. Here are two numbers for the test halves: the model's $\log p(x \mid c)$, and what its mean picture gives, with each pixel on its own. The mean picture of pixel $d$ is $\sum_k p(k \mid c)\, p(x_d = 1 \mid c, k)$.
+
+# %%
+x, c = data.test.x, data.test.c
+prior = np.exp(
+    log_softmax(conditional(run.params["phi"], c, 1)[0].logits[:, 0])[0]
+)  # p(k|c), (n, K)
+each = np.array(
+    [
+        mean_images(
+            run.params, np.full((len(c), 1), k), data, c, settings.model
+        )
+        for k in range(20)
+    ]
+)  # p(pixel is on | c, k), (K, n, D)
+blurred = np.einsum("nk,knd->nd", prior, each)
+by_pixel = np.log(np.where(x > 0.5, blurred, 1 - blurred)).sum(1).mean()
+print(f"log p(x|c) of the model          {test.log_likelihood:.2f} nats")
+print(f"log p of its mean, pixel by pixel {by_pixel:.2f} nats")
+
+# %% [markdown]
+# Pixel by pixel the two predict the same probabilities. The blurred mean loses {{test.log_likelihood - by_pixel:.1f}} nats because it does not know which pixels go together. A comparison by the error of mean pictures, or by pixels, would never show what a latent is for.
 
 # %% [markdown]
 # ## Reading

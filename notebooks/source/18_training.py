@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -24,7 +25,7 @@ from dvae_np import (
     records,
     vae,
 )
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, say, show
 from dvae_np.train import (
     Adam,
     Checkpoints,
@@ -42,30 +43,59 @@ from dvae_np.train import (
 # %% [markdown]
 # ## 1 One step of training
 #
-# A training step draws the estimator's noise, takes all gradients, and lets each optimiser step. It fits on a screen, with the objective:
+# A training step draws the estimator's noise, computes all gradients, and lets each optimiser take its step:
 
 # %%
-show(vae.training_step)
+show(vae.training_step, folded=False)
 
 # %% [markdown]
 # ## 2 Adam
 #
-# Adam keeps a moving average $m$ of the gradient and one, $v$, of its square, entry by entry. Both start at 0, and so are too small at first: after $t$ steps of a
-# constant gradient $g$ the first is
+# Gradients differ in size from entry to entry. A step size that suits one entry is too small for another. *Adam* divides each entry by its own usual size. It keeps a moving average $m$ of the gradient, and a moving average $v$ of its square.
+#
+# Both averages start at 0, so at first they are too small. If the gradient is a constant $g$, then after $t$ steps
 #
 # $$m_t = (1 - \beta_1) \sum_{i=1}^{t} \beta_1^{t - i} g = (1 - \beta_1^t)\, g .$$
 #
-# Dividing by $1 - \beta_1^t$ repairs it, and the same for $v$:
+# Dividing by $1 - \beta_1^t$ corrects this, and the same holds for $v$. With the step size $\eta$, and a tiny $\varepsilon$ against a division by zero, the weights $w$ move by
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \qquad w \leftarrow w - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon} . \tag{18.1}$$
+#
+# Those are the three lines of lesson 00:
 
 # %%
-show(adam_step)
+show(adam_step, folded=False)
 
 # %% [markdown]
-# Each addition, multiplication, root and division in this is a pass over arrays that are far larger than a core's own cache, on one core, beside matrix products that use all of them. So the step that training takes keeps *sums* in the place of
-# averages, $m / (1 - \beta_1)$ and $v / (1 - \beta_2)$: two passes fewer, as what turns sums into averages goes into the two numbers that correct them anyway. And one
-# array serves for all that comes in between.
+# What does the division buy? Here is a bowl that is a hundred times steeper in one direction than in the other. Plain descent must take steps that suit the steep direction, and crawls along the other. Adam moves at the same pace in both.
+
+# %%
+curvature = np.array([1.0, 100.0])  # the loss is half of their sum w^2
+paths = {"plain descent": [np.array([-2.0, 0.5])]}
+paths["Adam"] = list(paths["plain descent"])
+m = v = 0
+for t in range(1, 41):
+    w = paths["plain descent"][-1]
+    paths["plain descent"].append(w - 0.018 * curvature * w)
+    w, m, v = adam_step(
+        paths["Adam"][-1], m, v, curvature * paths["Adam"][-1], t, lr=0.1
+    )
+    paths["Adam"].append(w)
+fig, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
+across, up = np.meshgrid(np.linspace(-2.2, 0.5, 80), np.linspace(-0.7, 0.7))
+ax.contour(across, up, across**2 + 100 * up**2, 8, colors="0.8")
+for (name, path), mark in zip(paths.items(), "o^", strict=True):
+    ax.plot(*np.array(path).T, mark + "-", markersize=3, label=name)
+ax.set(xlabel="the flat direction", ylabel="the steep one")
+ax.legend(frameon=False)
+picture(
+    fig,
+    "Forty steps in a long valley: plain descent zigzags and stops "
+    "half-way, Adam is past the minimum and turns back.",
+)
+
+# %% [markdown]
+# Each addition, product, root and division in this formula is a pass over all parameters. These arrays are larger than a core's cache, so the passes take time. The step that training really takes saves some of them. It keeps *sums* in the place of averages, $m / (1 - \beta_1)$ and $v / (1 - \beta_2)$. The factors go into the two numbers that correct the averages anyway. And one array serves for everything that comes in between.
 
 # %%
 show(Adam.step)
@@ -116,14 +146,13 @@ print(
 )
 
 # %% [markdown]
-# In the first steps $v$ is an average of very few squares, and so is a poor guess: its inverse root can be far too large. **RAdam** (Liu et al. 2020) asks
-# how many squares it is worth. A moving average of weights $\beta_2^{t-i}$ is about as good as a plain average of the last $\rho_t$ squares, with the same
-# mean age: for $t \to \infty$ this is $\rho_{\infty} = 2 / (1 - \beta_2) - 1$, and after $t$ steps $\rho_t = \rho_{\infty} - 2 t \beta_2^t / (1 - \beta_2^t)$. The variance of
-# $1 / \sqrt{v}$ for Gaussian gradients, relative to its limit, then gives the factor on the step size
+# In the first steps $v$ is an average of very few squares, and a poor estimate. Its inverse root can be far too large. **RAdam** (Liu et al. 2020) asks how many squares the average is worth.
 #
-# $$r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\, \rho_{\infty}}{(\rho_{\infty} - 4)(\rho_{\infty} - 2)\, \rho_t}} \quad \text{for } \rho_t > 5, \tag{18.2}$$
+# A moving average with weights $\beta_2^{t-i}$ is about as good as a plain average of the last $\rho_t$ squares that has the same mean age. For $t \to \infty$ this number is $\rho_{\infty} = 2 / (1 - \beta_2) - 1$. After $t$ steps it is $\rho_t = \rho_{\infty} - 2 t \beta_2^t / (1 - \beta_2^t)$. For Gaussian gradients, the variance of $1 / \sqrt{v}$ relative to its limit then gives a factor on the step size:
 #
-# and before that the step is along $m$ alone ([the paper](https://arxiv.org/abs/1908.03265) has 4 there, [PyTorch](https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html) has 5, and so do we). The mean age of the weights, which defines $\rho_t$, can be summed directly:
+# $$r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\, \rho_{\infty}}{(\rho_{\infty} - 4)(\rho_{\infty} - 2)\, \rho_t}} \quad \text{for } \rho_t > 5 . \tag{18.2}$$
+#
+# Before that, the step is along $m$ alone. ([The paper](https://arxiv.org/abs/1908.03265) has 4 in the place of 5. [PyTorch](https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html) has 5, and so do we.) The mean age of the weights defines $\rho_t$, and can be summed directly:
 
 # %%
 show(rectification, RAdam)
@@ -138,13 +167,11 @@ rectified = np.sqrt(
 confirm("18.2", rectification(t, beta2), rectified)
 
 # %% [markdown]
-# Step sizes may fall while a run goes on, and so may the temperature of a relaxation: warm at first, when all codes must be tried, cold at the end, when the relaxed objective should be near the discrete one. With $t$ the share of all steps that
-# is done, from $v_0$ to $v_1$:
+# A step size may fall while a run goes on. So may the temperature of a relaxation: it is warm at first, so that all codes are tried, and cold at the end, so that the relaxed objective is near the discrete one. Let $t$ be the share of all steps that is done. From $v_0$ to $v_1$ the schedules are
 #
 # $$\text{linear: } v_0 + (v_1 - v_0)\, t, \qquad \text{geometric: } v_0 \Bigl(\frac{v_1}{v_0}\Bigr)^{t}, \qquad \text{cosine: } v_1 + (v_0 - v_1)\, \frac{1 + \cos \pi t}{2} . \tag{18.3}$$
 #
-# `train --tau 1 --tau-schedule geometric --tau-end 0.3`, and `--lr-schedule`, `--lr-end`. With `--patience 20` a run stops after 20 epochs without a better validation loss, and the best epoch's parameters are kept. Four runs of
-# Gumbel-Softmax on the digits, three seeds each:
+# On the command line this is `train --tau 1 --tau-schedule geometric --tau-end 0.3`, and `--lr-schedule`, `--lr-end`. With `--patience 20` a run stops after 20 epochs without a better validation loss, and the best epoch's parameters are kept. Here are four runs of Gumbel-Softmax on the digits, with three seeds each:
 
 # %%
 annealed = Settings(
@@ -184,8 +211,7 @@ for words, settings in {
 # %% [markdown]
 # ## 3 A run
 #
-# `Settings` is everything that decides a run. The same settings on the same data give the same numbers, bit for bit on one machine. Here on the 8x8 digits that come
-# with the package, thresholded at $0.5$, a short run; for MNIST the command line does the same:
+# `Settings` holds everything that decides a run. The same settings on the same data give the same numbers, bit for bit on one machine. Here is a short run on the 8x8 digits that come with the package, thresholded at $0.5$. The command line does the same for MNIST:
 #
 # ```sh
 # python -m dvae_np train --data mnist --N 1 --K 512 --hidden 512,256 --epochs 30
@@ -205,32 +231,32 @@ print(
 # %% [markdown]
 # ## 4 What is it worth?
 #
-# Three quantities, and they are not the same:
+# Three quantities are reported for such models, and they are not the same:
 #
-# - the **negative ELBO**, which training minimises (with beta = 1, at *discrete* codes);
-# - the **log-likelihood** $\log p(x)$, which is larger than the ELBO by the posterior gap [Eq. 3.1], and is exact here, as all joint states can be visited;
-# - a **multi-sample bound** between the two [Eq. 9.1], where there are too many states.
+# - the **negative ELBO**, which training minimises (with $\beta = 1$, and *drawn* codes);
+# - the **log-likelihood** $\log p(x)$. It is larger than the ELBO by the posterior gap [Eq. 3.1]. It is exact here, because all codes can be visited;
+# - a **multi-sample bound** between the two [Eq. 9.1], if there are too many codes.
 #
-# And all of them depend on how grey pixels became targets: thresholding, drawing once, drawing anew for each batch. A number without its binarisation means little.
+# All of them depend on how grey pixels became targets: by a threshold, by one draw, or by a new draw for each batch. So a number without its binarisation means little.
 
 # %%
 exactly = evaluate(run.params, data.test.x)
 sampled = evaluate(run.params, data.test.x, S=50, sample=True)
+print(data.binarisation)
 print(
     f"negative ELBO {exactly.negative_elbo:.3f}, log p(x) "
     f"{exactly.log_likelihood:.3f}, gap {exactly.posterior_gap:.3f}  "
-    f"({exactly.method}; {data.binarisation})"
+    f"({exactly.method})"
 )
 print(
     f"negative ELBO {sampled.negative_elbo:.3f}, bound    "
-    f"{sampled.bound:.3f}  ({sampled.method}; {data.binarisation})"
+    f"{sampled.bound:.3f}  ({sampled.method})"
 )
 
 # %% [markdown]
 # ## 5 Losing nothing
 #
-# A checkpoint must hold more than the parameters: Adam's sums and its step count, the estimator's own tunables, the generator's state, the order of the images in this epoch and the
-# place in it, the sums for the history. Then a run that was stopped anywhere goes on as if it had not been. Here stopped after step 100, in the middle of an epoch:
+# A checkpoint must hold more than the parameters. It needs Adam's sums and step count, the estimator's tunables, the state of the random generator, the order of the images in this epoch and the place in it, and the sums for the history. Then a run that was stopped anywhere goes on as if it had not been stopped. Here it is stopped after step 100, in the middle of an epoch:
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -259,8 +285,11 @@ same = all(
 print("equal to the uninterrupted run, bit for bit:", same)
 
 # %% [markdown]
-# The file is a header, raw arrays and a SHA-256: no pickle, which would run code from the file, and no compression, which could expand without limit. It is written beside the old one and renamed
-# only when it is whole, so that a crash, a full disk or a `kill -9` leaves the last good one.
+# The file is a header, raw arrays and a SHA-256. It is no pickle, which would run code from the file, and it is not compressed, since a compressed file could expand without limit. It is written beside the old one, and renamed when it is whole. So a crash, a full disk or a `kill -9` leaves the last good file.
+#
+# ## 6 The picture
+#
+# On the left are four estimators on the digits (`python -m dvae_np tour`; median and range of three seeds). On the right is one latent of 512 categories on MNIST, trained by exact marginalisation: each mini-batch visits all 512 codes.
 
 # %% [markdown]
 # ## 6 The picture
@@ -272,7 +301,7 @@ figure("learning.png")
 record = records.read("mnist512")
 test = record["test"]
 print(record["command"])
-print(
+say(
     f"test log p(x) {test['log_likelihood']:.2f} nats, {test['method']}, "
     f"{record['seconds']:.0f} s on {record['machine']}"
 )
@@ -280,10 +309,11 @@ print(
 # %% [markdown]
 # ## 7 The same code on a GPU
 #
-# Nothing in the package names the library that owns an array. `np.exp(a)` runs where `a` lives, since CuPy's arrays answer NumPy's functions, and new arrays are made `like=` an old one. So CuPy is a swap-in:
-# put the parameters and the data on the device, and run the same functions. Almost every one of NumPy's: `np.ones(3, like=a)` does not reach CuPy 14.2, as NumPy adds an argument `device` that CuPy's `ones` does not
-# know, so the package writes `np.ones_like(a, shape=3)`. The tests know what CuPy takes, and refuse the rest without a GPU. The order of the images and the noise are drawn by NumPy on either device, so that a seed means the same run, and a checkpoint of
-# one goes on on the other. On the command line this is `--device gpu`; where something is missing, it says what. On a machine without a GPU the cell below says so and runs on the CPU.
+# Nothing in the package names the library that owns an array. `np.exp(a)` runs where `a` lives, because CuPy's arrays answer NumPy's functions, and new arrays are made `like=` an old one. So CuPy is a swap-in: put the parameters and the data on the device, and run the same functions.
+#
+# There are exceptions. `np.ones(3, like=a)` does not reach CuPy 14.2, because NumPy passes an argument `device` that CuPy's `ones` does not know. The package writes `np.ones_like(a, shape=3)` instead. The tests know what CuPy takes, and refuse the rest without a GPU.
+#
+# NumPy draws the order of the images and the noise on either device. So a seed means the same run, and a checkpoint of one device goes on on the other. On the command line this is `--device gpu`. On a machine without a GPU the cell below says so and runs on the CPU.
 
 # %%
 from dvae_np.device import CPU, device
@@ -292,7 +322,7 @@ try:
     where = device("gpu")
 except dvae_np.InputError as error:
     where = CPU
-    print(error)
+    say(error)
 few = Settings("reinforce_loo", S=4, N=2, K=10, epochs=1)
 history = fit(data, few, device=where).history
 print(
@@ -303,13 +333,13 @@ print(
 # %% [markdown]
 # ## 8 Break it
 #
-# A run whose step size is absurd. It must not end in a file full of NaN: it stops at the step, names the array, and says which checkpoint is still good.
+# Here is a run with an absurd step size. It must not end in a file full of NaN. It stops at the step, and names the array.
 
 # %%
 try:
     fit(data, Settings(N=2, K=8, epochs=5, lr=1e30, optimiser="sgd"))
 except dvae_np.InputError as error:
-    print(error)
+    say(error)
 
 # %% [markdown]
 # ## Reading

@@ -1,16 +1,19 @@
 # %% [markdown]
 # # 19 My discrete VAE does not train
 #
-# **Question.** The loss does not fall, or all images get one code. What is broken, and which number says so?
+# **Question.** The loss does not fall, or it falls and the model is useless. What is broken, and which number says so?
 #
 # **After this lesson you can**
+# - print the five numbers that tell most faults apart,
+# - go from a symptom to its cause, to the check that proves it, and to the cure,
 # - say how much a latent tells about the data, and when it has collapsed,
-# - explain how codes are lost in the first steps, and what the first image has to do with it.
+# - explain how codes are lost in the first steps of training.
 #
-# *Needs:* lesson 18; one table also 08. *Takes:* 30 minutes. Everything is in nats.
+# *Needs:* lesson 18; one table also 08. *Takes:* 40 minutes. Everything is in nats.
 
 # %% setup
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import dvae_np
@@ -22,11 +25,12 @@ from dvae_np import (
     records,
     vae,
 )
+from dvae_np.check import check_op
 from dvae_np.experiments.first_steps import (
     first_gradient,
     first_steps_table,
 )
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, say, show, table
 from dvae_np.likelihoods.bernoulli import start as first_image_of
 from dvae_np.train import (
     Settings,
@@ -37,19 +41,188 @@ from dvae_np.train import (
 )
 
 # %% [markdown]
-# ## 1 What do the codes say?
+# ## 1 Five numbers to print first
 #
-# Average the posterior over the images: $\bar q_n(k) = \frac{1}{B} \sum_b q_n(k \mid x_b)$ is the share of the images that use category $k$ of latent $n$. How much
-# does $z_n$ tell about which image it was? The mutual information, with the $B$ images as equally likely $x$, is
+# Most faults can be told apart by five numbers on the test images. None of them needs the training code.
 #
-# $$I(x; z_n) = \frac{1}{B} \sum_b \sum_k q_n(k \mid x_b) \log \frac{q_n(k \mid x_b)}{\bar q_n(k)} = H(\bar q_n) - \frac{1}{B} \sum_b H\bigl(q_n(\cdot \mid x_b)\bigr), \tag{19.1}$$
+# | number | what it should be |
+# |---|---|
+# | the loss that training **reports** | a little below the negative ELBO on test images, as training images are known better |
+# | the negative **ELBO**, computed apart from the training code | below the loss of the *mean image*, a model without a code |
+# | $-\log p(x)$, by the exact sum, or a bound by many samples | a little below the negative ELBO; never above it |
+# | the **KL** to the prior, and the **information** that the code has about $x$ (section 4) | above zero; the KL is at least the information |
+# | how many **codes are used** | most of them |
 #
-# since $\frac{1}{B} \sum_b q_n(k \mid x_b) \log \bar q_n(k) = \bar q_n(k) \log \bar q_n(k)$. A latent whose information is next to zero has *collapsed*: it says nothing. It costs $\mathrm{KL}(\bar q_n \Vert p)$: nothing
-# where $\bar q_n$ is the prior, and up to $\log K$ where all images share one code.
-# The perplexity $e^{H(\bar q_n)}$ is the number of categories that, equally used, would have the same entropy.
+# To see them at work we break a model. It is the model of lesson 00, one code out of twenty, with a switch for each fault. A fault that is made on purpose shows what the same fault looks like when it is made by mistake.
 
 # %%
 data = load("digits")
+x, test = data.train.x.astype(float), data.test.x.astype(float)
+K = 20
+
+
+def parts(x, params, bug=None):
+    """q, -log p(x|k), and log q - log p(k): each (B, K)."""
+    W, b, A = params
+    logits = x @ W + b
+    axis = 0 if bug == "softmax over the batch" else 1
+    top = 0 if bug == "no maximum" else logits.max(axis, keepdims=True)
+    q = np.exp(logits - top)
+    q = q / q.sum(axis, keepdims=True)
+    f = np.logaddexp(0, A).sum(1) - x @ A.T
+    return q, f, np.log(np.maximum(q, 1e-300)) + np.log(K)
+
+
+def train(bug=None, beta=1.0, rate=0.03, adam=True, spread=0.1, first=0.1):
+    """The parameters after 400 steps, and the loss that was reported."""
+    rng = np.random.default_rng(0)
+    params = [spread * rng.standard_normal((64, K)), np.zeros(K)]
+    params += [first * rng.standard_normal((K, 64))]
+    m, v = [0 * w for w in params], [0 * w for w in params]
+    for step in range(1, 401):
+        q, f, extra = parts(x, params, bug)
+        cost = f + (0 if bug == "KL left out" else beta * extra)
+        loss = (q * cost).sum(1, keepdims=True)
+        dlogits = q * (cost - loss) / len(x)
+        dA = q.sum(0)[:, None] / (1 + np.exp(-params[2])) - q.T @ x
+        gradients = x.T @ dlogits, dlogits.sum(0), dA / len(x)
+        for i, g in enumerate(gradients):
+            m[i], v[i] = 0.9 * m[i] + 0.1 * g, 0.99 * v[i] + 0.01 * g**2
+            mean, square = m[i] / (1 - 0.9**step), v[i] / (1 - 0.99**step)
+            move = mean / np.sqrt(square + 1e-16) if adam else g
+            params[i] = params[i] - rate * move
+    return params, loss.mean()
+
+
+def five(params, reported):
+    """The numbers of the table above, on the test images."""
+    q, f, extra = parts(test, params)
+    shared = np.maximum(q.mean(0), 1e-300)
+    return {
+        "reported": reported,
+        "-ELBO": (q * (f + extra)).sum(1).mean(),
+        "-log p": -np.log(np.exp(-f).mean(1)).mean(),
+        "KL": (q * extra).sum(1).mean(),
+        "info": (q * np.log(np.maximum(q, 1e-300) / shared)).sum(1).mean(),
+        "codes": len(set(q.argmax(1))),
+    }
+
+
+# %%
+faults = {
+    "healthy": {},
+    "plain descent": {"adam": False, "rate": 0.5},
+    "KL weighed by 10": {"beta": 10.0},
+    "KL left out": {"bug": "KL left out"},
+    "softmax over the batch": {"bug": "softmax over the batch"},
+    "first pictures too strong": {"first": 3.0},
+    "step size 0.5": {"rate": 0.5},
+    "no maximum": {"bug": "no maximum", "spread": 100.0},
+}
+models, found = {}, {}
+with np.errstate(all="ignore"):
+    for words, fault in faults.items():
+        models[words], reported = train(**fault)
+        found[words] = five(models[words], reported)
+pixel = np.clip(x.mean(0), 1e-3, 1 - 1e-3)
+mean_image = -(test * np.log(pixel) + (1 - test) * np.log(1 - pixel))
+mean_image = mean_image.sum(1).mean()
+print(f"the mean image costs {mean_image:.2f} nats\n")
+print(" " * 26 + "".join(f"{name:>10}" for name in found["healthy"]))
+for words, numbers in found.items():
+    print(f"{words:26}" + "".join(f"{n:10.2f}" for n in numbers.values()))
+
+# %% [markdown]
+# Losses are negative ELBO and $-\log p(x)$. Before you read on, cover the table below and guess from the numbers what is wrong in each line.
+#
+# ## 2 From symptom to cure
+#
+# | symptom | number that tells | usual causes | cure |
+# |---|---|---|---|
+# | **One code for all images** | one code used, information 0, the KL near $\log K$ | plain descent, or a first step that is too large; a decoder that starts from grey noise (section 5) | Adam; a smaller step size; start the decoder at the mean image (`first_image="mean"`) |
+# | **The KL is zero** | KL and information 0; the ELBO is that of the mean image | the KL weighs too much, is counted twice, or is summed over pixels while the reconstruction is averaged | $\beta = 1$; count again; raise $\beta$ slowly (`--schedule warm_up`); free bits (lesson 03) |
+# | **The bound is above $\log p(x)$** | the reported loss is *below* $-\log p(x)$ | the KL is left out, or has the wrong sign or a wrong constant ($1/K$ for $\log 1/K$), or is taken at soft codes (lesson 07) | compute the ELBO apart; it must exceed $-\log p(x)$ by a KL |
+# | **Worse than the mean image** | the ELBO is above the mean image's, the reported loss is not | a softmax, sum or mean over the wrong axis; images and rows out of step; test images scaled otherwise | check shapes; run `check_op` on each op (lesson 01) |
+# | **Codes unused** | few codes used | a strong random start, where a few codes win at once; too large a step size | smaller first weights; smaller steps; for codebooks, restarts |
+# | **nan** | the loss is not a number | $e^{\ell}$ without taking off the maximum; $\log 0$; a step size that is far too large | `log_softmax`, which takes it off; uniforms that are never 0 or 1; the array that broke first is named by `train` |
+# | **Relaxed loss good, model bad** | the reported (relaxed) loss is far below the discrete ELBO | $f$ at soft codes is another objective (lesson 07) | evaluate discrete codes; lower the temperature (lesson 14) |
+# | **It learns, but too slowly** | all numbers are plausible | a biased or noisy gradient | `judge` it on a small copy of the model (lesson 15); more samples |
+#
+# The codes' pictures tell some of this at a glance. Each row below is a model, each small image one of its twenty codes.
+
+# %%
+drawn = [
+    "healthy",
+    "plain descent",
+    "KL weighed by 10",
+    "first pictures too strong",
+]
+fig, axes = plt.subplots(
+    len(drawn), K, figsize=(8.5, 1.9), layout="constrained"
+)
+for row, words in zip(axes, drawn, strict=True):
+    for ax, a in zip(row, models[words][2], strict=True):
+        ax.imshow(1 / (1 + np.exp(-a.reshape(8, 8))), cmap="gray_r")
+        ax.set(xticks=[], yticks=[])
+    row[0].set_ylabel(
+        words, rotation=0, ha="right", va="center", fontsize=8
+    )
+picture(
+    fig,
+    "The pictures of twenty codes in four models: digits; grey noise; "
+    "twenty times the mean image; two digits among noise.",
+)
+
+# %% [markdown]
+# ## 3 Reading the table
+#
+# - **Plain descent.** One code is used and the information is {{found["plain descent"]["info"]:.2f}}: the model is the mean image, but it pays {{found["plain descent"]["KL"]:.2f}} nats of KL for always naming the same code. The gradient was exact. The fault is in the steps, not in the estimator.
+# - **KL weighed by 10.** The KL is {{found["KL weighed by 10"]["KL"]:.2f}}. It is cheaper to say nothing. This is what people call *posterior collapse* most often.
+# - **KL left out.** Training reports {{found["KL left out"]["reported"]:.2f}} nats, but $-\log p(x)$ is {{found["KL left out"]["-log p"]:.2f}}. A loss below $-\log p(x)$ cannot be a bound. The KL also kept $q$ open at the start: without it, only {{found["KL left out"]["codes"]:d}} codes survive.
+# - **Softmax over the batch.** The reported loss is a wonderful {{found["softmax over the batch"]["reported"]:.2f}}. The rows of $q$ no longer add up to one, so the average is not an average. The ELBO, computed apart, is {{found["softmax over the batch"]["-ELBO"]:.1f}}, far worse than the mean image.
+# - **First pictures too strong.** {{found["first pictures too strong"]["codes"]:d}} codes are used. The others start so far from any image that $q$ never chooses them, and a code that is never chosen gets no gradient.
+# - **Step size** $0.5$. {{found["step size 0.5"]["codes"]:d}} codes are left. The loss still falls; only the count of codes shows the fault.
+# - **No maximum.** Not a number. The exponential overflowed.
+#
+# And the healthy model? Its negative ELBO is {{found["healthy"]["-ELBO"]:.2f}}, its $-\log p(x)$ {{found["healthy"]["-log p"]:.2f}}. It uses {{found["healthy"]["codes"]:d}} codes, and its KL of {{found["healthy"]["KL"]:.2f}} is more than its information of {{found["healthy"]["info"]:.2f}}.
+#
+# One fault is left: a relaxed loss that looks good. Here is the same model, trained by Gumbel-Softmax at two temperatures:
+
+# %%
+from dvae_np.experiments import first_model
+
+for tau in (2.0, 0.2):
+    soft = first_model.train(
+        "gumbel_softmax", x, rate=0.03, steps=300, tau=tau
+    )
+    W, b, A = soft
+    logits = (test @ W + b)[:, None]
+    u = np.random.default_rng(1).random((20, len(test), 1, K))
+    noisy = (logits - np.log(-np.log(u)))[:, :, 0] / tau
+    y = dvae_np.softmax(noisy)[0]  # soft codes (S, B, K)
+    a = y @ A
+    relaxed = (np.logaddexp(0, a) - a * test).sum(-1).mean()
+    q, f, extra = parts(test, soft)
+    print(
+        f"tau = {tau}: reconstruction by soft codes {relaxed:.2f} nats, by "
+        f"drawn codes {(q * f).sum(1).mean():.2f}"
+    )
+
+# %% [markdown]
+# At a high temperature a soft code mixes many rows of the table, and the decoder learns to use mixtures. A drawn code is one row.
+
+# %% [markdown]
+# ## 4 What do the codes say?
+#
+# Does a latent $z_n$ tell which image it was? Average the posterior over the $B$ images: $\bar q_n(k) = \frac{1}{B} \sum_b q_n(k \mid x_b)$ is the share of the images that use category $k$. The *mutual information* compares each image's posterior with this average:
+#
+# $$I(x; z_n) = \frac{1}{B} \sum_b \sum_k q_n(k \mid x_b) \log \frac{q_n(k \mid x_b)}{\bar q_n(k)} = H(\bar q_n) - \frac{1}{B} \sum_b H\bigl(q_n(\cdot \mid x_b)\bigr) . \tag{19.1}$$
+#
+# The second form follows because $\frac{1}{B} \sum_b q_n(k \mid x_b) = \bar q_n(k)$. If all images have the same posterior, the information is zero: the latent has *collapsed*. Its KL to the prior is then $\mathrm{KL}(\bar q_n \Vert p)$, anything from zero to $\log K$. This is why the KL alone does not show a collapse.
+#
+# The *perplexity* $e^{H(\bar q_n)}$ says how many categories are in use: $m$ categories that are used equally have the perplexity $m$. The package computes both with `usage`, and `python -m dvae_np show` prints them for every run.
+
+# %%
 run = fit(data, Settings(N=2, K=8, epochs=30))
 
 # %%
@@ -71,25 +244,21 @@ for n in range(2):
 print("warnings:", measured.warnings)
 
 # %% [markdown]
-# ## 2 The first steps
+# ## 5 The first steps
 #
-# Codes can be lost before they have come to mean anything. A fresh decoder paints grey noise, every pixel near $\frac{1}{2}$; most pixels of a digit are dark. Whichever code happens to
-# make the picture darker is better for *every* image. A decoder that sees no code would have the mean image to learn, too, and it can start there. The best constant output has
-# $\sum_b \sigma(a_d) - x_{bd} = 0$: with $m_d$ the mean of pixel $d$
+# Codes can be lost before they mean anything. A fresh decoder paints grey noise: every pixel is on with a probability near $\frac{1}{2}$. Most pixels of a digit are dark. So the code whose picture happens to be darkest is the best code for *every* image, and all images are sent there.
 #
-# $$a_d = \log \frac{m_d}{1 - m_d} , \tag{19.2}$$
+# The remedy is to start the decoder at the mean image, which it would have to learn first anyway. Which bias $a_d$ of pixel $d$ paints it? The best constant satisfies $\sum_b \sigma(a_d) - x_{bd} = 0$, so with $m_d$ the mean of pixel $d$
 #
-# which the last bias may have from the first step on, as in [the code of REBAR](https://github.com/tensorflow/models/blob/2fd7d3ae49322850039920ce68b87a4db054c4d1/research/rebar/rebar.py) (Tucker et al. 2017; `train_bias`). (A pixel that is dark in all images has $m_d = 0$: so each value of a pixel is counted half a time more
-# than it was seen.) Here it does, unless `first_image="random"` is asked for.
+# $$a_d = \log \frac{m_d}{1 - m_d} . \tag{19.2}$$
 #
-# How much of a gradient is about the mean image? Let $g_b$ be the gradient of image $b$'s reconstruction in its logits. The mean of the $\lVert g_b \rVert^2$ is the squared norm of the mean and
-# the variance over the images, so the share
+# [The code of REBAR](https://github.com/tensorflow/models/blob/2fd7d3ae49322850039920ce68b87a4db054c4d1/research/rebar/rebar.py) (Tucker et al. 2017; `train_bias`) starts there, and so does this package, unless you ask for `first_image="random"`. (A pixel that is dark in all images has $m_d = 0$. Therefore each value is counted half a time more than it was seen.)
 #
-# $$c = \Bigl\lVert \frac{1}{B} \sum_b g_b \Bigr\rVert^2 \Big/\, \frac{1}{B} \sum_b \lVert g_b \rVert^2 \tag{19.3}$$
+# How much of the encoder's first gradient is only about the mean image? Let $g_b$ be the gradient of image $b$'s reconstruction in its logits. The part that all images share is the mean of the $g_b$. Its share of the total is
 #
-# is what all of them have in common: 1 where they agree, about $1 / B$ where they have nothing to do with one another. What they have in common pushes the encoder's biases and weights the same way in every batch, and
-# Adam takes steps of about the step size. Against it stands the pull of the KL. Where $q$ has become certain of one code, $J(q) = \mathrm{diag}(q) - q q^{\top}$ [Eq. 2.2] is zero, and with
-# it every gradient through the softmax, the exact one and the KL's too.
+# $$c = \Bigl\lVert \frac{1}{B} \sum_b g_b \Bigr\rVert^2 \Big/\, \frac{1}{B} \sum_b \lVert g_b \rVert^2 . \tag{19.3}$$
+#
+# It is 1 if all images pull in the same direction, and about $1 / B$ if their gradients have nothing to do with one another. What they share pushes the encoder's weights the same way in every batch. Only the KL pulls back. And once $q$ is certain of one code, $J(q) = \mathrm{diag}(q) - q q^{\top}$ [Eq. 2.2] is zero, and every gradient through the softmax vanishes: the exact one, and the KL's too. There is no way back.
 
 # %%
 show(first_image_of)
@@ -110,8 +279,8 @@ for first_image in ("random", "mean"):
             )
     said = "; ".join(f"{share:.2f}, {norm:.2f}" for share, norm in firsts)
     print(
-        f"{first_image:6}: c and |mean g| {said} (three seeds); least "
-        f"entropy in 50 steps {min(entropies):.2f} nats"
+        f"{first_image:6}: c and |mean g|, three seeds: {said}\n"
+        f"        least entropy in 50 steps {min(entropies):.2f} nats"
     )
 fresh = Training(
     data, Settings(N=2, K=8, seed=2, first_image="mean")
@@ -133,15 +302,18 @@ slope = bernoulli(first_image_of(pixels[:-1], 1)[None, None], pixels)[1](
 confirm("19.2", slope, np.zeros_like(slope))
 
 # %% [markdown]
-# On the digits $q$ stays open all the same (no category preferred: $\log 8 = 2.08$ nats). On MNIST, with 784 pixels, it does not. `python -m dvae_np collapse` looks at
-# 500 test images for 100 steps, with three seeds. *As published*: the set-up of a published table ([the page of measured numbers](../figures/README.md) has its runs; grey pixels, hidden layers 512 and 256, four latents of eight categories), whose layers start as layers do.
-# *Larger rows*: the $N$ rows that a code selects add up to unit variance, as in this package's own models, so that codes differ more. *Mean image*: as published, but for the last bias. *Train*: this package's own
-# settings, two latents of eight categories, from the mean image, and from a random one. In the table, medians (and ranges); $c$ and the norm are of the first 100 images; *codes* is how many combinations of likeliest categories the 500 images have (where $q$ is uniform they mean nothing);
-# entropy and information [Eq. 19.1] are nats for each latent; information and codes are those after the last step. Low entropy alone is no harm: a good encoder is certain, too, but of different codes for different images.
+# On the digits $q$ stays open in both cases (with no category preferred the entropy is $\log 8 = 2.08$ nats). On MNIST, with 784 pixels, it does not. `python -m dvae_np collapse` follows 500 test images through the first 100 steps, with three seeds, from these starts:
+#
+# - *as published*: the settings of a published table (grey pixels, hidden layers 512 and 256, four latents of eight categories; [the page of measured numbers](../figures/README.md) has the long runs);
+# - *larger rows*: the decoder's rows for the codes are larger, so that codes differ more;
+# - *mean image*: as published, but the decoder starts at the mean image;
+# - *train*: this package's own settings, two latents of eight categories, from the mean image and from a random one.
+#
+# The table shows medians (and ranges). The share $c$ and the norm are of the first 100 images. *Codes* counts the different likeliest codes of the 500 images. Entropy and information [Eq. 19.1] are nats for each latent. A low entropy alone is no harm: a good encoder is certain too, but of different codes for different images.
 
 # %%
 figure("collapse.png")
-print(first_steps_table(records.read("collapse")))
+table(first_steps_table(records.read("collapse"), markdown=True))
 
 # %%
 first_steps = records.read("collapse")["runs"]
@@ -191,39 +363,42 @@ likelihoods = {
     )
 }
 print(
-    f"as published, after 25 steps: {published} codes (exact with three "
-    "seeds, then reinmax)"
+    f"as published, codes after 25 steps: exact {published[:3]}, "
+    f"reinmax {published[3:]}"
 )
-print(
-    "information after 100 steps, of at most",
-    round(most, 2),
-    "nats:",
-    "from a random image",
-    np.round(from_random, 2),
-    "from the mean image",
-    np.round(from_mean, 2),
-)
-print(
-    f"reinmax, seed 1: loss in epoch 2 {loss_of[1]:.1f}, epoch {escaped} "
-    f"{loss_of[escaped - 1]:.1f}, epoch {escaped + 1} "
-    f"{loss_of[escaped]:.1f}, epoch {len(loss_of)} {loss_of[-1]:.1f} nats"
-)
-print(
-    "512 categories, test log p(x):",
-    {name: round(value, 2) for name, value in likelihoods.items()},
-)
+print(f"information after 100 steps, of at most {most:.2f} nats:")
+print("    from a random image", np.round(from_random, 2))
+print("    from the mean image", np.round(from_mean, 2))
 
 # %% [markdown]
-# Even the exact gradient, without bias or noise, sends all images to one code within 25 steps of the published start. So this is no flaw of one estimator. Who gets out depends on the first weights and on the
-# estimator. ReinMax with seed 1 has an entropy of {{first("entropy", "as published", "reinmax", 40)[1]:.3f}} nats after 40 steps. In the long run with that seed, the loss stays at {{loss_of[1]:.0f}} nats until epoch {{escaped:d}}. Then it comes
-# out in part, and ends at {{loss_of[-1]:.0f}} ([the page of measured numbers](../figures/README.md) has the other seed beside it).
+# Even the exact gradient, which has neither bias nor noise, sends all images to one code within 25 steps of the published start. So the fault is not one estimator's. Whether a run comes out again depends on the first weights and on the estimator. ReinMax with seed 1 has an entropy of {{first("entropy", "as published", "reinmax", 40)[1]:.3f}} nats after 40 steps. In the long run with that seed, the loss stays at {{loss_of[1]:.0f}} nats until epoch {{escaped:d}}; then the run escapes in part, and ends at {{loss_of[-1]:.0f}}.
 #
-# `train`'s own settings take larger steps, of $10^{-3}$. From a random image both estimators then keep {{min(from_random):.2f}} to {{max(from_random):.2f}} of at most {{most:.2f}} nats about $x$; from the mean image, {{min(from_mean):.2f}} to
-# {{max(from_mean):.2f}}. As published but for the mean image, five runs of six are on their way too, and one (exact, seed 2: {{first("information", "mean image", "exact")[2]:.4f}} nats) has not begun after 100 steps. So the mean image is where `train`
-# starts.
+# The package's own settings take larger steps, of $10^{-3}$. From a random image, both estimators then keep {{min(from_random):.2f}} to {{max(from_random):.2f}} of at most {{most:.2f}} nats about $x$. From the mean image they keep {{min(from_mean):.2f}} to {{max(from_mean):.2f}}. With the published settings but the mean image, five runs of six learn, and one (exact, seed 2: {{first("information", "mean image", "exact")[2]:.4f}} nats) has not begun after 100 steps. Therefore `train` starts at the mean image.
 #
-# It is no law. One latent of 512 categories reached {{likelihoods["mnist512"]:.2f}} and {{likelihoods["mnist512-s1"]:.2f}} nats from the mean image with two seeds, {{likelihoods["mnist512-random"]:.2f}} and
-# {{likelihoods["mnist512-random-s1"]:.2f}} from a random one. There the seed decides more than the start.
+# This is no law. One latent of 512 categories reached {{likelihoods["mnist512"]:.2f}} and {{likelihoods["mnist512-s1"]:.2f}} nats from the mean image with two seeds, and {{likelihoods["mnist512-random"]:.2f}} and {{likelihoods["mnist512-random-s1"]:.2f}} from a random one. There the seed decides more than the start.
+
+# %% [markdown]
+# ## 6 Break it
+#
+# The whole page is made of broken models. Here is one that no number above finds, and that is why lesson 15 exists. The KL's gradient has the wrong sign. Such a model may train and use its codes; it is only worse than it could be. A check of that one op sees it at once:
+
+
+# %%
+def wrong_sign(q_logits):
+    """A bug: the value of the KL with minus its gradient."""
+    value, backward = dvae_np.kl(q_logits)
+    return value, lambda dy: -backward(dy)[0]
+
+
+def right(q_logits):
+    """The KL to a uniform prior."""
+    value, backward = dvae_np.kl(q_logits)
+    return value, lambda dy: backward(dy)[0]
+
+
+small = {"q_logits": np.random.default_rng(0).standard_normal((3, 1, 4))}
+for op in (right, wrong_sign):
+    say(f"{op.__name__}: {check_op(op, small)}")
 
 # %% [markdown]
 # ## Reading

@@ -1,20 +1,20 @@
 # %% [markdown]
 # # 20 Structured latents
 #
-# **Question.** Until now the latents of a code were independent given $x$. What is lost by that, and what does it cost to let each latent depend on its neighbours?
+# **Question.** Until now the latents of a code were independent, given $x$. What does that lose, and what does it cost to let each latent depend on its neighbours?
 #
 # **After this lesson you can**
 # - say in nats what a factorised posterior cannot do,
-# - sum over $K^N$ codes of a chain with $N$ products, and see that the backward pass of that sum is the marginals,
+# - sum over the $K^N$ codes of a chain with $N$ products, and see that the backward pass of that sum gives the marginals,
 # - draw codes from a chain, find the most probable one, and write its entropy and KL with their gradients,
 # - sum over all paths of a hidden Markov model of the digits, and say what factorised and amortised posteriors lose on it,
 # - take the gradient of any $f$ of a chain's codes by the estimators that you know, and say which of them are biased,
-# - train a VAE whose posterior and prior are chains, or autoregressive, and name the gradient that the latter's KL must not lose.
+# - train a VAE whose posterior and prior are chains, or autoregressive, and name the part of the KL's gradient that is easily lost there.
 #
 # *Needs:* lessons 01 to 08. *Takes:* 90 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
-
+import matplotlib.pyplot as plt
 import numpy as np
 
 from dvae_np import (
@@ -52,7 +52,7 @@ from dvae_np.forward_backward import (
     forward,
     sampled,
 )
-from dvae_np.lesson import confirm, figure, show
+from dvae_np.lesson import confirm, figure, picture, say, show, table
 from dvae_np.train import Settings, evaluate, fit, load
 
 rng = np.random.default_rng(16)
@@ -67,8 +67,7 @@ states = joint_states(N, K)  # (M, N), M = 81
 # %% [markdown]
 # ## 1 What a factorised posterior cannot say
 #
-# Two binary latents, and an image that says only: *they differ*. The true posterior has the codes 01 and 10, half and half. A factorised $q$ with any chance of both has some
-# chance of 00 or 11, too, which the posterior rules out: its KL is infinite. So it must choose one of the two, and that costs $\log 2$:
+# Take two binary latents, and an image that says only: *they differ*. The true posterior has the codes 01 and 10, each with probability one half. A factorised $q$ that gives both a chance also gives 00 or 11 a chance. The posterior rules these out, so the KL is infinite. The factorised $q$ must therefore choose one of the two codes, and this costs $\log 2$:
 
 # %%
 posterior = np.array([[0, 0.5], [0.5, 0]])  # p(z_1, z_2 | x)
@@ -90,16 +89,48 @@ print(
 # %% [markdown]
 # ## 2 The chain
 #
-# Give each latent a potential for each of its categories, $u_n[k]$, and each pair of neighbours one for each pair of categories, $A_n[i, j]$. Then
+# Let neighbours speak to each other. Each latent has a potential for each of its categories, $u_n[k]$. Each pair of neighbours has a potential for each pair of categories, $A_n[i, j]$. The probability of a code is the exponential of their sum, divided by a constant $Z$:
 #
 # $$q(z) = \frac{1}{Z} \exp\Bigl(\sum_n u_n[z_n] + \sum_n A_n[z_n, z_{n+1}]\Bigr) . \tag{20.1}$$
 #
-# With $A = 0$ it is the softmax of lesson 02, latent by latent. The sum $Z$ runs over $K^N$ codes. Add them up from the left: let $a_n[k]$ be the logarithm of the sum over all codes of the
-# first $n$ latents that end with $k$. A step appends one latent:
+# With $A = 0$ this is the softmax of lesson 02, latent by latent.
+#
+# The sum $Z$ runs over $K^N$ codes. But it can be done step by step. Look at the picture: a code is a path from left to right. All paths that reach a state share what comes after it. So it is enough to know, for each state, the sum over all paths that end there. Let $a_n[k]$ be the logarithm of that sum. One more step appends one latent:
 #
 # $$a_1 = u_1, \qquad a_{n+1}[j] = u_{n+1}[j] + \log \sum_i e^{a_n[i] + A_n[i, j]}, \qquad \log Z = \log \sum_k e^{a_N[k]} . \tag{20.2}$$
 #
-# That is $N$ steps of $K^2$ terms, in place of $K^N$ codes.
+# These are $N$ steps of $K^2$ terms, instead of $K^N$ codes. The picture shows, for the first example, the marginal of each state as the size of its dot, that of each pair as the width of its line, and the most probable path dashed.
+
+# %%
+dots, lines = (array[0] for array in q.both_marginals()[0])
+path = q.mode()[0]
+fig, ax = plt.subplots(figsize=(7.2, 2.6), layout="constrained")
+for n in range(N - 1):
+    for i in range(K):
+        for j in range(K):
+            width = 12 * lines[n, i, j]
+            ax.plot([n, n + 1], [i, j], color="0.7", linewidth=width)
+for n in range(N):
+    ax.scatter([n] * K, range(K), s=900 * dots[n], color="C0", zorder=2)
+ax.plot(path, "k--", linewidth=1.5, zorder=3)
+ax.set(xticks=range(N), yticks=range(K), ylabel="category")
+ax.set_xticklabels([f"latent {n + 1}" for n in range(N)])
+ax.margins(0.12, 0.2)
+picture(
+    fig,
+    "A trellis: four columns of three states, joined by lines whose widths "
+    "are the pair marginals, with the most probable path dashed.",
+)
+
+# %% [markdown]
+# In NumPy the forward pass is two lines. The library's function does the same for a batch, for padded lengths, and safely for large potentials:
+
+# %%
+a = unary[0, 0]
+for n in range(N - 1):
+    a = unary[0, n + 1] + np.log(np.exp(a[:, None] + pairwise[0, n]).sum(0))
+print("log Z by hand:   ", np.log(np.exp(a).sum()))
+print("by the library:  ", q.log_partition()[0][0])
 
 # %%
 show(forward)
@@ -126,15 +157,15 @@ confirm(
 # %% [markdown]
 # ## 3 Its backward pass has a name
 #
-# Differentiate one step. $\partial a_{n+1}[j] / \partial a_n[i]$ is a softmax over $i$:
+# Differentiate one step. $\partial a_{n+1}[j] / \partial a_n[i]$ is a softmax over $i$. Call it $w_n$:
 #
 # $$w_n[i, j] = \frac{e^{a_n[i] + A_n[i, j]}}{\sum_{i'} e^{a_n[i'] + A_n[i', j]}} = q(z_n = i \mid z_{n+1} = j) .$$
 #
-# So the backward pass begins with $\mu_N = \mathrm{softmax}(a_N)$ and multiplies by one $w$ after the other:
+# The backward pass begins with $\mu_N = \mathrm{softmax}(a_N)$, and multiplies by one $w$ after the other:
 #
 # $$\mu_n[i] = \sum_j w_n[i, j]\, \mu_{n+1}[j], \qquad \frac{\partial \log Z}{\partial u_n[k]} = \mu_n[k] = q(z_n = k), \qquad \frac{\partial \log Z}{\partial A_n[i, j]} = w_n[i, j]\, \mu_{n+1}[j] . \tag{20.3}$$
 #
-# The last is $q(z_n = i, z_{n+1} = j)$. This is the *backward* half of the forward-backward algorithm. Nobody has to remember it: it is what backpropagation makes of the forward half.
+# So the gradient of $\log Z$ is the marginals: $\mu_n$ of each latent, and $q(z_n = i, z_{n+1} = j)$ of each pair. This is the *backward* half of the forward-backward algorithm. Nobody has to remember it. It is what backpropagation makes of the forward half.
 
 # %%
 show(backward)
@@ -151,8 +182,7 @@ numeric = complex_step(
 confirm("20.3", slopes.pairwise, numeric["pairwise"])
 
 # %% [markdown]
-# Products of $e^{\mathrm{potential}}$ are fast, but small terms vanish beside large ones; logarithms are safe. The package looks at what a step spans, and takes the product where it is
-# exact. Potentials a hundred times as large, in float32, against the sum over all codes in float64:
+# Products of $e^{\mathrm{potential}}$ are fast, but in them small terms vanish beside large ones. Logarithms are safe. The package looks at the range of numbers in a step, and takes the product only if it is exact. Here are potentials up to a thousand times as large, in float32, against the sum over all codes in float64:
 
 # %%
 for size in (1, 30, 100, 1000):
@@ -174,11 +204,11 @@ for size in (1, 30, 100, 1000):
 # %% [markdown]
 # ## 4 Drawing, and the most probable code
 #
-# To draw, go back through the same $w$: first $z_N$ from $\mu_N$, then each latent given the next one,
+# To draw a code, go back through the same $w$. First draw $z_N$ from $\mu_N$, then each latent given the next one:
 #
-# $$z_N \sim \mu_N, \qquad z_n \sim w_n[\cdot, z_{n+1}] , \tag{20.4}$$
+# $$z_N \sim \mu_N, \qquad z_n \sim w_n[\cdot, z_{n+1}] . \tag{20.4}$$
 #
-# one uniform for each. And with maxima in the place of the sums the forward pass finds the score of the best code (Viterbi):
+# Each takes one uniform. For the most probable code, put maxima in the place of sums. The forward pass then finds the score of the best code (the Viterbi algorithm):
 #
 # $$m_{n+1}[j] = u_{n+1}[j] + \max_i \bigl(m_n[i] + A_n[i, j]\bigr) . \tag{20.5}$$
 
@@ -201,14 +231,13 @@ confirm("20.5", q.mode(), states[scores.argmax(0)])
 # %% [markdown]
 # ## 5 Entropy and KL
 #
-# $\log q(z)$ is a sum of potentials less $\log Z$, so its mean needs the marginals alone. For two chains $q$ and $p$, with $\langle \cdot, \cdot \rangle$ over nodes and edges:
+# $\log q(z)$ is a sum of potentials minus $\log Z$. So its mean needs only the marginals. With $\langle \cdot, \cdot \rangle$ a sum over nodes or edges, two chains $q$ and $p$ have
 #
 # $$H(q) = \log Z - \langle \mu, u \rangle - \langle \mu_{\mathrm{edges}}, A \rangle , \tag{20.6}$$
 #
 # $$\mathrm{KL}(q \,\Vert\, p) = \langle \mu,\, u_q - u_p \rangle + \langle \mu_{\mathrm{edges}},\, A_q - A_p \rangle - \log Z_q + \log Z_p . \tag{20.7}$$
 #
-# Their gradients need the derivative of the *marginals*. The marginals are the gradient of $\log Z$, so this is its second derivative, the covariance $C$ of the one-hots of nodes and edges.
-# It is symmetric. So the backward pass along a cotangent $v$ is the same as the derivative *along* $v$, which one more forward and backward pass carries with it:
+# Their gradients need the derivative of the *marginals*. The marginals are the gradient of $\log Z$, so this is the second derivative of $\log Z$: the covariance $C$ of the one-hot codes of nodes and edges. A covariance is symmetric. So the backward pass along a cotangent $v$ equals the derivative of the marginals in the *direction* $v$, and one more forward and backward pass computes it:
 #
 # $$dq = C\, v, \qquad C\, v = \frac{d}{dt}\, \bigl(\mu, \mu_{\mathrm{edges}}\bigr)(u + t\, v_{\mathrm{nodes}},\, A + t\, v_{\mathrm{edges}}) \Big|_{t = 0} . \tag{20.8}$$
 
@@ -236,12 +265,13 @@ numeric = complex_step(
 confirm("20.7", dp.pairwise, numeric["pairwise"])
 
 # %% [markdown]
-# The same holds for any $f$ that is a sum over the latents and their neighbours. Its mean needs the marginals alone:
+# The same holds for any $f$ that is a sum of terms $v_n$ of one latent and terms $E_n$ of two neighbours. Its mean needs only the marginals:
 #
 # $$f(z) = \sum_n v_n[z_n] + \sum_n E_n[z_n, z_{n+1}] \quad \Rightarrow \quad \mathbb{E}_q[f] = \langle \mu, v \rangle + \langle \mu_{\mathrm{edges}}, E \rangle . \tag{20.9}$$
 #
-# The gradient in $q$ is $C$ times $(v, E)$, and the gradient in $(v, E)$ is the marginals. Dynamic programming is exact for such an $f$ only, and a function does not show whether it is one. So the package asks
-# for an `Additive(node, edge)`: for such an $f$ the estimator `exact` takes dynamic programming, for every other one the sum over all codes. A decoder that sees all codes at once is *not* additive.
+# The gradient in $q$ is $C$ times $(v, E)$, and the gradient in $(v, E)$ is the marginals.
+#
+# Dynamic programming is exact for such an $f$ only, and a function does not show whether it is one. So the package asks for an `Additive(node, edge)`. For this type the estimator `exact` uses dynamic programming; for every other $f$ it sums over all codes. A decoder that sees all codes at once is *not* additive.
 
 # %%
 f = Additive(
@@ -269,18 +299,17 @@ print(f"500 latents, 3^500 codes: E[f] = {mean[0]:.4f}")
 # %% [markdown]
 # ## 6 A hidden Markov model of the digits
 #
-# Where does an additive $f$ come from? From a decoder in which each latent speaks of a part of $x$ alone. Cut a digit into its eight rows. Row $n$ is drawn from a state $z_n$, one of $K$, and the states are a Markov chain
-# with one transition matrix $T$ for all steps:
+# Where does an additive $f$ come from? From a decoder in which each latent speaks of its own part of $x$. Cut a digit into its eight rows. Row $n$ is drawn from a state $z_n$, one of $K$. The states form a Markov chain with one transition matrix $T$ for all steps:
 #
 # $$p(z) = p(z_1) \prod_n T[z_n, z_{n+1}] , \tag{20.10}$$
 #
 # $$f(z) = -\log p(x \mid z) = \sum_n v_n[z_n], \qquad v_n[k] = -\log p(x_n \mid z_n = k) . \tag{20.11}$$
 #
-# This is a *hidden Markov model*. $p(z)\, e^{-f(z)}$ is again the exponential of a sum over nodes and edges. So the true posterior is a chain, with known potentials, and the sum over all paths is one more forward algorithm:
+# This is a *hidden Markov model*. The product $p(z)\, e^{-f(z)}$ is again the exponential of a sum over nodes and edges. So the true posterior is a chain with known potentials, and the sum over all paths is one more forward algorithm:
 #
 # $$p(z \mid x) \propto \exp\Bigl(\log p(z) - \sum_n v_n[z_n]\Bigr), \qquad \log p(x) = \log Z_{\text{posterior}} - \log Z_{\text{prior}} . \tag{20.12}$$
 #
-# A small one, four parts and three states, against the sum over all paths:
+# Here is a small one, with four parts and three states, against the sum over all paths:
 
 # %%
 model = Model(prior="transition", interface="emission")
@@ -311,7 +340,7 @@ confirm(
 )
 
 # %% [markdown]
-# `train --interface emission --prior transition --posterior chain` trains such a model. Here it is with 16 states, 40 epochs. Above test digits, below the rows that their most probable paths emit on average; then digits drawn from the model, row by row:
+# `train --interface emission --prior transition --posterior chain` trains such a model. Here it has 16 states and 40 epochs. The first picture shows test digits, and below them the rows that their most probable paths emit on average. The second picture shows digits that were drawn from the model, row by row:
 
 # %%
 from dvae_np.figures.models import reconstructions, samples
@@ -335,24 +364,37 @@ print(
     f"{test.posterior_gap:.2f} ({test.method})"
 )
 figure(
-    reconstructions, hmm.params, data, hmm.settings.model, size=(7.4, 1.3)
+    reconstructions,
+    hmm.params,
+    data,
+    hmm.settings.model,
+    size=(7.4, 1.3),
+    alt="Sixteen test digits, and below each the rows that its most "
+    "probable path emits.",
 )
-figure(samples, hmm.params, data, rng, hmm.settings.model, size=(7.4, 1.6))
+figure(
+    samples,
+    hmm.params,
+    data,
+    rng,
+    hmm.settings.model,
+    size=(7.4, 1.6),
+    alt="Digits drawn from the model, row by row; many are legible.",
+)
 
 # %% [markdown]
-# `evaluate` knows its $\log p(x)$, over $16^8 \approx 4 \cdot 10^9$ paths as over 81. So here the question of section 1 has an answer in nats. Train a model
-# on $\log p(x)$ itself, and encoders beside it; then keep the model and train the encoders on. What is missing from $\log p(x)$ is $\mathrm{KL}(q \,\Vert\, p(z \mid x))$ (lesson 03), and it has two causes:
+# `evaluate` computes $\log p(x)$ over $16^8 \approx 4 \cdot 10^9$ paths as easily as over 81. So the question of section 1 has an answer in nats. Train a model on $\log p(x)$ itself, and encoders beside it. Then keep the model, and train the encoders on. What the ELBO lacks is $\mathrm{KL}(q \,\Vert\, p(z \mid x))$ (lesson 03). It has two causes:
 #
-# - *factorisation*: the best factorised $q$ that coordinate ascent finds for each image alone,
-# - *amortisation*: one network must find the $q$ of every image. A chain encoder could have the exact posterior; its whole gap is of this kind.
+# - *factorisation*: even the best factorised $q$ for a single image, found by coordinate ascent, is not the posterior;
+# - *amortisation*: one network must find the $q$ of every image. A chain encoder could express the exact posterior, so its whole gap is of this kind.
 #
-# `python -m dvae_np gaps` measured it, on the test digits, with three seeds (some twenty minutes). Shared by all images are an emission table for each row and one transition matrix:
+# `python -m dvae_np gaps` measures it on the test digits, with three seeds (some twenty minutes). All images share an emission table for each row, and one transition matrix:
 
 # %%
 from dvae_np.experiments.gaps import gaps_table
 
 record = records.read("gaps")
-print(gaps_table(record))
+table(gaps_table(record, markdown=True))
 middle = {
     (K_, name): np.median(
         [line[name] for line in record["lines"] if line["K"] == K_]
@@ -362,27 +404,19 @@ middle = {
 }
 
 # %% [markdown]
-# With 8 states the best factorised posteriors lose {{middle[8, "best_factorised_gap"]:.2f}} nats, with 32 states {{middle[32, "best_factorised_gap"]:.2f}}. A factorised *encoder* loses {{middle[8, "independent_gap"]:.2f}} and {{middle[32, "independent_gap"]:.2f}}: most of it
-# is amortisation. On the training images it loses {{middle[32, "independent_train_gap"]:.2f}} with 32 states, so more than half of the {{middle[32, "independent_gap"]:.2f}} comes with images that the network has not seen. A likely reason: a factorised posterior must choose among paths, and the choice jumps from image to image. The chain encoder
-# need not choose: it loses {{middle[8, "chain_gap"]:.2f}} and {{middle[32, "chain_gap"]:.2f}}.
+# The best factorised posteriors lose {{middle[8, "best_factorised_gap"]:.2f}} nats with 8 states, and {{middle[32, "best_factorised_gap"]:.2f}} with 32. A factorised *encoder* loses {{middle[8, "independent_gap"]:.2f}} and {{middle[32, "independent_gap"]:.2f}}, so most of its loss is amortisation. On the training images it loses {{middle[32, "independent_train_gap"]:.2f}} with 32 states. So more than half of the {{middle[32, "independent_gap"]:.2f}} comes with images that the network has not seen. A likely reason: a factorised posterior must choose among paths, and the choice jumps from image to image. The chain encoder need not choose. It loses {{middle[8, "chain_gap"]:.2f}} and {{middle[32, "chain_gap"]:.2f}}.
 #
-# Trained *through* the bound, a model adapts to what its posterior can say. The gap is then small, {{middle[32, "through_independent_gap"]:.2f}} nats with 32 states, but the model is worse: $\log p(x)$ is {{middle[32, "through_independent"]:.2f}} nats, with a chain
-# {{middle[32, "through_chain"]:.2f}}. A small gap does not say that the posterior is good enough; it may say that the model gave in.
-#
+# If a model is trained *through* the bound, it adapts to what its posterior can say. Then the gap is small, {{middle[32, "through_independent_gap"]:.2f}} nats with 32 states. But the model is worse: $\log p(x)$ is {{middle[32, "through_independent"]:.2f}} nats, and {{middle[32, "through_chain"]:.2f}} with a chain. A small gap does not prove that the posterior is good enough. The model may have given up what the posterior could not say.
 
 # %% [markdown]
 # ## 7 The same estimators
 #
-# Which estimator works on a chain? Whichever asks $q$ for nothing but $\log q(z)$ and its gradient, codes, or marginals: the table says what each asks for. No line of them is written
-# again. Leave-one-out on a chain, averaged over *every* pair of codes, against the complex step of the plain sum:
+# Which estimators work on a chain? Those that ask $q$ only for $\log q(z)$ and its gradient, for codes, or for marginals. The table knows what each of them asks for, and none of them is written again. Here is leave-one-out on a chain, averaged over *every* pair of codes, against the complex step of the plain sum:
 
 # %%
-print(
-    {
-        asked: [name for name, row in TABLE.items() if row.asks == asked]
-        for asked in ("log_prob", "marginals", "relaxed_codes")
-    }
-)
+for asked in ("log_prob", "marginals", "relaxed_codes"):
+    names = [name for name, row in TABLE.items() if row.asks == asked]
+    say(f"{asked}: {', '.join(names)}")
 # three latents: 27 codes, 729 pairs
 one = Chain(unary[:1, :3], pairwise[:1, :2])
 f = lookup_table(rng.standard_normal((K, K, K)))
@@ -394,29 +428,24 @@ numeric = complex_step(
     lambda arrays: expectation(Chain(**arrays), f).sum(), one._asdict()
 )
 for array, gradient in found._asdict().items():
-    print(
-        comparison(array, moments(weights, gradient)[0], numeric[array][0])
-    )
+    say(comparison(array, moments(weights, gradient)[0], numeric[array][0]))
 
 # %% [markdown]
-# Straight-through works *through the marginals*: $f$'s slope at the codes, times $C$. At $\tau = 1$ it is exact on average where $f$ is affine in the one-hots of the nodes. An edge term is a product of two one-hots, and on a chain these depend on each other: there it is biased.
+# **Straight-through** goes *through the marginals*: the slope of $f$ at the codes, times $C$. At $\tau = 1$ it is exact on average if $f$ is affine in the one-hot codes of the nodes. An edge term is a product of two one-hot codes, and on a chain these depend on each other. For edge terms it is biased.
 #
-# **Gumbel-CRF** (Fu et al. 2020). Draw as in [Eq. 20.4], but each code by Gumbel-max; relax what it is the argmax of:
+# **Gumbel-CRF** (Fu et al. 2020). Draw as in [Eq. 20.4], but each code by Gumbel-max. Then relax the argmax:
 #
 # $$z_n = \arg\max_i \bigl(\log w_n[i, z_{n+1}] + G_n[i]\bigr), \qquad y_n = \mathrm{softmax}\bigl((\log w_n[\cdot, z_{n+1}] + G_n) / \tau\bigr) . \tag{20.13}$$
 #
-# Backward, $y_n$ moves $a_n$ and one column of $A_n$, and from $a_n$ the gradient goes through the forward algorithm. But $z_{n+1}$ stays where it is: the path from $y_n$ back to the *choice* of $z_{n+1}$ is cut. So both forms, with
-# soft and with hard codes in $f$, are biased on a chain even where $f$ is a sum over nodes (there they have the same gradient), and the bias does not vanish as $\tau \to 0$. Without pairs it is Gumbel-Softmax: only the bias of the temperature is left, and that one does vanish. So it has no row of its own in the table: `gumbel_softmax` and
-# `straight_through_gumbel` ask the law for relaxed codes, and this is a chain's answer.
+# In the backward pass, $y_n$ moves $a_n$ and one column of $A_n$, and from $a_n$ the gradient goes through the forward algorithm. But $z_{n+1}$ stays where it is. The path from $y_n$ to the *choice* of $z_{n+1}$ is cut. So both forms, with soft and with hard codes in $f$, are biased on a chain, even if $f$ is a sum over nodes. The bias does not vanish as $\tau \to 0$. Without pairwise potentials this is Gumbel-Softmax, and only the bias of the temperature is left. So Gumbel-CRF has no row of its own in the table: `gumbel_softmax` and `straight_through_gumbel` ask the law for relaxed codes, and this is a chain's answer.
 #
-# **Stochastic softmax** (Paulus et al. 2020). Put the noise on the potentials of the nodes, and take marginals at a temperature:
+# **Stochastic softmax** (Paulus et al. 2020). Put the noise on the potentials of the nodes, and take the marginals at a temperature:
 #
 # $$y = \mu\bigl((u + G) / \tau,\, A / \tau\bigr) . \tag{20.14}$$
 #
-# This is smooth, so its gradient is an unbiased one of $\mathbb{E}[f(y)]$, but that is an objective of its own. As $\tau \to 0$, $y$ becomes the code of the largest perturbed score, and that code does *not* have the law $q$: one Gumbel number for each node is not
-# enough noise for $K^N$ codes. Only without pairs it is Gumbel-Softmax.
+# This is smooth, so its gradient is an unbiased one of $\mathbb{E}[f(y)]$. But that is another objective. As $\tau \to 0$, $y$ becomes the code of the largest perturbed score, and that code does *not* have the law $q$: one Gumbel number for each node is not enough noise for $K^N$ codes. Only without pairwise potentials is it Gumbel-Softmax.
 #
-# Exact means by quadrature over the noise, two binary latents, $f$ a sum over nodes, three temperatures:
+# Here are the exact means, by quadrature over the noise, for two binary latents, an $f$ that is a sum over nodes, and three temperatures:
 
 # %%
 from dvae_np.check.structured import chain_nodes
@@ -469,12 +498,11 @@ numeric = complex_step(of_noise, pair._asdict())
 confirm("20.14", moments(weights, dq.unary)[0], numeric["unary"][0])
 
 # %% [markdown]
-# The straight-through form is {{bias["straight_through_gumbel", 1.0]:.0%}} off at $\tau = 1$, and at {{0.25:.2f}} still {{bias["straight_through_gumbel", 0.25]:.0%}}: cooling does not cure what was cut.
+# The straight-through form is {{bias["straight_through_gumbel", 1.0]:.0%}} off at $\tau = 1$, and still {{bias["straight_through_gumbel", 0.25]:.0%}} at $\tau = 0.25$. A lower temperature does not restore the path that was cut.
 #
 # ## 8 A VAE with a chain
 #
-# `Settings(posterior="chain", prior="markov")`, or `train --posterior chain --prior markov`: the encoder gives the unary potentials, the pairwise ones are parameters, the same for all images. The prior is the same for all images, too. The decoder sees
-# all codes at once, as before. Four latents of four categories on the digits, trained by the exact gradient:
+# With `Settings(posterior="chain", prior="markov")`, or `train --posterior chain --prior markov`, the encoder gives the potentials $u$. The pairwise potentials are parameters, the same for all images, and so is the prior. The decoder sees all codes at once, as before. Here are four latents of four categories on the digits, trained by the exact gradient:
 
 # %%
 kinds = {
@@ -497,22 +525,21 @@ for name, kind in kinds.items():
     )
 
 # %% [markdown]
-# On this run the chain's gap to the true posterior is {{worth["chain, markov"].posterior_gap:.2f}} nats, that of the factorised one {{worth["independent, markov"].posterior_gap:.2f}}; the test negative ELBO is
-# {{worth["chain, markov"].negative_elbo:.2f}} against {{worth["independent, markov"].negative_elbo:.2f}}. One seed, one size: how much structure buys in general is another question. Here the decoder may learn to use codes that a
-# factorised posterior can say.
+# In this run the chain's gap to the true posterior is {{worth["chain, markov"].posterior_gap:.2f}} nats, and that of the factorised posterior {{worth["independent, markov"].posterior_gap:.2f}}. The test negative ELBO is {{worth["chain, markov"].negative_elbo:.2f}} against {{worth["independent, markov"].negative_elbo:.2f}}. This is one seed and one size. The decoder can also learn to use only codes that a factorised posterior can say.
 #
 # ## 9 One code after the other
 #
-# A chain remembers one latent. An *autoregressive* law remembers all of them: each code has logits that a small network makes of the codes before it,
+# A chain remembers one latent. An *autoregressive* law remembers all of them. A small network computes the logits $l_n$ of each code from the codes before it, with tables $E_m$ and weights $W_n$:
 #
 # $$q(z) = \prod_n \mathrm{softmax}(l_n)[z_n], \qquad l_n = u_n + \tanh\Bigl(\sum_{m<n} E_m[z_m]\Bigr) W_n . \tag{20.15}$$
 #
-# $\log q$ is exact, and codes are drawn from the first to the last. So every estimator that asks for $\log q$ alone works, and its gradient goes on into the network. ($E_m$ is $(K, H)$ for each latent but the last, $W_n$ is $(H, K)$ for each but the first.) But nothing else is left: marginals, entropy and mode each need all $K^N$ codes. And the
-# KL? Given the codes before, each latent's own KL is known, so
+# $\log q$ is exact, and codes are drawn from the first to the last. So every estimator that asks only for $\log q$ works, and its gradient goes on into the network. Everything else is lost: marginals, entropy and mode would each need all $K^N$ codes.
+#
+# And the KL? Given the codes before it, each latent's own KL is known. So
 #
 # $$\mathrm{KL}(q \,\Vert\, p) = \mathbb{E}_q \sum_n \mathrm{KL}_n(z_{<n}), \qquad \nabla_{l_n} = \mathbb{E}_q\Bigl[\nabla_{l_n} \mathrm{KL}_n + \sum_{m>n} \mathrm{KL}_m \cdot \bigl(\mathrm{onehot}(z_n) - q_n\bigr)\Bigr] . \tag{20.16}$$
 #
-# The second term is easily forgotten. A code does not only pay for itself: it decides what the *later* codes must pay. That is a reward, and it comes with the score. The same trap waits in every hierarchy of latents.
+# The second term is easily forgotten. A code does not only pay its own KL. It also decides what the *later* codes must pay. That is a cost like $f$, and it comes with the score. The same trap waits in every hierarchy of latents.
 
 # %%
 show(kl_given)
@@ -559,11 +586,11 @@ forgotten /= np.linalg.norm(numeric["unary"])
 print(f"without the later KLs the gradient is {forgotten:.0%} off")
 
 # %% [markdown]
-# Straight-through has its limits here, too. Each one-hot goes backward as its softmax, through the network to all codes before it:
+# Straight-through has its limits here too. In the backward pass each one-hot code is treated as its softmax, through the network to all codes before it:
 #
 # $$dl_n = J(q_n)\Bigl(f'_n + \sum_{m>n} \frac{\partial l_m}{\partial z_n}^{\!\top} dl_m\Bigr) . \tag{20.17}$$
 #
-# For affine $f$ the gradient in the *last* code's logits is right on average, and those before it are not, as a softmax and a tanh lie between.
+# For an affine $f$ the gradient in the *last* code's logits is right on average. Those before it are not, because a softmax and a tanh lie between.
 
 # %%
 slope = rng.standard_normal((3, K))
@@ -577,22 +604,21 @@ numeric = complex_step(
     step_by_step._asdict(),
 )
 confirm("20.17", dq.unary[0, 2], numeric["unary"][0, 2])
-print(comparison("dunary", dq.unary, numeric["unary"]))
+say(comparison("dunary", dq.unary, numeric["unary"]))
 
 # %% [markdown]
-# `train --posterior autoregressive`, or `--prior autoregressive`, with an estimator that draws codes. The estimator's own codes serve for the KL, too.
+# On the command line this is `train --posterior autoregressive`, or `--prior autoregressive`, with an estimator that draws codes. The same codes serve for the KL.
 #
 # ## 10 Break it
 #
-# A sum over paths is easily turned round: $A_n[j, i]$ for $A_n[i, j]$ in the backward half. $\log Z$ stays right, as the forward half is; only the gradient is wrong, and training goes on with it. The complex step
-# sees it:
+# In a sum over paths, indices are easily exchanged: $A_n[j, i]$ for $A_n[i, j]$ in the backward half. $\log Z$ stays right, because the forward half is right. Only the gradient is wrong, and training goes on with it. The complex step sees it:
 
 # %%
 turned = np.einsum("mb,mni,mnj->bnji", chance, hot[:, :-1], hot[:, 1:])
 numeric = complex_step(
     lambda arrays: Chain(**arrays).log_partition()[0].sum(), q._asdict()
 )
-print(comparison("dpairwise", turned, numeric["pairwise"]))
+say(comparison("dpairwise", turned, numeric["pairwise"]))
 
 # %% [markdown]
 # ## Reading
