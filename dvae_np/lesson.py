@@ -162,7 +162,10 @@ class _Lesson(types.ModuleType):
 
 
 def _fixed(function):
-    return property(lambda self: function)
+    def refuse(self, value):
+        raise WrongAnswer("what judges an exercise cannot be replaced: restart the kernel, and leave it as it is")
+
+    return property(lambda self: function, refuse)
 
 
 for _name in ("judge", "check", "check_estimator", "check_op"):

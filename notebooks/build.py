@@ -1,4 +1,5 @@
-"""Write the lessons, exercises and solutions from their one source: python notebooks/build.py [06 07 ...]
+"""Write the lessons, exercises and solutions from their one source: python notebooks/build.py [06 07 ...]; with --students DIR
+the edition for students.
 
 A source, ``source/06_baselines.py``, is cells of Python and Markdown (in comments) between lines that begin with ``# %%``:
 
@@ -213,6 +214,10 @@ def build(path):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--students"] and len(sys.argv) == 3:
+        import students
+
+        raise SystemExit(print(f"{sys.argv[2]}: {students.write(sys.argv[2])} files, and check.py"))
     chosen = sys.argv[1:] or [""]
     for source in sorted((HERE / "source").glob("*.py")):
         if any(source.name.startswith(number) for number in chosen):

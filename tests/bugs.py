@@ -450,7 +450,7 @@ BANK = [
     Bug("moving average updated before it is used", "a large PyTorch library", 2,
         lambda: enumerated_mean(lambda logits, f, z: ema_updated_first(logits, f, z), 1), "0.9"),
     Bug("debiased moving average fed back into the state", "a deleted module of a large JAX library", 4,
-        lambda: debiased_state(True, 2), "worst at", missed=lambda: debiased_state(True, 1)),
+        lambda: debiased_state(True, 2), "relative error", missed=lambda: debiased_state(True, 1)),
     Bug("score not multiplied by f", "an official paper repository's toy", 2,
         lambda: enumerated_mean(score_alone), "zero everywhere"),
     Bug("divided by S instead of S - 1", "common", 2, lambda: enumerated_mean(own_sample, 2), "S - 1"),

@@ -476,7 +476,7 @@ def test_a_large_entry_hides_nothing():
 
 def test_the_judges_cannot_be_replaced_nor_the_package_changed(monkeypatch):
     for name in ("judge", "check", "check_op", "check_estimator"):
-        with pytest.raises(AttributeError):
+        with pytest.raises(WrongAnswer, match="cannot be replaced"):
             setattr(dvae_np.lesson, name, lambda *arguments, **more: None)
         vars(dvae_np.lesson)[name], kept = None, vars(dvae_np.lesson)[name]
         assert getattr(dvae_np.lesson, name) is kept

@@ -39,7 +39,7 @@ MACROS = set(
 
 
 KEPT = (21, 22)  # numbers for lessons that are not written yet
-PAGE = 76  # columns of code that a page shows; the rest of a line is cut
+PAGE, WIDTH = 76, 90  # columns of code that a page shows, the rest of a line is cut; of what is printed
 
 
 @pytest.mark.parametrize(("stem", "folder"), BOOKS)
@@ -47,6 +47,39 @@ def test_no_line_of_code_is_cut_on_a_page(stem, folder):
     book = json.loads((NOTEBOOKS / folder / f"{stem}.ipynb").read_text(encoding="utf-8"))
     code = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
     assert not [line for cell in code for line in cell.splitlines() if len(line) > PAGE]
+
+
+def faults_of_outputs(book):
+    """What a reader of a notebook would miss: printed lines and sources that are wider than a page, pictures without words."""
+    found = []
+    for cell in book["cells"]:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            source = "".join(data.get("text/markdown", "")) if "```" in "".join(data.get("text/markdown", "")) else ""
+            lines = ("".join(output.get("text", "")) + "\n" + source).splitlines()
+            found += [line for line in lines if len(line) > WIDTH and not line.startswith("<")]
+            words = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+            if "image/png" in data and len(words) < 20:
+                found.append(f"a picture of the cell {''.join(cell['source'])[:40]!r} has no words: {words!r}")
+    return found
+
+
+@pytest.mark.parametrize(("stem", "folder"), BOOKS)
+def test_what_a_page_shows_fits_it_and_has_words_for_those_who_do_not_see_it(stem, folder):
+    assert faults_of_outputs(json.loads((NOTEBOOKS / folder / f"{stem}.ipynb").read_text(encoding="utf-8"))) == []
+
+
+def test_wide_lines_and_pictures_without_words_are_found():
+    def book(**output):
+        return {"cells": [{"source": "x", "outputs": [output]}]}
+
+    fits, wide = "a" * WIDTH, "a" * (WIDTH + 1)
+    alt = {"image/png": {"alt": "Two curves that cross at one."}}
+    assert faults_of_outputs(book(text=fits)) == [] and faults_of_outputs(book(text=[fits + "\n", wide])) == [wide]
+    assert faults_of_outputs(book(data={"text/markdown": f"```python\n{wide}\n```"})) == [wide]
+    assert faults_of_outputs(book(data={"text/markdown": f"| {wide} |"})) == []  # a table, which the page breaks
+    assert faults_of_outputs(book(data={"image/png": ""}, metadata=alt)) == []
+    assert len(faults_of_outputs(book(data={"image/png": ""}))) == 1
 
 
 def names(stem, kind):

@@ -48,7 +48,7 @@ def hint(analytic, numeric, sizes=None, q=None, instead=None):
 
 def factors(analytic, numeric, sizes=None):
     """{key: words} for the constant factors by which `analytic` may differ from `numeric`, as {"1/S": "1/S = 1/3: a mean
-    where the gradient sums, or the reverse"}; a factor without a name has the key "" and a whole sentence. Empty where the two
+    where a sum is due"}; a factor without a name has the key "" and a whole sentence. Empty where the two
     are not multiples of each other.
     """
     if not (numeric.any() and analytic.any()) or analytic.shape != numeric.shape:
@@ -88,9 +88,10 @@ def factors_of(ratio, sizes=None, slack=CLOSE):
                 "1 - 1/S": (1 - 1 / size, f"1 - 1/S: {own}"),
                 "S/(S-1)": (size / (size - 1), "S/(S-1): S - 1 stands where S belongs"),
             } | named
-        mean = ": a mean where a sum is due, or the reverse" if name.isupper() else ""
+        total = ": a sum where a mean is due" if name.isupper() else ""
+        mean = ": a mean where a sum is due" if name.isupper() else ""
         named |= {
-            name: (float(size), f"{name} = {size}{mean}"),
+            name: (float(size), f"{name} = {size}{total}"),
             f"1/{name}": (1 / size, f"1/{name} = 1/{size}{mean}"),
         }
     nearest = min(abs(ratio - factor) for factor, _ in named.values())

@@ -85,6 +85,11 @@ def second_moment(estimator, p):
     return np.stack([mean, variance + mean**2])
 
 
+def deviation(estimator, p):
+    mean, variance = my_moments(estimator, p)
+    return np.stack([mean, np.sqrt(variance)])
+
+
 def diagonal(estimator, p):
     every = np.array([estimator(i, i) for i in range(len(p))])
     return np.stack([p @ every, p @ every**2 - (p @ every) ** 2])
@@ -118,7 +123,7 @@ EXERCISES = (
         draws_needed,
         lambda rng: list(tests(rng)),
         {},
-        returns=("the number of draws",),
+        returns=("the number R",),
         accuracy=100,  # quantiles of 14 digits
         mistakes={
             "a power of 50 %: a bias at the threshold is missed half of the time": at_the_threshold,
@@ -148,6 +153,7 @@ EXERCISES = (
         mistakes={
             "moments with all pairs equally probable: weigh each by p[z1] p[z2]": equally_probable,
             "the second moment in the second row: subtract the mean before squaring": second_moment,
+            "the standard deviation in the second row: the variance is its square": deviation,
             "moments over equal codes alone: the two are drawn independently": diagonal,
         },
     ),

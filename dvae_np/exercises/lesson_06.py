@@ -23,6 +23,10 @@ def without_the_score(b, q, table):
     return (q * (table - b) ** 2).sum() - ((q * (table - q @ table)) ** 2).sum()
 
 
+def of_f_alone(b, q, table):
+    return (q * (table - q @ table) ** 2).sum()
+
+
 def variances(rng):
     """A latent of four categories, and one of seven."""
     for K, b in ((4, 0.7), (7, -1.3)):
@@ -76,6 +80,10 @@ def last_value_alone(logits, f, z, b, decay):
     return scored(logits, f, z, b)[0], f(z)[0].mean()
 
 
+def exchanged_weights(logits, f, z, b, decay):
+    return scored(logits, f, z, b)[0], (1 - decay) * b + decay * f(z)[0].mean()
+
+
 def unchanged_average(logits, f, z, b, decay):
     return scored(logits, f, z, b)[0], b
 
@@ -120,6 +128,7 @@ EXERCISES = (
         mistakes={
             "the second moment: subtract the squared mean": second_moment,
             "the variance of f - b: each term belongs beside its squared score": without_the_score,
+            "the variance of f alone: the gradient is f - b times the score": of_f_alone,
         },
     ),
     Exercise(
@@ -144,6 +153,7 @@ EXERCISES = (
         mistakes={
             "what a baseline updated first gives: b contains this very sample": updated_first,
             "what the last f alone gives as the average: b remembers": last_value_alone,
+            "the average with its weights exchanged: decay belongs to the old b": exchanged_weights,
             "the old average: it must move towards f": unchanged_average,
             "what no baseline gives: b is used before it is updated": never_used,
         },

@@ -33,6 +33,16 @@ def with_gradient(change):
     return op
 
 
+def from_logits(perturb):
+    """The op with other arguments (logits, u, tau) of the softmax, and the right way back from there."""
+
+    def op(logits, u, tau):
+        y = softmax_of(perturb(logits, u, tau))
+        return y, lambda dy: (through(y, dy).sum(0) / tau, None, None)
+
+    return op
+
+
 def through(y, dy):
     return y * (dy - (y * dy).sum(-1, keepdims=True))
 
@@ -68,6 +78,10 @@ def slope_at_the_soft_sample(logits, f, u, tau):
     return through(y, backward(np.ones_like(fy) / len(u))[0]).sum(0) / tau
 
 
+def jacobian_at_the_code(logits, f, u, tau):
+    return 0 * logits
+
+
 def unperturbed_jacobian(logits, f, u, tau):
     y = perturbed(logits, u, tau)
     fz, backward = f((y == y.max(-1, keepdims=True)).astype(float))
@@ -96,8 +110,11 @@ def kl_estimate(logits, u, tau):
     return relaxed_kl(logits, u, tau)[0]
 
 
-def around_the_reverse(logits, u, tau):
-    return -kl_estimate(logits, u, tau)
+def at_y(logits, u, tau):
+    """[Eq. 7.4] of posterior and prior, at y."""
+    K, y = logits.shape[-1], softmax_of(perturbed(logits, u, tau))
+    sums = (np.exp(shift - tau * y).sum(-1) for shift in (logits, 0 * logits))
+    return (logits.sum(-1) - K * np.log(next(sums)) + K * np.log(next(sums))).sum(-1)
 
 
 EXERCISES = (
@@ -111,6 +128,12 @@ EXERCISES = (
         returns=("dlogits",),
         library=(complex_step, central, softmax(np.zeros(2))[1]),
         mistakes={
+            "y with noise that is not divided by tau: tau divides the noise too": from_logits(
+                lambda logits, u, tau: logits / tau + gumbel(u)
+            ),
+            "y with 1 - u in the place of u: the noise is -log(-log u)": from_logits(
+                lambda logits, u, tau: perturbed(logits, 1 - u, tau)
+            ),
             "it without the factor 1/tau": with_gradient(lambda y, dy, tau: through(y, dy).sum(0)),
             "y * dy / tau: the second term of the softmax Jacobian is missing": with_gradient(
                 lambda y, dy, tau: (y * dy).sum(0) / tau
@@ -129,6 +152,7 @@ EXERCISES = (
         mistakes={
             "Gumbel-Softmax: f's slope was taken at the soft y, not at the code": slope_at_the_soft_sample,
             "straight-through without the noise: the Jacobian belongs at the perturbed logits": unperturbed_jacobian,
+            "the slope through the Jacobian of a one-hot, which is zero: use the soft y": jacobian_at_the_code,
             "it without the factor 1/tau": lambda logits, f, u, tau: tau * my_hard(logits, f, u, tau),
         },
     ),
@@ -143,6 +167,7 @@ EXERCISES = (
         library=(concrete_log_prob,),
         mistakes={
             "it without log tau: a density changes with its variable": lambda a, l, tau: log_density(a, l, tau) - np.log(tau),
+            "the density: take its logarithm": lambda a, l, tau: np.exp(log_density(a, l, tau)),
             "the density of y on the simplex, not of the log-ratio": on_the_simplex,
             "the density around the wrong side: exchange the logits": lambda a, l, tau: log_density(a, l[::-1], tau),
         },
@@ -156,6 +181,7 @@ EXERCISES = (
         library=(relaxed_kl, plug_in_kl),
         mistakes={
             "the plug-in: a discrete formula at a soft sample": lambda logits, u, tau: plug_in_kl(logits, u, tau)[0],
+            "the log-ratio with y in the place of xi: the density is one of xi = log y": at_y,
             "the discrete KL: right for codes, but this is a relaxed sample": lambda logits, u, tau: (
                 kl(logits)[0] + np.zeros(u.shape[:2])
             ),

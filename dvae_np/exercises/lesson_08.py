@@ -30,6 +30,11 @@ def slope_at_q(logits, f, z):
     return softmax_jacobian(q, backward(np.ones_like(fq))[0][0])
 
 
+def slope_alone(logits, f, z):
+    fz, backward = f(np.eye(logits.shape[-1])[z])
+    return backward(np.ones_like(fz) / len(z))[0].sum(0)
+
+
 def codes(rng, S, B, N, K):
     return {
         "logits": rng.standard_normal((B, N, K)),
@@ -95,7 +100,10 @@ EXERCISES = (
         {"logits": "BNK", "z": "SBN"},
         returns=("the gradient",),
         q=lambda case: softmax(case["logits"])[0],
-        mistakes={"the slope at q, not at the sample": slope_at_q},
+        mistakes={
+            "the slope at q, not at the sample": slope_at_q,
+            "the slope alone: it still has to pass the softmax": slope_alone,
+        },
     ),
     Exercise(
         "08.2",

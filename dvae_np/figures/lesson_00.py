@@ -8,9 +8,9 @@ def problem(figure):
     axes.axis("off")
     boxes = [
         (0.3, "x", "an image"),
-        (2.3, "logits", "(N, K)"),
-        (4.3, "q", "(N, K)"),
-        (6.6, "z", "a code, (N,)"),
+        (2.3, "logits", "N x K"),
+        (4.3, "q", "N x K"),
+        (6.6, "z", "N categories"),
         (8.8, "f(z)", "a number"),
     ]
     for place, name, shape in boxes:

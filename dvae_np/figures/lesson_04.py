@@ -27,7 +27,7 @@ def exact_cost(figure):
     _, lines = measured()
     for name, words in (
         ("PyTorch", "PyTorch, every pair"),
-        ("Pyro", "Pyro"),
+        ("Pyro", "Pyro, every pair"),
         ("dvae_np", "exact"),
         ("bare products", "bare"),
     ):

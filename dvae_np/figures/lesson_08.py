@@ -15,7 +15,7 @@ def relative_bias(name, logits, f, noise, weights):
     return float(np.linalg.norm(mean - exact) / np.linalg.norm(exact))
 
 
-def polynomial_degree(figure, K=3, seed=0, many=200):
+def polynomial_degree(figure, K=3, seed=0, many=400):
     """Left: exact relative bias against the degree of f. Right: ReinMax beside straight-through on random problems."""
     rng = np.random.default_rng(seed)
     logits, w = rng.standard_normal((1, 1, K)), rng.standard_normal((2, 1, K))
@@ -26,11 +26,13 @@ def polynomial_degree(figure, K=3, seed=0, many=200):
     for name in ("straight_through", "reinmax", "gapped_straight_through", "straight_through_gumbel"):
         law = ([nodes["u"]], node_weights) if TABLE[name].noise == ("u",) else ([codes], weights)
         bias = [relative_bias(name, logits, toys.polynomial(w, degree), *law) for degree in degrees]
-        left.plot(degrees, bias, **STYLE[name], markersize=5, label=name)
+        # two lines nearly coincide: the markers of one are large and hollow
+        marker = {"markersize": 11, "markerfacecolor": "none"} if name == "reinmax" else {"markersize": 5}
+        left.plot(degrees, bias, **STYLE[name], **marker, label=name)
     open_axes(left, xlabel="degree of f", ylabel="bias / length of the gradient", xticks=degrees, ylim=(-0.03, 1.25))
     left.legend(frameon=False, fontsize=8, loc="upper left")
 
-    pairs = []
+    pairs, rng = [], np.random.default_rng(6)
     for _ in range(many):
         logits, f = rng.standard_normal((1, 1, K)), toys.polynomial(rng.standard_normal((2, 1, K)), 3)
         codes, weights = enumeration.every_code(logits, 1)

@@ -97,8 +97,8 @@ def table():
             _, variances = found[name]
             late = variances[len(variances) // 2 :]
             lines.append(
-                f"    {name:17} {variances[0]:.4f} at the start, {variances[-1]:.3g} at the end; "
-                f"{late.min():.3g} to {late.max():.3g} in the second half"
+                f"    {name:17} {variances[0]:.4f} first, {variances[-1]:.3g} last; "
+                f"{late.min():.3g} to {late.max():.3g} in the 2nd half"
             )
     return "\n".join(lines)
 

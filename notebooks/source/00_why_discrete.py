@@ -61,7 +61,7 @@ picture(
 #
 # $$\frac{\partial \mathcal{L}}{\partial\, \mathrm{logit}_k} = q_k\, (\mathrm{cost}_k - \mathcal{L}) .$$
 #
-# (Lesson 01 derives it.) For the decoder, a pixel costs $-\log \sigma(a) = \log(1 + e^{a}) - a$ if it is on, and $-\log(1 - \sigma(a)) = \log(1 + e^{a})$ if it is off. In one formula, with the pixel $x_d$ and its logit $A_{kd}$:
+# (Lesson 01 derives it.) For the decoder, a pixel costs $-\log \sigma(a) = \log(1 + e^{a}) - a$ if it is on, and $-\log(1 - \sigma(a)) = \log(1 + e^{a})$ if it is off. Together:
 #
 # $$f_k = \sum_d \bigl(\log (1 + e^{A_{kd}}) - x_d A_{kd}\bigr), \qquad \frac{\partial f_k}{\partial A_{kd}} = \sigma(A_{kd}) - x_d .$$
 #

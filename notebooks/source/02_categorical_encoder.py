@@ -366,7 +366,9 @@ for old, new in zip(before[:2], after[:2], strict=True):
 for row, ends in enumerate((after, before)):
     for k, (low, high) in enumerate(zip([0, *ends], ends, strict=False)):
         ax.barh(row, high - low, 0.5, low, color=str(1 - 0.15 * k), ec="k")
-        ax.text((low + high) / 2, row, f"{k}", ha="center", va="center")
+        ax.text(
+            (low + high) / 2, row, f"category {k}", ha="center", va="center"
+        )
 for u, words in ((0.06, "u: 0 stays 0"), (0.37, "u: 1 becomes 0")):
     ax.axvline(u, ymax=0.8, color="black", ls="--")
     ax.text(u, 1.5, words, ha="center" if u > 0.1 else "left")

@@ -132,8 +132,8 @@ print(f"its gap: {smallest_gap:.3f} nats; log 2 = {np.log(2):.3f}")
 #
 # $$-\mathrm{ELBO} = -\mathbb{E}_q[\log p(x \mid z)] + \mathbb{E}_q\Bigl[\log \frac{q(z \mid x)}{p(z)}\Bigr] .$$
 #
-# The first part says how badly a code explains the image: the *reconstruction loss*, or *distortion*. The second is a KL to the *prior*, not to the posterior. It is called the *rate*. To
-# send a code one needs $-\log p(z)$ nats with code words made for the prior, and $-\log q(z \mid x)$ with code words made for $q$. The rate is the mean difference. Lesson 00's loss was the sum of both. Often the rate gets a weight:
+# The first part says how badly a code explains the image: the *reconstruction loss*, or *distortion*. The second is a KL to the *prior*, not to the posterior. It is called the *rate*:
+# a message that names $z$ is on average so many nats longer if messages are designed for the prior, not for $q$. Lesson 00's loss was the sum of both. Often the rate gets a weight:
 #
 # $$\mathcal{L} = -\mathbb{E}_q[\log p(x \mid z)] + \beta\, \mathrm{KL}(q \,\Vert\, p) . \tag{3.2}$$
 #
@@ -314,10 +314,10 @@ confirm("3.6", kl(logits)[0], (q * np.log(q * K**N)).sum(0))
 # The loss (Eq. 3.7) is a *sum* over pixels. Taking the mean instead acts like multiplying $\beta$ by D. And it is a
 # log-likelihood for $x \in \lbrace 0, 1 \rbrace$ only; for grey $x$ it is a cross-entropy, which must not be compared with log-likelihoods.
 #
-# *You may skip to section 7 at first reading.* The rest of this section is about rounding and about other kinds of data.
+# *You may skip to section 7 at first reading*: what follows is rounding, and other kinds of data.
 #
 # Where the decoder is sure of a pixel, $\zeta(a)$ and $x a$ are large and nearly equal, and their difference loses digits. Summing each part first
-# loses many, subtracting pixel by pixel few. The next equation also subtracts pixel by pixel, and needs fewer logarithms. It takes the softplus of [Eq. 1.10] and writes its logarithms as one, of a product:
+# loses many, subtracting pixel by pixel few. The next equation also subtracts pixel by pixel, and writes the logarithms of the softplus [Eq. 1.10] as one:
 #
 # $$-\log p(x \mid z) = \sum_d \bigl(\max(a_d, 0) - x_d a_d\bigr) + \log \prod_d \bigl(1 + e^{-\lvert a_d \rvert}\bigr) . \tag{3.9}$$
 #
@@ -353,7 +353,7 @@ confirm(
 )
 
 # %% [markdown]
-# Here is a decoder that is nearly sure of each of 784 pixels, and mostly right, in float32. The same in float64 is the truth.
+# Here is a decoder that is nearly sure of 784 pixels, in float32. The same in float64 is the truth.
 
 # %%
 some = np.random.default_rng(31)

@@ -208,7 +208,7 @@ show(exact, Independent.probability)
 #
 # $$\log \sum_z e^{v_z} = v_{\max} + \log \sum_z e^{v_z - v_{\max}} .$$
 #
-# Second, the states come in blocks. Two partial sums are joined by the same formula, so only one block is in memory: the function below keeps one number an example, and never the (M, B) table.
+# Second, the states come in blocks. Two partial sums are joined by the same formula, so only one block is in memory, never the whole (M, B) table.
 
 
 # %%
@@ -302,7 +302,7 @@ print("likelihoods:", value.shape)
 # ## 6 The cost, measured
 #
 # Left: value and gradients for one latent of K categories, 256 examples of 784 pixels, a decoder with hidden layers of 256 and 512,
-# measured by `python -m dvae_np bench`. *Every pair* decodes every state for every example. Pyro is a library that enumerates the states itself (its loss `TraceEnum_ELBO`). *Bare* is only the matrix products that cannot be avoided. Right: the number of states $K^N$ against N. Lower line: the largest case measured on the left.
+# measured by `python -m dvae_np bench`. *Every pair* decodes every state for every example. Pyro enumerates by its own loss, `TraceEnum_ELBO`. *Bare* is only the matrix products that cannot be avoided. Right: the number of states $K^N$ against N. Lower line: the largest case measured on the left.
 # Above the upper line, `exact` raises an error. The table compares all programs with `exact`, also PyTorch and JAX written as in section 5, each state once.
 
 # %%
@@ -314,19 +314,20 @@ fair = sorted(
     line[name] / line["dvae_np"] for line in lines for name in once_ways
 )
 say(f"measured on: {record['machine']}")
-print("\ncategories K             ", *(f"{line['K']:7}" for line in lines))
-print("exact, milliseconds      ",
+print(f"\n{'categories K':26}", *(f"{line['K']:7}" for line in lines))
+print(f"{'exact, milliseconds':26}",
       *(f"{line['dvae_np']:7.1f}" for line in lines))  # fmt: skip
 print("times as long as exact:")
 for name in ("bare products", *once_ways, *every_ways):
     ratios = [
-        f"{line[name] / line['dvae_np']:.3g}" if name in line else "-"
+        f"{line[name] / line['dvae_np']:.3g}" if name in line else ""
         for line in lines
     ]
-    print(f"  {name:23}", *(f"{ratio:>7}" for ratio in ratios))
+    own = name if ", " in name or "bare" in name else f"{name}, every pair"
+    print(f"  {own:24}", *(f"{ratio:>7}" for ratio in ratios))
 
 # %% [markdown]
-# (`PyTorch` and `Pyro` decode every pair; "-" was not measured.) Two things to see. Decoding each state once makes thousands of categories affordable; decoding every pair only tens. This is not a merit of NumPy: written the same way, PyTorch and JAX take {{fair[0]:.1f}} to {{fair[-1]:.1f}} times as long as this package. And the cost is near that of bare matrix products. So no cleverer program can save much; only fewer states can.
+# Two things to see. Decoding each state once makes thousands of categories affordable; decoding every pair, only tens. This is not a merit of NumPy: written the same way, PyTorch and JAX take {{fair[0]:.1f}} to {{fair[-1]:.1f}} times as long as this package. And the cost is near that of bare matrix products. So no cleverer program can save much; only fewer states can.
 #
 # ## 7 How a code enters the decoder
 #

@@ -77,7 +77,7 @@ confirm("5.1", mean, numeric["table"])
 # ## 2 The encoder's gradient is lost
 #
 # The logits $\ell$ decide *which* codes are drawn. Hold the noise $u$ fixed, as in lesson 02: a small move of $\ell$ leaves the drawn code as it is, and at some places the code jumps.
-# So $f(z(\ell, u))$ is a staircase in $\ell$, with slope zero wherever it has one.
+# So $f(z(\ell, u))$ is a staircase in $\ell$: its slope is zero, except at the jumps, where it has none.
 
 # %%
 u = rng.random((6, 1, N))  # (S, B, N)
@@ -181,25 +181,43 @@ for ax, constant in zip(axes, (0, 100), strict=True):
               scale=1, width=0.015, label="exact gradient")  # fmt: skip
     name = "f + 100" if constant else "f"
     ax.set(aspect="equal", xlabel=f"gradient of {name} (nats)")
-axes[1].annotate("the same arrow", (0, 0), (5, 90),
-                 arrowprops={"arrowstyle": "->"})  # fmt: skip
+inset = axes[1].inset_axes((0.63, 0.61, 0.36, 0.37))  # around the arrow
+inset.annotate("", right @ plane, (0, 0),
+               arrowprops={"width": 2, "headwidth": 8, "headlength": 6,
+                           "color": "black", "shrink": 0})  # fmt: skip
+inset.plot(*(cloud.mean(0) @ plane), "X", color="C1", markersize=10,
+           markeredgecolor="black")  # fmt: skip
+inset.set(aspect="equal", xticks=[], yticks=[], xlim=(-1, 3.6),
+          ylim=(-3, 1.6))  # fmt: skip
+axes[1].indicate_inset_zoom(inset, edgecolor="black")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center",
            ncols=4, frameon=False, fontsize=8)  # fmt: skip
 picture(
     fig,
     "Two clouds of 200 sampled gradients. Left, for f, the cloud is about "
     "as wide as the exact gradient is long. Right, for f + 100, the cloud "
-    "is fifty times wider, and the exact gradient is a speck in it.",
+    "is fifty times wider. An inset magnifies its centre: there the mean "
+    "of the dots is away from the arrow of the exact gradient.",
 )
+length = np.linalg.norm(right)
 spread = {
-    constant: np.sqrt(((cloud - right) ** 2).sum(1).mean())
-    / np.linalg.norm(right)
+    constant: np.sqrt(((cloud - right) ** 2).sum(1).mean()) / length
     for constant, cloud in clouds.items()
 }
+off = {
+    constant: np.linalg.norm(cloud.mean(0) - right) / length
+    for constant, cloud in clouds.items()
+}
+print("in lengths of the exact gradient:")
+for constant in clouds:
+    print(
+        f"f + {constant:3d}: typical distance of a dot {spread[constant]:.1f}, "
+        f"of the mean of 200 dots {off[constant]:.2f}"
+    )
 
 # %% [markdown]
 # Look at the scales of the axes. The typical distance of a dot from the exact gradient is {{spread[0]:.1f}} times the length of that gradient for $f$, and {{spread[100]:.0f}} times for $f + 100$. The estimator is unbiased for
-# both. But at the right even the mean of 200 dots is far off. And the reconstruction loss of an image may well be a hundred nats.
+# both. But at the right even the mean of 200 dots is {{off[100]:.1f}} lengths away from the exact gradient (inset). And the reconstruction loss of an image may well be a hundred nats.
 #
 # ## 5 Exact mean, exact variance
 #
@@ -218,8 +236,8 @@ mean, variance = moments(q, each)  # the library's
 confirm("5.3", variance_by_hand, variance)
 
 # %% [markdown]
-# In general the outcomes are all $S$-tuples of codes, $(K^N)^S$ of them, with probability $\prod_s q(z_s)$. Estimators never mix the examples of a batch. So all outcomes go through in *one* call:
-# the logits are repeated along the batch, and each copy gets its own outcome.
+# In general the outcomes are all $S$-tuples of codes, with probability $\prod_s q(z_s)$. There are $T = (K^N)^S$ of them. We make $T$ copies of the logits, as one batch, and give each copy one outcome.
+# Then *one* call of the estimator returns the gradients of all outcomes.
 
 # %%
 show(every_code, moments)
@@ -278,8 +296,11 @@ for constant in (-2, 0, 100):
 #
 # $$\lvert \bar{g} - g^{\ast} \rvert > c\, \mathrm{sd} / \sqrt{R} \tag{5.4}$$
 #
-# raises an alarm. No alarm may mean that $R$ is too small. *Power* is the chance that the test sees a bias of a given size $\delta$. It is nearly
-# $\Phi(\delta \sqrt{R} / \mathrm{sd} - c)$, where $\Phi(t)$ is the probability that a standard normal variable is below $t$. A power of $\Phi(c')$ requires
+# raises an alarm. If there is no alarm, either there is no bias, or $R$ is too small to see it.
+#
+# *Power* is the chance that the test sees a bias of a given size $\delta$. With a bias $\delta > 0$ the statistic $(\bar{g} - g^{\ast}) \sqrt{R} / \mathrm{sd}$ is nearly normal with variance 1, but its mean is $\delta \sqrt{R} / \mathrm{sd}$.
+# Take this mean off: the alarm is raised if a standard normal variable exceeds $c - \delta \sqrt{R} / \mathrm{sd}$. (The statistic hardly ever falls below $-c$.) Let $\Phi(t)$ be the probability that a standard normal variable is below $t$, which is also the probability that it exceeds $-t$. So the power is nearly
+# $\Phi(\delta \sqrt{R} / \mathrm{sd} - c)$. A power of $\Phi(c')$ requires $\delta \sqrt{R} / \mathrm{sd} - c = c'$, or
 #
 # $$\delta = (c + c')\, \mathrm{sd} / \sqrt{R} .$$
 #
@@ -324,9 +345,10 @@ print(f"alarms with a bias of {delta:.0%}: {share_of_alarms(delta):.1%}, "
       f"without: {share_of_alarms(0):.1%}")  # fmt: skip
 confirm("5.4", share_of_alarms(delta), power, tolerance=0.02)
 skewness = ((along - along.mean()) ** 3).mean() / sd**3
+print(f"skewness of REINFORCE along the gradient: {skewness:+.2f}")
 
 # %% [markdown]
-# The power should be {{power:.0%}}. The test sees this bias a little more often, and one of the other sign a little less: REINFORCE along the gradient is not quite normal, its skewness is {{skewness:+.2f}}.
+# The power should be {{power:.0%}}. The test sees this bias a little more often, and one of the other sign a little less: REINFORCE along the gradient is not quite normal. Its *skewness*, the mean cube of its distance from the mean in units of $\mathrm{sd}$, is {{skewness:+.2f}}; that of a normal variable is zero.
 #
 # The picture shows sections 2 and 6. Left: one logit moves and the noise is held. Each sample's $f$ is a staircase (grey). The mean over all noise (black) is smooth, with slope {{exact.dlogits[0, 0, 0]:.2f}} at our logit. Right: the smallest relative bias that a test of REINFORCE sees
 # ($S = 1$, a power of $0.99$). It falls as $1 / \sqrt{R}$. The same $f$ with 100 nats added needs {{further**2:,.0f}} times the draws.
@@ -335,6 +357,7 @@ skewness = ((along - along.mean()) ** 3).mean() / sd**3
 further = deviation_along(
     "reinforce", logits, table + 100
 ) / deviation_along("reinforce", logits, table)
+print(f"f + 100 needs {further**2:,.0f} times the draws of f")
 figure("score_function.png")
 
 # %% [markdown]
@@ -349,7 +372,7 @@ figure("score_function.png")
 # ```
 #
 # The decoder's gradient is the average over the same draws [Eq. 5.1]. The library trains with $S = 4$. Here are 60 steps of it, and then the record of 600 steps and three seeds (`python -m dvae_np compare --lessons` makes it).
-# The two numbers at step 60 agree only to a tenth of a nat. A computer with other rounding errors draws a few other codes.
+# The two numbers at step 60 agree only to a tenth of a nat. Rounding differs between computers. This may change a drawn code, and then the run.
 
 # %%
 from dvae_np import records
@@ -387,7 +410,7 @@ ends = {
 #
 # ## 8 Break it
 #
-# Two mistakes. The first returns the score and forgets $f$. Its mean is $\mathbb{E}[\mathrm{score}] = 0$. The second forgets the average over samples. An optimiser that rescales its steps, such as Adam, hides the second mistake for ever.
+# Two mistakes. The first returns the score and forgets $f$. Its mean is $\mathbb{E}[\mathrm{score}] = 0$. The second forgets the average over samples. Its reconstruction part is $S$ times too large, but the KL's part is right. So this mistake acts like a $\beta$ [Eq. 3.2] that is $S$ times smaller, and training goes on without a sign of it.
 # The checker enumerates, and finds both.
 
 
@@ -593,6 +616,16 @@ def my_moments(estimator, p):
             for power in (1, 2)
         ]
     )
+
+
+# %% wrong 05.3: the standard deviation in the second row
+def my_moments(estimator, p):
+    weights = np.outer(p, p).ravel()
+    values = np.array(
+        [estimator(i, j) for i in range(len(p)) for j in range(len(p))]
+    )
+    mean = weights @ values
+    return np.stack([mean, np.sqrt(weights @ (values - mean) ** 2)])
 
 
 # %% [markdown] exercise 05.4

@@ -145,10 +145,11 @@ confirm("6.3", np.sum(estimate.domega["baseline"]), np.sum(1.5 - table))
 #
 # $$\frac{f(z) - c - C(x)}{\max(1, \hat\sigma)}\, \mathrm{score}(z), \qquad c, C \text{ by descent on } (f - c - C)^2 / 2 . \tag{6.4}$$
 #
-# In the library $C$ sees the logits. The division is off by default: it makes the estimate a positive multiple of the gradient.
+# In the library $C$ sees the logits. The division is off by default: with it the estimate is on average a positive multiple of the gradient, and no longer the gradient itself.
 
 # %%
 show(dvae_np.nvil)
+# TABLE lists all estimators by name; omega makes the tunables' first values
 omega = dvae_np.TABLE["nvil"].omega(np.random.default_rng(1), 1, 4)
 omega = {name: value + 0.1 for name, value in omega.items()}
 estimate = dvae_np.nvil(tiled(logits, 4), f, z, omega=omega)
@@ -193,7 +194,7 @@ show(dvae_np.reinforce_loo)
 # %% [markdown]
 # ## 5 The cloud shrinks
 #
-# Lesson 05 drew a cloud of sampled gradients. Here is the latent of that picture, with losses of 4, 6 and 5 nats. Each dot is a gradient from $S = 8$ draws. The draws are the same in all three panels, and so are the axes.
+# Lesson 05 drew a cloud of sampled gradients. Here is the latent of that picture, with 3 nats added to its losses: they are now 4, 6 and 5 nats. Each dot is a gradient from $S = 8$ draws. The draws are the same in all three panels, and so are the axes.
 
 # %%
 q3, losses = np.array([0.5, 0.3, 0.2]), np.array([4.0, 6.0, 5.0])
@@ -216,7 +217,7 @@ for ax, (name, signal) in zip(axes, centred.items(), strict=True):
     spread[name] = np.sqrt(((cloud - right) ** 2).sum(1).mean())
     ax.scatter(*(cloud @ plane).T, s=25, alpha=0.2, linewidth=0)
     ax.quiver(0, 0, *(right @ plane), angles="xy", scale_units="xy",
-              scale=1, width=0.025)  # fmt: skip
+              scale=1, width=0.012, zorder=3)  # fmt: skip
     ax.set(aspect="equal", xlabel=f"{name} (nats)")
 picture(
     fig,
@@ -249,7 +250,7 @@ figure("baselines.png")
 # Left: the parabola of section 2. Without a baseline the variance is {{without_baseline / least:.0f}} times the least one.
 # The mean of $f$ is close to the best constant here.
 # Right, on a logarithmic axis: leave-one-out at $S = 2$ is already far below REINFORCE without a baseline. At $S = 5$
-# it has {{ratio_at_5:.1f}} times the variance of the best constant.
+# it has {{ratio_at_5:.1f}} times the variance of the best constant. `reinforce_optimal` lies on it: at $S = 2$ the two are equal, since only one other sample is left, and for larger $S$ they estimate two numbers that are close here, $b^{\ast}$ and the mean of $f$.
 #
 # ## 7 What it buys
 #
@@ -380,6 +381,11 @@ def variance_at(b, q, table):
 def variance_at(b, q, table):
     gradient = q * (table - q @ table)
     return (q * (table - b) ** 2).sum() - (gradient**2).sum()
+
+
+# %% wrong 06.1: the variance of f alone
+def variance_at(b, q, table):
+    return (q * (table - q @ table) ** 2).sum()
 
 
 # %% wrong 06.1: is wrong
@@ -539,6 +545,13 @@ def moving_average(logits, f, z, b, decay=0.9):
     fz, _ = f(z)  # (1, B)
     gradient = (fz[..., None, None] * score(logits, z)).mean(0)
     return gradient, decay * b + (1 - decay) * fz.mean()
+
+
+# %% wrong 06.3: decay belongs to the old b
+def moving_average(logits, f, z, b, decay=0.9):
+    fz, _ = f(z)  # (1, B)
+    gradient = ((fz - b)[..., None, None] * score(logits, z)).mean(0)
+    return gradient, (1 - decay) * b + decay * fz.mean()
 
 
 # %% wrong 06.3: it must move towards f

@@ -45,7 +45,8 @@ rng = np.random.default_rng(0)
 K = 3
 # (B, N, K): one example, one latent
 logits = rng.standard_normal((1, 1, K))
-# smooth in y, of degree 3
+# smooth in y, of degree 3: polynomial(w, d) is the sum over r of
+# s_r + s_r^2 / 2 + ... + s_r^d / d, with s_r = <w_r, y>
 f = polynomial(rng.standard_normal((2, 1, K)), 3)
 exact = dvae_np.exact(logits, f)
 u = rng.random((4, 1, 1, K))  # (S, B, N, K)
@@ -108,7 +109,7 @@ picture(
 )
 
 # %% [markdown]
-# At every temperature the largest entry of $y$ is at the code $z$ of lesson 02. Let $\Delta_k$ be how far $\ell_k + G_k$ is below the largest. Divide numerator and denominator of [Eq. 7.1] by $e^{(\ell_z + G_z)/\tau}$: each other entry is
+# At every temperature the largest entry of $y$ is at the code $z$ of lesson 02. Let $\Delta_k = (\ell_z + G_z) - (\ell_k + G_k) \ge 0$. Divide numerator and denominator of [Eq. 7.1] by $e^{(\ell_z + G_z)/\tau}$: each other entry $y_k$ is
 # at most $e^{-\Delta_k / \tau}$. So $y \to \mathrm{onehot}(z)$ as $\tau \to 0$. As $\tau \to \infty$, every entry goes to $1/K$.
 
 # %%
@@ -155,12 +156,18 @@ confirm("7.2", library, numeric["logits"])
 #
 # ## 3 Bias and variance against temperature
 #
-# How large is the difference? Gumbel noise has a density, so means are integrals. Only which category wins counts, and
-# by how much: $K - 1$ differences. `gumbel_nodes` puts a grid with weights on them, and `moments` of lesson 05 adds up. At small $\tau$ the integrand is steep. Twice as many nodes change the mean of Gumbel-Softmax by a relative {{change_of[1.0]:.0e}} at $\tau = 1$ and {{change_of[0.1]:.0e}} at $\tau = 0.1$.
+# How large is the difference? Gumbel noise has a density, so means are integrals. A common shift of all perturbed logits $\ell + G$ changes nothing. So we integrate over $K - 1$ differences, on a grid. `gumbel_nodes` makes this grid:
+#
+# - It takes each code $k$ in turn as the winner, the one with the largest $\ell_k + G_k$. Where the winner changes, an estimator may jump; so the integral is split there.
+# - For a given winner it puts a grid on the differences, and computes for each node the noise `u` that leads to these differences.
+# - The weight of a node is the density there times the area of a cell. All weights together are 1.
+#
+# (A node also has the winner, `z`, and `v`, noise for a second draw given `z`, for lessons 08 and 10.) `moments` of lesson 05 adds up. At small $\tau$ the integrand is steep, so we check the number of nodes.
 
 
 # %% setup
-nodes, weights, _ = gumbel_nodes(logits, 186)  # {"z", "u", "v"}, (T,)
+# noise by name, each (1, T, ...): one sample at T nodes; weights (T,)
+nodes, weights, _ = gumbel_nodes(logits, 186)
 many = tiled(logits, len(weights))  # (T, N, K)
 
 
@@ -187,8 +194,11 @@ for tau in (0.1, 1.0):
     change_of[tau] = np.linalg.norm(
         moments(finer_weights, again)[0] - once
     ) / np.linalg.norm(once)
+    print(f"tau = {tau}: twice as many nodes change the mean by a relative "
+          f"{change_of[tau]:.0e}")  # fmt: skip
 
 
+# %%
 def relative_bias(mean):
     return np.linalg.norm(mean - exact.dlogits[0]) / np.linalg.norm(
         exact.dlogits
@@ -208,8 +218,13 @@ for tau in (0.1, 0.3, 0.7, 1.0, 2.0):
     )
 
 # %% [markdown]
-# For Gumbel-Softmax the temperature is a trade. As $\tau$ falls, the bias goes to zero, but the variance grows like $1/\tau$, because rare draws near
-# a tie have slopes of size $1/\tau$. At $\tau = 1$ more than a third of this gradient is missing.
+# For Gumbel-Softmax the temperature is a trade. At $\tau = 1$ more than a third of this gradient is missing. As $\tau$ falls, the bias goes to zero, but the variance grows. The reason: a draw has a large slope, of size $1/\tau$, if two codes are nearly tied, and this happens with a probability of order $\tau$. So the mean square is of order $\tau \cdot 1/\tau^2 = 1/\tau$.
+# In the limit $\tau \to 0$ the variance therefore grows like $1/\tau$: $\tau$ times the variance tends to a constant. At the temperatures of the table it grows faster still. Check:
+
+# %%
+for tau in (0.3, 0.1, 0.05, 0.02):
+    variance = mean_and_variance(dvae_np.gumbel_softmax, tau)[1]
+    print(f"tau = {tau}: tau times the variance {tau * variance:.2f}")
 
 # %% [markdown]
 # ## 4 Straight-through Gumbel-Softmax
@@ -242,44 +257,43 @@ show(dvae_np.straight_through_gumbel)
 # The table above shows the bias. For this $f$, of degree 3, it does not vanish as $\tau \to 0$. Near $\tau = 0.7$ it is small by chance: its component along the gradient changes sign at
 # about {{crossing:.2f}}.
 #
-# For a *quadratic* $f$ the bias does vanish as $\tau \to 0$. At small $\tau$ a gradient comes only
-# from noise that is nearly a tie of two codes. Both win equally often, so the slopes at both are averaged. This is the trapezoidal rule.
-# It is exact for quadratic $f$, and ReinMax in lesson 08 has the same mean.
-
+# For a *quadratic* $f$ the bias does vanish as $\tau \to 0$. Why? At small $\tau$ the Jacobian $(\mathrm{diag}(y) - y y^{\top}) / \tau$ is nearly 0, unless two entries of $y$ are close. So a gradient comes only
+# from noise that is nearly a tie of two codes. Near the tie both win equally often, so the slopes at both codes are averaged. This is the *trapezoidal rule* for the difference of $f$ between the two codes (lesson 08, section 2, explains the rule).
+# It is exact for quadratic $f$. Lesson 08 also derives ReinMax, an estimator that has the same mean without the limit.
 
 # %%
-def bias_along(tau, f=f):
-    """The bias of straight-through Gumbel-Softmax along the exact gradient,
-    relative to it.
-    """
-    right = dvae_np.exact(logits, f).dlogits[0]
-    mean, _ = moments(
-        weights,
-        dvae_np.straight_through_gumbel(
-            many, f, nodes["u"], tau=tau
-        ).dlogits,
-    )
-    return ((mean - right) * right).sum() / (
-        right**2
-    ).sum(), np.linalg.norm(mean - right) / np.linalg.norm(right)
-
-
-# where the bias of our cubic f changes its sign along the gradient
-low, high = 0.6, 0.9
-for _ in range(20):
-    crossing = (low + high) / 2
-    low, high = (
-        (crossing, high)
-        if bias_along(crossing)[0] * bias_along(low)[0] > 0
-        else (low, crossing)
-    )
 quadratic = polynomial(
     np.random.default_rng(5).standard_normal((2, 1, K)), 2
 )
-for temperature in (1.0, 0.3, 0.1):
-    print(f"tau = {temperature}: bias for a quadratic f "
-          f"{bias_along(temperature, quadratic)[1]:.2%}, "
-          f"for our cubic f {bias_along(temperature)[1]:.1%}")  # fmt: skip
+for tau in (1.0, 0.3, 0.1):
+    right = dvae_np.exact(logits, quadratic).dlogits[0]
+    mean, _ = moments(
+        weights,
+        dvae_np.straight_through_gumbel(
+            many, quadratic, nodes["u"], tau=tau
+        ).dlogits,
+    )
+    off = np.linalg.norm(mean - right) / np.linalg.norm(right)
+    print(f"tau = {tau}: bias for a quadratic f {off:.2%}")
+
+# %% [markdown]
+# And here is the temperature at which the bias of our cubic $f$ changes its sign along the gradient:
+
+
+# %%
+def bias_along(tau):
+    """The bias along the exact gradient, relative to it."""
+    mean, _ = mean_and_variance(dvae_np.straight_through_gumbel, tau)
+    right = exact.dlogits[0]
+    return ((mean - right) * right).sum() / (right**2).sum()
+
+
+low, high = 0.6, 0.9
+for _ in range(20):  # halve the interval in which the sign changes
+    crossing = (low + high) / 2
+    same = bias_along(crossing) * bias_along(low) > 0
+    low, high = (crossing, high) if same else (low, crossing)
+print(f"the bias along the gradient is zero at tau = {crossing:.2f}")
 
 # %% [markdown]
 # The picture shows the trade, exactly: relative bias (left) and variance (right). The crosses are leave-one-out REINFORCE with
@@ -312,7 +326,9 @@ figure("temperature.png")
 #
 # ## 5 The density of a soft sample
 #
-# For the KL of a relaxed model we need the density of $y$. Write $h_k = \ell_k + G_k$ for the perturbed logits. A Gumbel variable has the density $e^{-\eta} e^{-e^{-\eta}}$ at $\eta$, so
+# Section 6 asks which KL belongs to a relaxed model, and a KL is a mean of *log densities*. So we need the density of $y$. (At a first reading, skip to the result, [Eq. 7.4]. Section 6 uses nothing else.)
+#
+# Write $h_k = \ell_k + G_k$ for the perturbed logits. A Gumbel variable has the density $e^{-\eta} e^{-e^{-\eta}}$ at $\eta$, so
 #
 # $$p(h) = \prod_k e^{\ell_k - h_k} \exp\bigl(-e^{\ell_k - h_k}\bigr) .$$
 #
@@ -322,15 +338,16 @@ figure("temperature.png")
 #
 # $$p(a, m) = \tau^{K-1} \prod_k r_k e^{-m} \exp\bigl(-r_k e^{-m}\bigr) = \tau^{K-1} \Bigl(\prod_k r_k\Bigr)\, e^{-K m} \exp\Bigl(-e^{-m} \sum_k r_k\Bigr) .$$
 #
-# Integrate over $m$, with $t = e^{-m}$, $R = \sum_k r_k$ and the gamma function $\Gamma$:
+# Integrate over $m$, with $t = e^{-m}$, $r_+ = \sum_k r_k$ and the gamma function $\Gamma$:
 #
-# $$\int e^{-K m} e^{-R e^{-m}}\, dm = \int_0^{\infty} t^{K - 1} e^{-R t}\, dt = \Gamma(K) / R^K .$$
+# $$\int e^{-K m} e^{-r_+ e^{-m}}\, dm = \int_0^{\infty} t^{K - 1} e^{-r_+ t}\, dt = \Gamma(K) / r_+^K .$$
 #
-# A constant added to all $a_k$ changes $\prod r_k$ and $R^K$ by the same factor. So $\xi$ may take the place of $a$, and
+# This is the density of $a$. May $\xi$ take the place of $a$ in $r_k$? For all $k$, $\xi_k = a_k + \xi_K$: the two differ by one number. Adding it multiplies each $r_k$ by $e^{-\tau \xi_K}$, and so both $\prod_k r_k$ and $r_+^K$ by $e^{-K \tau \xi_K}$. This factor cancels in the quotient. Hence
 #
 # $$\log p(\xi) = \log \Gamma(K) + (K - 1) \log \tau + \sum_k (\ell_k - \tau \xi_k) - K \log \sum_k e^{\ell_k - \tau \xi_k} . \tag{7.4}$$
 #
-# This is a density *in the log-ratios*. On the simplex itself, $dy_1 \cdots dy_{K-1} = \prod_k y_k \, da_1 \cdots da_{K-1}$, so subtract $\sum_k \xi_k$. The library keeps $\xi$, because $y$ underflows
+# This is a density *in the log-ratios*. For a density on the simplex itself, differentiate $a_k = \log y_k - \log y_K$ with $y_K = 1 - \sum_{k<K} y_k$. The matrix of the derivatives is $\mathrm{diag}(1/y_1, \ldots, 1/y_{K-1})$ plus $1/y_K$ in every entry. Its determinant is
+# $\prod_{k<K} \frac{1}{y_k} \cdot \bigl(1 + \sum_{k<K} y_k / y_K\bigr) = \prod_{k \le K} \frac{1}{y_k}$. So multiply the density by it: add $-\sum_k \xi_k$ to [Eq. 7.4]. The library keeps $\xi$, because $y$ underflows
 # at low temperatures. Check: on a grid of log-ratios, the density must integrate to 1, and give the same mean squares of $y$ as the noise.
 
 # %%
@@ -352,7 +369,7 @@ confirm(
 show(concrete_log_prob)
 
 # %% [markdown]
-# When do samples crowd at the corners? For $\tau \le 1 / (K - 1)$ the log density on the simplex is convex (Maddison et al. 2017). So it has no peak inside: for $K = 3$ and $\tau \le 1/2$ no soft $y$ is a mode. Check: under a convex function, the value at
+# (May be skipped at a first reading.) When do samples crowd at the corners? For $\tau \le 1 / (K - 1)$ the log density on the simplex is convex (Maddison et al. 2017). So it has no peak inside: for $K = 3$ and $\tau \le 1/2$ no soft $y$ is a mode. Check: under a convex function, the value at
 # the middle of a segment is never above the mean of the values at its ends. We count the random segments where it is above:
 
 # %%
@@ -372,7 +389,7 @@ assert above[0.3] == above[0.5] == 0
 # %% [markdown]
 # ## 6 Which KL?
 #
-# The negative ELBO, reconstruction plus KL, bounds $-\log p(x)$. With a relaxed sample in the decoder, three quantities go by the name of KL. With which of them is the sum still a bound?
+# The negative ELBO, reconstruction plus KL, bounds $-\log p(x)$. With a relaxed sample in the decoder, three quantities go by the name of KL. With which of them is the sum still a bound? In the table, *the relaxed model* is the model with a soft $y$ in the place of the code: its latent is $y$, its prior and posterior are Concrete distributions.
 #
 # | | what it is | with which reconstruction | a bound? |
 # |---|---|---|---|
@@ -414,7 +431,11 @@ for temperature in (0.5, 1.5, lowest_at):
 # ### The relaxed KL
 #
 # The relaxed model has a prior $p_{\tau}$ and a posterior $q_{\tau}$ on soft $y$, both Concrete [Eq. 7.4]. With their KL the sum bounds the relaxed
-# model's $-\log p(x)$. This KL is never below the discrete one: $y$ tells the code and more, so its KL is that of the code plus the mean KL of $y$ given the code, which is not negative.
+# model's $-\log p(x)$. This KL is never below the discrete one. For $y$ determines its code $z$, the place of its largest entry, so $q_{\tau}(y) = q(z)\, q_{\tau}(y \mid z)$, and likewise for $p$. The log-ratio is a sum, and its mean is the *chain rule* of the KL, written here with the variable alone:
+#
+# $$\mathrm{KL}(y) = \mathrm{KL}(z) + \mathbb{E}_z\bigl[\mathrm{KL}(y \mid z)\bigr] \ge \mathrm{KL}(z) ,$$
+#
+# since no KL is negative. In our letters:
 #
 # $$\mathbb{E}[\log q_{\tau}(y) - \log p_{\tau}(y)] \ge \mathrm{KL}(q \,\Vert\, p) . \tag{7.5}$$
 #
@@ -429,17 +450,19 @@ tau = 0.7
 logq, logp = (
     concrete_log_prob(each, xi, tau)[0][:, 0] for each in (logits, flat)
 )
+print("the left side of Eq. 7.5, from noise and from the density:")
 for temperature in (0.3, 2.0):
-    confirm(
-        "7.5",
-        weights @ relaxed_kl(many, nodes["u"], temperature)[0][0],
-        area * density @ (logq - logp),
-        1e-8,
-    )
-print(
-    f"discrete KL {discrete:.4f}, relaxed "
-    f"{weights @ relaxed_kl(many, nodes['u'], tau)[0][0]:.4f} nats"
-)
+    ratio = relaxed_kl(many, nodes["u"], temperature)[0][0]  # (T,)
+    confirm("7.5", weights @ ratio, area * density @ (logq - logp), 1e-8)
+q = softmax(logits)[0][0, 0]
+given = np.array(  # KL(y|z) for each z: the rest of the mean log-ratio
+    [weights[won] @ ratio[won] / weights[won].sum() - np.log(K * q[k])
+     for k, won in enumerate(nodes["z"][0, :, 0] == np.arange(K)[:, None])]
+)  # fmt: skip
+print("KL(y|z) for each code z:", given.round(4), "none is negative")
+print("the chain rule, KL(y) = KL(z) + E KL(y|z):")
+confirm("7.5", weights @ ratio, discrete + q @ given)
+print(f"the inequality: {weights @ ratio:.4f} >= {discrete:.4f} nats")
 
 # %% [markdown]
 # ### The plug-in
@@ -449,7 +472,7 @@ print(
 # $$\sum_k y_k \log (q_k / p_k) . \tag{7.6}$$
 #
 # This is *no KL of anything*. As $\tau \to 0$ its mean is the KL. As $\tau$ grows, $y$ becomes uniform, and the mean tends to $\frac{1}{K} \sum_k \log (q_k / p_k)$. For a uniform prior that is
-# minus the KL the other way round. A negative penalty rewards the encoder for leaving the prior.
+# $-\mathrm{KL}(p \,\Vert\, q)$. A negative penalty rewards the encoder for leaving the prior.
 
 # %%
 # (T,)
@@ -544,7 +567,7 @@ print(textwrap.fill(str(verdict), 80))
 # ### 07.1 Implement: the relaxed sample as an op
 #
 # Write `my_relaxed(logits, u, tau)` for `logits` (B, N, K), uniforms `u` (S, B, N, K) and a number `tau`. Return `y, backward`, with `y` (S, B, N, K) of [Eq. 7.1].
-# `backward(dy)` returns `(dlogits, None, None)`, where `dlogits` (B, N, K) is summed over the samples [Eq. 7.2]. You may use `gumbel(u)`, and `softmax` for the value, but not
+# `backward(dy)` returns `(dlogits, None, None)`, one entry for each input, or `dlogits` alone: both are accepted. `dlogits` (B, N, K) is summed over the samples [Eq. 7.2]. You may use `gumbel(u)`, and `softmax` for the value, but not
 # the backward of `softmax`. About 5 lines.
 
 
@@ -589,6 +612,26 @@ def my_relaxed(logits, u, tau):
         )
 
     return y, backward
+
+
+# %% wrong 07.1: tau divides the noise too
+def my_relaxed(logits, u, tau):
+    y, _ = softmax(logits / tau + gumbel(u))
+    return y, lambda dy: (
+        (y * (dy - (y * dy).sum(-1, keepdims=True))).sum(0) / tau,
+        None,
+        None,
+    )
+
+
+# %% wrong 07.1: with 1 - u in the place of u
+def my_relaxed(logits, u, tau):
+    y, _ = softmax((logits - np.log(-np.log(1 - u))) / tau)
+    return y, lambda dy: (
+        (y * (dy - (y * dy).sum(-1, keepdims=True))).sum(0) / tau,
+        None,
+        None,
+    )
 
 
 # %% wrong 07.1: without the factor 1/tau
@@ -656,6 +699,15 @@ def my_hard(logits, f, u, tau):
     )
 
 
+# %% wrong 07.2: the Jacobian of a one-hot, which is zero
+def my_hard(logits, f, u, tau):
+    y = softmax((logits + gumbel(u)) / tau)[0]
+    hard = one_hot(y.argmax(-1), logits.shape[-1], float)
+    fz, f_backward = f(hard)
+    dz, _ = f_backward(np.full_like(fz, 1 / len(u)))
+    return (hard * (dz - (hard * dz).sum(-1, keepdims=True))).sum(0) / tau
+
+
 # %% wrong 07.2: the Jacobian belongs at the perturbed logits
 def my_hard(logits, f, u, tau):
     fz, f_backward = f(
@@ -710,6 +762,12 @@ def log_density(a, l, tau):
     return -t - 2 * np.log1p(np.exp(-t))
 
 
+# %% wrong 07.3: take its logarithm
+def log_density(a, l, tau):
+    t = tau * a - (l[0] - l[1])
+    return tau * np.exp(-t) / (1 + np.exp(-t)) ** 2
+
+
 # %% wrong 07.3: exchange the logits
 def log_density(a, l, tau):
     t = tau * a + (l[0] - l[1])
@@ -761,6 +819,13 @@ def kl_estimate(logits, u, tau):
     xi, _ = log_softmax((logits + gumbel(u)) / tau)
     logq, _ = log_softmax(logits)
     return (np.exp(xi) * (logq + np.log(logits.shape[-1]))).sum((-1, -2))
+
+
+# %% wrong 07.4: with y in the place of xi
+def kl_estimate(logits, u, tau):
+    y, _ = softmax((logits + gumbel(u)) / tau)
+    posterior = concrete_log_prob(logits, y, tau)[0]
+    return posterior - concrete_log_prob(np.zeros_like(logits), y, tau)[0]
 
 
 # %% wrong 07.4: flipped sign

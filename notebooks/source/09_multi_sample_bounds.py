@@ -32,7 +32,7 @@ from dvae_np.check import (
     tiled,
 )
 from dvae_np.figures.lesson_09 import small_model, trained, variance
-from dvae_np.lesson import confirm, figure, picture, show
+from dvae_np.lesson import confirm, figure, picture, say, show
 
 rng = np.random.default_rng(0)
 # (B, N, K) = (1, 1, 4); f(z) = -log p(x, z) of one x, in nats
@@ -301,7 +301,7 @@ picture(
 # %% [markdown]
 # ## 6 Advanced: a constant that nobody subtracts
 #
-# More samples give a tighter bound. Do they give a better gradient? Measure its *signal-to-noise ratio*: the length of its mean over its standard deviation, here
+# More samples give a tighter bound. Do they give a better gradient? Measure the *signal-to-noise ratio* of the gradient $g$: the length of its mean over its standard deviation, here
 # $\lVert \mathbb{E}\,g \rVert / \sqrt{\mathrm{Var}[g]}$ with all entries summed. It is known that it can *fall* with $S$ for the encoder (Rainforth et al. 2018). We can measure it exactly.
 #
 # At $S = 32$ there are $3^{32}$ tuples of three codes, too many to list. But these gradients do not depend on the order of the samples. All that matters is how often each of the $M$ codes was drawn. `every_count` lists these counts with their multinomial probabilities. There are $C(S + M - 1, M - 1)$ of them, {{outcomes:d}} here.
@@ -470,7 +470,7 @@ for function, bound in (
         f"{function.__name__}, bound={bound}: {len(report.failed)} failed"
     )
     for result in report.failed[:1]:
-        print(f"    {result.verdict}\n    {result.explanation}")
+        say(f"{result.verdict}\n{result.explanation}")
 
 # %% [markdown]
 # ## Reading

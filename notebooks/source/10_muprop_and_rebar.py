@@ -36,7 +36,7 @@ from dvae_np.check import (
     tiled,
 )
 from dvae_np.estimators.control_variate import controlled, relaxed
-from dvae_np.lesson import confirm, figure, picture, show
+from dvae_np.lesson import confirm, figure, picture, say, show
 
 rng = np.random.default_rng(1)
 # (B, N, K): one latent of three categories
@@ -397,7 +397,7 @@ def detached(logits, f, u, v, tau=0.5):
 
 failed = judge(detached).failed[0]
 print(failed.verdict)
-print(failed.explanation)
+say(failed.explanation)
 
 # %% [markdown]
 # ## Reading

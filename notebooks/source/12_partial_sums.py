@@ -216,7 +216,7 @@ picture(
 )
 
 # %% [markdown]
-# In formulas: split the exact sum of lesson 04 at any set $\mathcal{T}$ of states, with $Q = \sum_{s \in \mathcal{T}} q(s)$:
+# In formulas: split the exact sum of lesson 04 at any set of states $\mathcal{T} = \lbrace t_1, t_2, \ldots \rbrace$, with $Q = \sum_{s \in \mathcal{T}} q(s)$:
 #
 # $$\sum_s q f\,\mathrm{score} = \sum_{s \in \mathcal{T}} q f\,\mathrm{score} + (1 - Q) \sum_{s \notin \mathcal{T}} \frac{q(s)}{1 - Q} f(s)\,\mathrm{score}(s) .$$
 #

@@ -319,7 +319,7 @@ for S in (2, 3):
     confirm("13.5", report("carms", S), exact)
     report("reinforce_loo", S)
 mean, _ = mean_and_variance(pairwise, "coupled", 3, weighted=False)
-print(f"coupled samples without the weight: {from_mean(mean, exact)}")
+print(f"without the weight: {from_mean(mean, exact)}")
 
 z, weights = every_coupled(binary, 2)
 confirm(
@@ -464,10 +464,8 @@ for least in (0.0, 0.05, 0.1):
     mean, variance = mean_and_variance(
         clipped_carms, "coupled", 3, logits=skewed, least=max(least, 1e-300)
     )
-    print(
-        f"P at least {least}: variance {variance:.4f}, "
-        f"{from_mean(mean, skewed_exact)}"
-    )
+    print(f"P at least {least}: variance {variance:.4f}")
+    print(f"    {from_mean(mean, skewed_exact)}")
 
 # %% [markdown]
 # ## Reading

@@ -26,7 +26,7 @@ from dvae_np.check import (
 )
 from dvae_np.experiments import gradient_problems, measurement, rule
 from dvae_np.figures import comparison, practical_rule, sweep
-from dvae_np.lesson import confirm, figure, picture, show, table
+from dvae_np.lesson import confirm, figure, picture, say, show, table
 
 # %% [markdown]
 # ## 1 One number for quality
@@ -122,7 +122,7 @@ print("to half its bias:", rule.milliseconds_to_error(line, bias / 2))
 
 # %%
 record = records.read("compare")
-print(record["problem"])
+say(record["problem"])
 figure(
     comparison,
     record,
