@@ -324,6 +324,10 @@ _BY_FILE = {
     "folders.py": (
         ("return f\"{self.kind} {name}\" in self._lines()", "return bool(self._lines())", "every file of a folder its own"),
     ),
+    "shown.py": (
+        ("return textwrap.fill(bare, width,", "return textwrap.fill(bare, 2 * width,", "sources wider than a page"),
+        ("def show(*functions, folded=True):", "def show(*functions, folded=False):", "sources that nothing folds"),
+    ),
     "lesson.py": (
         ("tolerance=1e-10):", "tolerance=1e-1):", "equations confirmed to 10 per cent"),
     ),
@@ -680,7 +684,8 @@ _BY_FILE = {
     "experiments/equal_time.py": (
         ("steps = round(1e3 * record[\"seconds\"] / milliseconds)", "steps = round(1e3 * record[\"seconds\"] * milliseconds)", "a slow step gets more of them"),
         ("return -bound_of(self.params", "return bound_of(self.params", "VIMCO's worst epoch for its best"),
-        ("return int(min(known[\"trials\"]", "return int(max(known[\"trials\"]", "the worst trial for the best"),
+        ("return int(min(scores", "return int(max(scores", "the worst trial for the best"),
+        ("for settings in cells.values()) - done", "for settings in cells.values())", "runs that are done are still left"),
         ("found += trials or runs", "found += runs", "no trials"),
     ),
     "experiments/yardsticks.py": (
@@ -735,6 +740,9 @@ _BY_FILE = {
     ),
     "experiments/page.py": (
         ("rule.exact_up_to(rules, 0.1)", "rule.exact_up_to(rules, 0.3)", "another error than the words say"),
+    ),
+    "experiments/page_rule.py": (
+        ("f\"{np.median(last):.2f} (", "f\"{max(last):.2f} (", "the worst seed for the median"),
     ),
     "experiments/page_models.py": (
         ("{N * np.log(K):.2f}", "{K * np.log(N):.2f}", "K log N for N log K"),

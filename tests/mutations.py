@@ -65,6 +65,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "files": "files",
     "folders": "folders files",
     "lesson": "checkers exercises",
+    "shown": "shown",
     "check/structured": "structured",
     "estimators/": "estimators arguments vae",
     "estimators/row": "estimators arguments options experiments",

@@ -386,9 +386,9 @@ def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
         record["cells"][name] = {"milliseconds": 1.0, "steps": 40, "trials": {}, "runs": {}}
     saved = []
     first = next(iter(equal_time.tasks_of(record, cells)))
-    assert first == (names[0], "trials", "0")
+    assert first == (names[0], "trials", "0") and equal_time.runs_left(record, cells) == 21
     record = equal_time.equal_time("digits", None, record, lambda record: saved.append(len(str(record))), cells=cells)
-    assert len(saved) == 3 * 7 and not equal_time.tasks_of(record, cells)
+    assert len(saved) == 3 * 7 and not equal_time.tasks_of(record, cells) and not equal_time.runs_left(record, cells)
     for name, known in record["cells"].items():
         scores = [known["trials"][str(i)]["validation"] for i in range(4)]
         assert scores[equal_time.choice_of(known)] == min(scores)

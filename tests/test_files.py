@@ -75,7 +75,7 @@ WRITERS = {
     "measure.py": "a temporary folder",
     "worker.py": "asks the kernel for a number",
     "terminal.py": "the null device",
-    "lesson.py": "a picture in memory",
+    "shown.py": "a picture in memory",
 }
 
 

@@ -320,19 +320,31 @@ def test_the_instructors_table_says_what_the_lessons_say_and_adds_up():
     assert f"{training // 60} hours of exercises" in INSTRUCTORS
 
 
+@pytest.mark.parametrize("stem", SOURCES)
+def test_the_time_that_a_lesson_takes_is_measured(stem):
+    """By what is on its page, to the next five minutes."""
+    told, measured = course()[stem[:2]][0], build.reading_minutes(kept_book(stem, ""))
+    assert abs(told - measured) <= 5, f"{told} minutes stand there, {measured:.0f} are counted"
+
+
 def test_every_path_through_the_course_has_what_its_lessons_need():
-    """The instructors' three hours and six weeks, and the readers' paths in lesson 00; in order, and within the time."""
+    """The instructors' three hours, two, six and twelve weeks, and the paths in lesson 00; in order, and within the time."""
     table = course()
     hours = re.search(r"\*\*Three hours\*\*.*?\n\n", INSTRUCTORS, re.S)[0]
     parts = re.findall(r"\b(\d\d)\b[^(]*?\((\d+)(?: minutes)?\)", hours.split(":", 1)[1])
     assert sum(int(minutes) for _, minutes in parts) == 180
-    weeks = [lessons_in(cell) for cell in re.findall(r"^\| \d \| ([\d, ]+) \|", INSTRUCTORS, re.M)]
-    assert len(weeks) == 6 and all(sum(table[lesson][0] for lesson in week) <= 120 for week in weeks)
+    plans = {}
+    for length, most in (("Two weeks", 150), ("Six weeks", 180), ("Twelve weeks", 150)):
+        part = re.search(rf"\*\*{length}\*\*.*?\n\n.*?\n\n", INSTRUCTORS, re.S)[0]
+        plans[length] = [lessons_in(cell) for cell in re.findall(r"^\| \d+ \| ([\d, ]+) \|", part, re.M)]
+        for units in plans[length]:
+            assert sum(table[lesson][0] for lesson in units) <= most, (length, units)
+    assert [len(units) for units in plans.values()] == [10, 6, 12]
     start = next(cell.text for cell in CELLS["00_why_discrete"] if "In a hurry" in cell.text)
-    paths = [[{lesson} for lesson, _ in parts], weeks]
+    paths = [[{lesson} for lesson, _ in parts], *plans.values()]
     for words in re.findall(r"(?:In a hurry\?|Here for .*?:) ([\d, to and]+)\.", start):
         paths.append([lessons_in(words)])
-    assert len(paths) == 5
+    assert len(paths) == 7
     for path in paths:
         seen = {"00"}
         for step in path:

@@ -9,7 +9,7 @@
 # - choose a step size for finite differences, and explain the V-shaped curve of their error,
 # - judge a gradient by one number, and by the order of a Taylor remainder.
 #
-# *Needs:* partial derivatives, NumPy. *Takes:* 45 minutes to read and run, an hour for the exercises. Losses are in nats, as everywhere in
+# *Needs:* partial derivatives, NumPy. *Takes:* 80 minutes to read and run, 75 minutes for the exercises. Losses are in nats, as everywhere in
 # the course; in this lesson they are only numbers.
 
 # %% setup
@@ -751,7 +751,7 @@ def mean_square(y, target):
     return value, lambda dvalue: dvalue * 2 * away
 
 
-# %% wrong 01.4: H = 3: a mean where a sum is due
+# %% wrong 01.4: H = 3: a sum where a mean is due
 def mean_square(y, target):
     away = y - target
     value = (away**2).mean()

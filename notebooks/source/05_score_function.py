@@ -10,7 +10,7 @@
 # - compute the exact mean and the exact variance of any estimator of codes, without drawing one,
 # - test an estimator by its samples, and state the bias that the test would have seen.
 #
-# *Needs:* lessons 02 and 04. *Takes:* 45 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 02 and 04. *Takes:* 60 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
 import textwrap
@@ -199,6 +199,8 @@ picture(
     "is fifty times wider. An inset magnifies its centre: there the mean "
     "of the dots is away from the arrow of the exact gradient.",
 )
+
+# %%
 length = np.linalg.norm(right)
 spread = {
     constant: np.sqrt(((cloud - right) ** 2).sum(1).mean()) / length
@@ -211,8 +213,9 @@ off = {
 print("in lengths of the exact gradient:")
 for constant in clouds:
     print(
-        f"f + {constant:3d}: typical distance of a dot {spread[constant]:.1f}, "
-        f"of the mean of 200 dots {off[constant]:.2f}"
+        f"f + {constant:3d}: typical distance of a dot "
+        f"{spread[constant]:.1f}, of the mean of 200 dots "
+        f"{off[constant]:.2f}"
     )
 
 # %% [markdown]

@@ -10,7 +10,7 @@
 # - prove REBAR unbiased in four lines, and confirm it by quadrature to eight digits,
 # - recognise the mistake that made a REBAR of the RELAX authors biased.
 #
-# *Needs:* lessons 05 to 07. *Takes:* an hour to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 05 to 07. *Takes:* 55 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -51,7 +51,7 @@ z, chances = every_code(logits, 1)  # (1, 3, 1), (3,)
 # ## 1 Control variates
 #
 # Suppose an estimate $g$ is noisy, and you have another random number $h$ that moves with $g$ and whose mean you know. Subtract $h$: the noise that the two share is gone. Add the mean of $h$ back: the mean of $g$ is unchanged.
-# Such an $h$ is a *control variate*.
+# Such an $h$ is a *control variate*. (As in lessons 06 and 11, $g$ is an *estimate* of the gradient here. Lessons 14 and 15 give the letters other roles: there $h$ is the estimate, and $g$ the exact gradient.)
 #
 # So $g - \eta\,(h - \mathbb{E}[h])$ has the mean of $g$ for every number $\eta$. Its variance is a parabola in $\eta$:
 #
@@ -86,7 +86,7 @@ print(f"variance: REINFORCE {plain:.3f}, best constant {best_constant:.3f}")
 # ## 2 MuProp: the tangent
 #
 # The first stand-in is the tangent of $f$ at the mean code $q$, a relaxed code: $t(z) = f(q) + f'(q)^{\top}(z - q)$ with $z$ one-hot. It is affine, so its expectation is its value at the mean of $z$.
-# With $f(q)$ and $f'(q)$ held fixed, the logits move only the law of $z$, and
+# With $f(q)$ and $f'(q)$ held fixed, the logits move only the law of $z$. So for one latent the gradient of $\sum_z q(z)\,t(z)$ is $J(q)$ times the vector of the $t(z)$. This vector is $f'(q)$ plus the same constant in every entry, and constants vanish under $J$, as its rows add up to zero:
 #
 # $$\mathbb{E}_q[t(z)\,\mathrm{score}(z)] = \nabla_{\ell} \sum_z q(z)\,t(z) = J(q) f'(q), \qquad J(q) = \mathrm{diag}(q) - q q^{\top} .$$
 #
@@ -100,10 +100,11 @@ print(f"variance: REINFORCE {plain:.3f}, best constant {best_constant:.3f}")
 at_q, f_backward = f(q[None, None])
 slope = f_backward(np.ones((1, 1)))[0][0, 0]  # f'(q), (N, K)
 added = q * (slope - (q * slope).sum())  # J(q) f'(q)
-by_hand = []
+by_hand, misses = [], []
 for k in range(3):  # every code, as Eq. 10.1 says
     tangent = at_q[0, 0] + (slope * (np.eye(3)[k] - q)).sum()
-    by_hand.append((codes_f[k] - tangent) * (np.eye(3)[k] - q) + added)
+    misses.append(codes_f[k] - tangent)
+    by_hand.append(misses[k] * (np.eye(3)[k] - q) + added)
 for k in range(3):
     library = dvae_np.muprop(logits, f, np.array([[[k]]])).dlogits[0]
     confirm("10.1", library, by_hand[k])
@@ -116,7 +117,7 @@ show(dvae_np.muprop)
 # %% [markdown]
 # ## 3 Gumbels, given who won
 #
-# REBAR's stand-in is a smooth function of the noise that drew the code, drawn a second time *given* the code.
+# REBAR draws noise twice: once to get the code, then again, *given* that code. Its stand-in is a smooth function of the second noise.
 #
 # From here on $b$ is the drawn code, as in the papers: the argmax of the perturbed logits $z_g = \log q + G$. It wins the race of the clocks of lesson 02. There clock $k$ rings at $T_k = E_k / q_k$, with $E_k$ independent Exponential(1) variables, and $-\log T_k = \log q_k + G_k$. That lesson proved three facts:
 #
@@ -177,7 +178,7 @@ show(conditional_gumbel)
 # %% [markdown]
 # ## 4 REBAR: the relaxation
 #
-# REBAR looks at $f$ three times: at the hard code $b$, at the relaxed code whose argmax is $b$, and at a second relaxed code, drawn given $b$.
+# REBAR looks at $f$ three times: at the hard code $b$, at the relaxed code whose argmax is $b$, and at a second relaxed code, drawn given $b$. Write $c(z_g)$ for the stand-in: $f$ at the relaxed code $\mathrm{softmax}(z_g / \tau)$, times a weight $\eta$. At the second relaxed code it is $c(\tilde{z})$.
 
 # %%
 tau = 1.0
@@ -257,8 +258,11 @@ confirm("10.4", by_hand, library)
 show(controlled, relaxed)
 
 # %% [markdown]
-# Continuous noise cannot be listed. But given the winner all is smooth in the ratios of the exponentials, and `gumbel_nodes` integrates over them by the trapezoidal rule in
-# logarithms, which converges exponentially fast. Given $b$, the estimate is a function of $u$ plus a function of $v$. So the two variances add up: `additive_variance`.
+# Continuous noise cannot be listed. But for a fixed winner the integrand is smooth, so a grid gives nearly exact means. A softmax does not change if all its inputs move by the same number. So of the exponentials in [Eq. 10.2] only the losers' ratios $r_k = E_k / E_b$ matter.
+# For $K = 3$ they are two, with the density $2 / (1 + r_1 + r_2)^3$. A *node* is a pair of ratios on a grid with equal steps in $\log r$, for one winner. Its *weight* is $q_b$ times the density times the area of a cell. A mean is then a weighted sum over the nodes, and `gumbel_nodes` makes them.
+# (This is the trapezoidal rule. Its error falls exponentially with the number of nodes.)
+#
+# Now the variance. Given $b$, the estimate is a function of $u$ plus a function of $v$, and $u$ and $v$ are independent, so their variances add. Add the variance between the codes $b$: `additive_variance`.
 
 
 # %% setup
@@ -290,6 +294,13 @@ def rebar_variance(eta, tau):
 
 
 # %%
+log_r, step = np.linspace(-36, 36, 134, retstep=True)
+r_1, r_2 = np.exp(np.meshgrid(log_r, log_r))
+area = step * r_1 * step * r_2
+grid = area * 2 / (1 + r_1 + r_2) ** 3  # sums to 1
+assert np.allclose(weights, np.outer(q, grid.ravel()).ravel())
+print(f"{len(weights)} nodes; weights add up to {weights.sum():.12f}")
+
 for eta, tau in ((1.0, 0.5), (0.7, 2.0), (-1.0, 1.0)):
     confirm("10.4", rebar_mean(eta, tau), exact, tolerance=1e-8)
 u, v = rng.random((2, 5, 1, 1, 3))
@@ -314,10 +325,10 @@ for tau in (0.1, 0.3, 1.0, 2.0, 4.0, 20.0):
         rebar_variance(eta, tau) for eta in (0.0, 0.5, 1.0)
     )
     curvature = 2 * (low + high - 2 * middle)
-    best = (low + curvature - high) / (2 * curvature)
+    tuned = (low + curvature - high) / (2 * curvature)
     print(
-        f"tau {tau}: variance at eta = 1 {high:.3f}; best eta {best:.2f}, "
-        f"with {rebar_variance(best, tau):.3f}"
+        f"tau {tau}: variance at eta = 1 {high:.3f}; best eta {tuned:.2f}, "
+        f"with {rebar_variance(tuned, tau):.3f}"
     )
 
 # %%
@@ -327,11 +338,14 @@ figure("rebar.png")
 # Every curve starts at $\eta = 0$, which is REINFORCE with {{plain:.2f}}. At $\tau = 0.1$ the untuned weight $\eta = 1$ makes things *worse*, {{rebar_variance(1.0, 0.1):.2f}}: an unbiased control variate may add variance. At $\tau = 1$ it leaves {{rebar_variance(1.0, 1.0):.2f}}.
 # The circles mark the best weights. Now look at the line of the best *constant* baseline, {{best_constant:.3f}}. It needs no slope of $f$, and gains alone most of what REBAR gains here.
 #
-# MuProp wins this small contest with {{muprop_variance:.2f}}. Taking off $f(q)$ alone leaves {{mean_code:.2f}} (exercise 10.3), and the tangent follows this cubic well from corner to corner. (Another cubic gives other numbers.) But MuProp has nothing to tune where the tangent fits badly. REBAR has two numbers, and lesson 11 adds a network.
+# MuProp wins this small contest with {{muprop_variance:.2f}}. Taking off $f(q)$ alone leaves {{mean_code:.2f}} (exercise 10.3), as little as the best constant: by chance $f(q)$, {{at_q[0, 0]:.2f}}, is near that constant, {{best:.2f}}. And the tangent is close to $f$ at all codes: it is off by at most {{max(map(abs, misses)):.2f}}, while the codes' $f$ differ by up to {{np.ptp(codes_f):.2f}}. (Another cubic gives other numbers.) But MuProp has nothing to tune where the tangent fits badly. REBAR has two numbers, and lesson 11 adds a network.
 
 # %%
 mean_code = total_variance((codes_f - at_q[0, 0])[:, None, None] * scores)
-print(f"f at the mean code as the baseline: {mean_code:.3f}")
+print(
+    f"baseline f(q) = {at_q[0, 0]:.2f}: variance {mean_code:.3f}; "
+    f"best constant {best:.2f}: variance {best_constant:.3f}"
+)
 
 # %% [markdown]
 # ## 6 What it buys
@@ -343,7 +357,9 @@ print(f"f at the mean code as the baseline: {mean_code:.3f}")
 # omega[name] -= 0.01 * np.sign(found.domega[name])  # for eta, log_tau
 # ```
 #
-# Every image gets one draw at each step, and so three evaluations of $f$. REINFORCE and leave-one-out have four draws.
+# `np.sign` makes all steps equally long: `domega` is noisy and its scale is unknown, so only its direction is used.
+#
+# Every image gets one draw at each step, and so three evaluations of $f$. REINFORCE and leave-one-out have four draws. In the picture `gumbel_softmax` and `rebar` share a blue: a dash and one dot is `gumbel_softmax`, a dash and two dots is `rebar`.
 
 # %%
 from dvae_np import records
@@ -563,7 +579,7 @@ def my_simple_muprop(logits, f, z):
     return dvae_np.muprop(logits, f, z).dlogits
 
 
-# %% wrong 10.3: a mean where a sum is due
+# %% wrong 10.3: a sum where a mean is due
 def my_simple_muprop(logits, f, z):
     q = softmax(logits)[0]
     return (

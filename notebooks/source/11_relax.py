@@ -10,7 +10,7 @@
 # - get a second derivative out of a first-order backward pass by one complex step,
 # - measure what learning gains, exactly.
 #
-# *Needs:* lesson 10. *Takes:* 45 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lesson 10. *Takes:* 50 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -468,7 +468,7 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
     return (fb[..., None, None] * score_b + slope_z - slope_zt).mean(0)
 
 
-# %% wrong 11.2: a mean where a sum is due
+# %% wrong 11.2: a sum where a mean is due
 def combined(fb, c_zt, score_b, slope_z, slope_zt):
     return (
         (fb - c_zt)[..., None, None] * score_b + slope_z - slope_zt

@@ -10,7 +10,7 @@
 # - draw states without replacement, and weigh them so that the mean stays right,
 # - say when such a sum pays: few states, or a $q$ that is concentrated on few.
 #
-# *Needs:* lessons 05 and 06. *Takes:* 45 minutes to read and run, 40 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 05 and 06. *Takes:* 60 minutes to read and run, an hour for the exercises. Everything is in nats.
 
 # %% setup
 from itertools import permutations
@@ -119,8 +119,12 @@ show(dvae_np.local_expectation)
 # and the second term is gone. To replace an estimator by its conditional mean is called
 # **Rao-Blackwellisation** (again in section 4 and lesson 13).
 #
-# At equal $S$ the variance is {{variances["reinforce", 1] / variances["local_expectation", 1]:.0f}} times smaller. But one draw takes $N K = 6$ evaluations of $f$, not one. At equal *work* it competes with six draws of REINFORCE, or of leave-one-out, an average over pairs of samples [Eq. 6.5]. For
-# such averages two numbers give the variance at every $S$ (Hoeffding 1948): $\zeta_2$, the variance for one pair, and $\zeta_1$, the variance of the pair's mean given one of its samples:
+# At equal $S$ the variance is {{variances["reinforce", 1] / variances["local_expectation", 1]:.0f}} times smaller. But one draw takes $N K = 6$ evaluations of $f$, not one. At equal *work* it competes with six draws of REINFORCE, or of leave-one-out. By its definition [Eq. 6.5], leave-one-out is
+# $\frac{1}{S (S - 1)} \sum_s \sum_{t \ne s} \bigl(f(z_s) - f(z_t)\bigr)\,\mathrm{score}(z_s)$. Put the terms of $(s, t)$ and of $(t, s)$ together. Then it is the mean, over all pairs of samples, of
+# $\frac{1}{2} \bigl(f(z_s) - f(z_t)\bigr) \bigl(\mathrm{score}(z_s) - \mathrm{score}(z_t)\bigr)$.
+#
+# For such averages two numbers give the variance at every $S$ (Hoeffding 1948). The first, $\zeta_2$, is the variance of one pair's term. For the second, fix one sample, and average the pair's term over the other: $\zeta_1$ is the variance of this average.
+# There are $S (S - 1) / 2$ pairs. Two pairs with one common sample have the covariance $\zeta_1$, and each pair has $2 (S - 2)$ such partners. Pairs without a common sample are independent. So
 #
 # $$\mathrm{Var} = \frac{2}{S (S - 1)} \bigl( 2 (S - 2)\, \zeta_1 + \zeta_2 \bigr) .$$
 #
@@ -150,12 +154,12 @@ print(
 
 # %% [markdown]
 # At equal work leave-one-out wins on this problem. (At twelve evaluations, too: two samples of the local expectation have {{variances["local_expectation", 1] / 2:.3f}}, leave-one-out
-# {{leave_one_out(12):.3f}}.) What decides is how much the latents do together. If $f$ is a sum of parts that
+# {{leave_one_out(12):.3f}}.) What decides is how strongly one latent's effect on $f$ depends on the others. If $f$ is a sum of parts that
 # see one latent each, $F_n$ changes from draw to draw by a constant, which $J(q_n)$ takes away: the local expectation has no variance at all. On the problem of lesson 13 it wins.
 #
 # ## 2 Drawing without replacement
 #
-# A state that has been evaluated tells nothing new when it is drawn again. So draw *different* states. The clocks of lesson 02 do it: give one to every joint state $s$. The first to ring is $s$ with probability
+# A state that has been evaluated tells nothing new when it is drawn again. So draw *different* states. The clocks of lesson 02 do it: give one to every joint state $s$. (From here on $s$ is a state, no longer the number of a sample.) The first to ring is $s$ with probability
 # $q(s)$. Then the others race anew, so the second is $s'$ with probability $q(s') / (1 - q(s))$, and so on. *The order of ringing is a draw without replacement.*
 #
 # Early clocks have large $\log q(s) + G_s$, with $G_s$ Gumbel noise. So with $s_i$ the $i$-th state drawn,
@@ -216,21 +220,21 @@ picture(
 )
 
 # %% [markdown]
-# In formulas: split the exact sum of lesson 04 at any set of states $\mathcal{T} = \lbrace t_1, t_2, \ldots \rbrace$, with $Q = \sum_{s \in \mathcal{T}} q(s)$:
+# In formulas: split the exact sum of lesson 04 at any set of states $\mathcal{T} = \lbrace t_1, t_2, \ldots \rbrace$, with the mass $q(\mathcal{T}) = \sum_{s \in \mathcal{T}} q(s)$:
 #
-# $$\sum_s q f\,\mathrm{score} = \sum_{s \in \mathcal{T}} q f\,\mathrm{score} + (1 - Q) \sum_{s \notin \mathcal{T}} \frac{q(s)}{1 - Q} f(s)\,\mathrm{score}(s) .$$
+# $$\sum_s q f\,\mathrm{score} = \sum_{s \in \mathcal{T}} q f\,\mathrm{score} + \bigl(1 - q(\mathcal{T})\bigr) \sum_{s \notin \mathcal{T}} \frac{q(s)}{1 - q(\mathcal{T})} f(s)\,\mathrm{score}(s) .$$
 #
 # The last sum is an expectation under $q$ restricted to the rest. *One* draw $z'$ from there estimates it. If $\mathcal{T}$ holds the $k$ most
 # probable states, this is **top-k** (Liu, Regier, Tripuraneni, Jordan & McAuliffe 2019):
 #
 # $$\sum_{\mathrm{top}\ k} q f\,\mathrm{score} + \Bigl(1 - \sum_{\mathrm{top}\ k} q\Bigr) f(z')\,\mathrm{score}(z') . \tag{12.3}$$
 #
-# If $\mathcal{T}$ holds the first $S - 1$ states drawn without replacement, it is **sum and sample** (a part summed and the rest sampled: Liang et al. 2018; the part drawn without replacement: Kool et al. 2020). Given the others, the last drawn state has
-# just the law that is needed:
+# If $\mathcal{T}$ holds the first $S - 1$ states drawn without replacement, it is **sum and sample** (a part summed and the rest sampled: Liang et al. 2018; the part drawn without replacement: Kool et al. 2020). Given the others, the last drawn state is
+# a draw from $q$ restricted to the states not yet drawn:
 #
 # $$\sum_{i < S} q(s_i) f(s_i)\,\mathrm{score}(s_i) + \Bigl(1 - \sum_{i < S} q(s_i)\Bigr) f(s_S)\,\mathrm{score}(s_S) . \tag{12.4}$$
 #
-# In both, $z'$ is the first of the distinct states that lies outside the set.
+# In both, $z'$ is the first of the distinct states that lies outside the set. Why may it be taken? The clocks have no memory, and those outside the set do not depend on those inside. So the first of them to ring is $s$ with probability $q(s) / (1 - q(\mathcal{T}))$.
 
 # %%
 # one outcome, S = 3, by plain sums
@@ -275,9 +279,12 @@ show(dvae_np.sum_and_sample)
 # The numerator says: first $s$, then the others, in any order, from the states without $s$. So the conditional mean is
 # $\sum_s q(s) R(s) f(s)\,\mathrm{score}(s)$.
 #
-# A baseline is built in. Let $R_s$ be the same ratio after $s$ is removed, and $R_s(s) = 1$. Then
-# the number $b_s = \sum_t q(t) R_s(t) f(t)$ has the mean $\mathbb{E}_q[f]$ whatever $s$ is: the term of $s$ is exact, the others estimate the
-# rest. So $\mathbb{E}[b\,\mathrm{score}] = \mathbb{E}_q[f]\,\mathbb{E}[\mathrm{score}] = 0$, and we may subtract it:
+# A baseline is built in. For two members $s$ and $t$ of the set let
+# $R_s(t) = P(\mathcal{S} \setminus \lbrace s, t \rbrace \mid s, t\ \mathrm{removed})\, /\, P(\mathcal{S} \setminus s \mid s\ \mathrm{removed})$, and $R_s(s) = 1$. The baseline of $s$ is
+# $b_s = \sum_{t \in \mathcal{S}} q(t) R_s(t) f(t)$.
+#
+# Suppose $s$ came first. The others are then drawn without replacement from what is left, and $t$ came second with probability $q(t) R_s(t) / (1 - q(s))$, given the set. A second state has the law $q(t) / (1 - q(s))$. So averaged over
+# the others, $b_s$ is $q(s) f(s) + \sum_{t \ne s} q(t) f(t) = \mathbb{E}_q[f]$, whatever $s$ is. Now average over the first state $s_1$ as well: $\mathbb{E}[b_{s_1}\,\mathrm{score}(s_1)] = \mathbb{E}_q[f]\,\mathbb{E}[\mathrm{score}(s_1)] = 0$. So we may subtract it:
 #
 # $$\sum_{s \in \mathcal{S}} q(s)\,R(s)\,\bigl(f(s) - b_s\bigr)\,\mathrm{score}(s) . \tag{12.5}$$
 #
@@ -345,7 +352,30 @@ confirm(
 # The last line is a second proof: the average of `sum_and_sample` over the orders of one set is the same estimator. At three evaluations, the variance falls from {{variances["sum_and_sample", 3]:.2f}}
 # to {{variances["unordered_set without baseline", 3]:.2f}} by forgetting the order, and to {{variances["unordered_set", 3]:.2f}} with the baseline. Leave-one-out has {{variances["reinforce_loo", 3]:.2f}} (section 1).
 #
-# ## 5 Break it
+# ## 5 When it pays
+#
+# Compare all of them with plain draws, at equal numbers of evaluations. The table has three cases: three evaluations, five (of nine states), and three with the logits tripled. Then $q$ is concentrated: the two most probable states have {{sharp[:2].sum():.0%}} of the mass, before it was {{mass[:2].sum():.0%}}.
+
+# %%
+cases = ((logits, 3), (logits, 5), (3 * logits, 3))
+plain = ["reinforce", "reinforce_loo"]
+exactly = {}  # name: its exact variance in each case
+print(f"{'':14}  3 of 9  5 of 9  3 of 9, concentrated q")
+for name in (*plain, "top_k", "sum_and_sample", "unordered_set"):
+    row = TABLE[name]
+    exactly[name] = [
+        mean_and_variance(row.estimate, row.noise[0], S, logits=each)[1]
+        for each, S in cases
+    ]
+    print(f"{name:14}", *(f"{v:7.3f}" for v in exactly[name]))
+sharp = softmax(3 * logits)[0][0]
+sharp = np.sort(np.outer(sharp[0], sharp[1]).ravel())[::-1]
+
+# %% [markdown]
+# In the first column top-k and sum-and-sample are *worse* than REINFORCE: {{exactly["top_k"][0]:.2f}} and {{exactly["sum_and_sample"][0]:.2f}} against {{exactly["reinforce"][0]:.2f}}. Their one draw stands for most of the mass, where REINFORCE averages three draws.
+# If the sum takes in most of the mass, because the states are few or $q$ is concentrated, a single draw for the rest does little harm. At five evaluations top-k ({{exactly["top_k"][1]:.2f}}) beats REINFORCE ({{exactly["reinforce"][1]:.2f}}), but not leave-one-out ({{exactly["reinforce_loo"][1]:.2f}}). With the concentrated $q$ it beats both: {{exactly["top_k"][2]:.2f}} against {{exactly["reinforce"][2]:.2f}} and {{exactly["reinforce_loo"][2]:.2f}}; sum-and-sample has {{exactly["sum_and_sample"][2]:.2f}}. The unordered set is best in every column.
+#
+# ## 6 Break it
 #
 # Draw states without replacement, but weigh each by $1 / S$, as if they had been drawn independently. It looks harmless, as every
 # state is drawn from $q$, at least at first. Enumeration shows the bias:
@@ -450,7 +480,7 @@ def my_local(logits, f, z):
     return (q * (F - F.mean(-1, keepdims=True))).mean(0)
 
 
-# %% wrong 12.1: a mean where a sum is due
+# %% wrong 12.1: a sum where a mean is due
 def my_local(logits, f, z):
     q = softmax(logits)[0]
     F = np.zeros((len(z), *logits.shape))
@@ -609,7 +639,7 @@ def summed_and_sampled(logits, f, distinct):
 # %% [markdown] exercise 12.4
 # ### 12.4 Derive: how many different states
 #
-# Drawing without replacement pays if independent draws would hit the same states again. So count: S codes are drawn independently, and `q` (M,) are the probabilities of the M joint states. Write `different(q, S)`: the expected number of *different* states among them, a number.
+# Drawing without replacement pays if independent draws would hit the same states again. So count: S codes are drawn independently, and `q` (M,) are the probabilities of the M joint states (not the setup's `q`, which is (N, K)). Write `different(q, S)`: the expected number of *different* states among them, a number.
 # Look at one state at a time: how probable is it that it is drawn at all? One line. For the lesson's nine states you should get {{different(np.outer(q[0], q[1]).ravel(), 3):.3f}} at $S = 3$ and {{different(np.outer(q[0], q[1]).ravel(), 20):.3f}} at $S = 20$.
 # For a million equally probable states and $S = 20$ it is {{different(np.full(10**6, 1e-6), 20):.4f}}: there is nothing to gain.
 

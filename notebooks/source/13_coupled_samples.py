@@ -10,7 +10,7 @@
 # - use a slope of $f$ as a second control variate,
 # - choose among ten estimators by their exact variance for the same number of evaluations of $f$.
 #
-# *Needs:* lessons 06 and 12. *Takes:* 45 minutes to read and run, 30 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 06 and 12. *Takes:* 65 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
 
 # %% setup
 from itertools import permutations
@@ -693,7 +693,7 @@ def my_arm(logits, f, e):
     return np.stack([-dphi, dphi], -1)
 
 
-# %% wrong 13.3: a mean where a sum is due
+# %% wrong 13.3: a sum where a mean is due
 def my_arm(logits, f, e):
     p = softmax(logits)[0][..., 1]
     z, twin = (e < p).astype(int), (e > 1 - p).astype(int)

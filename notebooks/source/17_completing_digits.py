@@ -342,6 +342,6 @@ def estimate_of_evidence(z, b, fz, log_prior, logq):
     return (log_prior[z, b] - fz[z, b] - logq[z, b]).mean()
 
 
-# %% wrong 17.2: a mean where a sum is due
+# %% wrong 17.2: a sum where a mean is due
 def estimate_of_evidence(z, b, fz, log_prior, logq):
     return np.exp(log_prior[z, b] - fz[z, b] - logq[z, b]).sum()

@@ -9,7 +9,7 @@
 # - report an ELBO, a log-likelihood and a bound without mixing them up, with their binarisation,
 # - run the same code on a GPU.
 #
-# *Needs:* lessons 03 and 04; section 4 also 09. *Takes:* 40 minutes. Everything is in nats.
+# *Needs:* lessons 03 and 04; section 4 also 09. *Takes:* 45 minutes. Everything is in nats.
 
 # %% setup
 import tempfile
