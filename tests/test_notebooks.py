@@ -82,6 +82,31 @@ def test_wide_lines_and_pictures_without_words_are_found():
     assert len(faults_of_outputs(book(data={"image/png": ""}))) == 1
 
 
+def jumps(texts):
+    """Headings of a page that leave out a level, as "# a" and then "### b"; a page begins with one of the first level."""
+    level, found = 0, []
+    for text in texts:
+        for marks, words in re.findall(r"^(#+) (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M):
+            if len(marks) > level + 1 or (level and len(marks) == 1):
+                found.append(words)
+            level = len(marks)
+    return found
+
+
+@pytest.mark.parametrize(("stem", "folder"), BOOKS)
+def test_headings_leave_out_no_level(stem, folder):
+    """For those who listen to a page, and go from heading to heading."""
+    book = expected_books(stem)[folder]
+    assert jumps([cell.source for cell in book.cells if cell.cell_type == "markdown"]) == []
+
+
+def test_headings_that_leave_out_a_level_are_found():
+    assert jumps(["# a\n\n## b", "### c", "## d"]) == [] and jumps(["# a", "### b", "## c"]) == ["b"]
+    assert (
+        jumps(["## a"]) == ["a"] and jumps(["# a", "# b"]) == ["b"] and jumps(["# a\n```\n### no heading\n```"]) == []
+    )
+
+
 def names(stem, kind):
     return [cell.name for cell in CELLS[stem] if cell.kind == kind]
 
@@ -164,7 +189,7 @@ def test_a_lesson_has_exercises_with_answers_and_wrong_answers(stem):
     assert sorted(set(names(stem, "solution"))) == sorted(set(names(stem, "check"))) == sorted(exercises)
     texts = {cell.name: cell.text for cell in CELLS[stem] if cell.kind == "exercise"}
     kinds = {
-        name: re.match(r"### [\d.]+ (Derive|Implement|Find the bug|Judge)", text)[1] for name, text in texts.items()
+        name: re.match(r"## [\d.]+ (Derive|Implement|Find the bug|Judge)", text)[1] for name, text in texts.items()
     }
     assert {"Implement", "Find the bug"} & set(kinds.values())
     for name, kind in kinds.items():

@@ -558,7 +558,7 @@ say(f"function: {found}")
 # Next: [02 The categorical encoder](02_categorical_encoder.ipynb), whose output is a distribution.
 
 # %% [markdown] exercise 01.1
-# ### 01.1 Derive: the best step
+# ## 01.1 Derive: the best step
 #
 # The error of a central difference is at most about $\frac{1}{6} h^2 \lvert L''' \rvert + \varepsilon \lvert L \rvert / h$. Find the $h > 0$ that makes this sum
 # least. Write a function of the numbers `value` = $\lvert L \rvert$, `third` = $\lvert L''' \rvert$ and `eps` = $\varepsilon$ that returns this $h$. About 1 line.
@@ -603,7 +603,7 @@ def best_step(value, third, eps):
 
 
 # %% [markdown] exercise 01.2
-# ### 01.2 Implement: an op of your own
+# ## 01.2 Implement: an op of your own
 #
 # The activation $y = x\,\sigma(x)$ is known as SiLU or swish. Write it as an op, `y, backward = silu(x)`, for `x` of any shape; `backward(dy)`
 # returns `dx` of the same shape. `sigmoid(x)` is an op: it returns its value and its backward. About 3 lines. At $x = 1$ the value is
@@ -645,7 +645,7 @@ def silu(x):
 
 
 # %% [markdown] exercise 01.3
-# ### 01.3 Implement: scale and shift
+# ## 01.3 Implement: scale and shift
 #
 # Write the op `y, backward = scale_and_shift(x, a, b)` with $y_{rh} = a_h x_{rh} + b_h$: `x` (R, H), `a` (H,), `b` (H,), `y` (R, H).
 # `backward(dy)` returns `(dx, da, db)`, each of the shape of its input. Remember: what is used by many is summed. About 2 lines. With ones for `x`,
@@ -698,7 +698,7 @@ def scale_and_shift(x, a, b):
 
 
 # %% [markdown] exercise 01.4
-# ### 01.4 Find the bug: a loss and a gradient that do not belong together
+# ## 01.4 Find the bug: a loss and a gradient that do not belong together
 #
 # The value is a mean, but the gradient is that of a sum. A small learning rate hides the mistake. Correct the
 # *backward*, so that it belongs to the value. `y` and `target` are (R, H), the value is a number. `backward(dvalue)` takes a number and returns
@@ -759,7 +759,7 @@ def mean_square(y, target):
 
 
 # %% [markdown] exercise 01.5
-# ### 01.5 Find the bug: a loss that the complex step cannot see through
+# ## 01.5 Find the bug: a loss that the complex step cannot see through
 #
 # The line below computes the length $\lVert x \rVert$ of a vector `x` (I,). For real numbers it is right, but its complex step is 0 everywhere: `np.vdot`
 # takes the complex conjugate of its first argument. Write the value so that it is analytic: a number for real `x`, and at $x + ih$ a

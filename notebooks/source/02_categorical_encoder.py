@@ -478,7 +478,7 @@ say(comparison("dx", half_softmax(logits)[1](centred), numeric))
 # Next: [03 The ELBO and the KL](03_elbo_and_kl.ipynb), the objective.
 
 # %% [markdown] exercise 02.1
-# ### 02.1 Implement: the log-softmax
+# ## 02.1 Implement: the log-softmax
 #
 # Write the op `y, backward = my_log_softmax(x)` over the last axis, for `x` (B, N, K) or any shape: $y_k = x_k - \log \sum_j e^{x_j}$, and `backward(dy)` of the
 # same shape. Use plain NumPy; moderate numbers are enough. About 3 lines. At $x = \log(1, 2, 3)$ you should get
@@ -527,7 +527,7 @@ def my_log_softmax(x):
 
 
 # %% [markdown] exercise 02.2
-# ### 02.2 Derive: how long is a score?
+# ## 02.2 Derive: how long is a score?
 #
 # The variance of REINFORCE contains the mean squared length of the score, $\mathbb{E}\, \lVert \mathrm{score}(z) \rVert^2$ (lesson 05). Derive it for one latent, as a function of the probabilities `q` (K,)
 # alone, with a single sum over the K categories. Return a number. 1 line. For $q = (0.5, 0.25, 0.25)$ you should get {{mean_square_of_the_score(np.array([0.5, 0.25, 0.25])):.3f}}.
@@ -563,7 +563,7 @@ def mean_square_of_the_score(q):
 
 
 # %% [markdown] exercise 02.3
-# ### 02.3 Implement: Gumbel-max
+# ## 02.3 Implement: Gumbel-max
 #
 # Write `my_sample(logits, u)`: `logits` (B, N, K), uniforms `u` (S, B, N, K); return codes (S, B, N), integers, drawn from the softmax of the logits. Do not call
 # the library. About 2 lines. The judge runs it on evenly spread uniforms and compares the shares of the categories with $q$. It also
@@ -625,7 +625,7 @@ def my_sample(logits, u):
 
 
 # %% [markdown] exercise 02.4
-# ### 02.4 Find the bug: the entropy's gradient
+# ## 02.4 Find the bug: the entropy's gradient
 #
 # "The derivative of $-q \log q$ is $-(\log q + 1)$, and that of $q$ in its logit is $q$." With this reasoning somebody wrote the line below. Correct it: `x` (B, K), return the
 # gradient (B, K) of the sum over the batch. 1 or 2 lines. At equal logits, where the entropy is largest, it must be zero; with K = 4 this line gives {{-0.25 * (np.log(0.25) + 1):.4f}}.
@@ -670,7 +670,7 @@ def entropy_gradient(x):
 
 
 # %% [markdown] exercise 02.5
-# ### 02.5 Find the bug: a category that does not exist
+# ## 02.5 Find the bug: a category that does not exist
 #
 # This sampler counts *all* the cumulated probabilities that do not exceed $u$. In exact arithmetic that is right, as the last one is 1. In float32 the sum of
 # 1,000 probabilities may end a little below 1. A $u$ above that sum gives category K, which does not exist, and the look-up that follows fails. It happens rarely. Correct it, so that every $u$ below 1 gives a category from 0 to K - 1, and those that were right stay as they are. `q` (K,), `u` (S,);

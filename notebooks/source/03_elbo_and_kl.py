@@ -612,7 +612,7 @@ for wrong in (kl_with_one_over_K, kl_with_flipped_sign):
 # Next: [04 Exact marginalisation](04_exact_marginalisation.ipynb), the expectation without sampling.
 
 # %% [markdown] exercise 03.1
-# ### 03.1 Implement: the KL with both gradients
+# ## 03.1 Implement: the KL with both gradients
 #
 # Write the op `value, backward = my_kl(q_logits, p_logits)` for one latent: both inputs are (B, K), `value` is (B,), and `backward(dvalue)`, with `dvalue` (B,),
 # returns `(dq_logits, dp_logits)`, each (B, K). `softmax(x)[0]` are the probabilities. About 5 lines. For $q = (0.5, 0.5)$ and $p = (0.75, 0.25)$ the value is
@@ -690,7 +690,7 @@ def my_kl(q_logits, p_logits):
 
 
 # %% [markdown] exercise 03.2
-# ### 03.2 Derive: the best shared prior
+# ## 03.2 Derive: the best shared prior
 #
 # Given the encoder's distributions `q` (B, K) of a batch, which one distribution p minimises the mean of $\mathrm{KL}(q_b \,\Vert\, p)$? Return its probabilities (K,).
 # 1 line. For $q$ of $(0.9, 0.1)$ and $(0.5, 0.5)$ you should get $(0.7, 0.3)$.
@@ -727,7 +727,7 @@ def best_prior(q):
 
 
 # %% [markdown] exercise 03.3
-# ### 03.3 Derive: the best encoder for a given weight
+# ## 03.3 Derive: the best encoder for a given weight
 #
 # One latent, one example: `fz` (K,) holds $-\log p(x \mid z)$ in nats, `p` (K,) the prior. Which q minimises Eq. 3.2 at the weight `beta` > 0? Set the gradient in
 # the logits to zero, with [Eq. 3.4]. Return q (K,). About 2 lines. At $\beta = 1$ it must be the posterior; for `fz` of (1, 2), a uniform prior and
@@ -770,7 +770,7 @@ def best_encoder(fz, p, beta):
 
 
 # %% [markdown] exercise 03.4
-# ### 03.4 Find the bug: a KL that is never right
+# ## 03.4 Find the bug: a KL that is never right
 #
 # These lines are for a uniform prior. They write `log_p = 1 / K`, and every gradient check passes. Correct the value: `q` (B, K) probabilities,
 # return (B,) nats. Change one line. For uniform q it must be 0, for $q = (0.5, 0.25, 0.25)$ it is {{kl_to_uniform(np.array([[0.5, 0.25, 0.25]]))[0]:.4f}}. As it was:
@@ -822,7 +822,7 @@ def kl_to_uniform(q):
 
 
 # %% [markdown] exercise 03.5
-# ### 03.5 Find the bug: a hidden weight
+# ## 03.5 Find the bug: a hidden weight
 #
 # A model's images are blurred, and all its codes look alike. The objective below is meant to have $\beta = 1$. But like a framework's cross-entropy it takes a *mean* by default, over all the entries. `a` and `x` are (B, D), `kl_of_each` is (B,). Correct the first term, so that the function returns the mean over the batch of the negative
 # ELBO, one sample of z for each example: a number. Change one line. For zeros in `a` and in

@@ -490,7 +490,7 @@ for times in (1, 2, 0):
 # Next: [05 Monte Carlo and the score function](05_score_function.ipynb), for when the sum is too long.
 
 # %% [markdown] exercise 04.1
-# ### 04.1 Implement: exact, for one latent
+# ## 04.1 Implement: exact, for one latent
 #
 # Write `my_exact(logits, fz)`: `logits` (B, K) of one latent, `fz` (B, K) the values of $f$ for each category; return the gradient (B, K) of
 # $\sum_b \mathbb{E}_q[f_b]$ in the logits. About 2 lines. For logits of 0 and `fz` of $(1, 3)$ you should get $(-0.5, 0.5)$.
@@ -537,7 +537,7 @@ def my_exact(logits, fz):
 
 
 # %% [markdown] exercise 04.2
-# ### 04.2 Implement: all pairs by one product
+# ## 04.2 Implement: all pairs by one product
 #
 # Write the op `fz, backward = all_pairs(a, x)`: pixel logits `a` (M, D) of the states, binary `x` (B, D); `fz` is (M, B) as in [Eq. 4.6]. `backward(dfz)`,
 # with `dfz` (M, B), returns `(da, None)`, `da` (M, D). Make no array of three axes. `softplus(a)` returns the pair of its value and its backward, whose
@@ -607,7 +607,7 @@ def all_pairs(a, x):
 
 
 # %% [markdown] exercise 04.3
-# ### 04.3 Find the bug: a likelihood of minus infinity
+# ## 04.3 Find the bug: a likelihood of minus infinity
 #
 # `log_joint` (M, B) holds $\log p(z) + \log p(x \mid z)$. The line that adds it up works for small images. For large ones all the
 # terms underflow, and it returns $-\infty$. Correct it: return $\log p(x)$ (B,). About 2 lines. For two states of $-1000$ nats each you should get $-999.307$.
@@ -656,7 +656,7 @@ def log_evidence_of(log_joint):
 
 
 # %% [markdown] exercise 04.4
-# ### 04.4 Derive: the gradient of the log-likelihood itself
+# ## 04.4 Derive: the gradient of the log-likelihood itself
 #
 # If all states can be visited, the decoder can be trained on $-\log p(x)$ directly, without an encoder. Differentiate [Eq. 4.5] in $\theta$: the result has the form
 # $\sum_z w(z)\, \nabla_{\theta} f(z)$ with $f = -\log p(x \mid z)$. Which weights? Given `fz` (M, B) and `log_prior` (M,), return w (M, B), the cotangent of `fz`. About 2 lines.
@@ -703,7 +703,7 @@ def cotangent_of(fz, log_prior):
 
 
 # %% [markdown] exercise 04.5
-# ### 04.5 Find the bug: the right numbers in the wrong order
+# ## 04.5 Find the bug: the right numbers in the wrong order
 #
 # Two latents, `q1` (K,) and `q2` (K,), and `fz` (M,) in the order of `joint_states(2, K)`. The line for the joint probabilities flattens a table whose *columns* are
 # the first latent. The probabilities still add up to one, and the loss still goes down, because the encoder adapts to the mistake. Correct it: return $\mathbb{E}_q[f]$, a number. Change one
@@ -742,7 +742,7 @@ def expectation_over_pairs(q1, q2, fz):
 
 
 # %% [markdown] exercise 04.6
-# ### 04.6 Derive: what is saved
+# ## 04.6 Derive: what is saved
 #
 # A decoder embeds z into H hidden numbers (a look-up, free) and multiplies by a matrix (H, D). Count multiplications in the forward pass, including those of $\sum_d a_d x_d$.
 # *Every pair*: B M decodes, and this sum for each. *Each state once*: M decodes, and this sum for each pair. Return the ratio of the two as a function of

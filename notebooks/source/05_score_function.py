@@ -445,7 +445,7 @@ for wrong in (score_alone, summed_over_samples):
 # Next: [06 Baselines](06_baselines.ipynb), which lower the variance and leave the mean alone.
 
 # %% [markdown] exercise 05.1
-# ### 05.1 Derive: how many draws?
+# ## 05.1 Derive: how many draws?
 #
 # Along the exact gradient, an estimator has the standard deviation `s`, relative to the gradient's length (`s` is the $\mathrm{sd}$ of [Eq. 5.4]). How many draws $R$ does a test need to see a
 # relative bias `bias` with the given power, at the given two-sided false-alarm rate? Use normal quantiles: `norm.isf(p)`
@@ -497,7 +497,7 @@ def draws_needed(s, bias, false_alarm=1e-4, power=0.99):
 
 
 # %% [markdown] exercise 05.2
-# ### 05.2 Implement: REINFORCE
+# ## 05.2 Implement: REINFORCE
 #
 # Write `my_reinforce(logits, f, z)` for `logits` (B, N, K) and codes `z` (S, B, N). Return the gradient (B, N, K) of [Eq. 5.2], averaged over the samples.
 # `f(z)` returns `fz` (S, B) and a backward that you do not need. Use `softmax(logits)[0]`, (B, N, K), and `one_hot(z, logits.shape[-1], logits.dtype)`, (S, B, N, K), not `score`.
@@ -556,7 +556,7 @@ def my_reinforce(logits, f, z):
 
 
 # %% [markdown] exercise 05.3
-# ### 05.3 Implement: an exact mean and variance
+# ## 05.3 Implement: an exact mean and variance
 #
 # Write `my_moments(estimator, p)` for an estimator of one latent and $S = 2$ codes. `estimator(z1, z2)` takes two whole numbers from 0 to
 # $K - 1$ and returns an array (K,). `p` (K,) holds the probabilities of the categories. Return an array (2, K): the mean in the first row, the variance of each entry in
@@ -632,7 +632,7 @@ def my_moments(estimator, p):
 
 
 # %% [markdown] exercise 05.4
-# ### 05.4 Find the bug: a test that never fails
+# ## 05.4 Find the bug: a test that never fails
 #
 # This test lets every estimator pass, right or wrong. The 2,500 draws given below are a tenth too long, but the test reports a statistic of {{(too_long.mean() - 1) / too_long.std(ddof=1):.2f}}. Correct it. `draws` (R,) holds
 # an estimator's values along the gradient, whose exact value is `exact_value`. Return the statistic that [Eq. 5.4] compares with $c$: a number with

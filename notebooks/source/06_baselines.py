@@ -336,7 +336,7 @@ print(textwrap.fill(found.explanation, 80))
 # Next: [07 Gumbel-Softmax](07_gumbel_softmax.ipynb), which gives up unbiasedness for a slope.
 
 # %% [markdown] exercise 06.1
-# ### 06.1 Derive: the variance at a baseline
+# ## 06.1 Derive: the variance at a baseline
 #
 # Take one latent with $K$ categories. `q` (K,) holds their probabilities, and `table` (K,) the values of $f$. Write `variance_at(b, q, table)`: the total
 # variance of REINFORCE at $S = 1$ with the constant baseline $b$, a number. Sum over the categories, without sampling. About 3 lines.
@@ -397,7 +397,7 @@ def variance_at(b, q, table):
 
 
 # %% [markdown] exercise 06.2
-# ### 06.2 Implement: leave-one-out
+# ## 06.2 Implement: leave-one-out
 #
 # Write `my_loo(logits, f, z)` for `logits` (B, N, K) and codes `z` (S, B, N) with $S \ge 2$. Return the gradient (B, N, K) of [Eq. 6.5].
 # `f(z)` returns `fz` (S, B) and a backward that you do not need. `score(logits, z)` is (S, B, N, K). About 2 lines.
@@ -484,7 +484,7 @@ def my_loo(logits, f, z):
 
 
 # %% [markdown] exercise 06.3
-# ### 06.3 Find the bug: a baseline that has seen too much
+# ## 06.3 Find the bug: a baseline that has seen too much
 #
 # This moving average is updated *before* it is used. Correct it. `b` is the average so far, a number, and `decay` is $\gamma$ of [Eq. 6.3]. There is one
 # sample, `z` (1, B, N). Return the gradient (B, N, K) and the new average, a number. One line has to move.
@@ -561,7 +561,7 @@ def moving_average(logits, f, z, b, decay=0.9):
 
 
 # %% [markdown] exercise 06.4
-# ### 06.4 Derive: the optimal constant for two latents
+# ## 06.4 Derive: the optimal constant for two latents
 #
 # Now there are $N = 2$ latents of $K$ categories. The score has entries for both latents, $\lVert \mathrm{score} \rVert^2$ is a sum over both, and $f$ depends on both.
 # Write `optimal_constant(logits, table)` for `logits` (1, 2, K) and `table` (K, K), the values $f(z_1, z_2)$. Return $b^{\ast}$ of [Eq. 6.2] over all

@@ -566,7 +566,7 @@ print(textwrap.fill(str(verdict), 80))
 # Next: [08 Straight-through](08_straight_through.ipynb), where the noise goes and an order of exactness comes in.
 
 # %% [markdown] exercise 07.1
-# ### 07.1 Implement: the relaxed sample as an op
+# ## 07.1 Implement: the relaxed sample as an op
 #
 # Write `my_relaxed(logits, u, tau)` for `logits` (B, N, K), uniforms `u` (S, B, N, K) and a number `tau`. Return `y, backward`, with `y` (S, B, N, K) of [Eq. 7.1].
 # `backward(dy)` returns `(dlogits, None, None)`, one entry for each input, or `dlogits` alone: both are accepted. `dlogits` (B, N, K) is summed over the samples [Eq. 7.2]. You may use `gumbel(u)`, and `softmax` for the value, but not
@@ -653,7 +653,7 @@ def my_relaxed(logits, u, tau):
 
 
 # %% [markdown] exercise 07.2
-# ### 07.2 Implement: straight-through Gumbel-Softmax
+# ## 07.2 Implement: straight-through Gumbel-Softmax
 #
 # Write `my_hard(logits, f, u, tau)` for `logits` (B, N, K) and uniforms `u` (S, B, N, K). Return the gradient (B, N, K) of [Eq. 7.3], averaged over the samples. `f(y)` takes
 # floats (S, B, N, K) and returns `fz` (S, B) and `f_backward`. `f_backward(dfz)` returns `(dy, dtheta)`. `one_hot(z, logits.shape[-1], float)` turns codes into floats. About 6 lines. On the
@@ -729,7 +729,7 @@ def my_hard(logits, f, u, tau):
 
 
 # %% [markdown] exercise 07.3
-# ### 07.3 Derive: two categories
+# ## 07.3 Derive: two categories
 #
 # For $K = 2$ there is one log-ratio, $a = \log (y_1 / y_2)$. Show that $\tau a$ is a logistic variable around $\ell_1 - \ell_2$, and write the log density of $a$,
 # `log_density(a, l, tau)`, for `a` (T,) and the logits `l` (2,). Return (T,). A logistic variable around 0 has the density $e^{-t} / (1 + e^{-t})^2$. About 2 lines. At $a = 0$, $\ell = (0, 0)$ and $\tau = 1/2$ you
@@ -777,7 +777,7 @@ def log_density(a, l, tau):
 
 
 # %% [markdown] exercise 07.4
-# ### 07.4 Find the bug: a KL below zero
+# ## 07.4 Find the bug: a KL below zero
 #
 # A training script reports its KL to the uniform prior, at relaxed samples. At $\tau = 2$ it reports {{weights @ plug_in_kl(many, nodes['u'], 2.0)[0][0]:.4f}} nats on average, but no KL is negative. Change the code into an unbiased estimate of the
 # relaxed KL. It takes `logits` (B, N, K) and `u` (S, B, N, K), and returns (S, B). You have `concrete_log_prob(logits, xi, tau)[0]`, which is (S, B). Two lines change. On the lesson's problem its mean should be about {{weights @ kl_estimate(many, nodes['u'], 2.0)[0]:.4f}}.

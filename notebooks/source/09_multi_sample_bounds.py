@@ -514,7 +514,7 @@ for function, bound in (
 # Next: [10 MuProp and REBAR](10_muprop_and_rebar.ipynb)
 
 # %% [markdown] exercise 09.1
-# ### 09.1 Implement: the bound of one draw
+# ## 09.1 Implement: the bound of one draw
 #
 # Write `bound_of(logw)`. The log-weights `logw` are (S, B), in nats. Return $\log \frac{1}{S} \sum_s w_s$ for each example, (B,). It must work for log-weights of -1000,
 # also beside others of 0. About 2 lines. For log-weights 0 and $\log 3$ (S = 2, B = 1) you should get $\log 2 = 0.6931$.
@@ -574,7 +574,7 @@ def bound_of(logw):
 
 
 # %% [markdown] exercise 09.2
-# ### 09.2 Implement: VIMCO with the arithmetic mean
+# ## 09.2 Implement: VIMCO with the arithmetic mean
 #
 # Write `my_vimco(logits, f, z)`. Its inputs are `logits` (B, N, K) and codes `z` (S, B, N), with $S \ge 2$. Return the gradient (B, N, K) of the **negative** bound by [Eq. 9.2], where
 # $\hat L_{-s}$ is the log of the mean of the other weights. `f` is the joint, so $\log w = -f - \log q$. `f(z)[0]` and `log_prob(logits, z)[0]` are (S, B), `score(logits, z)` is (S, B, N, K).
@@ -671,7 +671,7 @@ def my_vimco(logits, f, z):
 
 
 # %% [markdown] exercise 09.3
-# ### 09.3 Derive: two samples
+# ## 09.3 Derive: two samples
 #
 # For $S = 2$ and the arithmetic mean the baseline of sample 1 is $\log w_2$, and that of sample 2 is $\log w_1$. So sample 1's whole factor is a function of $r = \log w_1 - \log w_2$
 # alone. Write `factor(r)` for an array of $r$: what stands before $\mathrm{score}(z_1)$ in [Eq. 9.2] (for $\nabla L_2$, not the loss). One line. At $r = 0$ you should get $-0.5$, at
@@ -710,7 +710,7 @@ def factor(r):
 
 
 # %% [markdown] exercise 09.4
-# ### 09.4 Find the bug: a baseline that needs a subtraction
+# ## 09.4 Find the bug: a baseline that needs a subtraction
 #
 # This function returns $\hat L_{-s}$ with the arithmetic mean for all samples, (S, B), by subtracting each weight from the sum. It fails for a dominant weight. Repair it without a
 # subtraction of weights, for any $S \ge 2$ (about 2 lines). For log-weights $0$, $-800$, $-800$ (S = 3, B = 1) the first should be exactly $-800$.

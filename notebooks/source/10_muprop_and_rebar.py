@@ -426,7 +426,7 @@ say(failed.explanation)
 # Next: [11 RELAX](11_relax.ipynb), which learns the control variate.
 
 # %% [markdown] exercise 10.1
-# ### 10.1 Derive: the best weight from three variances
+# ## 10.1 Derive: the best weight from three variances
 #
 # You know the variance at $\eta = 0$, $\frac{1}{2}$ and $1$: `v0`, `v_half` and `v1`. The variance is a parabola in $\eta$. Write `best_eta(v0, v_half, v1)`, the number $\eta$ at which it is least. About 3 lines. For
 # 4, 2 and 1 you should get {{best_eta(4, 2, 1):.2f}}.
@@ -471,7 +471,7 @@ def best_eta(v0, v_half, v1):
 
 
 # %% [markdown] exercise 10.2
-# ### 10.2 Implement: perturbed logits, given the winner
+# ## 10.2 Implement: perturbed logits, given the winner
 #
 # Write `my_conditional(logits, z, v)`. Its inputs are `logits` (B, N, K), the winning codes `z` (S, B, N), and uniforms `v` (S, B, N, K). Return the values of [Eq. 10.2], (S, B, N, K), without a backward pass. `np.take_along_axis(E, z[..., None], -1)`
 # is the winner's $E_b$, (S, B, N, 1). About 4 lines. The argmax of the result must be `z`. For $K = 2$,
@@ -523,7 +523,7 @@ def my_conditional(logits, z, v):
 
 
 # %% [markdown] exercise 10.3
-# ### 10.3 Implement: MuProp without the slope
+# ## 10.3 Implement: MuProp without the slope
 #
 # Take the constant $f(q)$ in place of the tangent. Then there is nothing to add back. Write `my_simple_muprop(logits, f, z)`, where `logits` is (B, N, K) and the codes `z` are (S, B, N). Return the mean over the samples of
 # $(f(z) - f(q))\,\mathrm{score}(z)$, (B, N, K). With `q = softmax(logits)[0]`, (B, N, K), `f(q[None])[0]` is $f$ at the mean code, (1, B). About 3 lines. On this
@@ -588,7 +588,7 @@ def my_simple_muprop(logits, f, z):
 
 
 # %% [markdown] exercise 10.4
-# ### 10.4 Find the bug: the detached sample
+# ## 10.4 Find the bug: the detached sample
 #
 # This is the mistake of section 7. Correct it. One term is missing, about 1 line.
 #

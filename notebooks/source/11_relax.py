@@ -364,7 +364,7 @@ print(
 # Next: [12 Sum a part, sample the rest](12_partial_sums.ipynb)
 
 # %% [markdown] exercise 11.1
-# ### 11.1 Derive: the slope of a variance
+# ## 11.1 Derive: the slope of a variance
 #
 # Take REINFORCE with a constant baseline $a$, at $S = 1$, for one latent. `q` (K,) are the probabilities of the codes, `values` (K,) the values of $f$, and `norms` (K,) the squared lengths
 # $\lVert \mathrm{score}(k) \rVert^2$. Write `slope_at(a, q, values, norms)`. Return the derivative of the total variance in $a$, a number, as a sum over the codes. One line. For the setup's `q`, `values` and `norms` it is
@@ -422,7 +422,7 @@ def slope_at(a, q, values, norms):
 
 
 # %% [markdown] exercise 11.2
-# ### 11.2 Implement: the estimate from its parts
+# ## 11.2 Implement: the estimate from its parts
 #
 # Write `combined(fb, c_zt, score_b, slope_z, slope_zt)`. Here `fb` $= f(b)$ and `c_zt` $= c(\tilde z)$ are (S, B). `score_b`, `slope_z` $= \nabla_{\ell}\, c(z_g)$ and `slope_zt` $= \nabla_{\ell}\, c(\tilde z)$ are
 # (S, B, N, K). Return [Eq. 10.4] averaged over the samples, (B, N, K). About 2 lines.
@@ -483,7 +483,7 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
 
 
 # %% [markdown] exercise 11.3
-# ### 11.3 Implement: a surrogate as an op
+# ## 11.3 Implement: a surrogate as an op
 #
 # Write `surrogate(y, w, a)`. Its inputs are relaxed codes `y` (S, B, K) and weights `w` (K, H) and `a` (H,). Its value is $r = \tanh(y w)\, a$, (S, B). Return `(r, backward)`, where `backward(dr)` returns `(dy, dw, da)` of the shapes of `y`, `w`, `a`. About 6 lines. RELAX
 # runs the op at complex numbers, forward *and* backward. So use no `abs`, no `conj`, no `.real` and no casts.
@@ -581,7 +581,7 @@ def surrogate(y, w, a):
 
 
 # %% [markdown] exercise 11.4
-# ### 11.4 Find the bug: descent on the wrong square
+# ## 11.4 Find the bug: descent on the wrong square
 #
 # A tunable $\omega$ (a number) is trained by the derivative of a squared norm. `g` holds R single-sample gradients (R, P), and `dg` their derivatives in $\omega$ (R, P). The estimator is unbiased for every $\omega$, so its mean does
 # not move. The function below returns the derivative of the squared norm of the samples' *mean*. Correct it. Return the right side of [Eq. 11.2], a number, with the mean over the R samples in place of the expectation. One line.

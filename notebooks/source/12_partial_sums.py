@@ -408,7 +408,7 @@ for S in (1, 2, 3):
 # Next: [13 Samples that know each other](13_coupled_samples.ipynb)
 
 # %% [markdown] exercise 12.1
-# ### 12.1 Implement: the local expectation gradient
+# ## 12.1 Implement: the local expectation gradient
 #
 # Write `my_local(logits, f, z)`, where `logits` is (B, N, K) and the codes `z` are (S, B, N). Return [Eq. 12.1] averaged over the samples, (B, N, K). Loop over latents and categories: set
 # `z[..., n]` of a copy to `k` and call `f`. It returns `fz` (S, B) and a backward pass that you do not need. `softmax(logits)[0]` is `q`. About 8 lines. On the setup's
@@ -514,7 +514,7 @@ def my_local(logits, f, z):
 
 
 # %% [markdown] exercise 12.2
-# ### 12.2 Derive: the probability of a set of two
+# ## 12.2 Derive: the probability of a set of two
 #
 # Two states are drawn without replacement. Two given states have the probabilities `a` and `b`. Write `set_of_two(a, b)`: the probability that just these two are drawn, in any order. A number,
 # one line. At $a = 0.5$, $b = 0.2$ you should get {{set_of_two(0.5, 0.2):.3f}}.
@@ -561,7 +561,7 @@ def set_of_two(a, b):
 
 
 # %% [markdown] exercise 12.3
-# ### 12.3 Find the bug: a sample that stands for too little
+# ## 12.3 Find the bug: a sample that stands for too little
 #
 # This sum-and-sample gives the last state its own probability as its weight, like the others. Correct it. `distinct` are S different states (S, B, N), in the order drawn. Return the
 # gradient (B, N, K) of [Eq. 12.4]. One line is missing. With all nine states there is no difference. With three the gradient is too short, and off in direction. As it was:
@@ -637,7 +637,7 @@ def summed_and_sampled(logits, f, distinct):
 
 
 # %% [markdown] exercise 12.4
-# ### 12.4 Derive: how many different states
+# ## 12.4 Derive: how many different states
 #
 # Drawing without replacement pays if independent draws would hit the same states again. So count: S codes are drawn independently, and `q` (M,) are the probabilities of the M joint states (not the setup's `q`, which is (N, K)). Write `different(q, S)`: the expected number of *different* states among them, a number.
 # Look at one state at a time: how probable is it that it is drawn at all? One line. For the lesson's nine states you should get {{different(np.outer(q[0], q[1]).ravel(), 3):.3f}} at $S = 3$ and {{different(np.outer(q[0], q[1]).ravel(), 20):.3f}} at $S = 20$.

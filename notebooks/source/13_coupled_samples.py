@@ -479,7 +479,7 @@ for least in (0.0, 0.05, 0.1):
 # Next: [14 Which estimator when](14_which_estimator_when.ipynb)
 
 # %% [markdown] exercise 13.1
-# ### 13.1 Implement: DisARM
+# ## 13.1 Implement: DisARM
 #
 # Write `my_disarm(logits, f, coupled)`. Its inputs are binary `logits` (B, N, 2) and an antithetic pair of codes `coupled` (2, B, N). Return the gradient in the logits (B, N, 2) of [Eq. 13.2].
 # The formula is the gradient in $\phi = \ell_1 - \ell_0$. This is the entry of $\ell_1$, and the entry of $\ell_0$ is its negative. `dvae_np.sigmoid(a)[0]` is the sigmoid.
@@ -565,7 +565,7 @@ def my_disarm(logits, f, coupled):
 
 
 # %% [markdown] exercise 13.2
-# ### 13.2 Derive: what the uniform costs
+# ## 13.2 Derive: what the uniform costs
 #
 # Take one binary latent, with $F_1 - F_0 = 1$ nat. Write `gained(p)`: the variance of ARM minus that of DisARM, of the gradient in $\phi$, a number. The means are equal, so the second
 # moments are enough. For ARM integrate $(e - \frac{1}{2})^2$ over the two ends where the codes differ. For DisARM integrate $(m / 2)^2$ over them, with $m = \max(p, 1 - p)$. About 2 lines. At $p = 0.5$ you
@@ -613,7 +613,7 @@ def gained(p):
 
 
 # %% [markdown] exercise 13.3
-# ### 13.3 Find the bug: a twin of another law
+# ## 13.3 Find the bug: a twin of another law
 #
 # This ARM takes the *opposite* code as the second one: it is 0 where the first is 1. But a second code must have the law $q$ too. Correct it. Binary `logits` are (B, N, 2), the uniforms `e` (S, B, N). Return [Eq. 13.1]
 # averaged over the samples, as the gradient in the logits, (B, N, 2). One line is wrong. At $p = \frac{1}{2}$ there is no difference. As it was:

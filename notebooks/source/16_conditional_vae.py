@@ -308,7 +308,7 @@ for name in ("w0", "b1"):
 # Next: [17 Completing digits](17_completing_digits.ipynb)
 
 # %% [markdown] exercise 16.1
-# ### 16.1 Implement: the KL's gradient on the prior's side
+# ## 16.1 Implement: the KL's gradient on the prior's side
 #
 # Write `prior_side(q_logits, p_logits)`: both (B, N, K); return $\partial \sum_b \mathrm{KL}_b / \partial \ell^p$, (B, N, K), by [Eq. 3.5]. `softmax(a)[0]` is the softmax over the last axis. One line. The entries
 # of each latent must add up to 0.
@@ -369,7 +369,7 @@ def prior_side(q_logits, p_logits):
 
 
 # %% [markdown] exercise 16.2
-# ### 16.2 Implement: the split first layer
+# ## 16.2 Implement: the split first layer
 #
 # Write `first_layer(c, states, w_context, table, bias)`: contexts `c` (B, C), codes `states` (M, N), `w_context` (C, H), `table` (N, K, H), `bias` (H,); return the
 # pre-activations of all pairs, (M, B, H), without making a row of inputs for any pair. The judge looks at the memory, too. About 3 lines; NumPy's broadcasting does the sum.

@@ -242,7 +242,7 @@ print(f"log p of its mean, pixel by pixel {by_pixel:.2f} nats")
 # Next: [18 Training](18_training.ipynb)
 
 # %% [markdown] exercise 17.1
-# ### 17.1 Derive: the posterior over codes
+# ## 17.1 Derive: the posterior over codes
 #
 # Write `posterior(fz, log_prior)`: from `fz` ($-\log p(x \mid c, z)$) and `log_prior` ($\log p(z \mid c)$), both (M, B), compute the *true* posterior $p(z \mid x, c)$ of all M states for each example: (M, B). About 2 lines;
 # each column must sum to 1.
@@ -289,7 +289,7 @@ def posterior(fz, log_prior):
 
 
 # %% [markdown] exercise 17.2
-# ### 17.2 Find the bug: an importance weight
+# ## 17.2 Find the bug: an importance weight
 #
 # `estimate_of_evidence(z, b, fz, log_prior, logq)` estimates $p(x \mid c)$ of one example from codes drawn from $q$, by the mean of importance weights. One term is wrong. `z` is (S,) numbers of states and `b` the number of the
 # example; `fz`, `log_prior` and `logq` are (M, B), as above; return the mean of the $S$ weights, a number. Correct one line. Averaged over all codes the result must be $p(x \mid c)$ exactly.
