@@ -5,6 +5,7 @@ import os
 import pytest
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # steady times, and the same bits every time
+os.environ.pop("PYTHONUNBUFFERED", None)  # commands that tests start print as a newcomer's do
 
 
 @pytest.hookimpl(tryfirst=True)

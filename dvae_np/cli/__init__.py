@@ -32,6 +32,10 @@ def main(arguments=None):
     0: done, and right. 1: a verification failed, or an estimator is biased. 2: it could not be done, for the reason printed.
     130: stopped by Ctrl-C.
     """
+    if arguments is None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(
+            line_buffering=True
+        )  # in a pipe or a log, too, a line comes when it is printed, before any error
     with Patience():
         try:
             if signal.getsignal(signal.SIGINT) is starting.stop:
