@@ -18,7 +18,7 @@ from dvae_np.check.differences import comparison, comparison_of_entries
 from dvae_np.check.trial import WrongOpError, pair_of
 from dvae_np.exercises.calling import NotAttempted, WrongAnswer, called
 from dvae_np.exercises.marking import judge  # noqa: F401 (judge is the notebooks')
-from dvae_np.shown import figure, interactive, picture, say, show, table  # noqa: F401 (the notebooks')
+from dvae_np.shown import figure, picture, say, show, table  # noqa: F401 (the notebooks')
 
 SEED = 3
 

@@ -2,7 +2,6 @@
 
 import inspect
 import io
-import os
 import sys
 import textwrap
 
@@ -47,22 +46,6 @@ def table(markdown):
     from IPython.display import Markdown, display
 
     display(Markdown(markdown))
-
-
-def interactive(draw, **choices):
-    """Show ``draw(figure, **values)`` with a slider for each of `choices` (a list of values each); without ipywidgets, or
-    where the output is kept in a file, the figure at the middle values.
-    """
-    middle = {name: values[len(values) // 2] for name, values in choices.items()}
-    if os.environ.get("DVAE_NP_STATIC"):
-        return figure(draw, **middle)
-    try:
-        from ipywidgets import SelectionSlider, interact
-    except ImportError:
-        return figure(draw, **middle)
-    sliders = {name: SelectionSlider(options=values, value=middle[name]) for name, values in choices.items()}
-    interact(lambda **values: figure(draw, **values), **sliders)
-    return None
 
 
 def figure(draw, *contents, size=(7, 3.6), alt="", **more):

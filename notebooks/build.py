@@ -27,8 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()"  # nbgrader's own
 GUARD = """\
-import os, socket, warnings
-os.environ["DVAE_NP_STATIC"] = "1"
+import socket, warnings
 warnings.simplefilter("error")
 warnings.simplefilter("ignore", PendingDeprecationWarning)  # the kernel's own, at its shutdown
 def _no_network(self, address, _connect=socket.socket.connect):

@@ -17,14 +17,8 @@ from dvae_np.train import load
 
 COMMAND = "python -m dvae_np compare --lessons"
 K, STEPS, EVALUATIONS = 20, 600, 4  # of f for each image and step, where it is sampled
-TAUGHT = {
-    4: "exact",
-    5: "reinforce",
-    6: "reinforce_loo",
-    7: "gumbel_softmax",
-    8: "reinmax",
-    10: "rebar",
-}  # lesson: estimator
+# lesson: estimator
+TAUGHT = {4: "exact", 5: "reinforce", 6: "reinforce_loo", 7: "gumbel_softmax", 8: "reinmax", 10: "rebar"}
 DETACHED = "no derivative"  # the drawn code as if it did not depend on the logits
 LEARNT = (DETACHED, *TAUGHT.values())
 RATES, TAUS, SEEDS = (0.01, 0.03, 0.1), (0.2, 0.5, 1.0), (0, 1, 2)
