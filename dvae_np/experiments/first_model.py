@@ -8,12 +8,13 @@ from itertools import product
 
 import numpy as np
 
-from dvae_np.categorical import kl
+from dvae_np.arrays import one_hot
+from dvae_np.categorical import kl, score
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods.bernoulli import bernoulli
 from dvae_np.noise import draw
-from dvae_np.ops import embedding, softmax, softplus
-from dvae_np.train import load
+from dvae_np.ops import embedding, log_sum_exp, sigmoid, softmax, softplus
+from dvae_np.train import Adam, load
 
 COMMAND = "python -m dvae_np compare --lessons"
 K, STEPS, EVALUATIONS = 20, 600, 4  # of f for each image and step, where it is sampled
@@ -106,3 +107,33 @@ def _run(name, parts, seed, rate, hyper):
 
     params = train(name, parts["train"], seed, rate, STEPS, watch, **hyper)
     return negative_elbo(params, parts["validation"]), curve
+
+
+def trained_on_bound(seed, constant=0.0, mean="arithmetic", S=16, steps=400, batch=200):
+    """Exact test (-log p(x), -ELBO) of lesson 00's model, trained on the multi-sample bound with S samples, in nats.
+
+    The gradient is VIMCO's, less `constant` times the sum of the scores, whose mean is zero.
+    """
+    rng, data = np.random.default_rng(seed), load("digits")
+    x, test = data.train.x.astype(float), data.test.x.astype(float)
+    W, b, A = 0.1 * rng.standard_normal((64, K)), np.zeros(K), 0.1 * rng.standard_normal((K, 64))
+    optimiser = Adam({"model": {"W": W, "b": b, "A": A}}, 0.03, 0.9, 0.99)
+
+    def costs(x):  # -log p(x, k), (B, K)
+        return softplus(A)[0].sum(1) - x @ A.T + np.log(K)
+
+    for _ in range(steps):
+        some = x[rng.integers(0, len(x), batch)]
+        logits, each = (some @ W + b)[:, None], costs(some)
+
+        def f(z, each=each):
+            hot = one_hot(z[..., 0], K, float)
+            return (hot * each).sum(-1), lambda d: (None, {"costs": (hot * d[..., None]).sum(0)})
+
+        (z,) = draw(rng, logits, S, ("z",))
+        found = TABLE["vimco"].estimate(logits, f, z, mean=mean)
+        dlogits = (found.dlogits - constant * score(logits, z).sum(0))[:, 0] / batch
+        dcosts = found.dtheta["costs"] / batch
+        dA = dcosts.sum(0)[:, None] * sigmoid(A)[0] - dcosts.T @ some
+        optimiser.step({"model": {"W": some.T @ dlogits, "b": dlogits.sum(0), "A": dA}})
+    return -log_sum_exp(-costs(test), 1).mean(), negative_elbo((W, b, A), test)

@@ -1,16 +1,12 @@
-"""Lesson 09: the multi-sample bound against S, the variance of its gradient, and a model trained by it."""
+"""Lesson 09: the multi-sample bound against S, and the variance of its gradient."""
 
 import numpy as np
 
 from dvae_np import vae
-from dvae_np.arrays import one_hot
 from dvae_np.categorical import log_prob, score
 from dvae_np.check import enumeration, toys
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
-from dvae_np.noise import draw
-from dvae_np.ops import log_softmax, log_sum_exp, sigmoid, softplus
-from dvae_np.train import Adam, load
 
 
 def small_model(seed=2, K=4):
@@ -63,35 +59,3 @@ def without_a_baseline(logits, f, z):
     total = np.exp(logw - top).sum(0)
     share, value = np.exp(logw - top) / total, top + np.log(total / len(z))
     return ((share - value)[..., None, None] * score(logits, z)).sum(0)
-
-
-def trained(seed, constant=0.0, mean="arithmetic", S=16, steps=400, batch=200):
-    """Exact test (-log p(x), -ELBO) of lesson 00's model, trained on the multi-sample bound with S samples, in nats.
-
-    The gradient is VIMCO's, less `constant` times the sum of the scores, whose mean is zero.
-    """
-    rng, data, K = np.random.default_rng(seed), load("digits"), 20
-    x, test = data.train.x.astype(float), data.test.x.astype(float)
-    W, b, A = 0.1 * rng.standard_normal((64, K)), np.zeros(K), 0.1 * rng.standard_normal((K, 64))
-    optimiser = Adam({"model": {"W": W, "b": b, "A": A}}, 0.03, 0.9, 0.99)
-
-    def costs(x):  # -log p(x, k), (B, K)
-        return softplus(A)[0].sum(1) - x @ A.T + np.log(K)
-
-    for _ in range(steps):
-        some = x[rng.integers(0, len(x), batch)]
-        logits, each = (some @ W + b)[:, None], costs(some)
-
-        def f(z, each=each):
-            hot = one_hot(z[..., 0], K, float)
-            return (hot * each).sum(-1), lambda d: (None, {"costs": (hot * d[..., None]).sum(0)})
-
-        (z,) = draw(rng, logits, S, ("z",))
-        found = TABLE["vimco"].estimate(logits, f, z, mean=mean)
-        dlogits = (found.dlogits - constant * score(logits, z).sum(0))[:, 0] / batch
-        dcosts = found.dtheta["costs"] / batch
-        dA = dcosts.sum(0)[:, None] * sigmoid(A)[0] - dcosts.T @ some
-        optimiser.step({"model": {"W": some.T @ dlogits, "b": dlogits.sum(0), "A": dA}})
-    logq = log_softmax(test @ W + b)[0]
-    elbo = -(np.exp(logq) * (costs(test) + logq)).sum(1)
-    return -log_sum_exp(-costs(test), 1).mean(), -elbo.mean()
