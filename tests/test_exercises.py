@@ -4,7 +4,6 @@ The wrong kinds are made here from the right answer, for every exercise; special
 """
 
 import importlib
-import importlib.util
 import itertools
 import pkgutil
 import re
@@ -12,10 +11,10 @@ import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 import pytest
+import sources
 
 import dvae_np.lesson
 from dvae_np import exercises
@@ -38,17 +37,11 @@ WITHOUT_PART = {("04.6", "D"), ("04.6", "M"), ("07.4", "tau"), ("06.2", "logits"
 FIXED = {(1, "N"), (2, "K"), (1, "B"), (1, "S"), (2, "S"), (2, "N")}
 
 
-BUILD = Path(__file__).resolve().parents[1] / "notebooks" / "build.py"
-spec = importlib.util.spec_from_file_location("build_of_exercises", BUILD)
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
-
-
 @cache
 def solved(lesson):
     """The names of a lesson's solutions notebook: the setup, what is given, and the answers."""
-    (path,) = BUILD.parent.glob(f"source/{lesson}_*.py")
-    space, cells = {}, build.parse(path)
+    (path,) = sources.HERE.glob(f"source/{lesson}_*.py")
+    space, cells = {}, sources.parse(path)
     for cell in cells:
         if cell.kind in ("setup", "given", "solution") and not cell.markdown:
             exec(compile(cell.text, f"{lesson} {cell.kind}", "exec"), space)

@@ -1,31 +1,29 @@
 """The course: lessons run, equations are derived and confirmed, exercises accept right answers and no wrong ones."""
 
 import ast
-import importlib.util
 import json
 import re
 import time
 from functools import cache
 from pathlib import Path
 
+import build
+import pages
 import pytest
+import sources
 
 import dvae_np
 from dvae_np.exercises import marking
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
-
 SOURCES = {path.stem: path for path in sorted((NOTEBOOKS / "source").glob("*.py"))}
-CELLS = {stem: build.parse(path) for stem, path in SOURCES.items()}
+CELLS = {stem: sources.parse(path) for stem, path in SOURCES.items()}
 BOOKS = [(stem, folder) for stem, cells in CELLS.items() for folder in ("", "exercises", "solutions")
-         if not folder or any(cell.kind == "exercise" for cell in cells)]  # fmt: skip
+         if not folder or any(cell.kind in ("exercise", "written") for cell in cells)]  # fmt: skip
 SHEET = (NOTEBOOKS / "README.md").read_text()
 EXERCISES = [(stem, cell.name) for stem, cells in CELLS.items() for cell in cells if cell.kind == "exercise"]
 RIGHT = [(stem, cell.name, i) for stem, cells in CELLS.items() for i, cell in enumerate(cells) if cell.kind == "right"]
-WRONG = [(stem, cell.name, cell.hint) for stem, cells in CELLS.items() for cell in cells if cell.kind == "wrong"]
+WRONG = [(stem, cell.name, cell.words) for stem, cells in CELLS.items() for cell in cells if cell.kind == "wrong"]
 MACROS = set(
     """alpha beta gamma delta epsilon varepsilon zeta eta theta lambda mu nu xi pi rho sigma tau phi psi omega Gamma Delta
     Theta Lambda Sigma Phi Psi Omega ell partial nabla infty sum prod int log ln exp max min arg sin cos tanh lim det dim Pr
@@ -138,7 +136,7 @@ def differences_of(cell, template):
     """What stands in the fields of a text {{expression:format}}, a tuple of words; None where the rest differs."""
     if cell.cell_type == "code":
         return () if cell.source == template.source else None
-    pattern = "(.+?)".join(map(re.escape, build.FIELD.sub("\0", template.source).split("\0")))
+    pattern = "(.+?)".join(map(re.escape, pages.FIELD.sub("\0", template.source).split("\0")))
     found = re.fullmatch(pattern, cell.source, re.S)
     return found and found.groups()
 
@@ -146,12 +144,12 @@ def differences_of(cell, template):
 @pytest.mark.parametrize("stem", SOURCES)
 def test_no_measured_number_is_typed(stem):
     """Decimals in prose come out of the page or a record; what is typed is listed, with a reason."""
-    assert build.unlisted_decimals(stem, [cell.text for cell in CELLS[stem] if cell.markdown]) == []
+    assert sources.unlisted_decimals(stem, [cell.text for cell in CELLS[stem] if cell.markdown]) == []
 
 
 def test_typed_decimals_are_found_wherever_they_are_not_formulas_code_or_references():
     prose = "a factor 2.5, about 7e-3, 40 % and 1,234.5 nats. In 06.1 and [Eq. 6.5] $x = 0.5$, `0.5`, {{x:.2f}}, [a](b-1.2.md)."
-    assert build.typed_decimals(prose) == ["2.5", "7e-3", "40 %", "1,234.5"]
+    assert sources.typed_decimals(prose) == ["2.5", "7e-3", "40 %", "1,234.5"]
 
 
 @pytest.mark.parametrize(("stem", "folder"), BOOKS)
@@ -201,6 +199,28 @@ def test_a_lesson_has_exercises_with_answers_and_wrong_answers(stem):
             assert cell.text.count("### BEGIN SOLUTION") == cell.text.count("### END SOLUTION") >= 1
 
 
+@pytest.mark.parametrize("stem", SOURCES)
+def test_exercises_say_what_they_are_worth(stem):
+    """1 point: an equation of the page, or a line that moves; 2: a step that the page does not take; 3: several."""
+    told = {cell.name: cell.words for cell in CELLS[stem] if cell.kind in ("exercise", "written")}
+    assert all(re.fullmatch(r"1 point|[23] points", words) for words in told.values()), told
+    for folder in ("exercises", "solutions") if told else ():
+        cells = kept_book(stem, folder).cells
+        graded = {cell.metadata.nbgrader.grade_id: cell.metadata.nbgrader.points for cell in cells
+                  if cell.metadata.get("nbgrader", {}).get("grade")}  # fmt: skip
+        worth = {".".join(grade_id.split("-")[2:]): points for grade_id, points in graded.items()}
+        assert worth == {name: int(words[0]) for name, words in told.items()}
+
+
+@pytest.mark.parametrize("stem", SOURCES)
+def test_a_lesson_has_a_question_in_words_whose_marks_add_up(stem):
+    (question,) = (cell for cell in CELLS[stem] if cell.kind == "written")
+    (model,) = (cell for cell in CELLS[stem] if cell.kind == "model")
+    assert question.name == model.name == f"{stem[:2]}.W" and question.text.startswith(f"## {question.name} In words: ")
+    marks = re.search(r"\*Marks:\* (.*)$", model.text, re.S)[1]
+    assert sum(int(each) for each in re.findall(r"\b(\d) for\b", marks)) == question.points
+
+
 SPACES = {}
 
 
@@ -243,7 +263,7 @@ def unchanged(monkeypatch):
 def test_a_wrong_answer_is_rejected_with_its_own_hint(stem, name, hint):
     """Each wrong answer of this exercise with these words."""
     for cell in CELLS[stem]:
-        if (cell.kind, cell.name, cell.hint) == ("wrong", name, hint):
+        if (cell.kind, cell.name, cell.words) == ("wrong", name, hint):
             found = answered(stem, name, cell.text)
             assert found is not None, "it was accepted"
             assert hint and hint in found
@@ -348,7 +368,7 @@ def test_the_instructors_table_says_what_the_lessons_say_and_adds_up():
 @pytest.mark.parametrize("stem", SOURCES)
 def test_the_time_that_a_lesson_takes_is_measured(stem):
     """By what is on its page, to the next five minutes."""
-    told, measured = course()[stem[:2]][0], build.reading_minutes(kept_book(stem, ""))
+    told, measured = course()[stem[:2]][0], pages.reading_minutes(kept_book(stem, ""))
     assert abs(told - measured) <= 5, f"{told} minutes stand there, {measured:.0f} are counted"
 
 
@@ -427,7 +447,7 @@ def test_links_and_figures_of_the_notebooks_exist():
 def test_notebooks_run_in_a_fresh_kernel(stem, folder):
     """Top to bottom, no network, warnings as errors, in less than a minute; unsolved exercises too."""
     started = time.perf_counter()
-    book, _ = build.executed(build.notebooks(SOURCES[stem])[folder], NOTEBOOKS / folder, folder != "exercises")
+    book, _ = pages.executed(build.notebooks(SOURCES[stem])[folder], NOTEBOOKS / folder, folder != "exercises")
     assert time.perf_counter() - started < 60
     printed = "".join(o.get("text", "") for c in book.cells if c.cell_type == "code" for o in c.outputs)
     missing = {name for name in names(stem, "exercise") if f"{name}: not attempted yet" in printed}

@@ -14,6 +14,7 @@ from pathlib import Path
 import bugs
 import numpy as np
 import pytest
+import sources
 
 import dvae_np
 from dvae_np import cli, records
@@ -264,10 +265,5 @@ def test_nothing_heavy_is_imported_before_it_is_used():
 
 def test_no_measured_number_of_the_readme_is_typed():
     """Its tables are generated, its code is run; what decimals remain are listed with a reason, as those of the lessons."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("build_of_readme", ROOT / "notebooks" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
     prose = re.sub(r"<!-- (\w+) -->.*?<!-- end of \1 -->", "", README, flags=re.S)
-    assert build.unlisted_decimals("README", [prose]) == []
+    assert sources.unlisted_decimals("README", [prose]) == []

@@ -8,9 +8,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import build
+import pages
 import pytest
 from packaging.requirements import Requirement
-from test_notebooks import SOURCES, build
+from test_notebooks import SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -113,7 +115,7 @@ def test_lessons_that_read_records_run_from_a_wheel(stem, site, tmp_path, monkey
     book = build.notebooks(SOURCES[stem])[""]
     code = f"import dvae_np\nassert dvae_np.__file__.startswith({str(site)!r})"
     book.cells.insert(0, new_code_cell(code))
-    build.executed(book, tmp_path)
+    pages.executed(book, tmp_path)
 
 
 def test_lessons_that_read_records_are_known():

@@ -557,7 +557,7 @@ say(f"function: {found}")
 #
 # Next: [02 The categorical encoder](02_categorical_encoder.ipynb), whose output is a distribution.
 
-# %% [markdown] exercise 01.1
+# %% [markdown] exercise 01.1: 1 point
 # ## 01.1 Derive: the best step
 #
 # The error of a central difference is at most about $\frac{1}{6} h^2 \lvert L''' \rvert + \varepsilon \lvert L \rvert / h$. Find the $h > 0$ that makes this sum
@@ -602,7 +602,7 @@ def best_step(value, third, eps):
     return (6 * eps * value / third) ** (1 / 3)
 
 
-# %% [markdown] exercise 01.2
+# %% [markdown] exercise 01.2: 2 points
 # ## 01.2 Implement: an op of your own
 #
 # The activation $y = x\,\sigma(x)$ is known as SiLU or swish. Write it as an op, `y, backward = silu(x)`, for `x` of any shape; `backward(dy)`
@@ -644,7 +644,7 @@ def silu(x):
     return x * s, lambda dy: s + sigmoid_backward(x)
 
 
-# %% [markdown] exercise 01.3
+# %% [markdown] exercise 01.3: 2 points
 # ## 01.3 Implement: scale and shift
 #
 # Write the op `y, backward = scale_and_shift(x, a, b)` with $y_{rh} = a_h x_{rh} + b_h$: `x` (R, H), `a` (H,), `b` (H,), `y` (R, H).
@@ -697,7 +697,7 @@ def scale_and_shift(x, a, b):
     return a * x + b, lambda dy: (a * dy, dy.sum(0), dy.sum(0))
 
 
-# %% [markdown] exercise 01.4
+# %% [markdown] exercise 01.4: 1 point
 # ## 01.4 Find the bug: a loss and a gradient that do not belong together
 #
 # The value is a mean, but the gradient is that of a sum. A small learning rate hides the mistake. Correct the
@@ -758,7 +758,7 @@ def mean_square(y, target):
     return value, lambda dvalue: dvalue * 2 * away / len(away)
 
 
-# %% [markdown] exercise 01.5
+# %% [markdown] exercise 01.5: 2 points
 # ## 01.5 Find the bug: a loss that the complex step cannot see through
 #
 # The line below computes the length $\lVert x \rVert$ of a vector `x` (I,). For real numbers it is right, but its complex step is 0 everywhere: `np.vdot`

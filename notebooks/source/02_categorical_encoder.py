@@ -477,7 +477,7 @@ say(comparison("dx", half_softmax(logits)[1](centred), numeric))
 #
 # Next: [03 The ELBO and the KL](03_elbo_and_kl.ipynb), the objective.
 
-# %% [markdown] exercise 02.1
+# %% [markdown] exercise 02.1: 1 point
 # ## 02.1 Implement: the log-softmax
 #
 # Write the op `y, backward = my_log_softmax(x)` over the last axis, for `x` (B, N, K) or any shape: $y_k = x_k - \log \sum_j e^{x_j}$, and `backward(dy)` of the
@@ -526,7 +526,7 @@ def my_log_softmax(x):
     return x - np.log(np.exp(x).sum(-1, keepdims=True)), lambda dy: dy
 
 
-# %% [markdown] exercise 02.2
+# %% [markdown] exercise 02.2: 2 points
 # ## 02.2 Derive: how long is a score?
 #
 # The variance of REINFORCE contains the mean squared length of the score, $\mathbb{E}\, \lVert \mathrm{score}(z) \rVert^2$ (lesson 05). Derive it for one latent, as a function of the probabilities `q` (K,)
@@ -562,7 +562,7 @@ def mean_square_of_the_score(q):
     return 1 + (q**2).sum()
 
 
-# %% [markdown] exercise 02.3
+# %% [markdown] exercise 02.3: 1 point
 # ## 02.3 Implement: Gumbel-max
 #
 # Write `my_sample(logits, u)`: `logits` (B, N, K), uniforms `u` (S, B, N, K); return codes (S, B, N), integers, drawn from the softmax of the logits. Do not call
@@ -624,7 +624,7 @@ def my_sample(logits, u):
     return np.argmax(logits - np.log(-np.log(u)))
 
 
-# %% [markdown] exercise 02.4
+# %% [markdown] exercise 02.4: 2 points
 # ## 02.4 Find the bug: the entropy's gradient
 #
 # "The derivative of $-q \log q$ is $-(\log q + 1)$, and that of $q$ in its logit is $q$." With this reasoning somebody wrote the line below. Correct it: `x` (B, K), return the
@@ -669,7 +669,7 @@ def entropy_gradient(x):
     return q * (np.log(q) - (q * np.log(q)).sum(-1, keepdims=True))
 
 
-# %% [markdown] exercise 02.5
+# %% [markdown] exercise 02.5: 1 point
 # ## 02.5 Find the bug: a category that does not exist
 #
 # This sampler counts *all* the cumulated probabilities that do not exceed $u$. In exact arithmetic that is right, as the last one is 1. In float32 the sum of

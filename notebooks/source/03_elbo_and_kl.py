@@ -611,7 +611,7 @@ for wrong in (kl_with_one_over_K, kl_with_flipped_sign):
 #
 # Next: [04 Exact marginalisation](04_exact_marginalisation.ipynb), the expectation without sampling.
 
-# %% [markdown] exercise 03.1
+# %% [markdown] exercise 03.1: 2 points
 # ## 03.1 Implement: the KL with both gradients
 #
 # Write the op `value, backward = my_kl(q_logits, p_logits)` for one latent: both inputs are (B, K), `value` is (B,), and `backward(dvalue)`, with `dvalue` (B,),
@@ -689,7 +689,7 @@ def my_kl(q_logits, p_logits):
     return value, lambda d: (d[:, None] * q * ratio, d[:, None] * (p - q))
 
 
-# %% [markdown] exercise 03.2
+# %% [markdown] exercise 03.2: 2 points
 # ## 03.2 Derive: the best shared prior
 #
 # Given the encoder's distributions `q` (B, K) of a batch, which one distribution p minimises the mean of $\mathrm{KL}(q_b \,\Vert\, p)$? Return its probabilities (K,).
@@ -726,7 +726,7 @@ def best_prior(q):
     return q.sum(0)
 
 
-# %% [markdown] exercise 03.3
+# %% [markdown] exercise 03.3: 2 points
 # ## 03.3 Derive: the best encoder for a given weight
 #
 # One latent, one example: `fz` (K,) holds $-\log p(x \mid z)$ in nats, `p` (K,) the prior. Which q minimises Eq. 3.2 at the weight `beta` > 0? Set the gradient in
@@ -769,7 +769,7 @@ def best_encoder(fz, p, beta):
     return softmax(np.log(p) - fz)[0]
 
 
-# %% [markdown] exercise 03.4
+# %% [markdown] exercise 03.4: 2 points
 # ## 03.4 Find the bug: a KL that is never right
 #
 # These lines are for a uniform prior. They write `log_p = 1 / K`, and every gradient check passes. Correct the value: `q` (B, K) probabilities,
@@ -821,7 +821,7 @@ def kl_to_uniform(q):
     return (q * np.log(q)).sum(-1)
 
 
-# %% [markdown] exercise 03.5
+# %% [markdown] exercise 03.5: 1 point
 # ## 03.5 Find the bug: a hidden weight
 #
 # A model's images are blurred, and all its codes look alike. The objective below is meant to have $\beta = 1$. But like a framework's cross-entropy it takes a *mean* by default, over all the entries. `a` and `x` are (B, D), `kl_of_each` is (B,). Correct the first term, so that the function returns the mean over the batch of the negative

@@ -489,7 +489,7 @@ for times in (1, 2, 0):
 #
 # Next: [05 Monte Carlo and the score function](05_score_function.ipynb), for when the sum is too long.
 
-# %% [markdown] exercise 04.1
+# %% [markdown] exercise 04.1: 1 point
 # ## 04.1 Implement: exact, for one latent
 #
 # Write `my_exact(logits, fz)`: `logits` (B, K) of one latent, `fz` (B, K) the values of $f$ for each category; return the gradient (B, K) of
@@ -536,7 +536,7 @@ def my_exact(logits, fz):
     return q * (fz - (q * fz).sum(-1, keepdims=True)) / len(fz)
 
 
-# %% [markdown] exercise 04.2
+# %% [markdown] exercise 04.2: 3 points
 # ## 04.2 Implement: all pairs by one product
 #
 # Write the op `fz, backward = all_pairs(a, x)`: pixel logits `a` (M, D) of the states, binary `x` (B, D); `fz` is (M, B) as in [Eq. 4.6]. `backward(dfz)`,
@@ -606,7 +606,7 @@ def all_pairs(a, x):
     return softplus(a)[0].sum(-1) - x @ a.T, lambda dfz: (dfz, None)
 
 
-# %% [markdown] exercise 04.3
+# %% [markdown] exercise 04.3: 1 point
 # ## 04.3 Find the bug: a likelihood of minus infinity
 #
 # `log_joint` (M, B) holds $\log p(z) + \log p(x \mid z)$. The line that adds it up works for small images. For large ones all the
@@ -655,7 +655,7 @@ def log_evidence_of(log_joint):
     return log_joint.max(0)
 
 
-# %% [markdown] exercise 04.4
+# %% [markdown] exercise 04.4: 2 points
 # ## 04.4 Derive: the gradient of the log-likelihood itself
 #
 # If all states can be visited, the decoder can be trained on $-\log p(x)$ directly, without an encoder. Differentiate [Eq. 4.5] in $\theta$: the result has the form
@@ -702,7 +702,7 @@ def cotangent_of(fz, log_prior):
     return softmax(log_prior[:, None] - fz)[0]
 
 
-# %% [markdown] exercise 04.5
+# %% [markdown] exercise 04.5: 1 point
 # ## 04.5 Find the bug: the right numbers in the wrong order
 #
 # Two latents, `q1` (K,) and `q2` (K,), and `fz` (M,) in the order of `joint_states(2, K)`. The line for the joint probabilities flattens a table whose *columns* are
@@ -741,7 +741,7 @@ def expectation_over_pairs(q1, q2, fz):
     return joint @ fz
 
 
-# %% [markdown] exercise 04.6
+# %% [markdown] exercise 04.6: 1 point
 # ## 04.6 Derive: what is saved
 #
 # A decoder embeds z into H hidden numbers (a look-up, free) and multiplies by a matrix (H, D). Count multiplications in the forward pass, including those of $\sum_d a_d x_d$.

@@ -444,7 +444,7 @@ for wrong in (score_alone, summed_over_samples):
 #
 # Next: [06 Baselines](06_baselines.ipynb), which lower the variance and leave the mean alone.
 
-# %% [markdown] exercise 05.1
+# %% [markdown] exercise 05.1: 2 points
 # ## 05.1 Derive: how many draws?
 #
 # Along the exact gradient, an estimator has the standard deviation `s`, relative to the gradient's length (`s` is the $\mathrm{sd}$ of [Eq. 5.4]). How many draws $R$ does a test need to see a
@@ -496,7 +496,7 @@ def draws_needed(s, bias, false_alarm=1e-4, power=0.99):
     return (norm.isf(false_alarm / 2) + norm.isf(1 - power)) * s / bias
 
 
-# %% [markdown] exercise 05.2
+# %% [markdown] exercise 05.2: 1 point
 # ## 05.2 Implement: REINFORCE
 #
 # Write `my_reinforce(logits, f, z)` for `logits` (B, N, K) and codes `z` (S, B, N). Return the gradient (B, N, K) of [Eq. 5.2], averaged over the samples.
@@ -555,7 +555,7 @@ def my_reinforce(logits, f, z):
     ).sum(0)
 
 
-# %% [markdown] exercise 05.3
+# %% [markdown] exercise 05.3: 3 points
 # ## 05.3 Implement: an exact mean and variance
 #
 # Write `my_moments(estimator, p)` for an estimator of one latent and $S = 2$ codes. `estimator(z1, z2)` takes two whole numbers from 0 to
@@ -631,7 +631,7 @@ def my_moments(estimator, p):
     return np.stack([mean, np.sqrt(weights @ (values - mean) ** 2)])
 
 
-# %% [markdown] exercise 05.4
+# %% [markdown] exercise 05.4: 2 points
 # ## 05.4 Find the bug: a test that never fails
 #
 # This test lets every estimator pass, right or wrong. The 2,500 draws given below are a tenth too long, but the test reports a statistic of {{(too_long.mean() - 1) / too_long.std(ddof=1):.2f}}. Correct it. `draws` (R,) holds

@@ -43,6 +43,19 @@ exact = dvae_np.exact(logits, f).dlogits[0]  # (N, K)
 #
 # The mean does not change with $b$, but the variance does. For one draw of our latent, here is the mean over its four outcomes:
 
+# %% [markdown] slide
+# ## A number may be subtracted from $f$
+#
+# The score has mean zero:
+#
+# $$\sum_z q(z) \nabla_\ell \log q(z) = \nabla_\ell \sum_z q(z) = \nabla_\ell 1 = 0 .$$
+#
+# So for every $b$ that does not depend on $z$:
+#
+# [Eq. 6.1]
+#
+# The mean stays. The variance does not.
+
 # %%
 for b in (0.0, 3.0, -20.0):
     each = (table - b)[:, None] * (np.eye(4) - q)  # row k: if k was drawn
@@ -68,6 +81,15 @@ def mean_and_variance(estimator, S, **hyper):
     return mean, variance.sum()
 
 
+# %% [markdown] slide
+# ## Three baselines, one mean
+#
+# One latent of four categories, $S = 1$. The mean is summed over all outcomes: nothing is drawn.
+#
+# [code]
+#
+# [output]
+
 # %%
 for b in (0.0, 3.0, -20.0):
     mean, variance = mean_and_variance(dvae_np.reinforce, 1, baseline=b)
@@ -88,6 +110,18 @@ without_baseline = mean_and_variance(dvae_np.reinforce, 1, baseline=0.0)[1]
 #
 # This is *not* the mean of $f$: improbable codes have a long score, and count more. For one latent
 # $\lVert \mathrm{score}(k) \rVert^2 = 1 - 2 q_k + \sum_j q_j^2$.
+
+# %% [markdown] slide
+# ## The best constant
+#
+# The variance is a parabola in $b$. Its lowest point:
+#
+# [Eq. 6.2]
+#
+# - It is *not* the mean of $f$: improbable codes have a long score, and count more.
+# - Nobody knows it in practice.
+#
+# [output]
 
 # %%
 squares = 1 - 2 * q + (q**2).sum()
@@ -125,6 +159,17 @@ confirm("6.2", mean, exact)
 #
 # The baseline must be *used before it is updated*: after the update $b$ contains the $f$ of this very sample, and the proof of [Eq. 6.1]
 # fails. The library's estimator returns the gradient $b - f$ as `domega`, and the optimiser makes the step afterwards.
+
+# %% [markdown] slide
+# ## A baseline that is learned
+#
+# A moving average of the losses seen so far is a step of gradient descent on $(f - b)^2 / 2$:
+#
+# [Eq. 6.3]
+#
+# **Use it first, update it afterwards.** After the update $b$ contains the $f$ of this very sample, and the proof fails.
+#
+# *Question: what happens to the mean if you update first?*
 
 # %%
 b, gamma = 0.0, 0.95
@@ -177,6 +222,18 @@ confirm("6.4", moments(weights, estimate.dlogits)[0], exact)
 # So we may subtract the mean of *all* samples if we divide by $S - 1$. Dividing by $S$ shrinks the estimate by exactly
 # $1 - 1/S$: the baseline then includes its own sample.
 
+# %% [markdown] slide
+# ## Leave-one-out: the other samples are the baseline
+#
+# $$g = \frac{1}{S} \sum_s \Bigl(f(z_s) - \frac{1}{S-1} \sum_{t \ne s} f(z_t)\Bigr) \mathrm{score}(z_s)$$
+#
+# - The other samples are independent of $z_s$: hold them fixed, and the baseline is a constant.
+# - Nothing is learned, and each input has its own baseline.
+#
+# The same, shorter:
+#
+# [Eq. 6.5]
+
 # %%
 S = 3
 (drawn,) = draw(rng, logits, S, ("z",))
@@ -195,6 +252,15 @@ show(dvae_np.reinforce_loo)
 # ## 5 The cloud shrinks
 #
 # Lesson 05 drew a cloud of sampled gradients. Here is the latent of that picture, with 3 nats added to its losses: they are now 4, 6 and 5 nats. Each dot is a gradient from $S = 8$ draws. The draws are the same in all three panels, and so are the axes.
+
+# %% [markdown] slide
+# ## The cloud shrinks
+#
+# Each dot is a gradient from the same $S = 8$ draws. The arrow is the exact gradient.
+#
+# [picture]
+#
+# Typical distance from the tip: {{spread["no baseline"]:.1f}} nats without a baseline, {{spread["leave-one-out"]:.2f}} with leave-one-out.
 
 # %%
 q3, losses = np.array([0.5, 0.3, 0.2]), np.array([4.0, 6.0, 5.0])
@@ -236,6 +302,13 @@ print(f"length of the exact gradient {np.linalg.norm(right):.2f} nats")
 #
 # How far is leave-one-out from the best constant, for the problem of section 1?
 
+# %% [markdown] slide
+# ## What each baseline gains, exactly
+#
+# [picture]
+#
+# Without a baseline: {{without_baseline / least:.0f}} times the least variance. Leave-one-out at $S = 5$: {{ratio_at_5:.1f}} times.
+
 # %%
 for S in (2, 3, 5):
     ratio_at_5 = mean_and_variance(dvae_np.reinforce_loo, S)[1] / (
@@ -260,6 +333,17 @@ figure("baselines.png")
 # score = np.eye(K)[z] - q  # (S, B, K)
 # dlogits = ((fz - fz.mean(0))[..., None] * score).sum(0) / (S - 1) / B
 # ```
+
+# %% [markdown] slide
+# ## What it buys: the model of lesson 00
+#
+# One line differs from lesson 05.
+#
+# ```python
+# dlogits = ((fz - fz.mean(0))[..., None] * score).sum(0) / (S - 1) / B
+# ```
+#
+# [picture]
 
 # %%
 from dvae_np import records
@@ -289,6 +373,16 @@ ends = {
 # Leave-one-out is unbiased, cheap and nearly as good as the exact gradient in this model. Why are there more lessons? Because this model has one latent. With $N$ latents, each latent's score is multiplied by the whole $f$, and
 # what the other latents do to $f$ is noise. Let $f$ be a sum over $N$ latents, each as in section 1:
 
+# %% [markdown] slide
+# ## Why go on?
+#
+# With $N$ latents, each latent's score is multiplied by the whole $f$: what the others do to $f$ is noise.
+#
+# [output]
+#
+# - A baseline is one number for all latents. It cannot tell their parts of $f$ from each other.
+# - The *slope* of $f$ tells more per evaluation, at the price of a bias: lessons 07 and 08.
+
 # %%
 relative = {}
 for N in (1, 2, 3, 4):
@@ -310,6 +404,14 @@ for N in (1, 2, 3, 4):
 #
 # The baseline is the mean over *all* samples, and the sum is divided by $S$. This trains, and
 # no plot of a loss shows the mistake. The checker names it.
+
+
+# %% [markdown] slide
+# ## Break it
+#
+# The mean over *all* samples, divided by $S$. It trains, and no plot of a loss shows the mistake.
+#
+# [output]
 
 
 # %%
@@ -335,7 +437,7 @@ print(textwrap.fill(found.explanation, 80))
 #
 # Next: [07 Gumbel-Softmax](07_gumbel_softmax.ipynb), which gives up unbiasedness for a slope.
 
-# %% [markdown] exercise 06.1
+# %% [markdown] exercise 06.1: 2 points
 # ## 06.1 Derive: the variance at a baseline
 #
 # Take one latent with $K$ categories. `q` (K,) holds their probabilities, and `table` (K,) the values of $f$. Write `variance_at(b, q, table)`: the total
@@ -396,7 +498,7 @@ def variance_at(b, q, table):
     ).sum()
 
 
-# %% [markdown] exercise 06.2
+# %% [markdown] exercise 06.2: 1 point
 # ## 06.2 Implement: leave-one-out
 #
 # Write `my_loo(logits, f, z)` for `logits` (B, N, K) and codes `z` (S, B, N) with $S \ge 2$. Return the gradient (B, N, K) of [Eq. 6.5].
@@ -483,7 +585,7 @@ def my_loo(logits, f, z):
     )
 
 
-# %% [markdown] exercise 06.3
+# %% [markdown] exercise 06.3: 1 point
 # ## 06.3 Find the bug: a baseline that has seen too much
 #
 # This moving average is updated *before* it is used. Correct it. `b` is the average so far, a number, and `decay` is $\gamma$ of [Eq. 6.3]. There is one
@@ -560,7 +662,7 @@ def moving_average(logits, f, z, b, decay=0.9):
     return ((fz - b)[..., None, None] * score(logits, z)).mean(0), b
 
 
-# %% [markdown] exercise 06.4
+# %% [markdown] exercise 06.4: 3 points
 # ## 06.4 Derive: the optimal constant for two latents
 #
 # Now there are $N = 2$ latents of $K$ categories. The score has entries for both latents, $\lVert \mathrm{score} \rVert^2$ is a sum over both, and $f$ depends on both.
@@ -627,3 +729,25 @@ def optimal_constant(logits, table):
         (1 - 2 * q[0] + (q[0] ** 2).sum())[:, None],
     )
     return (weight * table * squares).sum() / (weight * squares).sum()
+
+
+# %% [markdown] written 06.W: 3 points
+# ## 06.W In words: what the bug of 06.3 does to the mean
+#
+# The average of 06.3 is updated first, with the mean of $f$ over the batch of $B$ examples: $b' = \gamma b + (1 - \gamma) \frac{1}{B} \sum_j f(z_j)$.
+# The codes of different examples are drawn independently.
+#
+# (a) Show that the mean gradient of each example is the exact one times $1 - (1 - \gamma) / B$. What is the factor at $B = 1$?
+#
+# (b) A student says: *a constant factor is harmless, the step size takes care of it*. Is this right for plain gradient descent on the encoder? Is it right for the sum of this gradient and that of the KL? Half a page for both.
+
+# %% [markdown] model 06.W
+# (a) Take example $i$, and write $f_j$ for $f(z_j)$. Its signal is $f_i - b' = f_i - \gamma b - \frac{1 - \gamma}{B} f_i - \frac{1 - \gamma}{B} \sum_{j \ne i} f_j$.
+# The number $b$ and all $f_j$ with $j \ne i$ are independent of $z_i$. So they are constants for the score of $z_i$, which has mean zero [Eq. 6.1]: they
+# drop out. What is left is $\bigl(1 - \frac{1 - \gamma}{B}\bigr)\, \mathbb{E}[f_i\, \mathrm{score}(z_i)]$. At $B = 1$ the factor is $\gamma$.
+#
+# (b) For the reconstruction's gradient alone it is right: a positive factor that is the same for all examples only changes the step size. For the whole
+# objective it is wrong. The gradient of the KL is exact and is not shrunk. The sum is the gradient of another objective, in which the reconstruction has the
+# weight $1 - (1 - \gamma) / B$, which is the same as a KL with a weight above 1. The factor also changes with $B$.
+#
+# *Marks:* 1 for the terms that drop out, with the reason; 1 for the factor and its value at $B = 1$; 1 for the KL.

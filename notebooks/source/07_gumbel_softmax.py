@@ -565,7 +565,7 @@ print(textwrap.fill(str(verdict), 80))
 #
 # Next: [08 Straight-through](08_straight_through.ipynb), where the noise goes and an order of exactness comes in.
 
-# %% [markdown] exercise 07.1
+# %% [markdown] exercise 07.1: 2 points
 # ## 07.1 Implement: the relaxed sample as an op
 #
 # Write `my_relaxed(logits, u, tau)` for `logits` (B, N, K), uniforms `u` (S, B, N, K) and a number `tau`. Return `y, backward`, with `y` (S, B, N, K) of [Eq. 7.1].
@@ -652,7 +652,7 @@ def my_relaxed(logits, u, tau):
     return y, lambda dy: ((y * dy).sum(0) / tau, None, None)
 
 
-# %% [markdown] exercise 07.2
+# %% [markdown] exercise 07.2: 2 points
 # ## 07.2 Implement: straight-through Gumbel-Softmax
 #
 # Write `my_hard(logits, f, u, tau)` for `logits` (B, N, K) and uniforms `u` (S, B, N, K). Return the gradient (B, N, K) of [Eq. 7.3], averaged over the samples. `f(y)` takes
@@ -728,7 +728,7 @@ def my_hard(logits, f, u, tau):
     ).sum(0)
 
 
-# %% [markdown] exercise 07.3
+# %% [markdown] exercise 07.3: 2 points
 # ## 07.3 Derive: two categories
 #
 # For $K = 2$ there is one log-ratio, $a = \log (y_1 / y_2)$. Show that $\tau a$ is a logistic variable around $\ell_1 - \ell_2$, and write the log density of $a$,
@@ -776,7 +776,7 @@ def log_density(a, l, tau):
     return np.log(tau) - t - 2 * np.log1p(np.exp(-t))
 
 
-# %% [markdown] exercise 07.4
+# %% [markdown] exercise 07.4: 3 points
 # ## 07.4 Find the bug: a KL below zero
 #
 # A training script reports its KL to the uniform prior, at relaxed samples. At $\tau = 2$ it reports {{weights @ plug_in_kl(many, nodes['u'], 2.0)[0][0]:.4f}} nats on average, but no KL is negative. Change the code into an unbiased estimate of the

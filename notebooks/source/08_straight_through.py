@@ -563,7 +563,7 @@ print(textwrap.fill(verdict.explanation, 80))
 #
 # Next: [09 Multi-sample bounds](09_multi_sample_bounds.ipynb), where the objective itself takes several samples.
 
-# %% [markdown] exercise 08.1
+# %% [markdown] exercise 08.1: 1 point
 # ## 08.1 Implement: straight-through
 #
 # Write `my_straight_through(logits, f, z)` for `logits` (B, N, K) and codes `z` (S, B, N). Return the gradient (B, N, K) of [Eq. 8.1] at $\tau = 1$, averaged over the samples. `one_hot(z, logits.shape[-1], float)` turns codes
@@ -626,7 +626,7 @@ def my_straight_through(logits, f, z):
     return softmax(logits)[1](f_backward(np.ones_like(fz))[0].sum(0))
 
 
-# %% [markdown] exercise 08.2
+# %% [markdown] exercise 08.2: 3 points
 # ## 08.2 Derive: the bias for a quadratic
 #
 # Let $f(z) = \frac{1}{2} z^{\top} A z$ with $A$ symmetric (K, K), and one latent. What is the bias of straight-through at $\tau = 1$, mean minus exact gradient? Write `bias_of_quadratic(q, A)` for `q` (K,). Return (K,). Use `jacobian(q)`.
@@ -664,7 +664,7 @@ def bias_of_quadratic(q, A):
     return A @ q - np.diag(A) / 2
 
 
-# %% [markdown] exercise 08.3
+# %% [markdown] exercise 08.3: 2 points
 # ## 08.3 Implement: ReinMax without Jacobians
 #
 # Section 6 writes ReinMax as $\frac{1}{2} \bigl(q_i (g_i - g^{\top} z) + z_i (g^{\top} z - g^{\top} q)\bigr)$. Write `trapezoid(q, z, g)`, where `q`, one-hot `z` and the slope `g` are all (..., K). Return (..., K). About 2 lines. For $f$ of degree 2 the mean
@@ -706,7 +706,7 @@ def trapezoid(q, z, g):
     return q * (g - at_z) + z * (at_z - at_q)
 
 
-# %% [markdown] exercise 08.4
+# %% [markdown] exercise 08.4: 1 point
 # ## 08.4 Find the bug: not even first order
 #
 # This ReinMax is for one latent: logits `l` (K,), one-hot `z` (K,) and slope `g` (K,). It trains. But for an affine $f$ it is not exact: its mean is half the gradient. Correct it so that it agrees with [Eq. 8.5]

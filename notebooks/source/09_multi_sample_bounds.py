@@ -514,7 +514,7 @@ for function, bound in (
 #
 # Next: [10 MuProp and REBAR](10_muprop_and_rebar.ipynb)
 
-# %% [markdown] exercise 09.1
+# %% [markdown] exercise 09.1: 1 point
 # ## 09.1 Implement: the bound of one draw
 #
 # Write `bound_of(logw)`. The log-weights `logw` are (S, B), in nats. Return $\log \frac{1}{S} \sum_s w_s$ for each example, (B,). It must work for log-weights of -1000,
@@ -574,7 +574,7 @@ def bound_of(logw):
     return np.log(np.exp(logw).mean(0))
 
 
-# %% [markdown] exercise 09.2
+# %% [markdown] exercise 09.2: 3 points
 # ## 09.2 Implement: VIMCO with the arithmetic mean
 #
 # Write `my_vimco(logits, f, z)`. Its inputs are `logits` (B, N, K) and codes `z` (S, B, N), with $S \ge 2$. Return the gradient (B, N, K) of the **negative** bound by [Eq. 9.2], where
@@ -671,7 +671,7 @@ def my_vimco(logits, f, z):
     ).sum(0)
 
 
-# %% [markdown] exercise 09.3
+# %% [markdown] exercise 09.3: 2 points
 # ## 09.3 Derive: two samples
 #
 # For $S = 2$ and the arithmetic mean the baseline of sample 1 is $\log w_2$, and that of sample 2 is $\log w_1$. So sample 1's whole factor is a function of $r = \log w_1 - \log w_2$
@@ -710,7 +710,7 @@ def factor(r):
     return np.log(np.exp(r) + 1) - 1 / (1 + np.exp(-r))
 
 
-# %% [markdown] exercise 09.4
+# %% [markdown] exercise 09.4: 3 points
 # ## 09.4 Find the bug: a baseline that needs a subtraction
 #
 # This function returns $\hat L_{-s}$ with the arithmetic mean for all samples, (S, B), by subtracting each weight from the sum. It fails for a dominant weight. Repair it without a

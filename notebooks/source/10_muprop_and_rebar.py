@@ -425,7 +425,7 @@ say(failed.explanation)
 #
 # Next: [11 RELAX](11_relax.ipynb), which learns the control variate.
 
-# %% [markdown] exercise 10.1
+# %% [markdown] exercise 10.1: 2 points
 # ## 10.1 Derive: the best weight from three variances
 #
 # You know the variance at $\eta = 0$, $\frac{1}{2}$ and $1$: `v0`, `v_half` and `v1`. The variance is a parabola in $\eta$. Write `best_eta(v0, v_half, v1)`, the number $\eta$ at which it is least. About 3 lines. For
@@ -470,7 +470,7 @@ def best_eta(v0, v_half, v1):
     return (v1 - v0 - square) / (2 * square)
 
 
-# %% [markdown] exercise 10.2
+# %% [markdown] exercise 10.2: 2 points
 # ## 10.2 Implement: perturbed logits, given the winner
 #
 # Write `my_conditional(logits, z, v)`. Its inputs are `logits` (B, N, K), the winning codes `z` (S, B, N), and uniforms `v` (S, B, N, K). Return the values of [Eq. 10.2], (S, B, N, K), without a backward pass. `np.take_along_axis(E, z[..., None], -1)`
@@ -522,7 +522,7 @@ def my_conditional(logits, z, v):
     return log_softmax(logits)[0] + gumbel(v)
 
 
-# %% [markdown] exercise 10.3
+# %% [markdown] exercise 10.3: 3 points
 # ## 10.3 Implement: MuProp without the slope
 #
 # Take the constant $f(q)$ in place of the tangent. Then there is nothing to add back. Write `my_simple_muprop(logits, f, z)`, where `logits` is (B, N, K) and the codes `z` are (S, B, N). Return the mean over the samples of
@@ -587,7 +587,7 @@ def my_simple_muprop(logits, f, z):
     ).sum(0)
 
 
-# %% [markdown] exercise 10.4
+# %% [markdown] exercise 10.4: 2 points
 # ## 10.4 Find the bug: the detached sample
 #
 # This is the mistake of section 7. Correct it. One term is missing, about 1 line.

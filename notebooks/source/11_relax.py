@@ -363,7 +363,7 @@ print(
 #
 # Next: [12 Sum a part, sample the rest](12_partial_sums.ipynb)
 
-# %% [markdown] exercise 11.1
+# %% [markdown] exercise 11.1: 2 points
 # ## 11.1 Derive: the slope of a variance
 #
 # Take REINFORCE with a constant baseline $a$, at $S = 1$, for one latent. `q` (K,) are the probabilities of the codes, `values` (K,) the values of $f$, and `norms` (K,) the squared lengths
@@ -421,7 +421,7 @@ def slope_at(a, q, values, norms):
     return complex_step(second, {"a": np.array(a)})["a"]
 
 
-# %% [markdown] exercise 11.2
+# %% [markdown] exercise 11.2: 1 point
 # ## 11.2 Implement: the estimate from its parts
 #
 # Write `combined(fb, c_zt, score_b, slope_z, slope_zt)`. Here `fb` $= f(b)$ and `c_zt` $= c(\tilde z)$ are (S, B). `score_b`, `slope_z` $= \nabla_{\ell}\, c(z_g)$ and `slope_zt` $= \nabla_{\ell}\, c(\tilde z)$ are
@@ -482,7 +482,7 @@ def combined(fb, c_zt, score_b, slope_z, slope_zt):
     return signal * score_b.mean(0) + slope_z.mean(0) - slope_zt.mean(0)
 
 
-# %% [markdown] exercise 11.3
+# %% [markdown] exercise 11.3: 3 points
 # ## 11.3 Implement: a surrogate as an op
 #
 # Write `surrogate(y, w, a)`. Its inputs are relaxed codes `y` (S, B, K) and weights `w` (K, H) and `a` (H,). Its value is $r = \tanh(y w)\, a$, (S, B). Return `(r, backward)`, where `backward(dr)` returns `(dy, dw, da)` of the shapes of `y`, `w`, `a`. About 6 lines. RELAX
@@ -580,7 +580,7 @@ def surrogate(y, w, a):
     return (h @ a).real, backward
 
 
-# %% [markdown] exercise 11.4
+# %% [markdown] exercise 11.4: 2 points
 # ## 11.4 Find the bug: descent on the wrong square
 #
 # A tunable $\omega$ (a number) is trained by the derivative of a squared norm. `g` holds R single-sample gradients (R, P), and `dg` their derivatives in $\omega$ (R, P). The estimator is unbiased for every $\omega$, so its mean does

@@ -407,7 +407,7 @@ for S in (1, 2, 3):
 #
 # Next: [13 Samples that know each other](13_coupled_samples.ipynb)
 
-# %% [markdown] exercise 12.1
+# %% [markdown] exercise 12.1: 3 points
 # ## 12.1 Implement: the local expectation gradient
 #
 # Write `my_local(logits, f, z)`, where `logits` is (B, N, K) and the codes `z` are (S, B, N). Return [Eq. 12.1] averaged over the samples, (B, N, K). Loop over latents and categories: set
@@ -513,7 +513,7 @@ def my_local(logits, f, z):
     return dvae_np.local_expectation(logits, f, z).dlogits
 
 
-# %% [markdown] exercise 12.2
+# %% [markdown] exercise 12.2: 1 point
 # ## 12.2 Derive: the probability of a set of two
 #
 # Two states are drawn without replacement. Two given states have the probabilities `a` and `b`. Write `set_of_two(a, b)`: the probability that just these two are drawn, in any order. A number,
@@ -560,7 +560,7 @@ def set_of_two(a, b):
     return _set_probability(np.array([[a], [b]]))[0]
 
 
-# %% [markdown] exercise 12.3
+# %% [markdown] exercise 12.3: 1 point
 # ## 12.3 Find the bug: a sample that stands for too little
 #
 # This sum-and-sample gives the last state its own probability as its weight, like the others. Correct it. `distinct` are S different states (S, B, N), in the order drawn. Return the
@@ -636,7 +636,7 @@ def summed_and_sampled(logits, f, distinct):
     return dvae_np.sum_and_sample(logits, f, distinct).dlogits
 
 
-# %% [markdown] exercise 12.4
+# %% [markdown] exercise 12.4: 2 points
 # ## 12.4 Derive: how many different states
 #
 # Drawing without replacement pays if independent draws would hit the same states again. So count: S codes are drawn independently, and `q` (M,) are the probabilities of the M joint states (not the setup's `q`, which is (N, K)). Write `different(q, S)`: the expected number of *different* states among them, a number.

@@ -478,7 +478,7 @@ for least in (0.0, 0.05, 0.1):
 #
 # Next: [14 Which estimator when](14_which_estimator_when.ipynb)
 
-# %% [markdown] exercise 13.1
+# %% [markdown] exercise 13.1: 3 points
 # ## 13.1 Implement: DisARM
 #
 # Write `my_disarm(logits, f, coupled)`. Its inputs are binary `logits` (B, N, 2) and an antithetic pair of codes `coupled` (2, B, N). Return the gradient in the logits (B, N, 2) of [Eq. 13.2].
@@ -564,7 +564,7 @@ def my_disarm(logits, f, coupled):
     return dvae_np.disarm(logits, f, coupled).dlogits
 
 
-# %% [markdown] exercise 13.2
+# %% [markdown] exercise 13.2: 2 points
 # ## 13.2 Derive: what the uniform costs
 #
 # Take one binary latent, with $F_1 - F_0 = 1$ nat. Write `gained(p)`: the variance of ARM minus that of DisARM, of the gradient in $\phi$, a number. The means are equal, so the second
@@ -612,7 +612,7 @@ def gained(p):
     return 2 / 3 * (1 / 8 - (p - 1 / 2) ** 3) - 2 * (1 - p) * (p / 2) ** 2
 
 
-# %% [markdown] exercise 13.3
+# %% [markdown] exercise 13.3: 2 points
 # ## 13.3 Find the bug: a twin of another law
 #
 # This ARM takes the *opposite* code as the second one: it is 0 where the first is 1. But a second code must have the law $q$ too. Correct it. Binary `logits` are (B, N, 2), the uniforms `e` (S, B, N). Return [Eq. 13.1]

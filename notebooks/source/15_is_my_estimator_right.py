@@ -488,7 +488,7 @@ for result in judge(with_a_stranger_as_baseline).results[-2:]:
 #
 # Next: [16 The conditional discrete VAE](16_conditional_vae.ipynb)
 
-# %% [markdown] exercise 15.1
+# %% [markdown] exercise 15.1: 2 points
 # ## 15.1 Implement: the mean of an estimator
 #
 # `mean_of(estimate, logits, f, S)`: the exact mean (N, K) of `estimate(logits, f, z)` over all outcomes of $S$ codes, for one example, `logits` (1, N, K). `every_code` and `tiled` are yours to use, `moments` is not. About 3 lines.
@@ -533,7 +533,7 @@ def mean_of(estimate, logits, f, S):
     return (weights[:, None, None] * draws).sum(0)
 
 
-# %% [markdown] exercise 15.2
+# %% [markdown] exercise 15.2: 2 points
 # ## 15.2 Implement: along and across
 #
 # `off(mean, right)`: the relative bias along the gradient, $a$ of [Eq. 15.1], and the size of the rest, $\lVert r \rVert / \lVert g \rVert$, two numbers for arrays of any one shape. About 3 lines.
@@ -581,7 +581,7 @@ def off(mean, right):
     return a, np.linalg.norm(mean - right - a * right)
 
 
-# %% [markdown] exercise 15.3
+# %% [markdown] exercise 15.3: 3 points
 # ## 15.3 Judge: ten estimators, four of them wrong
 #
 # Below are ten estimators. The first eight claim to be unbiased; 8 claims to be `gumbel_softmax` and 9 `straight_through_gumbel`, both with `tau=0.5`. Four are wrong, and some of the right ones look wrong. `S` is at least 2. Find them, by thinking or by this lesson's means (`examine(e0)` is the lesson's judge under another name, and takes `like=` and `tau=`), and write `verdicts(numbers)`: for an array of such numbers, as `[3, 1, 8]`, an array of reasons, 0 for a right one, else:
@@ -700,7 +700,7 @@ def verdicts(numbers):
     return np.array([0, 2, 0, 3, 0, 5, 0, 0, 4, 0])[numbers]
 
 
-# %% [markdown] exercise 15.4
+# %% [markdown] exercise 15.4: 1 point
 # ## 15.4 Find the bug: a comparison at equal cost
 #
 # `cheaper(first, second, c1, c2)` is meant to be [Eq. 15.3] from draws of two gradients, `first` (R, N, K) and `second` (Q, N, K), variances summed over the entries, each with divisor R - 1 and Q - 1. A call of the first costs `c1` evaluations, of the second `c2`. Its author was glad: the dear estimator won. Correct one line.

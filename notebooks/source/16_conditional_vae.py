@@ -307,7 +307,7 @@ for name in ("w0", "b1"):
 #
 # Next: [17 Completing digits](17_completing_digits.ipynb)
 
-# %% [markdown] exercise 16.1
+# %% [markdown] exercise 16.1: 1 point
 # ## 16.1 Implement: the KL's gradient on the prior's side
 #
 # Write `prior_side(q_logits, p_logits)`: both (B, N, K); return $\partial \sum_b \mathrm{KL}_b / \partial \ell^p$, (B, N, K), by [Eq. 3.5]. `softmax(a)[0]` is the softmax over the last axis. One line. The entries
@@ -368,7 +368,7 @@ def prior_side(q_logits, p_logits):
     return kl(q_logits, p_logits)[1](np.ones(len(q_logits)))[1]
 
 
-# %% [markdown] exercise 16.2
+# %% [markdown] exercise 16.2: 2 points
 # ## 16.2 Implement: the split first layer
 #
 # Write `first_layer(c, states, w_context, table, bias)`: contexts `c` (B, C), codes `states` (M, N), `w_context` (C, H), `table` (N, K, H), `bias` (H,); return the

@@ -241,7 +241,7 @@ print(f"log p of its mean, pixel by pixel {by_pixel:.2f} nats")
 #
 # Next: [18 Training](18_training.ipynb)
 
-# %% [markdown] exercise 17.1
+# %% [markdown] exercise 17.1: 1 point
 # ## 17.1 Derive: the posterior over codes
 #
 # Write `posterior(fz, log_prior)`: from `fz` ($-\log p(x \mid c, z)$) and `log_prior` ($\log p(z \mid c)$), both (M, B), compute the *true* posterior $p(z \mid x, c)$ of all M states for each example: (M, B). About 2 lines;
@@ -288,7 +288,7 @@ def posterior(fz, log_prior):
     return log_softmax((log_prior - fz).T)[0].T
 
 
-# %% [markdown] exercise 17.2
+# %% [markdown] exercise 17.2: 1 point
 # ## 17.2 Find the bug: an importance weight
 #
 # `estimate_of_evidence(z, b, fz, log_prior, logq)` estimates $p(x \mid c)$ of one example from codes drawn from $q$, by the mean of importance weights. One term is wrong. `z` is (S,) numbers of states and `b` the number of the

@@ -632,7 +632,7 @@ say(comparison("dpairwise", turned, numeric["pairwise"]))
 #
 # Next: [23 A map of the field](23_map_of_the_field.ipynb)
 
-# %% [markdown] exercise 20.1
+# %% [markdown] exercise 20.1: 3 points
 # ## 20.1 Implement: the forward algorithm
 #
 # Write `log_partition(unary, pairwise)`: potentials (B, N, K) and (B, N-1, K, K); return $\log Z$, (B,), by [Eq. 20.2]. About 5 lines. Some cases have 30 latents, and some have potentials in the hundreds.
@@ -718,7 +718,7 @@ def log_partition(unary, pairwise):
     return np.log(message.sum(1))
 
 
-# %% [markdown] exercise 20.2
+# %% [markdown] exercise 20.2: 3 points
 # ## 20.2 Implement: its backward pass
 #
 # Write `marginals(w, last)`: `w` (B, N-1, K, K) has $w_n[i, j] = q(z_n = i \mid z_{n+1} = j)$, and `last` (B, K) is $\mu_N$; return all $\mu_n$, (B, N, K), by [Eq. 20.3]. About 4 lines.
@@ -775,7 +775,7 @@ def marginals(w, last):
     return np.stack(mu[::-1], 1)
 
 
-# %% [markdown] exercise 20.3
+# %% [markdown] exercise 20.3: 3 points
 # ## 20.3 Derive: what the second code pays
 #
 # Two codes, the second drawn given the first: logits `l1` (B, K), and `l2` (B, K, K), whose row $i$ is for $z_1 = i$. Write `first_gradient(l1, l2)`: the gradient of $\mathrm{KL}(q \,\Vert\, \text{uniform})$ in `l1`, (B, K), exactly, with the second code's KL as a
@@ -846,7 +846,7 @@ def first_gradient(l1, l2):
     return first * (cost - (first * cost).sum(-1, keepdims=True))
 
 
-# %% [markdown] exercise 20.4
+# %% [markdown] exercise 20.4: 1 point
 # ## 20.4 Find the bug: a transition matrix
 #
 # `log_prior(z, initial, transition)` is $\log p(z)$ of [Eq. 20.10], (M,), for codes `z` (M, N); `initial` (K,) and `transition` (K, K) are *logits*, row $i$ of the latter for $z_n = i$. One step is wrong: summed over all codes, $p(z)$ is not 1. Correct one line.

@@ -1,0 +1,82 @@
+"""Does every slide fit 1280 x 720? python tests/measure_slides.py DIR, by hand, after `python notebooks/build.py --slides DIR`.
+
+It needs Chromium. The pages load reveal.js, MathJax, jQuery and require.js from the network; where there is none, a second
+argument names a folder with these packages unpacked, as `npm pack` gets them. Fails where a slide is higher or wider than its
+page.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+WIDTH, HEIGHT = 1280, 720
+MEASURE = """
+<script>
+const wait = setInterval(() => {
+  if (!document.querySelector(".reveal.ready") || !window.MathJax || !MathJax.Hub) return;
+  clearInterval(wait);
+  MathJax.Hub.Queue(() => {
+    const found = [...document.querySelectorAll(".reveal .slides > section > section, .reveal .slides > section")]
+      .filter(s => !s.querySelector("section")).map(s => {
+        s.style.display = "block"; s.hidden = false; s.parentElement.style.display = "block"; s.parentElement.hidden = false;
+        const wrong = s.querySelectorAll(".MathJax_Error").length;
+        return [s.querySelector("h1, h2").innerText, s.scrollWidth, s.scrollHeight, wrong];
+      });
+    const out = document.createElement("pre"); out.id = "measured"; out.innerText = JSON.stringify(found);
+    document.body.appendChild(out);
+  });
+}, 100);
+</script>
+"""
+PACKAGES = {r"[^\s\"']+/reveal\.js@[\d.]+": "reveal.js-4*", r"[^\s\"']+/mathjax/[\d.]+": "mathjax-2*",
+            r"[^\s\"']+/jquery/[\d.]+": "jquery-2*/dist", r"[^\s\"']+/require\.js/[^\s\"']+": "requirejs-2*/require.js"}  # fmt: skip
+
+
+def offline(html, packages):
+    """The page with its libraries from a folder."""
+    for address, pattern in PACKAGES.items():
+        (place,) = Path(packages).resolve().glob(pattern)
+        html = re.sub("https:" + address, place.as_uri(), html)
+    return html
+
+
+def measured(page):
+    """[(title, width, height, wrong formulas)] of the slides of a page."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not browser:
+        raise SystemExit("expected Chromium")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={WIDTH},{HEIGHT}", "--dump-dom",
+               "--allow-file-access-from-files", "--virtual-time-budget=60000", page.as_uri()]  # fmt: skip
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
+    found = re.search(r'<pre id="measured">(.*?)</pre>', dom, re.S)
+    if not found:
+        raise SystemExit(f"{page.name}: the slides were not shown; is there a network?")
+    return json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+
+
+def main(folder, packages=None):
+    """Measure all pages; returns 1 where a slide does not fit."""
+    wrong = 0
+    for path in sorted(Path(folder).glob("*.slides.html")):
+        html = path.read_text(encoding="utf-8").replace("</body>", MEASURE + "</body>", 1)
+        with tempfile.TemporaryDirectory() as place:
+            page = Path(place) / path.name
+            page.write_text(offline(html, packages) if packages else html, encoding="utf-8")
+            slides = measured(page)
+        for number, (title, width, height, errors) in enumerate(slides, 1):
+            if width > WIDTH or height > HEIGHT or errors:
+                wrong += 1
+                print(f"{path.name}, slide {number}, {title!r}: {width} x {height}, {errors} formulas with errors")
+        print(
+            f"{path.name}: {len(slides)} slides, the highest {max(height for _, _, height, _ in slides)} of {HEIGHT} pixels"
+        )
+    print("every slide fits" if not wrong else f"{wrong} slides do not fit")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
