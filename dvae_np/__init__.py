@@ -14,7 +14,7 @@ from dvae_np.additive import Additive, expected, log_evidence, true_posterior
 from dvae_np.arrays import InputError, evaluated, one_hot
 from dvae_np.autoregressive import Autoregressive, kl_given
 from dvae_np.categorical import codes, distinct, entropy, kl, kl_per_latent, log_prob, score
-from dvae_np.chain import Chain, padded
+from dvae_np.chain import Chain
 from dvae_np.concrete import concrete_log_prob, plug_in_kl, relaxed_kl
 from dvae_np.coupling import coupled_codes, pair_probability
 from dvae_np.estimators import TABLE, Estimate, Evaluations, Family, Row
@@ -34,6 +34,7 @@ from dvae_np.model import Model
 from dvae_np.networks import INTERFACES, decoder, encoder
 from dvae_np.noise import draw
 from dvae_np.ops import concatenation, embedding, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
+from dvae_np.padding import padded
 from dvae_np.perturbed import conditional_gumbel, gumbel, gumbel_max
 from dvae_np.structure import PRIORS
 from dvae_np.vae import (

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, is_codes, one_hot, summed_to
-from dvae_np.chain import Chain, unlinked
-from dvae_np.laws import Independent, each_array, law
+from dvae_np.arrays import InputError, expect, expect_codes, is_codes, one_hot, summed_to
+from dvae_np.chain import Chain, as_chain
+from dvae_np.laws import Independent, each_array
 
 
 class Additive(NamedTuple):
@@ -17,9 +17,21 @@ class Additive(NamedTuple):
     edge: np.ndarray  # (B, N-1, K, K), or (1, N-1, K, K)
     dtheta: Callable = lambda dnode, dedge: {"node": dnode, "edge": dedge}  # their gradients as those of f's parameters
 
+    def expect(self, B, N, K):
+        """Raise `InputError` unless the terms are those of N latents of K categories, of a batch of B or 1."""
+        for name, array, shape in (("node", self.node, (N, K)), ("edge", self.edge, (N - 1, K, K))):
+            expect(name, array, ("1 or B", *shape))
+            expect(name, array, (1 if len(array) == 1 else B, *shape))
+
     def __call__(self, z):
         """f of codes (S, B, N), of states (S, 1, N) or of relaxed codes (S, B, N, K), as estimators call it: (S, B)."""
-        y = one_hot(z, self.node.shape[-1], self.node.dtype) if is_codes(z) else z
+        _, N, K = self.node.shape
+        if is_codes(z):
+            expect("z", z, ("S", "B", N), "i")
+            expect_codes("z", z, K)
+        else:
+            expect("z", z, ("S", "B", N, K))
+        y = one_hot(z, K, self.node.dtype) if is_codes(z) else z
         left, right = y[..., :-1, :], y[..., 1:, :]
         after = (self.edge @ right[..., None])[..., 0]  # (S, B, N-1, K): sum_j edge[i, j] z_(n+1)[j]
         fz = (self.node * y).sum((-1, -2)) + (left * after).sum((-1, -2))
@@ -46,35 +58,37 @@ def expected(q, f):
     marginals, the gradient in f's terms. Raises InputError for an f that is not `Additive`, for another law, and for
     terms whose shapes do not fit.
     """
-    q = law(q)
-    if not isinstance(f, Additive):
-        raise InputError(f"f: dynamic programming expected an Additive(node, edge), got a {type(f).__name__}")
-    if not isinstance(q, Chain | Independent):
-        raise InputError(f"q: dynamic programming expected a Chain or independent latents, got a {type(q).__name__}")
-    B, N, K = q.sizes
-    expect("node", f.node, (1 if len(f.node) == 1 else B, N, K))
-    expect("edge", f.edge, (1 if len(f.edge) == 1 else B, N - 1, K, K))
-    share, share_backward = (unlinked(q) if isinstance(q, Independent) else q).both_marginals()
+    chain = as_chain(q)
+    additive(f).expect(*chain.sizes)
+    share, share_backward = chain.both_marginals()
     value = (share.unary * f.node).sum((-1, -2)) + (share.pairwise * f.edge).sum((-1, -2, -3))
 
     def expected_backward(dvalue):
         node, edge = dvalue[:, None, None], dvalue[:, None, None, None]
         dchain = share_backward(Chain(node * f.node, edge * f.edge))
         dtheta = f.dtheta(summed_to(f.node.shape, node * share.unary), summed_to(f.edge.shape, edge * share.pairwise))
-        return Independent(dchain.unary) if isinstance(q, Independent) else dchain, dtheta
+        return dchain if isinstance(q, Chain) else Independent(dchain.unary), dtheta
 
     return value, expected_backward
+
+
+def additive(f):
+    """f, if it is `Additive`, else InputError: a function does not show whether it is a sum over neighbours."""
+    if not isinstance(f, Additive):
+        raise InputError(f"f: dynamic programming expected an Additive(node, edge), got a {type(f).__name__}")
+    return f
 
 
 def true_posterior(p, f):
     """p(z|x), proportional to p(z) e^(-f(z)), for an `Additive` f = -log p(x|z): a `Chain` again [Eq. 20.12].
 
-    p: a `Chain` or independent latents, of a batch of B or 1. f's terms (B or 1, ...). The value is all that inference needs:
-    its log Z less that of p is log p(x), in nats. Raises InputError for an f that is not `Additive`.
+    p: a `Chain` or independent latents, of a batch of B or 1; f's terms (B or 1, ...). The value is all that inference needs:
+    its log Z less that of p is log p(x), in nats. Raises InputError for an f that is not `Additive`,
+    or does not fit.
     """
-    if not isinstance(f, Additive):
-        raise InputError(f"f: dynamic programming expected an Additive(node, edge), got a {type(f).__name__}")
-    p = unlinked(law(p)) if isinstance(law(p), Independent) else p
+    p = as_chain(p)
+    B, N, K = p.sizes
+    additive(f).expect(max(len(f.node), len(f.edge)) if B == 1 else B, N, K)
     unary, pairwise = p.unary - f.node, p.pairwise - f.edge
     return Chain(np.broadcast_to(unary, (max(len(unary), len(pairwise)), *unary.shape[1:])), pairwise)
 
@@ -86,7 +100,7 @@ def log_evidence(p, f):
     as the gradient in f's terms.
     """
     q = true_posterior(p, f)
-    prior = unlinked(law(p)) if isinstance(law(p), Independent) else p
+    prior = as_chain(p)
     (log_z, log_z_backward), (log_zp, log_zp_backward) = q.log_partition(), prior.log_partition()
 
     def log_evidence_backward(dvalue):
@@ -94,6 +108,6 @@ def log_evidence(p, f):
         less = log_zp_backward(dvalue if len(log_zp) == len(dvalue) else dvalue.sum(0, keepdims=True))
         dp = each_array(lambda gradient, other: summed_to(other.shape, gradient) - other, dq, less)
         dtheta = f.dtheta(-summed_to(f.node.shape, dq.unary), -summed_to(f.edge.shape, dq.pairwise))
-        return Independent(dp.unary) if isinstance(law(p), Independent) else dp, dtheta
+        return dp if isinstance(p, Chain) else Independent(dp.unary), dtheta
 
     return log_z - log_zp, log_evidence_backward

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import expect, expect_codes, expect_few_states, is_codes, one_hot, summed_to
-from dvae_np.chain import by_log_prob, by_uniforms, paired
+from dvae_np.arrays import InputError, expect, expect_codes, expect_few_states, is_codes, one_hot, summed_to
+from dvae_np.dependent import by_log_prob, by_uniforms, paired
 from dvae_np.laws import Independent, joint_states
 from dvae_np.ops import log_softmax, softmax
 
@@ -35,6 +35,7 @@ class Autoregressive(NamedTuple):
 
         `backward(dl)` returns the gradient. Changing z_n changes l_(n+1) and those after it alone.
         """
+        self.expect()
         y = self._one_hots(z)[..., :-1, :]
         hidden = np.tanh(np.cumsum(_times(y, self.table), -2))  # (S, B, N-1, H)
         rest = _times(hidden, self.out)
@@ -78,6 +79,7 @@ class Autoregressive(NamedTuple):
 
     def codes(self, u):
         """Codes drawn from the first latent to the last, one uniform of u (S, B, N) each: (S, B, N)."""
+        self.expect()
         B, N, K = self.sizes
         expect("u", u, ("S", B, N))
         total, z = 0, []
@@ -115,6 +117,15 @@ class Autoregressive(NamedTuple):
 
         return hits, through_backward
 
+    def expect(self):
+        """Raise `InputError` unless the three arrays fit each other."""
+        expect("unary", self.unary, ("B", "N", "K"))
+        B, N, K = self.sizes
+        for name, array, shape in (("table", self.table, (N - 1, K, "H")), ("out", self.out, (N - 1, "H", K))):
+            expect(name, array, ("1 or B", *shape))
+            expect(name, array, (1 if len(array) == 1 else B, *shape))
+        expect("out", self.out, (len(self.out), N - 1, self.table.shape[-1], K))
+
     def _one_hots(self, z):
         """Codes (S, B or 1, N) as one-hots (S, B or 1, N, K); what are no codes stays."""
         if not is_codes(z):
@@ -147,6 +158,9 @@ def kl_given(q, p, z, weights):
     `backward(dparts)` returns (dq, dp): not the derivative of this average, but of what it is the mean of. The codes are drawn
     from q, too: the KLs of *later* codes are a reward on each code's score, beside the derivative of its own KL.
     """
+    expect("weights", weights, (len(z), q.sizes[0]))
+    if p is not None:
+        expect("p: unary", p[0], (1 if len(p[0]) == 1 else q.sizes[0], *q.sizes[1:]))
     (lq, q_backward), (lp, p_backward) = (_autoregressive(law).conditionals(z) for law in (q, q if p is None else p))
     logq, share = log_softmax(lq)[0], softmax(lq)[0]
     logp = -math.log(lq.shape[-1]) if p is None else log_softmax(lp)[0]
@@ -172,6 +186,8 @@ def _autoregressive(law):
     """Independent latents as an `Autoregressive` law whose network says nothing."""
     if isinstance(law, Autoregressive):
         return law
+    if not isinstance(law, Independent):
+        raise InputError(f"expected an autoregressive law or independent latents, got a {type(law).__name__}")
     _, N, K = law.sizes
     empty = np.zeros_like(law.logits, shape=(1, N - 1, K, 1))
     return Autoregressive(law.logits, empty, empty.transpose(0, 1, 3, 2))

@@ -6,9 +6,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, expect_codes, one_hot, summed_to
-from dvae_np.forward_backward import backward, best, covariance, edges, forward, sampled, through_messages
-from dvae_np.laws import Independent, expect_uniforms
+from dvae_np.arrays import InputError, expect, expect_codes, expect_number, one_hot, summed_to
+from dvae_np.dependent import by_log_prob, by_uniforms, paired
+from dvae_np.forward_backward import (
+    backward,
+    best,
+    centred,
+    covariance,
+    edges,
+    forward,
+    log_messages,
+    sampled,
+    through_messages,
+)
+from dvae_np.laws import Independent, expect_uniforms, law
 from dvae_np.ops import softmax
 from dvae_np.perturbed import gumbel
 
@@ -26,7 +37,12 @@ class Chain(NamedTuple):
 
     def log_partition(self):
         """log Z, in nats: (B,); its gradient is the marginals of nodes and edges."""
-        self._expect()
+        log_z, log_z_backward = self._log_z()
+        return self._rounded(log_z), lambda dvalue: self._own(*log_z_backward(dvalue))
+
+    def _log_z(self):
+        """The same, of double precision."""
+        self.expect()
         filtered = forward(*self)
 
         def log_z_backward(dvalue):
@@ -36,21 +52,26 @@ class Chain(NamedTuple):
                 pairs = filtered.transfer * (weighted.transpose(1, 2, 0) @ r.transpose(1, 0, 2))
             else:
                 pairs = summed_to(self.pairwise.shape, edges(filtered, dvalue[:, None, None] * r))
-            return Chain(dvalue[:, None, None] * nodes, pairs)
+            return dvalue[:, None, None] * nodes, pairs
 
         return filtered.log_z, log_z_backward
 
     def both_marginals(self):
         """q(z_n) (B, N, K) and q(z_n, z_(n+1)) (B, N-1, K, K), as a `Chain`; backward takes one."""
-        self._expect()
+        _, both, marginals_backward = self._marginals()
+        return self._own(*both), lambda dvalue: self._own(*marginals_backward(*dvalue))
+
+    def _marginals(self):
+        """log Z, both marginals, and their backward, as precise as they are computed."""
+        self.expect()
         filtered = forward(*self)
         nodes, r = backward(filtered)
 
-        def marginals_backward(dvalue):
-            dunary, dpairwise = covariance(filtered, *dvalue)
-            return Chain(dunary, summed_to(self.pairwise.shape, dpairwise))
+        def marginals_backward(dnodes, dedges):
+            dunary, dpairwise = covariance(filtered, dnodes, dedges)
+            return dunary, summed_to(self.pairwise.shape, dpairwise)
 
-        return Chain(nodes, edges(filtered, r)), marginals_backward
+        return filtered.log_z, (nodes, edges(filtered, r)), marginals_backward
 
     def marginals(self):
         """q(z_n = k): (B, N, K)."""
@@ -65,23 +86,20 @@ class Chain(NamedTuple):
 
     def log_prob(self, z):
         """log q(z) = score - log Z of codes z (S, B, N), or (S, 1, N) for states shared by the batch, in nats: (S, B)."""
-        self._expect()
-        B, N, K = self.sizes
+        (log_z, log_z_backward), (B, N, K) = self._log_z(), self.sizes
         expect("z", z, ("S", 1 if z.shape[1:2] == (1,) else B, N), "i")
         expect_codes("z", z, K)
-        log_z, log_z_backward = self.log_partition()
         rows, place, edge = np.arange(B, like=z)[:, None], np.arange(N, like=z), np.arange(N - 1, like=z)
         own = rows if len(self.pairwise) == B else 0
         z = np.broadcast_to(z, (len(z), B, N))
         pairs = self.pairwise[own, edge, z[..., :-1], z[..., 1:]]  # (S, B, N-1)
-        value = self.unary[rows, place, z].sum(-1) + pairs.sum(-1) - log_z
+        score = self.unary[rows, place, z].sum(-1, dtype=log_z.dtype) + pairs.sum(-1, dtype=log_z.dtype)
 
         def log_prob_backward(dvalue):
-            counts = self._counts(z, dvalue)
-            less = log_z_backward(dvalue.sum(0))
-            return Chain(counts.unary - less.unary, counts.pairwise - less.pairwise)
+            counts, less = self._counts(z, dvalue), log_z_backward(dvalue.sum(0))
+            return self._own(counts.unary - less[0], counts.pairwise - less[1])
 
-        return value, log_prob_backward
+        return self._rounded(score - log_z), log_prob_backward
 
     def probability(self):
         """The op states (m, N) -> q(z) (m, B), for sums over all joint states."""
@@ -89,9 +107,8 @@ class Chain(NamedTuple):
 
     def codes(self, u):
         """Codes drawn from the last latent to the first, one uniform of u (S, B, N) each: (S, B, N)."""
-        self._expect()
+        self.expect()
         expect("u", u, ("S", *self.sizes[:2]))
-
         return sampled(forward(*self), lambda n, weights: by_uniforms(weights, u[..., n]))
 
     def relaxed_codes(self, u, tau):
@@ -99,83 +116,91 @@ class Chain(NamedTuple):
         what z is the argmax of: log q(z_n | z_(n+1)) + Gumbel noise (Fu et al. 2020) [Eq. 20.13].
 
         u: uniforms (S, B, N, K). `backward(dy)` returns the gradient by y, of all samples together, z held: through the
-        potentials of the chosen edge, and through the messages. What is below e^-103 in float32 counts as 0.
+        potentials of the chosen edge, and through the messages.
         """
-        self._expect()
+        self.expect()
         expect_uniforms(self, u)
-        filtered, noise, backwards = forward(*self), gumbel(u), {}
-        y = np.zeros_like(self.unary, dtype=filtered.message.dtype, shape=u.shape)
-
-        def choose(n, weights):
-            possible = weights.real > 0
-            log_weights = np.where(possible, np.log(np.where(possible, weights, 1)), -np.inf)
+        expect_number("tau", getattr(tau, "real", tau), "a temperature", above=True)
+        N, filtered, noise = self.sizes[1], forward(*self), gumbel(u)
+        a, own = log_messages(filtered), np.arange(len(self.pairwise), like=u)[:, None]
+        y, z, backwards = np.zeros_like(self.unary, dtype=a.dtype, shape=u.shape), [], []
+        for n in range(N - 1, -1, -1):
+            log_weights = a[:, n]
+            if z:  # (S, B, K)
+                log_weights = log_weights + self.pairwise[own, n, :, z[-1].T].transpose(1, 0, 2)
             perturbed = (log_weights + noise[..., n, :]) / tau
-            y[..., n, :], backwards[n] = softmax(perturbed)
-            return np.argmax(perturbed.real, axis=-1)
-
-        z = sampled(filtered, choose)
+            y[..., n, :], softmax_backward = softmax(perturbed)
+            z.append(np.argmax(perturbed.real, axis=-1))
+            backwards.append(softmax_backward)
+        z, backwards = np.stack(z[::-1], -1), backwards[::-1]
 
         def relaxed_backward(dy):
-            dweights = np.stack([backwards[n](dy[..., n, :]) for n in range(self.sizes[1])], -2) / tau
-            chosen = paired(
-                dweights[..., :-1, :], one_hot(z[..., 1:], self.sizes[2], dy.dtype), len(self.pairwise) == 1
-            )
+            dweights = np.stack([backwards[n](dy[..., n, :]) for n in range(N)], -2) / tau
+            later = one_hot(z[..., 1:], self.sizes[2], dy.dtype)
+            chosen = paired(dweights[..., :-1, :], later, len(self.pairwise) == 1)
             dunary, dpairwise = through_messages(filtered, dweights.sum(0))
-            return Chain(dunary, chosen + summed_to(self.pairwise.shape, dpairwise))
+            return self._own(dunary, chosen + summed_to(self.pairwise.shape, dpairwise))
 
-        return (y, z), relaxed_backward
+        return (self._rounded(y), z), relaxed_backward
 
     def entropy(self):
         """log Z - <marginals, potentials>, in nats: (B,) [Eq. 20.6]; its gradient: minus covariance times potentials."""
-        divergence, kl_backward = self.kl()
-        return self.sizes[1] * math.log(self.sizes[2]) - divergence, lambda dvalue: kl_backward(-dvalue)[0]
+        (divergence, kl_backward), most = self._divergence(), self.sizes[1] * math.log(self.sizes[2])
+        return self._rounded(most - divergence), lambda dvalue: kl_backward(-dvalue)[0]
 
     def kl(self, p=None):
-        """KL(q || p) in nats: (B,) [Eq. 20.7]; p a chain, of a batch of B or 1, or None; gradients as `kl_parts`."""
-        parts, parts_backward = self.kl_parts(p)
-        return parts[:, 0], lambda dvalue: parts_backward(dvalue[:, None])
-
-    def kl_parts(self, p=None):
-        """The same as the only part: (B, 1).
+        """KL(q || p) in nats: (B,) [Eq. 20.7]; p a chain or independent latents, of a batch of B or 1, or None: uniform.
 
         <marginals, potentials of q - potentials of p> - log Z_q + log Z_p. `backward(dvalue)` returns (dq, dp): the covariance
-        times that difference; and the marginals of p less those of q, None where p is.
+        times that difference; and the marginals of p less those of q, None where p is. Raises InputError for another p.
         """
-        if isinstance(p, Independent):
-            parts, parts_backward = self.kl_parts(unlinked(p))
-            return parts, lambda dvalue: ((both := parts_backward(dvalue))[0], Independent(both[1].unary))
-        (value, marginals_backward), (log_z, _) = self.both_marginals(), self.log_partition()
-        if p is None:
-            potentials, log_zp, log_zp_backward = (None, None), self.sizes[1] * math.log(self.sizes[2]), None
-        else:
-            potentials, (log_zp, log_zp_backward) = p, p.log_partition()
-        difference = [
-            np.where(share.real > 0, own, 0) - (0 if other is None else np.where(share.real > 0, other, 0))
-            for share, own, other in zip(value, self, potentials, strict=True)
-        ]
-        inner = [(share * each).sum(tuple(range(1, share.ndim))) for share, each in zip(value, difference, strict=True)]
-        parts = (inner[0] + inner[1] - log_z + log_zp)[:, None]
+        divergence, kl_backward = self._divergence(p)
+        return self._rounded(divergence), kl_backward
 
-        def kl_backward(dvalue):
-            weights = dvalue[:, 0]
-            spread = [weights.reshape(-1, *(1,) * (each.ndim - 1)) * each for each in difference]
-            dq = marginals_backward(Chain(*spread))
-            if p is None:
-                return dq, None
-            ours = [weights.reshape(-1, *(1,) * (share.ndim - 1)) * share for share in value]
-            theirs = log_zp_backward(weights if len(p.unary) > 1 else weights.sum(0, keepdims=True))
-            return dq, Chain(*(more - summed_to(more.shape, own) for more, own in zip(theirs, ours, strict=True)))
-
-        return parts, kl_backward
+    def kl_parts(self, p=None):
+        """The same as the only part: (B, 1)."""
+        divergence, kl_backward = self.kl(p)
+        return divergence[:, None], lambda dvalue: kl_backward(dvalue[:, 0])
 
     def kl_from(self, q):
         """KL(q || this chain) of independent latents q: (B, 1); `backward(dvalue)` returns (dq, the gradient in this chain)."""
-        parts, parts_backward = unlinked(q).kl_parts(self)
+        parts, parts_backward = as_chain(q).kl_parts(self)
         return parts, lambda dvalue: (Independent((both := parts_backward(dvalue))[0].unary), both[1])
+
+    def _divergence(self, p=None):
+        """KL(q || p), of double precision; all potentials are taken from their largest, so that they may be large."""
+        if isinstance(p, Independent):
+            divergence, kl_backward = self._divergence(as_chain(p))
+            return divergence, lambda dvalue: ((both := kl_backward(dvalue))[0], Independent(both[1].unary))
+        log_z, share, marginals_backward = self._marginals()
+        own, height = centred(share[0].real.dtype, *self)
+        if p is None:
+            less, log_zp_backward = -self.sizes[1] * math.log(self.sizes[2]), None
+        else:
+            p = as_chain(p)
+            expect("p: unary", p.unary, (1 if len(p.unary) == 1 else self.sizes[0], *self.sizes[1:]))
+            (log_zp, log_zp_backward), (other, lower) = p._log_z(), centred(share[0].real.dtype, *p)
+            less = lower - log_zp
+        difference = [np.where(each.real > 0, mine, 0) for each, mine in zip(share, own, strict=True)]
+        if p is not None:
+            difference = [gap - np.where(each.real > 0, theirs, 0)
+                          for gap, each, theirs in zip(difference, share, other, strict=True)]  # fmt: skip
+        inner = [(each * gap).sum(tuple(range(1, each.ndim))) for each, gap in zip(share, difference, strict=True)]
+
+        def kl_backward(dvalue):
+            weigh = lambda arrays: [dvalue.reshape(-1, *(1,) * (array.ndim - 1)) * array for array in arrays]
+            dq = self._own(*marginals_backward(*weigh(difference)))
+            if p is None:
+                return dq, None
+            theirs = log_zp_backward(dvalue if len(p.unary) > 1 else dvalue.sum(0, keepdims=True))
+            pairs = zip(theirs, weigh(share), strict=True)
+            return dq, p._own(*(more - summed_to(more.shape, ours) for more, ours in pairs))
+
+        return inner[0] + inner[1] + (height - log_z) - less, kl_backward
 
     def mode(self):
         """The most probable codes of all latents together: (B, N), by Viterbi's algorithm."""
-        self._expect()
+        self.expect()
         return best(*self)
 
     def _hits(self, z):
@@ -193,58 +218,33 @@ class Chain(NamedTuple):
         weighted = weights[..., None, None] * nodes
         return Chain(weighted.sum(0), paired(weighted[..., :-1, :], nodes[..., 1:, :], len(self.pairwise) == 1))
 
-    def _expect(self):
+    def _own(self, unary, pairwise):
+        """Arrays as a `Chain` of this one's precision."""
+        return Chain(self._rounded(unary), self._rounded(pairwise))
+
+    def _rounded(self, array):
+        """An array in this chain's precision, complex where it is."""
+        dtype = np.result_type(self.unary.dtype, self.pairwise.dtype)
+        return array.astype(np.result_type(dtype, np.complex64) if array.dtype.kind == "c" else dtype, copy=False)
+
+    def expect(self):
+        """Raise `InputError` unless both arrays are of float32 or float64, and fit each other."""
         expect("unary", self.unary, ("B", "N", "K"))
         B, N, K = self.sizes
+        expect("pairwise", self.pairwise, ("1 or B", N - 1, K, K))
         expect("pairwise", self.pairwise, (1 if len(self.pairwise) == 1 else B, N - 1, K, K))
+        if any(array.real.dtype.itemsize not in (4, 8) for array in self):
+            raise InputError(
+                f"potentials: expected float32 or float64, got {self.unary.dtype} and {self.pairwise.dtype}"
+            )
 
 
-def by_log_prob(q, states):
-    """q(z) of states (m, N): (m, B), of a law that knows log q."""
-    logq, log_prob_backward = q.log_prob(states[:, None])
-    chance = np.exp(logq)
-    return chance, lambda dvalue: log_prob_backward(dvalue * chance)
-
-
-def by_uniforms(weights, u):
-    """Codes (S, B) drawn by weights (S, B, K), not normalised, with uniforms u (S, B): as `Independent.codes` inverts them."""
-    cumulated = np.cumsum(weights, axis=-1, dtype=np.float64)
-    highest = cumulated[..., -1:]
-    target = np.minimum(u[..., None] * highest, highest * (1 - 2**-52))
-    return (cumulated[..., :-1] <= target).sum(-1)
-
-
-def paired(left, right, shared):
-    """sum_s left_s[i] right_s[j] of (S, B, N, I) and (S, B, N, J): (B, N, I, J), or (1, ...) where it is shared."""
-    if shared:
-        left, right = (array.reshape(array.shape[0] * array.shape[1], 1, *array.shape[2:]) for array in (left, right))
-    return left.transpose(1, 2, 3, 0) @ right.transpose(1, 2, 0, 3)
-
-
-def unlinked(q):
-    """Independent latents as a `Chain` without pairwise potentials."""
+def as_chain(q):
+    """A law as a `Chain`: independent latents, or their logits, have no pairwise potentials. Raises InputError for another."""
+    q = law(q)
+    if isinstance(q, Chain):
+        return q
+    if not isinstance(q, Independent):
+        raise InputError(f"expected a Chain or independent latents, got a {type(q).__name__}")
     _, N, K = q.sizes
     return Chain(q.logits, np.zeros_like(q.logits, shape=(1, N - 1, K, K)))
-
-
-def padded(unary, pairwise, lengths):
-    """A `Chain` whose examples have the first `lengths` (B,) latents alone: all others have code 0, with certainty.
-
-    Potentials (B, N, K) and (B or 1, N-1, K, K) as in `Chain`; the result's pairwise potentials are each example's own.
-    `backward(dq)` returns (dunary, dpairwise, None), 0 at what is left out. Raises InputError for lengths outside 1..N.
-    """
-    B, N, K = unary.shape
-    expect("lengths", lengths, (B,), "i")
-    if not ((lengths >= 1) & (lengths <= N)).all():
-        raise InputError(
-            f"lengths: expected whole numbers from 1 to N = {N}, got {int(lengths.min())} to {int(lengths.max())}"
-        )
-    there = np.arange(N, like=lengths) < lengths[:, None]  # (B, N)
-    certain = np.where(np.arange(K, like=lengths) == 0, 0, -np.inf).astype(unary.dtype)
-    node, edge = there[..., None], there[:, 1:, None, None]
-    chain = Chain(np.where(node, unary, certain), np.where(edge, pairwise, np.zeros_like(unary[0, 0, 0])))
-
-    def padded_backward(dq):
-        return np.where(node, dq.unary, 0), summed_to(pairwise.shape, np.where(edge, dq.pairwise, 0)), None
-
-    return chain, padded_backward

@@ -9,7 +9,9 @@ The derivative of one step is w_n[i, j] = q(z_n = i | z_(n+1) = j), a softmax ov
 the softmax of a_N, and multiplies by one w after the other: out come q(z_n) and, on the edges, q(z_n, z_(n+1)).
 
 Where the numbers of a step span little, its sum is a product of e^potentials with a message that adds up to 1. Where they span
-more than `SAFE`, a product would lose what is small: the same step is taken with logarithms, in float64.
+more than `SAFE`, a product would lose what is small: it is taken in float64, and beyond float64's range the same step is taken
+with logarithms. A code that is ruled out at a node is an exact 0 and spans nothing; a pair that is ruled out may hide a code
+for several steps, which needs logarithms. log Z is in float64 always: it is subtracted from scores that are as large.
 """
 
 from typing import NamedTuple
@@ -22,33 +24,57 @@ SAFE = {4: 80.0, 8: 600.0}  # by the bytes of a real number: the logarithm of wh
 class Filtered(NamedTuple):
     """A chain after the forward pass: w_n[i, j] = message_n[i] transfer_n[i, j] / reach_n[j]."""
 
-    log_z: np.ndarray  # (B,)
+    log_z: np.ndarray  # (B,), of double precision
     message: np.ndarray  # (B, N, K)
     transfer: np.ndarray  # (B or 1, N-1, K, K)
     reach: np.ndarray  # (B, N-1, K)
     last: np.ndarray  # (B, K), q(z_N)
+    a: np.ndarray | None = None  # (B, N, K), up to a number for each n, where it is not the logarithm of the message
 
 
 def forward(unary, pairwise):
-    """The forward pass: `Filtered` [Eq. 20.2]."""
-    dtype = (unary if unary.dtype.kind == "c" else pairwise).dtype  # complex, where either is
+    """The forward pass: `Filtered` [Eq. 20.2]; its arrays are of the potentials' dtype, or wider."""
+    dtype = np.result_type(unary.dtype, pairwise.dtype)
+    wide, spanned = np.result_type(dtype, np.float64), span(unary, pairwise)
+    dtype = dtype if spanned <= SAFE[unary.real.dtype.itemsize] else wide
     unary, pairwise = unary.astype(dtype, copy=False), pairwise.astype(dtype, copy=False)
-    safe = span(unary, pairwise) <= SAFE[unary.real.dtype.itemsize]
-    return _by_products(unary, pairwise) if safe else _by_logarithms(unary, pairwise)
+    return (_by_products if spanned <= SAFE[8] else _by_logarithms)(unary, pairwise, wide)
 
 
 def span(unary, pairwise):
     """The logarithm of what a step's product may span at most: of a node, its edge, and the message, which has the edge before.
 
-    Infinite, or not a number, where something is ruled out.
+    Infinite, or not a number, where a pair or all of a node is ruled out.
     """
-    node = float((unary.real.max(-1) - unary.real.min(-1)).max())
+    heights = unary.real.max(-1, keepdims=True)
+    lowest = np.where(unary.real > -np.inf, unary.real, heights).min(-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # -inf less -inf, where all of a node is ruled out
+        node = float((heights - lowest).max())
     return node + 2 * float(pairwise.real.max() - pairwise.real.min()) if pairwise.size else node
+
+
+def centred(dtype, *potentials):
+    """A chain's potentials, a list, those of each node and edge less their largest, and the sum of what was taken off: (B,)."""
+    off, total = [], 0
+    for array in potentials:
+        top = array.real.max(tuple(range(2, array.ndim)), keepdims=True, initial=-np.inf)
+        top = np.where(top > -np.inf, top, 0)
+        off.append(array.astype(np.result_type(array.dtype, dtype), copy=False) - top)
+        total = total + top.sum(tuple(range(1, array.ndim)), dtype=np.float64)
+    return off, total
+
+
+def log_messages(filtered):
+    """a_n, up to a number for each n: (B, N, K); -inf where a code is ruled out."""
+    if filtered.a is not None:
+        return filtered.a
+    possible = filtered.message.real > 0
+    return np.where(possible, np.log(np.where(possible, filtered.message, 1)), -np.inf)
 
 
 def backward(filtered):
     """The backward pass [Eq. 20.3]: q(z_n) (B, N, K), and r (B, N-1, K): edges are message_n[i] transfer_n[i, j] r_n[j]."""
-    _, message, transfer, reach, last = filtered
+    _, message, transfer, reach, last, _ = filtered
     nodes, r = np.zeros_like(message), np.zeros_like(reach)
     nodes[:, -1] = last
     for n in range(reach.shape[1] - 1, -1, -1):
@@ -120,7 +146,7 @@ def best(unary, pairwise):
 
 def sampled(filtered, choose):
     """Codes (S, B, N), filtered forward, sampled backward [Eq. 20.4]: `choose(n, weights)` draws z_n by weights (S, B, K)."""
-    _, message, transfer, reach, last = filtered
+    _, message, transfer, reach, last, _ = filtered
     z = [choose(reach.shape[1], last[None])]  # (S, B)
     own = np.arange(len(transfer), like=z[0])[:, None]
     for n in range(reach.shape[1] - 1, -1, -1):
@@ -129,7 +155,7 @@ def sampled(filtered, choose):
     return np.stack(z[::-1], -1)
 
 
-def _by_products(unary, pairwise):
+def _by_products(unary, pairwise, wide):
     N = unary.shape[1]
     highest = pairwise.real.max() if pairwise.size else 0
     transfer = pairwise - highest
@@ -137,7 +163,7 @@ def _by_products(unary, pairwise):
     heights = unary.real.max(-1, keepdims=True)
     nodes = np.exp(unary - heights)  # (B, N, K)
     message, reach = np.zeros_like(nodes), np.zeros_like(nodes[:, 1:])
-    log_z = heights[..., 0].sum(1) + (N - 1) * highest
+    log_z = heights[..., 0].sum(1, dtype=np.float64).astype(wide) + (N - 1) * float(highest)
     message[:, 0] = nodes[:, 0]
     for n in range(N):
         if n:
@@ -145,26 +171,25 @@ def _by_products(unary, pairwise):
             message[:, n] = nodes[:, n] * reach[:, n - 1]
         total = message[:, n].sum(-1, keepdims=True)
         message[:, n] /= total
-        log_z = log_z + np.log(total[:, 0])
-    return Filtered(log_z.astype(unary.dtype), message, transfer, reach, message[:, -1])
+        log_z += np.log(total[:, 0])
+    return Filtered(log_z, message, transfer, reach, message[:, -1])
 
 
-def _by_logarithms(unary, pairwise):
-    dtype, (B, N, K) = unary.dtype, unary.shape
-    wide = np.complex128 if dtype.kind == "c" else np.float64
-    a, log_z = unary[:, 0].astype(wide), 0
-    transfer = np.zeros((B, N - 1, K, K), wide, like=unary)
+def _by_logarithms(unary, pairwise, wide):
+    B, N, K = unary.shape
+    a, log_z = np.zeros_like(unary), np.zeros_like(unary[:, 0, 0])
+    transfer, log_sum = np.zeros((B, N - 1, K, K), wide, like=unary), 0
     for n in range(N):
         if n:
-            joint = a[:, :, None] + pairwise[:, n - 1]  # (B, K, K)
-            shares, log_sum = _shares(joint, 1)
-            transfer[:, n - 1] = shares
-            a = unary[:, n] + log_sum
-        height = a.real.max(-1, keepdims=True)
-        a, log_z = a - height, log_z + height[:, 0]
-    last, log_sum = _shares(a, 1)
+            joint = a[:, n - 1, :, None] + pairwise[:, n - 1]  # (B, K, K)
+            transfer[:, n - 1], log_sum = _shares(joint, 1)
+        a[:, n] = unary[:, n] + log_sum
+        height = a[:, n].real.max(-1, keepdims=True)
+        height = np.where(height > -np.inf, height, 0)
+        a[:, n], log_z = a[:, n] - height, log_z + height[:, 0]
+    last, log_sum = _shares(a[:, -1], 1)
     ones = np.ones_like(unary)
-    return Filtered((log_z + log_sum).astype(dtype), ones, transfer.astype(dtype), ones[:, 1:], last.astype(dtype))
+    return Filtered(log_z + log_sum, ones, transfer, ones[:, 1:], last, a)
 
 
 def _shares(a, axis):

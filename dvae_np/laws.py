@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dvae_np.arrays import InputError, expect, expect_codes, one_hot, summed_to
+from dvae_np.arrays import InputError, expect, expect_codes, expect_number, one_hot, summed_to
 from dvae_np.ops import log_softmax, row_sums, rows_by_code, softmax
 from dvae_np.perturbed import gumbel
 
@@ -111,6 +111,7 @@ class Independent(NamedTuple):
     def relaxed_codes(self, u, tau):
         """y = softmax((logits + Gumbel noise of u) / tau), (S, B, N, K) [Eq. 7.1], and z = argmax y; backward(dy) is of y."""
         expect_uniforms(self, u)
+        expect_number("tau", getattr(tau, "real", tau), "a temperature", above=True)
         perturbed = (self.logits + gumbel(u)) / tau
         y, softmax_backward = softmax(perturbed)
         return (y, np.argmax(perturbed.real, axis=-1)), lambda dy: Independent(softmax_backward(dy).sum(0) / tau)
@@ -144,6 +145,8 @@ class Independent(NamedTuple):
         out what q does not. (Another kind of p answers: `Chain.kl_from`.) Raises InputError for shapes that do not fit.
         """
         if p is not None and not isinstance(p, Independent):
+            if not hasattr(p, "kl_from"):
+                raise InputError(f"p: expected independent latents, a chain or None, got a {type(p).__name__}")
             return p.kl_from(self)
         B, N, K = self.logits.shape
         logq, _ = log_softmax(self.logits)

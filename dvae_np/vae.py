@@ -16,6 +16,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError, summed_to
 from dvae_np.autoregressive import kl_given, weighted_codes
+from dvae_np.chain import Chain
 from dvae_np.concrete import plug_in_kl, relaxed_kl
 from dvae_np.emissions import emissions
 from dvae_np.estimators.row import ASKED
@@ -144,6 +145,8 @@ def expect_objective(row, kl="analytic", beta=1.0, free_bits=0.0, hyper=None, mo
         raise InputError(f"kl: expected analytic, or relaxed or plug_in for an estimator of relaxed codes, got {kl!r}")
     if kl != "analytic" and free_bits:
         raise InputError(f"free_bits: only for the analytic KL, which is known for each latent, got kl = {kl}")
+    if free_bits and Chain in {found.law for found in laws.values()}:
+        raise InputError(f"free_bits: only where the KL is known of each latent, got a {' and a '.join(laws)}")
     if hyper:
         row.expect_hyper(hyper)
 
@@ -185,6 +188,8 @@ def negative_elbo(params, x, row, noise, beta=1.0, *, model=PLAIN, c=None, free_
 
     if kl == "analytic":
         parts, kl_backward = kl_given(q, p, *weighted_codes(q, *arrays)) if model.sequential else q.kl_parts(p)
+        if free_bits and parts.shape[1] != q.sizes[1]:
+            raise InputError(f"free_bits: only where the KL is known of each latent, got a {type(p).__name__} as prior")
         divergence = parts.sum(-1)
         cost, dparts = (
             floored(parts, float(free_bits)) if free_bits else (parts.mean(0).sum(), np.full_like(parts, 1 / B))

@@ -32,15 +32,16 @@ const wait = setInterval(() => {
 }, 100);
 </script>
 """
-PACKAGES = {r"[^\s\"']+/reveal\.js@[\d.]+": "reveal.js-4*", r"[^\s\"']+/mathjax/[\d.]+": "mathjax-2*",
-            r"[^\s\"']+/jquery/[\d.]+": "jquery-2*/dist", r"[^\s\"']+/require\.js/[^\s\"']+": "requirejs-2*/require.js"}  # fmt: skip
+START = r"https://[^\s\"']+"  # of an address, up to the library's name
+PACKAGES = {r"/reveal\.js@[\d.]+": "reveal.js-4*", r"/mathjax/[\d.]+": "mathjax-2*", r"/jquery/[\d.]+": "jquery-2*/dist",
+            r"/require\.js/[^\s\"']+": "requirejs-2*/require.js"}  # fmt: skip
 
 
 def offline(html, packages):
     """The page with its libraries from a folder."""
     for address, pattern in PACKAGES.items():
         (place,) = Path(packages).resolve().glob(pattern)
-        html = re.sub("https:" + address, place.as_uri(), html)
+        html = re.sub(START + address, place.as_uri(), html)
     return html
 
 

@@ -6,7 +6,7 @@ import pytest
 from dvae_np import TABLE, Additive, Chain, Independent, InputError, expected, log_evidence, true_posterior
 from dvae_np.check import complex_step
 from dvae_np.check.backward import check_op
-from dvae_np.check.posteriors import op_of_arrays
+from dvae_np.check.grouped import grouped
 from dvae_np.laws import joint_states
 
 B, N, K = 3, 4, 3
@@ -44,25 +44,16 @@ def test_dynamic_programming_is_the_sum_over_every_code(name, few):
 @pytest.mark.parametrize("few", [False, True])
 @pytest.mark.parametrize("name", LAWS)
 def test_every_gradient_is_right(name, few):
-    q = LAWS[name]
-    f = terms(q, few)
-    inputs = {**q._asdict(), "node": f.node, "edge": f.edge}
-    for op in (expected, log_evidence):
-
-        def both(*arrays, op=op):
-            value, backward = op(type(q)(*arrays[: len(q)]), Additive(*arrays[len(q) :]))
-            return value, lambda dvalue: (lambda dq, dtheta: (dq, dtheta.values()))(*backward(dvalue))
-
-        found = check_op(op_of_arrays(both, inputs), inputs, np.random.default_rng(2))
+    q, own = LAWS[name], np.random.default_rng(2)
+    f = dict(zip(("node", "edge"), terms(LAWS[name], few), strict=False))
+    y = own.random((5, *q.sizes))  # relaxed codes
+    for ask, groups in (
+        (lambda q, f: expected(q, Additive(**f)), {"q": q, "f": f}),
+        (lambda q, f: log_evidence(q, Additive(**f)), {"q": q, "f": f}),
+        (lambda y, f: Additive(**f)(y), {"y": y, "f": f}),
+    ):
+        found = check_op(*grouped(ask, **groups), own)
         assert found.kind == "right", found
-    y = np.random.default_rng(3).random((5, *q.sizes))  # relaxed codes
-
-    def of_codes(y, node, edge):
-        value, backward = Additive(node, edge)(y)
-        return value, lambda dvalue: (lambda dz, dtheta: (dz, *dtheta.values()))(*backward(dvalue))
-
-    found = check_op(of_codes, {"y": y, "node": f.node, "edge": f.edge}, np.random.default_rng(4))
-    assert found.kind == "right", found
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -114,6 +105,7 @@ def test_many_latents_whose_codes_nobody_can_enumerate():
         (LAWS["a chain"], lambda z: (z, None), "expected an Additive.*got a function"),
         (LAWS["a chain"], Additive(np.zeros((B, N, K)), np.zeros((B, N, K, K))), "edge: expected shape"),
         (LAWS["a chain"], Additive(np.zeros((2, N, K)), np.zeros((1, N - 1, K, K))), "node: expected shape"),
+        (LAWS["a chain"], Additive(None, None), "node: expected an array"),
         (np.zeros((B, N, K)), Additive(np.zeros((1, N, K + 1)), np.zeros((1, N - 1, K, K))), "node: expected shape"),
         (
             (np.zeros((B, N, K)),),
@@ -125,3 +117,31 @@ def test_many_latents_whose_codes_nobody_can_enumerate():
 def test_what_is_not_additive_is_refused_in_one_sentence(q, f, said):
     with pytest.raises(InputError, match=said):
         expected(q, f)
+
+
+@pytest.mark.parametrize(
+    ("node", "edge", "said"),
+    [
+        ((B, N, 1), (B, N - 1, K, K), "node: expected shape"),
+        ((B, N, K), (B, 1, K, K), "edge: expected shape"),
+        ((B + 1, N, K), (B, N - 1, K, K), "node: expected shape"),
+        ((B, N + 1, K), (B, N, K, K), "node: expected shape"),
+    ],
+)
+def test_terms_that_do_not_fit_are_not_broadcast(node, edge, said):
+    """By each function that takes them; a prior of one example takes a batch, if nodes and edges have the same."""
+    f = Additive(np.zeros(node), np.zeros(edge))
+    for ask in (expected, log_evidence, true_posterior):
+        with pytest.raises(InputError, match=said):
+            ask(LAWS["a chain"], f)
+    one = Chain(*(array[:1] for array in LAWS["a chain"]))
+    with pytest.raises(InputError, match=said if node[0] == B else "edge: expected shape"):
+        log_evidence(one, f)
+
+
+@pytest.mark.parametrize(
+    "z", [np.full((1, B, N), -1), np.full((1, B, N), K), np.zeros((1, B, N + 1), int), np.ones((1, B, N, 1))]
+)
+def test_codes_that_do_not_exist_are_refused(z):
+    with pytest.raises(InputError, match=r"z: expected"):
+        terms(LAWS["a chain"], False)(z)

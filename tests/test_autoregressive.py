@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dvae_np import TABLE, Autoregressive, Independent, InputError, Model, draw, kl_given, parameters
+from dvae_np import TABLE, Autoregressive, Chain, Independent, InputError, Model, draw, kl_given, parameters
 from dvae_np.autoregressive import weighted_codes
 from dvae_np.check import complex_step
 from dvae_np.check.means import defaults
@@ -217,3 +217,25 @@ def test_kl_to_the_uniform_law_stays_float32():
     q = network(np.random.default_rng(9), 3, dtype=np.float32)
     parts, backward = kl_given(q, None, *weighted_codes(q))
     assert {parts.dtype} | {array.dtype for array in backward(parts)[0]} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("change", [
+    {"unary": (5, 3)}, {"table": (5, 2, 4, 3)}, {"table": (2, 2, 3, 4)}, {"out": (5, 3, 4, 3)}, {"out": (5, 2, 5, 3)},
+])  # fmt: skip
+def test_arrays_that_do_not_fit_each_other_are_named(change):
+    shapes = {"unary": (5, 3, 3), "table": (5, 2, 3, 4), "out": (5, 2, 4, 3)} | change
+    q = Autoregressive(**{name: np.zeros(shape) for name, shape in shapes.items()})
+    z = np.zeros((2, 5, 3), int)
+    for ask in (lambda: q.log_prob(z), lambda: q.codes(np.full((2, 5, 3), 0.5)), lambda: q.through(z)):
+        with pytest.raises(InputError, match=rf"{next(iter(change))}: expected shape"):
+            ask()
+
+
+def test_a_kl_to_what_it_is_not_known_of_is_refused():
+    q = Autoregressive(np.zeros((5, 3, 3)), np.zeros((1, 2, 3, 4)), np.zeros((1, 2, 4, 3)))
+    z, weights = np.zeros((2, 5, 3), int), np.full((2, 5), 0.5)
+    chain = Chain(np.zeros((1, 3, 3)), np.zeros((1, 2, 3, 3)))
+    for p, w, said in ((chain, weights, "got a Chain"), (None, weights[:1], "weights: expected shape"),
+                       (Independent(np.zeros((1, 2, 3))), weights, "p: unary: expected shape")):  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            kl_given(q, p, z, w)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from dvae_np import Chain, Independent, InputError, padded
+from dvae_np import Autoregressive, Chain, Independent, InputError, padded
 from dvae_np import forward_backward as dynamic
-from dvae_np.chain import by_uniforms
 from dvae_np.check.posteriors import results_of_law
+from dvae_np.dependent import by_uniforms
 from dvae_np.laws import joint_states
 
 SIZES = [1, 30, 100, 300, 1e3, 1e4]  # of normal potentials
@@ -30,6 +30,14 @@ def enumerated(q):
     log_z = top[:, 0] + np.log(weights.sum(1))
     weights /= weights.sum(1, keepdims=True)
     return log_z, np.einsum("bm,mnk->bnk", weights, hot), np.einsum("bm,mnij->bnij", weights, pairs)
+
+
+def digits(q):
+    """The largest errors of log q and of the entropy, in nats, of probable codes: what is subtracted may be as large as 1e5."""
+    exact = Chain(*(array.astype(np.float64) for array in q))
+    z = np.concatenate([q.mode()[None], exact.codes(np.random.default_rng(3).random((4, *q.sizes[:2])))])
+    asked = (lambda law: law.log_prob(z), lambda law: law.entropy(), lambda law: law.kl())
+    return [float(abs(ask(q)[0] - ask(exact)[0]).max()) for ask in asked]
 
 
 def errors(q):
@@ -58,6 +66,34 @@ def test_potentials_of_every_size(dtype, size, shared):
     """Where products would lose digits logarithms are taken, in float64."""
     limit = 5e-6 if dtype == np.float32 else 1e-12 * max(1, size / 100)
     assert max(errors(chain(np.random.default_rng(1), 200, size=size, dtype=dtype, shared=shared))) < limit
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("size", "offset"), [(1, 0), (30, 0), (300, 0), (1e4, 0), (1, 1e4), (1, 1e5), (30, -1e4)])
+def test_float32_keeps_its_digits_where_large_numbers_are_subtracted(size, offset, shared):
+    """Potentials far from zero, all together or each: log q, entropy and KL are as exact as numbers of their own size are."""
+    q = chain(np.random.default_rng(1), 50, size=size, dtype=np.float32, shared=shared)
+    q = Chain(q.unary + np.float32(offset), q.pairwise - np.float32(offset))
+    assert max(digits(q)) < 2e-5
+    assert float(q.entropy()[0].min()) > -1e-5 and float(q.log_prob(q.mode()[None])[0].max()) <= 1e-5
+
+
+def test_one_node_ruled_out_or_nearly_so_does_not_slow_down_the_whole_batch(monkeypatch):
+    """Products are taken all the same, in float64 where float32 has no room, and shared potentials stay shared."""
+    monkeypatch.setattr(dynamic, "_by_logarithms", None)
+    q = chain(np.random.default_rng(2), 50, dtype=np.float32, shared=True)
+    for low in (-100, -300, -np.inf):
+        q.unary[0, 1, 2] = low
+        assert len(dynamic.forward(*q).transfer) == 1 and max(errors(q)) < 1e-6
+    lengths = np.full(50, 4)
+    lengths[3] = 2
+    assert max(errors(padded(*chain(np.random.default_rng(2), 50, dtype=np.float32), lengths)[0])) < 1e-6
+
+
+def test_a_node_that_is_ruled_out_altogether_is_not_a_crash():
+    q = chain(np.random.default_rng(2), 3)
+    q.unary[0, 1] = -np.inf
+    assert q.log_partition()[0][0] == -np.inf and np.isfinite(q.log_partition()[0][1:]).all()
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(np.float32, 30), (np.float32, 100), (np.float64, 300), (np.float64, 1e3)])
@@ -95,36 +131,38 @@ def test_products_and_logarithms_agree_where_products_are_taken(dtype, monkeypat
     assert max(errors(q)) < (5e-6 if dtype == np.float32 else 1e-11) and seen
 
 
-def test_without_pairwise_potentials_it_is_the_factorised_law():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 30, 1e4])
+def test_without_pairwise_potentials_it_is_the_factorised_law(size, dtype):
+    """Every method, its value and its gradient; the relaxed codes at cold and at hot temperatures."""
     rng = np.random.default_rng(3)
     B, N, K, S = 5, 3, 4, 6
-    logits, prior, z, u = (
-        rng.standard_normal((B, N, K)),
-        rng.standard_normal((1, N, K)),
-        rng.integers(0, K, (S, B, N)),
-        rng.random((S, B, N)),
-    )
-    still = np.zeros((B, N - 1, K, K))
-    one, other = Independent(logits), Chain(logits, still)
-    p, prior_chain = Independent(prior), Chain(prior, still[:1])
-    weights, states = rng.standard_normal((S, B)), joint_states(N, K)
-    for left, right in (
-        (one.log_prob(z), other.log_prob(z)),
-        (one.probability()(states), other.probability()(states)),
-        (one.marginals(), other.marginals()),
-        (one.entropy(), other.entropy()),
-        (one.kl(), other.kl()),
-        (one.kl(p), other.kl(prior_chain)),
-    ):
-        np.testing.assert_allclose(left[0], right[0], rtol=1e-13, atol=1e-14)
-        dvalue = rng.standard_normal(left[0].shape)
-        mine, theirs = (found[0] if isinstance(found := each[1](dvalue), tuple) and not hasattr(found, "_fields") else found
-                        for each in (left, right))  # fmt: skip
-        np.testing.assert_allclose(mine.logits, theirs.unary, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(one.score(z).logits, other.score(z).unary, rtol=1e-12, atol=1e-14)
+    logits, prior = (size * rng.standard_normal((batch, N, K)).astype(dtype) for batch in (B, 1))
+    z, u, noise = rng.integers(0, K, (S, B, N)), rng.random((S, B, N)), rng.random((S, B, N, K)).astype(dtype)
+    still = np.zeros((B, N - 1, K, K), dtype)
+    one, other, p, prior_chain = Independent(logits), Chain(logits, still), Independent(prior), Chain(prior, still[:1])
+    states, limit = joint_states(N, K), 1e-12 if dtype == np.float64 else 5e-6
+    pairs = {name: (getattr(one, name)(), getattr(other, name)()) for name in ("marginals", "entropy", "kl")}
+    pairs |= {"log_prob": (one.log_prob(z), other.log_prob(z)), "kl to p": (one.kl(p), other.kl(prior_chain)),
+              "kl to independent p": (one.kl(p), other.kl(p)), "kl from": (one.kl(p), one.kl(prior_chain)),
+              "probability": (one.probability()(states), other.probability()(states)),
+              "log_prob of states": (one.log_prob(states[:, None]), other.log_prob(states[:, None]))}  # fmt: skip
+    for tau in (0.3, 1.0, 100.0):
+        ((y, code), y_backward), ((y_chain, code_chain), y_chain_backward) = (
+            law.relaxed_codes(noise, tau) for law in (one, other)
+        )
+        np.testing.assert_array_equal(code, code_chain)
+        pairs[f"relaxed codes, tau = {tau}"] = (y, y_backward), (y_chain, y_chain_backward)
+    for name, (left, right) in pairs.items():
+        assert left[0].dtype == right[0].dtype == dtype, name
+        np.testing.assert_allclose(left[0], right[0], rtol=limit, atol=limit * min(size, 30), err_msg=name)
+        dvalue = rng.standard_normal(left[0].shape).astype(dtype)
+        mine, theirs = (found if hasattr(found := each[1](dvalue), "_fields") else found[0] for each in (left, right))
+        np.testing.assert_allclose(mine.logits, theirs[0], rtol=0, atol=20 * limit * size, err_msg=name)
+    np.testing.assert_allclose(one.score(z).logits, other.score(z).unary, rtol=limit, atol=limit)
+    np.testing.assert_allclose(one.kl_parts(p)[0].sum(-1), other.kl_parts(p)[0][:, 0], rtol=limit, atol=limit)
     np.testing.assert_array_equal(one.codes(u), other.codes(u))
     np.testing.assert_array_equal(one.mode(), other.mode())
-    np.testing.assert_allclose(one.log_prob(z)[1](weights).logits, other.log_prob(z)[1](weights).unary, rtol=1e-12)
 
 
 def test_shared_potentials_are_those_of_every_example_and_get_the_sum_of_their_gradients():
@@ -211,11 +249,35 @@ def test_padded_lengths_are_shorter_chains(shared):
         (lambda q: padded(*q, np.array([0, 1, 2])), "lengths: expected whole numbers from 1 to N = 4, got 0 to 2"),
         (lambda q: padded(*q, np.array([1, 5, 2])), "lengths: expected whole numbers from 1 to N = 4, got 1 to 5"),
         (lambda q: padded(*q, np.ones(3)), "lengths: expected integer codes"),
+        (lambda q: padded(q.unary[0], q.pairwise, np.ones(3, int)), "unary: expected shape"),
+        (lambda q: padded(q.unary, q.pairwise[:, :2], np.ones(3, int)), "pairwise: expected shape"),
+        (lambda q: Chain(q.unary, None).log_partition(), "pairwise: expected an array"),
+        (lambda q: Chain(*(array.astype(np.float16) for array in q)).mode(), "potentials: expected float32 or float64"),
+        (lambda q: Chain(*(array.astype(np.longdouble) for array in q)).entropy(), "expected float32 or float64"),
+        (lambda q: q.kl(Chain(q.unary[:, :3], q.pairwise[:, :2])), "p: unary: expected shape"),
+        (lambda q: q.kl(Chain(q.unary[:2], q.pairwise[:2])), "p: unary: expected shape"),
+        (lambda q: q.kl(Independent(q.unary[..., :2])), "p: unary: expected shape"),
+        (lambda q: q.kl(some_network()), "expected a Chain or independent latents, got a Autoregressive"),
+        (lambda q: Independent(q.unary).kl(some_network()), "p: expected independent latents, a chain or None"),
+        (lambda q: Independent(q.unary).kl(q.unary), "p: expected independent latents, a chain or None"),
+        (lambda q: Independent(q.unary).kl(Chain(q.unary[:, :3], q.pairwise[:, :2])), "p: unary: expected shape"),
+        (lambda q: q.relaxed_codes(np.full((1, 3, 4, 3), 0.5), 0), "tau: expected a temperature above 0"),
+        (lambda q: Independent(q.unary).relaxed_codes(np.full((1, 3, 4, 3), 0.5), 0), "tau: expected a temperature"),
     ],
 )
 def test_bad_input_is_named(call, words):
     with pytest.raises(InputError, match=words):
         call(chain(np.random.default_rng(8), 3))
+
+
+def some_network():
+    return Autoregressive(np.zeros((3, 4, 3)), np.zeros((1, 3, 3, 2)), np.zeros((1, 3, 2, 3)))
+
+
+def test_potentials_of_two_dtypes_answer_in_the_wider_one():
+    q = chain(np.random.default_rng(8), 3)
+    mixed = Chain(q.unary, q.pairwise.astype(np.float32))
+    assert mixed.entropy()[0].dtype == mixed.log_partition()[1](np.ones(3)).pairwise.dtype == np.float64
 
 
 def test_a_code_without_weight_is_not_drawn_though_u_is_1():

@@ -20,8 +20,8 @@ from dvae_np import (
 )
 from dvae_np.check import complex_step, enumeration, structured
 from dvae_np.check.backward import check_op
+from dvae_np.check.grouped import grouped
 from dvae_np.check.means import defaults
-from dvae_np.check.posteriors import op_of_arrays
 
 ON_CHAINS = [name for name, row in TABLE.items() if hasattr(Chain, row.asks)]
 ON_NETWORKS = [name for name, row in TABLE.items() if hasattr(Autoregressive, row.asks)]
@@ -72,11 +72,11 @@ def test_the_derivative_of_relaxed_codes(tau, shared):
     q = Chain(rng.standard_normal((3, 4, 3)), rng.standard_normal((1 if shared else 3, 3, 3, 3)))
     u = rng.random((5, *q.sizes))
 
-    def op(*arrays):
-        (y, _), backward = Chain(*arrays).relaxed_codes(u, tau)
+    def op(q):
+        (y, _), backward = q.relaxed_codes(u, tau)
         return y, backward
 
-    assert check_op(op_of_arrays(op, q._fields), q._asdict(), rng).kind == "right"
+    assert check_op(*grouped(op, q=q), rng).kind == "right"
 
 
 @pytest.mark.parametrize("size", [1, 30, 300, 1e4])

@@ -229,6 +229,8 @@ def test_too_many_states_are_evaluated_by_sampling(monkeypatch):
     ({"estimator": "vimco", "S": 2, "free_bits": 1.0}, "vimco's bound contains the KL .* free bits 1.0"),
     ({"estimator": "vimco", "S": 2, "schedule": "warm_up"}, "vimco's bound contains the KL .* beta = 0.0"),
     ({"estimator": "gumbel_softmax", "kl": "relaxed", "free_bits": 1.0}, "free_bits: only for the analytic KL"),
+    ({"posterior": "chain", "free_bits": 0.1}, "free_bits: .* of each latent, got a uniform prior and a chain posterior"),
+    ({"prior": "markov", "free_bits": 0.1}, "free_bits: .* of each latent, got a markov prior"),
     ({"N": 8, "K": 10}, r"10\*\*8 = 100000000 joint states.*numbers to compute.*reinforce_loo or gumbel_softmax"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_used_are_refused(wrong, words):

@@ -1,12 +1,11 @@
 """What must hold of every law of the latents, whatever it is: all it can do agrees with the sums over its joint states."""
 
-from inspect import Parameter, Signature
-
 import numpy as np
 
 from dvae_np.autoregressive import kl_given
 from dvae_np.check.backward import check_op
 from dvae_np.check.differences import comparison_along
+from dvae_np.check.grouped import grouped
 from dvae_np.check.identities import equal
 from dvae_np.check.report import Result, joined
 from dvae_np.initial import encoder_parameters
@@ -101,39 +100,20 @@ def _mean(chance, arrays):
 
 
 def _ops(q, p, z, states):
-    """(name, a method of q as an op of the arrays of q, or of q and p, its inputs) for all that have a gradient."""
+    """(its name, a method of q as an op of the arrays of q, or of q and p, its inputs) for all that have a gradient."""
     of_q = {
-        "log q(z)": lambda q: q.log_prob(z),
-        "log q of states": lambda q: q.log_prob(states),
-        "q of states": lambda q: q.probability()(states[:, 0]),
+        "log_prob": lambda q: q.log_prob(z),
+        "log_prob of states": lambda q: q.log_prob(states),
+        "probability": lambda q: q.probability()(states[:, 0]),
     }
     of_both = {}
     if hasattr(q, "marginals"):
         of_q |= {"marginals": lambda q: q.marginals(), "entropy": lambda q: q.entropy()}
-        of_both = {"KL": lambda q, p: q.kl(p), "the KL's parts": lambda q, p: q.kl_parts(p)}
+        of_both = {"kl": lambda q, p: q.kl(p), "kl_parts": lambda q, p: q.kl_parts(p)}
     for name, ask in of_q.items():
-        yield name, op_of_arrays(lambda *arrays, ask=ask: ask(type(q)(*arrays)), q._fields), q._asdict()
-    prior = {f"p_{name}": array for name, array in p._asdict().items()}
+        yield name, *grouped(ask, q=q)
     for name, ask in of_both.items():
-        both = lambda *arrays, ask=ask: ask(type(q)(*arrays[: len(q)]), type(p)(*arrays[len(q) :]))
-        yield name, op_of_arrays(both, (*q._fields, *prior)), q._asdict() | prior
-
-
-def op_of_arrays(ask, names):
-    """An op of arrays of these names, whose backward answers with laws; their arrays are its gradients, one after the other."""
-
-    def op(**arrays):
-        value, backward = ask(*map(arrays.__getitem__, names))
-
-        def flat(dvalue):
-            found = backward(dvalue)
-            laws = [found] if hasattr(found, "_fields") else found
-            return tuple(array for law in laws for array in law)
-
-        return value, flat
-
-    op.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-    return op
+        yield name, *grouped(ask, q=q, p=p)
 
 
 def drawn(q, chance, rng):

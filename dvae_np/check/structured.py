@@ -7,7 +7,7 @@ import numpy as np
 
 from dvae_np.additive import Additive, expected
 from dvae_np.autoregressive import Autoregressive
-from dvae_np.chain import Chain, unlinked
+from dvae_np.chain import Chain, as_chain
 from dvae_np.check import enumeration, verdicts
 from dvae_np.check.differences import complex_step
 from dvae_np.check.gumbel import NEGLIGIBLE
@@ -145,7 +145,7 @@ def without_pairs(row, rng):
     one = Independent(rng.standard_normal((2, N, K)))
     theta, objective = objective_for(row, rng, N, K)
     noise, hyper = draw(rng, one, S, row.noise), defaults(row, N, K)
-    mine, theirs = (row.estimate(q, objective(theta), *noise, **hyper).dq[0] for q in (unlinked(one), one))
+    mine, theirs = (row.estimate(q, objective(theta), *noise, **hyper).dq[0] for q in (as_chain(one), one))
     return equal("on a chain without pairs = on independent latents", mine, theirs, subject=row.name)
 
 

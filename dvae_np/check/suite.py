@@ -20,6 +20,7 @@ from dvae_np.check.posteriors import law_results
 from dvae_np.check.relaxations import among_gumbels, exact_up_to_degree, surrogates
 from dvae_np.check.report import of_op
 from dvae_np.check.score_functions import among_binary, among_codes, among_sets
+from dvae_np.check.structure_cases import structure_cases
 from dvae_np.check.structured import structured_results
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent, joint_states
@@ -91,6 +92,7 @@ def op_cases(rng):
             )
     yield from observation_cases(rng)
     yield from columns_cases(rng)
+    yield from structure_cases(rng)
 
 
 def probability(logits, z):

@@ -63,7 +63,7 @@ def add_model(group):
         "p(z): uniform; fixed, by --prior-probabilities; learned; markov, a chain; transition, one with one matrix for "
         "all; or p(z|c), conditional or conditional_markov",
     )
-    add_choice(group, "posterior", POSTERIORS, "q(z|x): independent latents, or a chain")
+    add_choice(group, "posterior", POSTERIORS, "q(z|x): independent latents, a chain, or an autoregressive law")
     add_choice(
         group,
         "interface",

@@ -34,7 +34,7 @@ class Settings:
     prior: str = "uniform"  # or another of `dvae_np.structure.PRIORS`
     prior_probabilities: tuple = ()  # K numbers, for the fixed prior
     prior_rate: float = 1.0  # the prior's step size, as a multiple of lr
-    posterior: str = "independent"  # or "chain"
+    posterior: str = "independent"  # of `dvae_np.structure.POSTERIORS`
     interface: str = "embedding"  # how z enters the decoder; or "concatenation", "film"
     likelihood: str = "bernoulli"  # or another of `dvae_np.likelihoods.OBSERVATIONS`
     columns: tuple = ()  # categories of each column of the data, for the likelihood of that name
