@@ -232,10 +232,10 @@ print(f"test loss {plain:.2f} nats; {codes} code(s) in use")
 # Next: [01 Forward and backward](01_forward_and_backward.ipynb)
 
 # %% [markdown] exercise 00.1: 1 point
-# ## 00.1 Find the bug: pictures that go blank
+# ## 00.1 Find the bug: pictures that are too dark
 #
-# A student wrote the gradient of the decoder's table as below. The pictures of codes that few images use then go blank, and the others turn black. Correct the line. `x` (B, D) holds images, `q` (B, K) the probabilities of the codes,
-# and `A` (K, D) is the table. Return `dA` (K, D), the gradient of the average loss over the $B$ images. Section 2 has the slope of $f_k$.
+# A student wrote the gradient of the decoder's table as below. The model is trained with it, and all its pictures become too dark: about two pixels of three are on, in the images one of three. Correct the line. `x` (B, D) holds images, `q` (B, K) the
+# probabilities of the codes, and `A` (K, D) is the table. Return `dA` (K, D), the gradient of the average loss over the $B$ images. Section 2 has the slope of $f_k$.
 #
 # To check: if $\sigma(A_k)$ is the average of the images, each weighted by its $q_k$, then row $k$ of the gradient must be zero.
 #

@@ -401,7 +401,7 @@ for name, average in means.items():
 # %% [markdown] exercise 14.1: 1 point
 # ## 14.1 Find the bug: a bias that goes away
 #
-# This function is to compute the expected squared error of the mean of $n$ independent estimates. By its numbers every estimator becomes exact if $n$ is large, the biased ones too. Correct it. An estimate depends on one drawn code:
+# This function is to compute the expected squared error of the mean of $n$ independent estimates. By its numbers every estimator becomes exact if $n$ is large, even a biased one. Correct it. An estimate depends on one drawn code:
 # `estimates` (M, N, K) holds the estimate for each of the $M$ codes, and `weights` (M,) the probabilities of the codes. `g` (N, K) is the exact gradient. Return a number.
 #
 # ```python
@@ -468,7 +468,7 @@ def error_of_mean(estimates, weights, g, n):
 # second is cheaper. To reach a small one the first is cheaper, as the second never comes below its bias. Derive the error at which both cost the same, and write `border(v, ms, bias, v_biased, ms_biased)`: a number. Let $n$ be
 # any positive number, and leave out the maximum of [Eq. 14.2]. The variance times the milliseconds is larger for the first one. About 2 lines.
 #
-# The two estimators of the first picture, if both take the same time, have their border at about {{border(9.0, 1.0, 0.3, 0.36, 1.0):.4f}}. There the biased one is cheaper until almost its bias is asked for.
+# The two estimators of the first picture, if both take the same time, have their border at about {{border(9.0, 1.0, 0.3, 0.36, 1.0):.4f}}. So the biased one is cheaper for all errors that are not very near its bias.
 
 
 # %% solution 14.2
@@ -524,7 +524,7 @@ def border(v, ms, bias, v_biased, ms_biased):
 # %% [markdown] exercise 14.3: 3 points
 # ## 14.3 Derive: the best step size of a noisy estimate
 #
-# The table of section 7 scales the *mean* gradient. But one takes a step along an estimate, which has a variance too. Let $h_n$ be the mean of $n$ independent estimates. Which factor $a$ makes the expected squared error
+# The table of section 7 scales the *mean* gradient. But in training a step goes along an estimate, which has a variance too. Let $h_n$ be the mean of $n$ independent estimates. Which factor $a$ makes the expected squared error
 # $\mathbb{E}\,\lVert a\, h_n - g \rVert^2$ least, and which error is left? Write `best_factor(estimates, weights, g, n)` for the arguments of 14.1. Return a pair: the factor, and the root of the squared error that is left, divided
 # by the length of `g`. About 5 lines.
 #
