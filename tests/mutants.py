@@ -853,6 +853,27 @@ _BY_FILE = {
     "exercises/lesson_09.py": (
         ('return np.logaddexp.reduce(logw, axis=0) - np.log(len(logw))', 'return np.logaddexp.reduce(logw, axis=0)', 'our answer: the sum for the mean'),
     ),
+    "exercises/lesson_00.py": (
+        ('return (q * pixels.sum(-1)).sum() / len(x)', 'return (q * pixels.mean(-1)).sum() / len(x)', 'our answer: a mean over the pixels'),
+    ),
+    "exercises/lesson_14.py": (
+        ('return -slope / 2 / bend,', 'return -slope / bend,', "our answer: twice the parabola's lowest point"),
+    ),
+    "exercises/lesson_16.py": (
+        ('return np.einsum("mbh,mnk->nkh", dh, np.eye(K)[states])', 'return np.einsum("mbh,mnk->nkh", dh, np.eye(K)[states[:, ::-1]])', 'our answer: the latents turned round'),
+    ),
+    "exercises/lesson_17.py": (
+        ('joint[:, c] += share[c] * np.exp(log_prior[c, m])', 'joint[:, c] = share[c] * np.exp(log_prior[c, m])', 'our answer: the last code alone'),
+    ),
+    "exercises/lesson_18.py": (
+        ('gap += q[b, k] * np.log(q[b, k] / posterior) / B', 'gap += posterior * np.log(posterior / q[b, k]) / B', 'our answer: the gap with the mean under the posterior'),
+    ),
+    "exercises/lesson_19.py": (
+        ('information = entropies(q.mean(0)) - entropies(q).mean(0)', 'information = entropies(q).mean(0) - entropies(q.mean(0))', 'our answer: minus the information'),
+    ),
+    "exercises/lesson_23.py": (
+        ('while row.noise and count(S + 1) <= budget:', 'while row.noise and count(S + 1) < budget:', 'our answer: one sample too few'),
+    ),
 }
 # fmt: on
 

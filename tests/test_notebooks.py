@@ -180,10 +180,14 @@ def test_a_lesson_is_short_enough_to_be_read(stem):
     assert first.startswith(f"# {stem[:2]} ") and "**After this lesson you can**" in first and "*Takes:*" in first
 
 
-@pytest.mark.parametrize("stem", [stem for stem in SOURCES if stem[:2] not in ("00", "14", "18", "19", "23")])
+FEWEST = {"23": 1}  # exercises of a lesson, where it is not 2: a map of what others derive
+
+
+@pytest.mark.parametrize("stem", SOURCES)
 def test_a_lesson_has_exercises_with_answers_and_wrong_answers(stem):
     exercises = names(stem, "exercise")
-    assert exercises == [f"{stem[:2]}.{i + 1}" for i in range(len(exercises))] and len(exercises) >= 2
+    assert exercises == [f"{stem[:2]}.{i + 1}" for i in range(len(exercises))]
+    assert len(exercises) >= FEWEST.get(stem[:2], 2)
     assert sorted(set(names(stem, "solution"))) == sorted(set(names(stem, "check"))) == sorted(exercises)
     texts = {cell.name: cell.text for cell in CELLS[stem] if cell.kind == "exercise"}
     kinds = {
@@ -362,7 +366,7 @@ def test_the_instructors_table_says_what_the_lessons_say_and_adds_up():
         assert told.union(*(all_needed(each, table) for each in told)) == all_needed(stem[:2], table), stem
     reading, training = (sum(row[i] for row in table.values()) for i in (0, 1))
     assert f"{reading // 60} hours and {reading % 60} minutes of reading" in INSTRUCTORS
-    assert f"{training // 60} hours of exercises" in INSTRUCTORS
+    assert f"{training // 60} hours and {training % 60} minutes of exercises" in INSTRUCTORS
 
 
 @pytest.mark.parametrize("stem", SOURCES)

@@ -8,6 +8,7 @@ from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_02 import softmax_of
 from dvae_np.exercises.lesson_03 import kl_of_rows
 from dvae_np.networks import decoder
+from dvae_np.ops import embedding
 
 
 def prior_side(q_logits, p_logits):
@@ -54,6 +55,34 @@ def layers(rng):
         }
 
 
+def table_gradient(dh, states, K):
+    """The sum over all pairs, the category of each marked by a 1."""
+    return np.einsum("mbh,mnk->nkh", dh, np.eye(K)[states])
+
+
+def met_once(dh, states, K):
+    """The last state of each category alone: what an assignment leaves."""
+    found = np.zeros((states.shape[1], K, dh.shape[2]), dh.dtype)
+    for n in range(states.shape[1]):
+        found[n][states[:, n]] = dh.sum(1)
+    return found
+
+
+def mean_of_the_states(dh, states, K):
+    times = np.maximum(np.eye(K)[states].sum(0), 1)
+    return table_gradient(dh, states, K) / times[..., None]
+
+
+def first_latent_for_all(dh, states, K):
+    return table_gradient(dh, np.repeat(states[:, :1], states.shape[1], 1), K)
+
+
+def cotangents(rng):
+    """More states than categories, so that some are met several times."""
+    for M, B, N, K, H in ((9, 5, 2, 3, 4), (11, 3, 4, 5, 6)):
+        yield {"dh": rng.standard_normal((M, B, H)), "states": rng.integers(0, K, (M, N)), "K": K}
+
+
 def ten_results(case):
     return 10 * case["states"].shape[0] * case["c"].shape[0] * case["bias"].size * 8
 
@@ -87,6 +116,19 @@ EXERCISES = (
             "the sum with only the first latent's rows": first_latent_alone,
             "the sum with the bias in both parts: it counts once": bias_in_both_parts,
             "the sum without the bias": lambda c, s, w, table, bias: first_layer(c, s, w, table, 0 * bias),
+        },
+    ),
+    Exercise(
+        "16.3",
+        table_gradient,
+        lambda rng: list(cotangents(rng)),
+        {"dh": "MBH", "states": "MN"},
+        returns=("the gradient",),
+        library=(decoder, embedding),
+        mistakes={
+            "the rows of the last states alone: a category that several states have gets the sum": met_once,
+            "a mean over the states of a category: its row is added to each, so the sum is due": mean_of_the_states,
+            "what the first latent's categories give for every latent": first_latent_for_all,
         },
     ),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_02 import softmax_of
-from dvae_np.train import evaluate
+from dvae_np.train import classify, evaluate
 
 
 def posterior(fz, log_prior):
@@ -51,6 +51,47 @@ def draws(rng):
         }
 
 
+def class_probabilities(fz, log_prior, share):
+    """By Bayes' rule, class by class and code by code."""
+    C, M, B = fz.shape
+    joint = np.zeros((B, C))
+    for c in range(C):
+        for m in range(M):
+            joint[:, c] += share[c] * np.exp(log_prior[c, m]) * np.exp(-fz[c, m])
+    return joint / joint.sum(1, keepdims=True)
+
+
+def equal_shares(fz, log_prior, share):
+    return class_probabilities(fz, log_prior, np.ones_like(share))
+
+
+def uniform_prior(fz, log_prior, share):
+    return class_probabilities(fz, np.zeros_like(log_prior), share)
+
+
+def best_code_alone(fz, log_prior, share):
+    best = (log_prior[..., None] - fz).max(1) + np.log(share)[:, None]  # (C, B)
+    return softmax_of(best.T)
+
+
+def mean_of_the_costs(fz, log_prior, share):
+    mean = np.einsum("cm,cmb->cb", np.exp(log_prior), -fz)
+    return softmax_of((mean + np.log(share)[:, None]).T)
+
+
+def joint_of_classes(fz, log_prior, share):
+    return (np.exp(log_prior[..., None] - fz).sum(1) * share[:, None]).T
+
+
+def images_of_classes(rng):
+    for C, M, B in ((3, 4, 5), (4, 7, 6)):
+        yield {
+            "fz": 4 + 2 * rng.standard_normal((C, M, B)),
+            "log_prior": log_probabilities(rng, M, C).T,
+            "share": softmax_of(rng.standard_normal(C)),
+        }
+
+
 EXERCISES = (
     Exercise(
         "17.1",
@@ -81,6 +122,21 @@ EXERCISES = (
                 z, b
             ].mean(),
             "the mean of the log weights, a bound: average the weights": mean_of_the_logs,
+        },
+    ),
+    Exercise(
+        "17.3",
+        class_probabilities,
+        lambda rng: list(images_of_classes(rng)),
+        {"fz": "CMB", "log_prior": "CM", "share": "C"},
+        returns=("the probabilities",),
+        library=(classify, evaluate),
+        mistakes={
+            "what equally frequent classes give: weigh each by its share": equal_shares,
+            "what equally probable codes give: weigh each by p(z|c)": uniform_prior,
+            "what the best code of each class gives: sum over the codes": best_code_alone,
+            "what the mean cost of each class gives: average p(x|c,z), not its logarithm": mean_of_the_costs,
+            "the joint probability of class and image: divide by p(x)": joint_of_classes,
         },
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@
 # - say where the chain of derivatives breaks when a code is drawn,
 # - name the four ways around the break, and the lessons that teach them.
 #
-# *Needs:* NumPy, the chain rule, a little probability. *Takes:* 40 minutes. Everything is a loss to minimise, in nats.
+# *Needs:* NumPy, the chain rule, a little probability. *Takes:* 40 minutes to read and run, 30 minutes for the exercises. Everything is a loss to minimise, in nats.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -230,3 +230,152 @@ print(f"test loss {plain:.2f} nats; {codes} code(s) in use")
 # - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih, *Monte Carlo gradient estimation in machine learning*, 2020: the survey.
 #
 # Next: [01 Forward and backward](01_forward_and_backward.ipynb)
+
+# %% [markdown] exercise 00.1: 1 point
+# ## 00.1 Find the bug: pictures that are too dark
+#
+# A student wrote the gradient of the decoder's table as below. The model is trained with it, and all its pictures become too dark: about two pixels of three are on, in the images one of three. Correct the line. `x` (B, D) holds images, `q` (B, K) the
+# probabilities of the codes, and `A` (K, D) is the table. Return `dA` (K, D), the gradient of the average loss over the $B$ images. Section 2 has the slope of $f_k$.
+#
+# To check: if $\sigma(A_k)$ is the average of the images, each weighted by its $q_k$, then row $k$ of the gradient must be zero.
+#
+# ```python
+# on = 1 / (1 + np.exp(-A))  # (K, D)
+# dA = (on - q.T @ x) / len(x)
+# return dA
+# ```
+
+
+# %% solution 00.1
+def decoder_gradient(x, q, A):
+    """The gradient of the average loss in the table A: (K, D)."""
+    on = 1 / (1 + np.exp(-A))  # (K, D)
+    ### BEGIN SOLUTION
+    dA = (q.sum(0)[:, None] * on - q.T @ x) / len(x)
+    ### END SOLUTION
+    return dA
+
+
+# %% check 00.1
+from dvae_np.lesson import judge
+
+judge("00.1", decoder_gradient)
+
+
+# %% right 00.1
+def decoder_gradient(x, q, A):
+    dA = np.zeros_like(A)
+    for image, probabilities in zip(x, q, strict=True):
+        slope = 1 / (1 + np.exp(-A)) - image  # of every code
+        dA += probabilities[:, None] * slope
+    return dA / len(x)
+
+
+# %% right 00.1
+def decoder_gradient(x, q, A):
+    slope = 1 / (1 + np.exp(-A)) - x[:, None]  # (B, K, D)
+    return (q[..., None] * slope).mean(0)
+
+
+# %% wrong 00.1: it counts once for every image
+def decoder_gradient(x, q, A):
+    on = 1 / (1 + np.exp(-A))
+    return (on - q.T @ x) / len(x)
+
+
+# %% wrong 00.1: a sum where a mean is due
+def decoder_gradient(x, q, A):
+    on = 1 / (1 + np.exp(-A))
+    return q.sum(0)[:, None] * on - q.T @ x
+
+
+# %% wrong 00.1: the mean over the images of each code
+def decoder_gradient(x, q, A):
+    on = 1 / (1 + np.exp(-A))
+    return on - q.T @ x / q.sum(0)[:, None]
+
+
+# %% wrong 00.1: the mean image for all codes
+def decoder_gradient(x, q, A):
+    on = 1 / (1 + np.exp(-A))
+    return q.mean(0)[:, None] * (on - x.mean(0))
+
+
+# %% wrong 00.1: a flipped sign
+def decoder_gradient(x, q, A):
+    on = 1 / (1 + np.exp(-A))
+    return (q.T @ x - q.sum(0)[:, None] * on) / len(x)
+
+
+# %% wrong 00.1: is wrong
+def decoder_gradient(x, q, A):
+    return (q.sum(0)[:, None] * A - q.T @ x) / len(x)
+
+
+# %% [markdown] exercise 00.2: 2 points
+# ## 00.2 Derive: what is left to train the encoder
+#
+# In section 3 a code is drawn, and the derivative of its $f_k$ in the logits is taken as zero. Of the cost only $\log q_k - \log \frac{1}{K}$ is left. Derive the gradient of what is left, and write `what_is_left(q)`. `q` (B, K) holds the probabilities of $K$
+# codes for $B$ images. Return the gradient in the logits (B, K) of the average over the images. The formula of section 2 holds for every cost of this kind. About 3 lines.
+#
+# Which `q` has the gradient zero? That is where the encoder ends. For the one image with $q = (0.7, 0.2, 0.1)$ the first entry should be about {{what_is_left(np.array([[0.7, 0.2, 0.1]]))[0, 0]:.3f}}: descent lowers the largest probability.
+
+
+# %% solution 00.2
+def what_is_left(q):
+    """The gradient in the logits of the mean of log q - log (1/K)."""
+    ### BEGIN SOLUTION
+    cost = np.log(q) - np.log(1 / q.shape[1])
+    average = (q * cost).sum(1, keepdims=True)
+    return q * (cost - average) / len(q)
+    ### END SOLUTION
+
+
+# %% check 00.2
+from dvae_np.lesson import judge
+
+judge("00.2", what_is_left)
+
+
+# %% right 00.2
+def what_is_left(q):
+    gradient = np.zeros_like(q)
+    for b, row in enumerate(q):
+        # every logit moves all probabilities: the chain rule
+        moves = np.diag(row) - np.outer(row, row)
+        gradient[b] = moves @ (np.log(row) + 1) / len(q)
+    return gradient
+
+
+# %% wrong 00.2: the cost still has a term that depends on the logits
+def what_is_left(q):
+    return 0 * q
+
+
+# %% wrong 00.2: subtract its average
+def what_is_left(q):
+    return q * (np.log(q) + np.log(q.shape[1])) / len(q)
+
+
+# %% wrong 00.2: the average is under q
+def what_is_left(q):
+    logq = np.log(q)
+    return q * (logq - logq.mean(1, keepdims=True)) / len(q)
+
+
+# %% wrong 00.2: a sum where a mean is due
+def what_is_left(q):
+    logq = np.log(q)
+    return q * (logq - (q * logq).sum(1, keepdims=True))
+
+
+# %% wrong 00.2: without its factor q
+def what_is_left(q):
+    logq = np.log(q)
+    return (logq - (q * logq).sum(1, keepdims=True)) / len(q)
+
+
+# %% wrong 00.2: a flipped sign
+def what_is_left(q):
+    logq = np.log(q)
+    return q * ((q * logq).sum(1, keepdims=True) - logq) / len(q)

@@ -9,7 +9,7 @@
 # - repeat the measurement on a model of your own,
 # - recognise four comparisons of estimators that compare something else.
 #
-# *Needs:* lessons 04 to 08; the others help. *Takes:* 50 minutes. Everything is in nats; errors are relative to the exact gradient.
+# *Needs:* lessons 04 to 08; the others help. *Takes:* 50 minutes to read and run, 45 minutes for the exercises. Everything is in nats; errors are relative to the exact gradient.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -397,3 +397,211 @@ for name, average in means.items():
 # - L. Liu, C. Dong, X. Liu, B. Yu, J. Gao, *Bridging discrete and backpropagation: straight-through and beyond*, 2023: ReinMax.
 #
 # Next: [15 Is my estimator right?](15_is_my_estimator_right.ipynb)
+
+# %% [markdown] exercise 14.1: 1 point
+# ## 14.1 Find the bug: a bias that goes away
+#
+# This function is to compute the expected squared error of the mean of $n$ independent estimates. By its numbers every estimator becomes exact if $n$ is large, even a biased one. Correct it. An estimate depends on one drawn code:
+# `estimates` (M, N, K) holds the estimate for each of the $M$ codes, and `weights` (M,) the probabilities of the codes. `g` (N, K) is the exact gradient. Return a number.
+#
+# ```python
+# squares = ((estimates - g) ** 2).sum((1, 2))  # (M,)
+# return weights @ squares / n
+# ```
+
+
+# %% solution 14.1
+def error_of_mean(estimates, weights, g, n):
+    """The expected squared error of the mean of n estimates."""
+    ### BEGIN SOLUTION
+    mean, variance = moments(weights, estimates)
+    return ((mean - g) ** 2).sum() + variance.sum() / n
+    ### END SOLUTION
+
+
+# %% check 14.1
+from dvae_np.lesson import judge
+
+judge("14.1", error_of_mean)
+
+
+# %% right 14.1
+def error_of_mean(estimates, weights, g, n):
+    one = weights @ ((estimates - g) ** 2).sum((1, 2))
+    off = np.tensordot(weights, estimates, 1) - g
+    return (one + (n - 1) * (off**2).sum()) / n
+
+
+# %% wrong 14.1: averaging does not lower the bias
+def error_of_mean(estimates, weights, g, n):
+    squares = ((estimates - g) ** 2).sum((1, 2))  # (M,)
+    return weights @ squares / n
+
+
+# %% wrong 14.1: the mean of n has less variance
+def error_of_mean(estimates, weights, g, n):
+    return weights @ ((estimates - g) ** 2).sum((1, 2))
+
+
+# %% wrong 14.1: the squared bias is missing
+def error_of_mean(estimates, weights, g, n):
+    return moments(weights, estimates)[1].sum() / n
+
+
+# %% wrong 14.1: divide it by n
+def error_of_mean(estimates, weights, g, n):
+    mean, variance = moments(weights, estimates)
+    return ((mean - g) ** 2).sum() + variance.sum() / n**2
+
+
+# %% wrong 14.1: weigh each by its probability
+def error_of_mean(estimates, weights, g, n):
+    mean = estimates.mean(0)
+    variance = ((estimates - mean) ** 2).mean(0)
+    return ((mean - g) ** 2).sum() + variance.sum() / n
+
+
+# %% [markdown] exercise 14.2: 2 points
+# ## 14.2 Derive: from which error on is the bias worth it?
+#
+# Compare an unbiased estimator with a biased one. One estimate of the first has the variance `v` and takes `ms` milliseconds. One estimate of the second has the bias `bias`, the variance `v_biased`, and takes `ms_biased` milliseconds. To reach a large error the
+# second is cheaper. To reach a small one the first is cheaper, as the second never comes below its bias. Derive the error at which both cost the same, and write `border(v, ms, bias, v_biased, ms_biased)`: a number. Let $n$ be
+# any positive number, and leave out the maximum of [Eq. 14.2]. The variance times the milliseconds is larger for the first one. About 2 lines.
+#
+# The two estimators of the first picture, if both take the same time, have their border at about {{border(9.0, 1.0, 0.3, 0.36, 1.0):.4f}}. So the biased one is cheaper for all errors that are not very near its bias.
+
+
+# %% solution 14.2
+def border(v, ms, bias, v_biased, ms_biased):
+    """The relative error at which both cost the same."""
+    ### BEGIN SOLUTION
+    work, work_biased = v * ms, v_biased * ms_biased
+    return bias * np.sqrt(work / (work - work_biased))
+    ### END SOLUTION
+
+
+# %% check 14.2
+from dvae_np.lesson import judge
+
+judge("14.2", border)
+
+
+# %% right 14.2
+def border(v, ms, bias, v_biased, ms_biased):
+    # what the biased one may spend on its variance, as a share of error^2
+    share = (v_biased / v) * (ms_biased / ms)
+    return (bias**2 / (1 - share)) ** 0.5
+
+
+# %% wrong 14.2: what counts is variance times milliseconds
+def border(v, ms, bias, v_biased, ms_biased):
+    return bias * np.sqrt(v / (v - v_biased))
+
+
+# %% wrong 14.2: exchanged below the root
+def border(v, ms, bias, v_biased, ms_biased):
+    work, work_biased = v * ms, v_biased * ms_biased
+    return bias * np.sqrt(work_biased / (work - work_biased))
+
+
+# %% wrong 14.2: compare milliseconds, not n
+def border(v, ms, bias, v_biased, ms_biased):
+    n = (v - v_biased) / bias**2  # where the two lines cross
+    return np.sqrt(v / n)
+
+
+# %% wrong 14.2: take the root
+def border(v, ms, bias, v_biased, ms_biased):
+    work, work_biased = v * ms, v_biased * ms_biased
+    return bias**2 * work / (work - work_biased)
+
+
+# %% wrong 14.2: is wrong
+def border(v, ms, bias, v_biased, ms_biased):
+    return bias
+
+
+# %% [markdown] exercise 14.3: 3 points
+# ## 14.3 Derive: the best step size of a noisy estimate
+#
+# The table of section 7 scales the *mean* gradient. But in training a step goes along an estimate, which has a variance too. Let $h_n$ be the mean of $n$ independent estimates. Which factor $a$ makes the expected squared error
+# $\mathbb{E}\,\lVert a\, h_n - g \rVert^2$ least, and which error is left? Write `best_factor(estimates, weights, g, n)` for the arguments of 14.1. Return a pair: the factor, and the root of the squared error that is left, divided
+# by the length of `g`. About 5 lines.
+#
+# A hint: the squared error is a parabola in $a$. [Eq. 14.1] has all that is needed of $\mathbb{E}\,\lVert h_n \rVert^2$.
+
+
+# %% solution 14.3
+def best_factor(estimates, weights, g, n):
+    """(the best factor, the relative error that is left)."""
+    ### BEGIN SOLUTION
+    mean, variance = moments(weights, estimates)
+    square = (mean**2).sum() + variance.sum() / n  # of the length of h_n
+    factor = (mean * g).sum() / square
+    left = 1 - factor * (mean * g).sum() / (g**2).sum()
+    return factor, np.sqrt(left)
+    ### END SOLUTION
+
+
+# %% check 14.3
+from dvae_np.lesson import judge
+
+judge("14.3", best_factor)
+
+
+# %% right 14.3
+def best_factor(estimates, weights, g, n):
+    h = weights @ estimates.reshape(len(weights), -1)
+    spread = weights @ ((estimates - h.reshape(g.shape)) ** 2).sum((1, 2))
+    a = h @ g.ravel() / (h @ h + spread / n)
+    error = ((a * h - g.ravel()) ** 2).sum() + a**2 * spread / n
+    return a, np.sqrt(error) / np.linalg.norm(g)
+
+
+# %% wrong 14.3: the variance counts too
+def best_factor(estimates, weights, g, n):
+    mean, variance = moments(weights, estimates)
+    factor = (mean * g).sum() / (mean**2).sum()
+    error = ((factor * mean - g) ** 2).sum()
+    error = error + factor**2 * variance.sum() / n
+    return factor, np.sqrt(error / (g**2).sum())
+
+
+# %% wrong 14.3: the best factor for one estimate
+def best_factor(estimates, weights, g, n):
+    mean = moments(weights, estimates)[0]
+    square = weights @ (estimates**2).sum((1, 2))
+    factor = (mean * g).sum() / square
+    left = 1 - factor * (mean * g).sum() / (g**2).sum()
+    return factor, np.sqrt(left)
+
+
+# %% wrong 14.3: make the error least
+def best_factor(estimates, weights, g, n):
+    mean, variance = moments(weights, estimates)
+    factor = np.linalg.norm(g) / np.linalg.norm(mean)
+    error = ((factor * mean - g) ** 2).sum()
+    error = error + factor**2 * variance.sum() / n
+    return factor, np.sqrt(error / (g**2).sum())
+
+
+# %% wrong 14.3: the error without the factor
+def best_factor(estimates, weights, g, n):
+    mean, variance = moments(weights, estimates)
+    square = (mean**2).sum() + variance.sum() / n
+    error = ((mean - g) ** 2).sum() + variance.sum() / n
+    return (mean * g).sum() / square, np.sqrt(error / (g**2).sum())
+
+
+# %% wrong 14.3: take the root
+def best_factor(estimates, weights, g, n):
+    mean, variance = moments(weights, estimates)
+    square = (mean**2).sum() + variance.sum() / n
+    factor = (mean * g).sum() / square
+    return factor, 1 - factor * (mean * g).sum() / (g**2).sum()
+
+
+# %% wrong 14.3: expected a tuple (the factor, the error)
+def best_factor(estimates, weights, g, n):
+    mean, variance = moments(weights, estimates)
+    return (mean * g).sum() / ((mean**2).sum() + variance.sum() / n)

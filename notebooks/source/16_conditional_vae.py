@@ -8,7 +8,7 @@
 # - say which of the three networks see the context, and send the KL's gradient to both of its sides,
 # - decode every pair of example and code without building a single row of inputs for a pair.
 #
-# *Needs:* lessons 03 and 04. *Takes:* 35 minutes to read and run, 30 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 03 and 04. *Takes:* 35 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -446,3 +446,82 @@ def first_layer(c, states, w_context, table, bias):
     states = np.resize(every.reshape(-1, len(table)), states.shape)
     code = sum(table[n][states[:, n]] for n in range(len(table)))
     return code[:, None] + (c @ w_context + bias)[None]
+
+
+# %% [markdown] exercise 16.3: 1 point
+# ## 16.3 Find the bug: a row that is used several times
+#
+# This is the backward pass of 16.2 for the table. `dh` (M, B, H) is the gradient of the loss in the first layer of all pairs, `states` (M, N) are the codes, and `K` is the number of categories. The gradient `table` (N, K, H) is
+# right if all states differ in every latent. Otherwise it is wrong: several states have the same category, and each of them used the same row. Correct one line.
+#
+# A hint: what does NumPy add in `a[[0, 0]] += 1`?
+#
+# ```python
+# table = np.zeros((states.shape[1], K, dh.shape[2]), dh.dtype)
+# for n in range(states.shape[1]):
+#     table[n][states[:, n]] += dh.sum(1)
+# return table
+# ```
+
+
+# %% solution 16.3
+def table_gradient(dh, states, K):
+    """The gradient in the table of the split first layer: (N, K, H)."""
+    table = np.zeros((states.shape[1], K, dh.shape[2]), dh.dtype)
+    for n in range(states.shape[1]):
+        ### BEGIN SOLUTION
+        np.add.at(table[n], states[:, n], dh.sum(1))
+        ### END SOLUTION
+    return table
+
+
+# %% check 16.3
+from dvae_np.lesson import judge
+
+judge("16.3", table_gradient)
+
+
+# %% right 16.3
+def table_gradient(dh, states, K):
+    hot = np.eye(K, dtype=dh.dtype)[states]  # (M, N, K)
+    return np.tensordot(hot, dh.sum(1), (0, 0))
+
+
+# %% right 16.3
+def table_gradient(dh, states, K):
+    latents = range(states.shape[1])
+    return np.array(
+        [
+            [dh[states[:, n] == k].sum((0, 1)) for k in range(K)]
+            for n in latents
+        ]
+    )
+
+
+# %% wrong 16.3: a category that several states have gets the sum
+def table_gradient(dh, states, K):
+    table = np.zeros((states.shape[1], K, dh.shape[2]), dh.dtype)
+    for n in range(states.shape[1]):
+        table[n][states[:, n]] += dh.sum(1)
+    return table
+
+
+# %% wrong 16.3: its row is added to each
+def table_gradient(dh, states, K):
+    hot = np.eye(K)[states]  # (M, N, K)
+    total = np.einsum("mnk,mbh->nkh", hot, dh)
+    return total / np.maximum(hot.sum(0), 1)[..., None]
+
+
+# %% wrong 16.3: the first latent's categories
+def table_gradient(dh, states, K):
+    hot = np.eye(K)[states[:, [0] * states.shape[1]]]
+    return np.einsum("mnk,mbh->nkh", hot, dh)
+
+
+# %% wrong 16.3: a mean where a sum is due
+def table_gradient(dh, states, K):
+    table = np.zeros((states.shape[1], K, dh.shape[2]), dh.dtype)
+    for n in range(states.shape[1]):
+        np.add.at(table[n], states[:, n], dh.mean(1))
+    return table

@@ -9,7 +9,7 @@
 # - name the trap that a conditional prior sets, and the number that shows it,
 # - classify by $p(x \mid c)$, with the class as the context.
 #
-# *Needs:* lesson 16. *Takes:* 30 minutes to read and run, 30 minutes for the exercises. Everything is in nats.
+# *Needs:* lesson 16. *Takes:* 30 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import numpy as np
@@ -345,3 +345,68 @@ def estimate_of_evidence(z, b, fz, log_prior, logq):
 # %% wrong 17.2: a sum where a mean is due
 def estimate_of_evidence(z, b, fz, log_prior, logq):
     return np.exp(log_prior[z, b] - fz[z, b] - logq[z, b]).sum()
+
+
+# %% [markdown] exercise 17.3: 2 points
+# ## 17.3 Implement: the probability of each class
+#
+# Section 3 takes the class with the largest $p(x \mid c)$. That is right if all classes are equally frequent. Now the classes have different shares $p(c)$, and we want to know how certain the answer is. Write `class_probabilities(fz, log_prior, share)`: there are $C$
+# classes, $M$ codes and $B$ images. `fz` (C, M, B) holds $-\log p(x \mid c, z)$, `log_prior` (C, M) holds $\log p(z \mid c)$, and `share` (C,) holds $p(c)$. Return $p(c \mid x)$, (B, C). Each row must add up to 1. `log_softmax(a)[0]` is over the last axis. About 3 lines.
+
+
+# %% solution 17.3
+def class_probabilities(fz, log_prior, share):
+    """p(c|x), (B, C)."""
+    ### BEGIN SOLUTION
+    log_joint = log_prior[..., None] - fz  # log p(x, z|c), (C, M, B)
+    log_px = np.logaddexp.reduce(log_joint, axis=1)  # (C, B)
+    return np.exp(log_softmax(log_px.T + np.log(share))[0])
+    ### END SOLUTION
+
+
+# %% check 17.3
+from dvae_np.lesson import judge
+
+judge("17.3", class_probabilities)
+
+
+# %% right 17.3
+def class_probabilities(fz, log_prior, share):
+    joint = np.einsum("c,cm,cmb->bc", share, np.exp(log_prior), np.exp(-fz))
+    return joint / joint.sum(1)[:, None]
+
+
+# %% wrong 17.3: weigh each by its share
+def class_probabilities(fz, log_prior, share):
+    log_px = np.logaddexp.reduce(log_prior[..., None] - fz, axis=1)
+    return np.exp(log_softmax(log_px.T)[0])
+
+
+# %% wrong 17.3: weigh each by p(z|c)
+def class_probabilities(fz, log_prior, share):
+    log_px = np.logaddexp.reduce(-fz, axis=1)
+    return np.exp(log_softmax(log_px.T + np.log(share))[0])
+
+
+# %% wrong 17.3: sum over the codes
+def class_probabilities(fz, log_prior, share):
+    best = (log_prior[..., None] - fz).max(1)
+    return np.exp(log_softmax(best.T + np.log(share))[0])
+
+
+# %% wrong 17.3: average p(x|c,z), not its logarithm
+def class_probabilities(fz, log_prior, share):
+    mean = (np.exp(log_prior)[..., None] * -fz).sum(1)
+    return np.exp(log_softmax(mean.T + np.log(share))[0])
+
+
+# %% wrong 17.3: divide by p(x)
+def class_probabilities(fz, log_prior, share):
+    joint = np.exp(log_prior[..., None] - fz).sum(1)
+    return (joint * share[:, None]).T
+
+
+# %% wrong 17.3: shape (3, 5), expected (5, 3)
+def class_probabilities(fz, log_prior, share):
+    log_px = np.logaddexp.reduce(log_prior[..., None] - fz, axis=1)
+    return np.exp(log_softmax(log_px.T + np.log(share))[0]).T

@@ -9,7 +9,7 @@
 # - report an ELBO, a log-likelihood and a bound without mixing them up, with their binarisation,
 # - run the same code on a GPU.
 #
-# *Needs:* lessons 03 and 04; section 4 also 09. *Takes:* 45 minutes. Everything is in nats.
+# *Needs:* lessons 03 and 04; section 4 also 09. *Takes:* 45 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import tempfile
@@ -350,3 +350,207 @@ except dvae_np.InputError as error:
 # - H. Larochelle, I. Murray, *The neural autoregressive distribution estimator*, 2011: binarised MNIST, and why its kind must be stated.
 #
 # Next: [19 My discrete VAE does not train](19_it_does_not_train.ipynb)
+
+# %% [markdown] exercise 18.1: 2 points
+# ## 18.1 Derive: Adam without its corrections
+#
+# A program leaves out the two divisions by $1 - \beta_1^t$ and $1 - \beta_2^t$. Both averages are then too small at first. Is the step too small, too? Let the gradient be a constant, and $\varepsilon = 0$. Derive how many times longer the step $t$ is than Adam's
+# own, and write `ratio_of_steps(t, beta1, beta2)`. `t` (T,) holds numbers of steps, whole numbers from 1. Return the ratios (T,). One line.
+#
+# For $\beta_1 = 0.9$ and $\beta_2 = 0.999$ the first step should have the ratio {{ratio_of_steps(np.array([1]), 0.9, 0.999)[0]:.2f}}, the tenth {{ratio_of_steps(np.array([10]), 0.9, 0.999)[0]:.2f}}. Such steps are too *long*.
+
+
+# %% solution 18.1
+def ratio_of_steps(t, beta1, beta2):
+    """The step without corrections over Adam's step, for a constant
+    gradient.
+    """
+    ### BEGIN SOLUTION
+    return (1 - beta1**t) / np.sqrt(1 - beta2**t)
+    ### END SOLUTION
+
+
+# %% check 18.1
+from dvae_np.lesson import judge
+
+judge("18.1", ratio_of_steps)
+
+
+# %% right 18.1
+def ratio_of_steps(t, beta1, beta2):
+    ratios = []
+    for each in t:
+        m = sum((1 - beta1) * beta1**i for i in range(each))
+        v = sum((1 - beta2) * beta2**i for i in range(each))
+        ratios.append(m / v**0.5)
+    return np.array(ratios)
+
+
+# %% wrong 18.1: v stands below a square root
+def ratio_of_steps(t, beta1, beta2):
+    return (1 - beta1**t) / (1 - beta2**t)
+
+
+# %% wrong 18.1: v is too small as well
+def ratio_of_steps(t, beta1, beta2):
+    return 1 - beta1**t
+
+
+# %% wrong 18.1: the ratio is turned round
+def ratio_of_steps(t, beta1, beta2):
+    return np.sqrt(1 - beta2**t) / (1 - beta1**t)
+
+
+# %% wrong 18.1: t is 1 in the first step
+def ratio_of_steps(t, beta1, beta2):
+    return (1 - beta1 ** (t + 1)) / np.sqrt(1 - beta2 ** (t + 1))
+
+
+# %% wrong 18.1: is wrong
+def ratio_of_steps(t, beta1, beta2):
+    return (1 - beta1) / np.sqrt(1 - beta2) + 0.0 * t
+
+
+# %% [markdown] exercise 18.2: 1 point
+# ## 18.2 Implement: bits per dimension
+#
+# Images of different sizes are compared by *bits per dimension*: how many bits the model needs, on average, for one pixel. `log_p` (B,) holds $\log p(x)$ of $B$ images in nats, and `D` is the number of their pixels. Write `bits_per_dimension(log_p, D)`: a
+# number, smaller if the model is better. One bit is $\log 2$ nats. One line. The run of section 6, with 784 pixels, needs {{bits_per_dimension(np.array([records.read("mnist512")["test"]["log_likelihood"]]), 784):.3f}} bits per dimension.
+
+
+# %% solution 18.2
+def bits_per_dimension(log_p, D):
+    """The mean of -log p(x), in bits for each pixel."""
+    ### BEGIN SOLUTION
+    return -log_p.mean() / (D * np.log(2))
+    ### END SOLUTION
+
+
+# %% check 18.2
+from dvae_np.lesson import judge
+
+judge("18.2", bits_per_dimension)
+
+
+# %% right 18.2
+def bits_per_dimension(log_p, D):
+    # log2 p = log p / log 2, the same as log p times log2 e
+    bits = [-each * np.log2(np.e) for each in log_p]
+    return float(np.sum(bits) / (D * len(bits)))
+
+
+# %% wrong 18.2: divide by its pixels
+def bits_per_dimension(log_p, D):
+    return -log_p.mean() / np.log(2)
+
+
+# %% wrong 18.2: a bit is log 2 nats
+def bits_per_dimension(log_p, D):
+    return -log_p.mean() / D
+
+
+# %% wrong 18.2: so divide
+def bits_per_dimension(log_p, D):
+    return -log_p.mean() * np.log(2) / D
+
+
+# %% wrong 18.2: a flipped sign
+def bits_per_dimension(log_p, D):
+    return log_p.mean() / (D * np.log(2))
+
+
+# %% wrong 18.2: a sum where a mean is due
+def bits_per_dimension(log_p, D):
+    return -log_p.sum() / (D * np.log(2))
+
+
+# %% [markdown] exercise 18.3: 1 point
+# ## 18.3 Find the bug: a gap below zero
+#
+# A program trains with the weight $\beta$ of the KL, and reports three numbers on test images: the loss that training minimises, the negative ELBO, and the posterior gap, which is the negative ELBO less $-\log p(x)$. With $\beta = 0.5$ it reports a gap below zero. With $\beta = 2$ the
+# gap is far too large. Correct one line.
+#
+# The model has one latent with a uniform prior. `q` (B, K) holds the posteriors of $B$ images, and `fz` (B, K) holds $-\log p(x \mid z)$ for every code. Return the three numbers.
+#
+# ```python
+# reconstruction = (q * fz).sum(1).mean()
+# kl = (q * np.log(K * q)).sum(1).mean()
+# loss = reconstruction + beta * kl
+# log_p = np.log(np.exp(-fz).mean(1)).mean()  # log p(x)
+# minus_elbo = loss
+# return loss, minus_elbo, minus_elbo + log_p
+# ```
+
+
+# %% solution 18.3
+def report(q, fz, beta):
+    """(training's loss, the negative ELBO, the posterior gap)."""
+    K = q.shape[1]
+    reconstruction = (q * fz).sum(1).mean()
+    kl = (q * np.log(K * q)).sum(1).mean()
+    loss = reconstruction + beta * kl
+    log_p = np.log(np.exp(-fz).mean(1)).mean()  # log p(x)
+    ### BEGIN SOLUTION
+    minus_elbo = reconstruction + kl
+    ### END SOLUTION
+    return loss, minus_elbo, minus_elbo + log_p
+
+
+# %% check 18.3
+from dvae_np.lesson import judge
+
+judge("18.3", report)
+
+
+# %% right 18.3
+def report(q, fz, beta):
+    evidence = np.exp(-fz).mean(1, keepdims=True)
+    posterior = np.exp(-fz) / evidence / q.shape[1]
+    gap = (q * np.log(q / posterior)).sum() / len(q)
+    minus_elbo = gap - np.log(evidence).mean()
+    kl = minus_elbo - (q * fz).sum() / len(q)
+    return minus_elbo + (beta - 1) * kl, minus_elbo, gap
+
+
+# %% wrong 18.3: the ELBO has beta = 1
+def report(q, fz, beta):
+    kl = (q * np.log(q.shape[1] * q)).sum(1).mean()
+    loss = (q * fz).sum(1).mean() + beta * kl
+    log_p = np.log(np.exp(-fz).mean(1)).mean()
+    return loss, loss, loss + log_p
+
+
+# %% wrong 18.3: the ELBO has the KL
+def report(q, fz, beta):
+    kl = (q * np.log(q.shape[1] * q)).sum(1).mean()
+    reconstruction = (q * fz).sum(1).mean()
+    log_p = np.log(np.exp(-fz).mean(1)).mean()
+    loss = reconstruction + beta * kl
+    return loss, reconstruction, reconstruction + log_p
+
+
+# %% wrong 18.3: training weighs the KL by beta
+def report(q, fz, beta):
+    kl = (q * np.log(q.shape[1] * q)).sum(1).mean()
+    loss = (q * fz).sum(1).mean() + kl
+    log_p = np.log(np.exp(-fz).mean(1)).mean()
+    return loss, loss, loss + log_p
+
+
+# %% wrong 18.3: take that of the negative ELBO
+def report(q, fz, beta):
+    kl = (q * np.log(q.shape[1] * q)).sum(1).mean()
+    reconstruction = (q * fz).sum(1).mean()
+    log_p = np.log(np.exp(-fz).mean(1)).mean()
+    loss = reconstruction + beta * kl
+    return loss, reconstruction + kl, loss + log_p
+
+
+# %% wrong 18.3: the ELBO has no beta at all
+def report(q, fz, beta):
+    kl = (q * np.log(q.shape[1] * q)).sum(1).mean()
+    reconstruction = (q * fz).sum(1).mean()
+    log_p = np.log(np.exp(-fz).mean(1)).mean()
+    minus_elbo = reconstruction + kl / beta
+    loss = reconstruction + beta * kl
+    return loss, minus_elbo, minus_elbo + log_p

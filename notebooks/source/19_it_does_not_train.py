@@ -9,7 +9,7 @@
 # - say how much a latent tells about the data, and when it has collapsed,
 # - explain how codes are lost in the first steps of training.
 #
-# *Needs:* lesson 18; one table also 08. *Takes:* 55 minutes. Everything is in nats.
+# *Needs:* lesson 18; one table also 08. *Takes:* 55 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
 
 # %% setup
 
@@ -412,3 +412,211 @@ say(f"half_kl: {check_op(half_kl, small)}")
 # - S. R. Bowman, L. Vilnis, O. Vinyals, A. M. Dai, R. Jozefowicz, S. Bengio, *Generating sentences from a continuous space*, 2016: posterior collapse, and warming up the KL.
 #
 # Next: [20 Structured latents](20_structured_latents.ipynb)
+
+# %% [markdown] exercise 19.1: 1 point
+# ## 19.1 Find the bug: a bound above the likelihood
+#
+# This negative ELBO is reported *below* $-\log p(x)$, for a good model even by several nats. Yet the model trains as well as before, and a check of the gradients finds nothing. Correct one line. `q` (B, K) holds the posteriors of $B$ images, `f` (B, K)
+# holds $-\log p(x \mid k)$. The prior is uniform. Return the mean over the images, a number. Which row of the table in section 2 is this, and why are the gradients right?
+#
+# ```python
+# K = q.shape[1]
+# kl = (q * (np.log(q) - 1 / K)).sum(1)
+# return ((q * f).sum(1) + kl).mean()
+# ```
+
+
+# %% solution 19.1
+def minus_elbo(q, f):
+    """The negative ELBO of one latent with a uniform prior."""
+    K = q.shape[1]
+    ### BEGIN SOLUTION
+    kl = (q * (np.log(q) - np.log(1 / K))).sum(1)
+    ### END SOLUTION
+    return ((q * f).sum(1) + kl).mean()
+
+
+# %% check 19.1
+from dvae_np.lesson import judge
+
+judge("19.1", minus_elbo)
+
+
+# %% right 19.1
+def minus_elbo(q, f):
+    total = 0.0
+    for own, costs in zip(q, f, strict=True):
+        total = total + own @ (costs + np.log(own * len(own)))
+    return total / len(q)
+
+
+# %% wrong 19.1: in the place of its logarithm
+def minus_elbo(q, f):
+    K = q.shape[1]
+    kl = (q * (np.log(q) - 1 / K)).sum(1)
+    return ((q * f).sum(1) + kl).mean()
+
+
+# %% wrong 19.1: the sign of the constant is wrong
+def minus_elbo(q, f):
+    K = q.shape[1]
+    kl = (q * (np.log(q) - np.log(K))).sum(1)
+    return ((q * f).sum(1) + kl).mean()
+
+
+# %% wrong 19.1: the constant is missing
+def minus_elbo(q, f):
+    return (q * (f + np.log(q))).sum(1).mean()
+
+
+# %% wrong 19.1: the KL is missing
+def minus_elbo(q, f):
+    return (q * f).sum(1).mean()
+
+
+# %% wrong 19.1: the mean is taken under q
+def minus_elbo(q, f):
+    K = q.shape[1]
+    kl = -np.log(K * q).mean(1)
+    return ((q * f).sum(1) + kl).mean()
+
+
+# %% wrong 19.1: a sum where a mean is due
+def minus_elbo(q, f):
+    K = q.shape[1]
+    return (q * (f + np.log(q) + np.log(K))).sum()
+
+
+# %% [markdown] exercise 19.2: 2 points
+# ## 19.2 Derive: where the rest of the KL goes
+#
+# The table of section 1 says that the KL is at least the information. What is the rest? Derive that for each latent the mean KL to a uniform prior is the information [Eq. 19.1] plus a KL in which no single image occurs. Write `kl_split(q)` for posteriors `q` (B, N, K):
+# return a pair, the information (N,) and the rest (N,). About 4 lines.
+#
+# A latent with the information 0 has collapsed. If its rest is near $\log K$, it always names the same category. If its rest is 0 too, it says nothing at no cost.
+
+
+# %% solution 19.2
+def kl_split(q):
+    """(the information, the KL of the average to the prior), each (N,)."""
+    ### BEGIN SOLUTION
+    shared = q.mean(0)  # (N, K)
+    information = (q * np.log(q / shared)).sum(-1).mean(0)
+    rest = (shared * np.log(shared * q.shape[-1])).sum(-1)
+    return information, rest
+    ### END SOLUTION
+
+
+# %% check 19.2
+from dvae_np.lesson import judge
+
+judge("19.2", kl_split)
+
+
+# %% right 19.2
+def kl_split(q):
+    B, N, K = q.shape
+    kl = (q * np.log(K * q)).sum((0, 2)) / B
+    rest = np.zeros_like(kl)
+    for n in range(N):
+        for k in range(K):
+            share = q[:, n, k].sum() / B
+            rest[n] += share * np.log(K * share)
+    return kl - rest, rest
+
+
+# %% wrong 19.2: compare q with its average
+def kl_split(q):
+    shared, K = q.mean(0), q.shape[-1]
+    kl = (q * np.log(q * K)).sum(-1).mean(0)
+    return kl, (shared * np.log(shared * K)).sum(-1)
+
+
+# %% wrong 19.2: not what the information leaves of it
+def kl_split(q):
+    information = (q * np.log(q / q.mean(0))).sum(-1).mean(0)
+    return information, (q * np.log(q * q.shape[-1])).sum(-1).mean(0)
+
+
+# %% wrong 19.2: the mean is taken under the first
+def kl_split(q):
+    shared = q.mean(0)
+    information = (q * np.log(q / shared)).sum(-1).mean(0)
+    return information, -np.log(shared * q.shape[-1]).mean(-1)
+
+
+# %% wrong 19.2: the entropy of the average
+def kl_split(q):
+    shared = q.mean(0)
+    information = (q * np.log(q / shared)).sum(-1).mean(0)
+    return information, -(shared * np.log(shared)).sum(-1)
+
+
+# %% wrong 19.2: shape (), expected (2,)
+def kl_split(q):
+    shared = q.mean(0)
+    information = (q * np.log(q / shared)).sum((1, 2)).mean()
+    return information, (shared * np.log(shared * q.shape[-1])).sum()
+
+
+# %% [markdown] exercise 19.3: 2 points
+# ## 19.3 Derive: the share without chance
+#
+# If the gradients of $B$ images have nothing to do with one another, $c$ of [Eq. 19.3] is about $1 / B$ and not 0. The reason is in the squared sum: it has the $B$ products of each gradient with itself. Leave these out. Take the mean of $\langle g_i, g_j \rangle$ over all pairs
+# of *different* images $i$ and $j$, and divide it by the mean of $\lVert g_b \rVert^2$. Write `without_chance(g)` for `g` (B, N, K): a number. Derive a form that has no loop over pairs. About 3 lines.
+
+
+# %% solution 19.3
+def without_chance(g):
+    """What different images share of their gradients."""
+    ### BEGIN SOLUTION
+    squares = (g**2).sum()
+    products = (g.sum(0) ** 2).sum() - squares  # B (B - 1) of them
+    return products / (len(g) - 1) / squares
+    ### END SOLUTION
+
+
+# %% check 19.3
+from dvae_np.lesson import judge
+
+judge("19.3", without_chance)
+
+
+# %% right 19.3
+def without_chance(g):
+    B = len(g)
+    c = (g.mean(0) ** 2).sum() / (g**2).sum((1, 2)).mean()
+    return (B * c - 1) / (B - 1)
+
+
+# %% right 19.3
+def without_chance(g):
+    flat = g.reshape(len(g), -1)
+    products = flat @ flat.T
+    others = products[~np.eye(len(g), dtype=bool)]
+    return others.mean() / np.diag(products).mean()
+
+
+# %% wrong 19.3: leave out the pairs of an image with itself
+def without_chance(g):
+    return (g.mean(0) ** 2).sum() / (g**2).sum((1, 2)).mean()
+
+
+# %% wrong 19.3: there are B (B - 1) pairs of different images
+def without_chance(g):
+    c = (g.mean(0) ** 2).sum() / (g**2).sum((1, 2)).mean()
+    return c - 1 / len(g)
+
+
+# %% wrong 19.3: divide by the mean square of the lengths
+def without_chance(g):
+    flat = g.reshape(len(g), -1)
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    cosines = flat @ flat.T
+    return cosines[~np.eye(len(g), dtype=bool)].mean()
+
+
+# %% wrong 19.3: is wrong
+def without_chance(g):
+    squares = (g**2).sum()
+    return ((g.sum(0) ** 2).sum() - squares) / squares

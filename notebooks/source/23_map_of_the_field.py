@@ -8,7 +8,7 @@
 # - find the two or three candidates for a model of yours in a minute,
 # - name methods that this course does not have, and questions that are open.
 #
-# *Needs:* lessons 04 to 14. *Takes:* 15 minutes.
+# *Needs:* lessons 04 to 14. *Takes:* 15 minutes to read and run, 15 minutes for the exercises.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -125,3 +125,89 @@ picture(
 # - I. A. M. Huijben, W. Kool, M. B. Paulus, R. J. G. van Sloun, *A review of the Gumbel-max trick and its extensions for discrete stochasticity in machine learning*, 2022.
 #
 # This was the last lesson. Back to [the start](00_why_discrete.ipynb).
+
+# %% [markdown] exercise 23.1: 1 point
+# ## 23.1 Implement: what a budget buys
+#
+# Estimators are compared at equal work, not at equal $S$. An example may take `budget` evaluations of $f$. How many samples are these? Write `affordable(budget, N, K)`: an array of five whole numbers, the largest $S$ that each of these methods can afford: `exact`, `reinforce_loo`, `muprop`,
+# `rebar` and `local_expectation`. The table of section 1 says what each of them evaluates. `exact` takes no samples: give 1 if the budget is enough for it, and 0 if not. Leave-one-out needs at least two samples. Give 0 where the budget is too small. About 3 lines.
+#
+# For 70 evaluations, $N = 2$ and $K = 5$ you should get {{", ".join(map(str, affordable(70, 2, 5))):s}}.
+
+
+# %% solution 23.1
+def affordable(budget, N, K):
+    """The samples of exact, reinforce_loo, muprop, rebar and
+    local_expectation.
+    """
+    ### BEGIN SOLUTION
+    exact, loo = int(K**N <= budget), budget if budget >= 2 else 0
+    return np.array(
+        [exact, loo, budget - 1, budget // 3, budget // (N * K)]
+    )
+    ### END SOLUTION
+
+
+# %% check 23.1
+from dvae_np.lesson import judge
+
+judge("23.1", affordable)
+
+
+# %% right 23.1
+def affordable(budget, N, K):
+    found = np.zeros(5, int)
+    for S in range(1, budget + 1):
+        costs = [K**N, S, S + 1, 3 * S, S * N * K]
+        for place, cost in enumerate(costs):
+            if cost <= budget and (place != 1 or S > 1):
+                found[place] = S if place else 1
+    return found
+
+
+# %% wrong 23.1: an evaluation is not a sample
+def affordable(budget, N, K):
+    return np.array([budget] * 5)
+
+
+# %% wrong 23.1: there are K^N
+def affordable(budget, N, K):
+    exact, loo = int(N**K <= budget), budget if budget >= 2 else 0
+    return np.array(
+        [exact, loo, budget - 1, budget // 3, budget // (N * K)]
+    )
+
+
+# %% wrong 23.1: it needs two
+def affordable(budget, N, K):
+    return np.array(
+        [
+            int(K**N <= budget),
+            budget,
+            budget - 1,
+            budget // 3,
+            budget // (N * K),
+        ]
+    )
+
+
+# %% wrong 23.1: it visits all latents
+def affordable(budget, N, K):
+    exact, loo = int(K**N <= budget), budget if budget >= 2 else 0
+    return np.array([exact, loo, budget - 1, budget // 3, budget // K])
+
+
+# %% wrong 23.1: REBAR at one evaluation a sample
+def affordable(budget, N, K):
+    exact, loo = int(K**N <= budget), budget if budget >= 2 else 0
+    return np.array([exact, loo, budget - 1, budget, budget // (N * K)])
+
+
+# %% wrong 23.1: compare whole numbers
+def affordable(budget, N, K):
+    # log 243 / log 3 is rounded to less than 5
+    exact = int(np.floor(np.log(budget) / np.log(K)) >= N)
+    loo = budget if budget >= 2 else 0
+    return np.array(
+        [exact, loo, budget - 1, budget // 3, budget // (N * K)]
+    )
