@@ -379,3 +379,27 @@ def what_is_left(q):
 def what_is_left(q):
     logq = np.log(q)
     return q * ((q * logq).sum(1, keepdims=True) - logq) / len(q)
+
+
+# %% [markdown] written 00.W: 3 points
+# ## 00.W In words: the best encoder for one image
+#
+# Hold the decoder fixed, and take one image. Then the twenty numbers $f_k$ are fixed, and only $q$ can change.
+#
+# (a) Let all $q_k$ be positive. For which $q$ is the gradient in all logits zero? How large is $\mathcal{L}$ there? Both answers need only the numbers $f_k$.
+#
+# (b) A student leaves the terms $\log q_k - \log \frac{1}{20}$ out of the cost, and says: *the loss is smaller now, so the model is better*. Which $q$ gives
+# the student's loss its least value? How large is the true cost $\mathcal{L}$ at this $q$? Compare it also with the value in (a). Is the student right? Half
+# a page for both.
+
+# %% [markdown] model 00.W
+# (a) The gradient is $q_k\, (\mathrm{cost}_k - \mathcal{L})$. As $q_k > 0$, it is zero only if every cost equals $\mathcal{L}$:
+# $f_k + \log q_k + \log 20 = \mathcal{L}$. Solve this for $q_k$: it is $e^{-f_k}$ times a number that is the same for all $k$. The $q_k$ add up to one, so
+# $q_k = e^{-f_k} / \sum_j e^{-f_j}$. Insert this in the cost. The two $f_k$ cancel, and $\mathcal{L} = \log 20 - \log \sum_j e^{-f_j}$.
+#
+# (b) The student's loss is $\sum_k q_k f_k$, an average of the $f_k$. It is never below the least of them, $f_{\min}$, and it is equal to $f_{\min}$ if $q$
+# is certain of that code. The true cost of this $q$ is $f_{\min} + \log 1 + \log 20$: the student's number is $\log 20 = 3.0$ nats lower, because the price
+# of naming the code is not counted. The true cost is also not below the value in (a), as $\sum_j e^{-f_j} \ge e^{-f_{\min}}$. So the student is wrong. A part
+# of the cost was left out, and the encoder that this loss asks for is not better than that of (a).
+#
+# *Marks:* 1 for $q$ in (a); 1 for the value of $\mathcal{L}$; 1 for the least loss in (b), the $\log 20$ nats and the verdict.

@@ -813,3 +813,29 @@ def mean_square(y, target):
 # %% wrong 01.5: zero everywhere
 def length(x):
     return abs(np.sqrt((x * x).sum()))
+
+
+# %% [markdown] written 01.W: 3 points
+# ## 01.W In words: what does one cotangent prove?
+#
+# A backward pass computes $\tilde J^{\top} dy$, with a matrix $\tilde J$ that depends on $x$ alone. Right is $J^{\top} dy$ [Eq. 1.1]. A test takes one $x$
+# and one $dy$, and compares the two results. Assume that the measured slopes have no error.
+#
+# (a) Let $\tilde J \ne J$ at this $x$. For which $dy$ does the test pass all the same? Show that it passes with probability 0 if $dy$ is made of independent
+# standard normal numbers.
+#
+# (b) A student writes the backward pass of the softmax as `q * (dy - dy.mean())`. The first test is at random logits, with a `dy` of ones. The second test is
+# at logits of zero, with a random `dy`. Both pass. Explain both. Which test would have found the mistake? Half a page for (a) and (b).
+
+# %% [markdown] model 01.W
+# (a) The test passes if $(\tilde J - J)^{\top} dy = 0$. As $\tilde J \ne J$, this matrix has a row $r$ that is not zero, and $dy$ must satisfy
+# $\langle r, dy \rangle = 0$. For independent standard normal numbers $\langle r, dy \rangle$ is a normal variable of variance $\lVert r \rVert^2 > 0$. It is
+# exactly zero with probability 0.
+#
+# (b) The right backward subtracts $\langle q, dy \rangle$, the mean under $q$. The student subtracts the plain mean. As $q > 0$, the test passes just where
+# the two means are equal. For a $dy$ of ones both are 1, at all logits. At logits of zero $q_k = 1 / K$, and both means are the same for all $dy$. There even
+# $\tilde J = J$: the backward pass is right at this $x$, and wrong at others. The test that finds the mistake takes random logits *and* a random $dy$. Part
+# (a) speaks of one $x$ only, so $x$ must be general too.
+#
+# *Marks:* 1 for the condition in (a) and the probability; 1 for the two means that are equal in both tests; 1 for the test with both random, and for the
+# reason that (a) holds at one $x$ only.

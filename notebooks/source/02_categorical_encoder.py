@@ -719,3 +719,30 @@ def invert(q, u):
 def invert(q, u):
     cumulated = np.cumsum(q)
     return (cumulated[:-1] < u[:, None]).sum(-1)
+
+
+# %% [markdown] written 02.W: 3 points
+# ## 02.W In words: does any noise do?
+#
+# (a) The Gumbel noise is multiplied by a number $a > 0$, the same for all categories: $z = \arg\max_k (\ell_k + a G_k)$. What is the law of $z$? What becomes
+# of it if $a$ goes to zero, and if $a$ grows without limit?
+#
+# (b) A student has two categories, and draws $z = \arg\max_k (\ell_k + \varepsilon_k)$ with independent *standard normal* $\varepsilon_1, \varepsilon_2$.
+# *The larger logit wins more often, so this is a draw from the softmax.* Let $\Phi(t)$ be the probability that a standard normal variable is at most $t$.
+# What is the probability of category 1? Compare with the softmax at $\ell_1 - \ell_2 = 4$, where you may use $\Phi(2.83) = 0.998$.
+#
+# (c) The student goes on to use the score [Eq. 2.4] with these draws. Which property of the score is lost? Half a page in all.
+
+# %% [markdown] model 02.W
+# (a) Dividing all numbers by $a$ does not change which one is the largest: $z = \arg\max_k (\ell_k / a + G_k)$. By [Eq. 2.8] the law is
+# $\mathrm{softmax}(\ell / a)$. For $a \to 0$ the largest logit always wins. For $a \to \infty$ all categories become equally probable.
+#
+# (b) Category 1 wins if $\varepsilon_2 - \varepsilon_1 < \ell_1 - \ell_2$. The difference is normal with variance 2. So the probability is
+# $\Phi\bigl((\ell_1 - \ell_2) / \sqrt{2}\bigr)$. The softmax gives $\sigma(\ell_1 - \ell_2)$. At a difference of 4 these are $\Phi(2.83) = 0.998$ and
+# $\sigma(4) = 0.982$. The student's sampler draws category 2 with probability $0.002$ where it should be $0.018$, far too seldom. So the sentence is wrong:
+# "more often" is not "with probability $q_k$".
+#
+# (c) Its mean is no longer zero. Write $P_1$ for the student's probability of category 1. The mean of $\mathrm{onehot}(z) - q$ has the entries $P_1 - q_1$
+# and $q_1 - P_1$. This is zero only if $P_1 = q_1$, here only for equal logits.
+#
+# *Marks:* 1 for the law in (a) with both limits; 1 for the probability in (b) and the comparison; 1 for the mean of the score.

@@ -870,3 +870,28 @@ def objective_of(a, x, kl_of_each):
 def objective_of(a, x, kl_of_each):
     cross_entropy = np.log(1 + np.exp(a)) - x * a
     return (cross_entropy.sum() + kl_of_each).mean()
+
+
+# %% [markdown] written 03.W: 3 points
+# ## 03.W In words: why every gradient check passes exercise 03.4
+#
+# The mistake of 03.4 gives the value $\sum_k q_k \bigl(\log q_k - \frac{1}{K}\bigr)$ for one latent.
+#
+# (a) Show that finite differences, the complex step and the Taylor test all pass, if the backward pass is that of the right KL. What does a gradient check
+# prove, and what does it not prove?
+#
+# (b) A student says: *then the mistake is harmless, because training is the same*. Is this right for training on [Eq. 3.2]? Is it right for the negative ELBO
+# of $N$ latents that is reported? And for training with free bits [Eq. 3.18]? Half a page for both.
+
+# %% [markdown] model 03.W
+# (a) As $\sum_k q_k = 1$, the wrong value is $-H(q) - \frac{1}{K}$, and the right one is $-H(q) + \log K$ [Eq. 3.6]. They differ by the constant
+# $\log K + \frac{1}{K}$, which no logit moves. In the differences $L(x + h) - L(x - h)$ and $L(x + h d) - L(x)$ a constant cancels, and it has no imaginary
+# part. So all three methods find the slope of the right KL, and pass. A gradient check proves that the gradient is the slope of *this* value. It does not
+# prove that the value is the one that was meant.
+#
+# (b) On [Eq. 3.2] training is the same: the gradient is right. The report is wrong: the negative ELBO is too low by $N \bigl(\log K + \frac{1}{K}\bigr)$,
+# which is $2.86$ nats at $N = 2$ and $K = 3$. It may lie below $-\log p(x)$. And as $\log K + \frac{1}{K}$ grows with $K$, a model with more categories looks
+# better than it is. With free bits even training changes. The wrong value is negative for every $q$. So the maximum with $\lambda \ge 0$ is always $\lambda$,
+# its gradient is zero, and the KL does not act at all.
+#
+# *Marks:* 1 for the constant, and why the checks do not see it; 1 for what a check proves, with the verdict on Eq. 3.2 and on the report; 1 for free bits.

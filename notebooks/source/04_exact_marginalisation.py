@@ -776,3 +776,32 @@ def saving(B, H, D, M):
 # %% wrong 04.6: without the sums of the usual way
 def saving(B, H, D, M):
     return B * M * H * D / (M * H * D + B * M * D)
+
+
+# %% [markdown] written 04.W: 3 points
+# ## 04.W In words: is the encoder still needed?
+#
+# All states can be visited. A student trains the decoder on $-\log p(x)$ itself, by the sum over all states, and has no encoder.
+#
+# (a) Exercise 04.4 finds $\nabla_{\theta} \bigl(-\log p(x)\bigr) = \sum_z p(z \mid x)\, \nabla_{\theta} f(z)$. Now take the negative ELBO, with $q$ held
+# fixed at the posterior of the present $\theta$. Show that its gradient in $\theta$ is the same.
+#
+# (b) The posterior depends on $\theta$, and moves with it. Why may this be ignored in (a)? Use [Eq. 3.1].
+#
+# (c) The student says: *if all states can be visited, an encoder is superfluous*. What is right in this, and what does it cost? Name one use of the model in
+# which an encoder saves work. Half a page in all.
+
+# %% [markdown] model 04.W
+# (a) With $q$ held fixed, only $f$ in the negative ELBO depends on $\theta$ (the prior and $\log q$ do not):
+# $\nabla_{\theta} \sum_z q(z) f(z) = \sum_z q(z)\, \nabla_{\theta} f(z)$ [Eq. 4.4]. At $q(z) = p(z \mid x)$ this is the gradient of $-\log p(x)$.
+#
+# (b) By [Eq. 3.1] the negative ELBO is $-\log p(x)$ plus $\mathrm{KL}(q \,\Vert\, p(z \mid x))$. If $q$ moves with the posterior, this KL is zero at every
+# $\theta$, and what is left is $-\log p(x)$ itself. If $q$ is held, the KL is zero at the present $\theta$ and nowhere negative. So it has a minimum there,
+# and its gradient in $\theta$ is zero. Both ways give the same gradient.
+#
+# (c) For training and for $\log p(x)$ it is right. The posterior is a softmax of $\log p(z) - f(z)$, and there is no gap: a factorised encoder can only be
+# worse. The cost is a sum over all states: $M$ decodes for a batch, and $M B$ likelihoods. They must be paid after training too. To find the code of one new
+# image, the student needs all $M$ likelihoods. An encoder needs one forward pass. It saves work wherever codes of many images are needed and $\log p(x)$ is
+# not, for instance when a data set is stored as codes.
+#
+# *Marks:* 1 for (a); 1 for the KL that is zero and at its minimum; 1 for what is right in (c), with the cost.

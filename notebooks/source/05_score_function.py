@@ -680,3 +680,36 @@ def z_statistic(draws, exact_value):
 def z_statistic(draws, exact_value):
     standard_error = draws.std(ddof=1) / len(draws)
     return (draws.mean() - exact_value) / standard_error
+
+
+# %% [markdown] written 05.W: 3 points
+# ## 05.W In words: when is the mean of the score zero?
+#
+# (a) Let $q(z)$ be any law of $N$ latents. They may depend on each other, so $q$ need not be a product. It has parameters $\ell$, in which it is
+# differentiable, and $q(z) > 0$ for all codes. Prove that $\mathbb{E}_q[\nabla_{\ell} \log q(z)] = 0$.
+#
+# (b) One latent, and one category is ruled out: its logit is $-\infty$, the other logits are finite. The logarithm of its probability does not exist. Show
+# that $\mathbb{E}_q[\mathrm{onehot}(z) - q]$ is zero all the same. Where does your proof in (a) need a change?
+#
+# (c) A student has two categories without a softmax, $q = (\eta, 1 - \eta)$ with $0 \le \eta \le 1$, and uses $\partial \log q(z) / \partial \eta$ as the
+# score. Compute its mean for $0 < \eta < 1$, and at $\eta = 0$ over the codes that can be drawn. Which step of the proof fails at $\eta = 0$? Half a page in
+# all.
+
+# %% [markdown] model 05.W
+# (a) Write the mean as a sum over all codes:
+#
+# $$\sum_z q(z)\, \frac{\nabla_{\ell}\, q(z)}{q(z)} = \sum_z \nabla_{\ell}\, q(z) = \nabla_{\ell} \sum_z q(z) = \nabla_{\ell} 1 = 0 .$$
+#
+# The sum is finite, so the derivative may be taken outside. Nowhere is $q$ a product: only the positive probabilities and their sum, which is one for all
+# $\ell$, are used.
+#
+# (b) Let $j$ be the category that is ruled out, so $q_j = 0$. Entry $j$ is $[z = j] - q_j = 0$ in every draw. For $k \ne j$ the mean of $[z = k]$ is $q_k$,
+# so the mean of $[z = k] - q_k$ is zero. In the proof the sum may run over the codes with $q(z) > 0$ only. Their probabilities add up to one whatever the
+# finite logits are, so the sum of their gradients is zero.
+#
+# (c) The scores are $1 / \eta$ and $-1 / (1 - \eta)$. For $0 < \eta < 1$ their mean is $1 - 1 = 0$. At $\eta = 0$ only the second category can be drawn, and
+# its score is $-1$: the mean is $-1$. The step that fails is "the probabilities of the codes that can be drawn add up to one for all parameters". Here their
+# sum is $1 - \eta$, whose derivative is $-1$. The first category has probability 0, but its derivative is 1, and no draw ever sees it. In (b) the derivative
+# of $q_j$ is zero too.
+#
+# *Marks:* 1 for the proof in (a); 1 for (b); 1 for both means in (c) and the step that fails.

@@ -858,3 +858,33 @@ def my_hard(logits, f, u, tau):
 def kl_estimate(logits, u, tau):
     xi, _ = log_softmax((logits + gumbel(u)) / tau)
     return concrete_log_prob(logits, xi, tau)[0]
+
+
+# %% [markdown] written 07.W: 3 points
+# ## 07.W In words: a temperature for every number of samples
+#
+# Section 4 says: *with more samples a lower $\tau$ pays*. How much lower? Suppose that for small $\tau$ the bias of Gumbel-Softmax has the length $a \tau$,
+# and one sample has the variance $b / \tau$, with two positive numbers $a$ and $b$. The expected squared distance of the mean of $S$ samples from the exact
+# gradient is the squared bias plus the variance of the mean.
+#
+# (a) Find the best $\tau$ for $S$ samples, and the expected squared distance there. By how much must $S$ grow to halve the distance (not its square)? And how
+# is this for an estimator without bias?
+#
+# (b) A student tunes $\tau$ for $S = 1$, and keeps it for $S = 100$. By which factor is the squared distance larger than it would be with the best $\tau$ for
+# $S = 100$?
+#
+# (c) *Gumbel-Softmax with a tuned temperature beats leave-one-out at every $S$.* Is this possible for large $S$? Half a page in all.
+
+# %% [markdown] model 07.W
+# (a) The squared distance is $a^2 \tau^2 + \frac{b}{S \tau}$. Its derivative, $2 a^2 \tau - \frac{b}{S \tau^2}$, is zero at $\tau^3 = \frac{b}{2 a^2 S}$.
+# There the second term is $2 a^2 \tau^2$, so the sum is $3 a^2 \tau^2$. The distance is in proportion to $\tau$, and so to $S^{-1/3}$. To halve it takes 8
+# times the samples. Without bias the distance is in proportion to $S^{-1/2}$, and 4 times are enough.
+#
+# (b) Let $\tau_1$ be the best temperature for one sample, so $b = 2 a^2 \tau_1^3$. With it, 100 samples have
+# $a^2 \tau_1^2 + \frac{2}{100} a^2 \tau_1^2 = 1.02\, a^2 \tau_1^2$: hardly less than the bias alone. The best temperature for 100 samples gives
+# $3 a^2 \tau_1^2 \cdot 100^{-2/3} = 0.14\, a^2 \tau_1^2$. The factor is about 7.
+#
+# (c) No. The squared distance of leave-one-out falls nearly like $1 / S$, that of Gumbel-Softmax like $S^{-2/3}$ at best. For $S$ large enough leave-one-out
+# is nearer. At few samples the relaxation may win, and training mostly uses few.
+#
+# *Marks:* 1 for the best $\tau$ and its squared distance; 1 for the factors 8 and 4, and for (b); 1 for (c).

@@ -767,3 +767,35 @@ def bias_of_quadratic(q, A):
 def trapezoid(q, z, g):
     at_z, at_q = ((g * p).sum(-1, keepdims=True) for p in (z, q))
     return (q * (g - at_z) + z.T.reshape(z.shape) * (at_z - at_q)) / 2
+
+
+# %% [markdown] written 08.W: 3 points
+# ## 08.W In words: why ReinMax stops at degree 2
+#
+# Section 6 says that no other weights of the two slopes would help. Here you show more. Take one latent with $K = 2$. The codes are $e_0$ and $e_1$, and
+# $z_1$ is the entry of $z$ for category 1.
+#
+# (a) Find an $f$ of degree 3 whose slope $f'(z)$ is zero at both codes, while $f(e_0) \ne f(e_1)$. Conclude: an estimator that knows of $f$ only its slopes
+# at codes cannot have the exact gradient as its mean for every $f$ of degree 3, whatever it does with these slopes.
+#
+# (b) A student says: *so no estimator that evaluates $f$ at codes only can be unbiased for every $f$ of degree 3*. Is this right?
+#
+# (c) Now allow the slope in the middle of the edge too. Let $h'(t)$ be the slope along it, as in section 2. Find weights of $h'(0)$, $h'(\frac{1}{2})$ and
+# $h'(1)$ that give $\int_0^1 h'(t)\, dt$ exactly for $h'(t) = 1$, $t$ and $t^2$. Up to which degree of $f$ is this rule exact? What does it ask of $f$ that
+# ReinMax does not ask? Half a page in all.
+
+# %% [markdown] model 08.W
+# (a) Take $f(z) = 3 z_1^2 - 2 z_1^3$. Its slope in $z_1$ is $6 z_1 - 6 z_1^2$, zero at $z_1 = 0$ and at $z_1 = 1$, and it does not depend on the other entry.
+# But $f(e_1) - f(e_0) = 1$. Compare with $f = 0$. Both have the same slopes at the codes, so the estimator returns the same for both, and has the same mean.
+# But the exact gradients are $\pm q_0 q_1$ and $0$. At least one of the two means is wrong.
+#
+# (b) No. REINFORCE evaluates $f$ at codes only, and is unbiased for every $f$. It uses the *values* of $f$. The limit in (a) is one for slopes. The price of
+# REINFORCE is variance: a value of $f$ is one number, a slope has $K$ numbers for each latent.
+#
+# (c) With weights $w_0$, $w$, $w_1$ the three conditions are $w_0 + w + w_1 = 1$, $\frac{w}{2} + w_1 = \frac{1}{2}$ and $\frac{w}{4} + w_1 = \frac{1}{3}$. So
+# $w = \frac{2}{3}$ and $w_0 = w_1 = \frac{1}{6}$. The rule is also exact for $t^3$, as $\frac{1}{8} \cdot \frac{2}{3} + \frac{1}{6} = \frac{1}{4}$, but not
+# for $t^4$, where it gives $\frac{5}{24}$ in place of $\frac{1}{5}$. The slope of an $f$ of degree 4 has degree 3. So the rule is exact up to degree 4. It
+# asks for the slope at a *soft* code, one half of each category, so $f$ must accept soft codes. It also takes one more backward pass, and with more than two
+# categories each pair of codes has its own middle.
+#
+# *Marks:* 1 for an $f$ in (a) and the conclusion; 1 for the verdict in (b) with REINFORCE; 1 for the weights, degree 4 and the soft code.

@@ -782,3 +782,30 @@ def baselines(logw):
     return np.stack(
         [top + np.log(np.exp(each - top).mean(0)) for each in others]
     )
+
+
+# %% [markdown] written 09.W: 3 points
+# ## 09.W In words: groups of samples
+#
+# (a) Section 1 leaves out one weight at a time. Prove more: $L_m \le L_S$ for every $m \le S$, in one step, with *all* groups of $m$ out of the $S$ weights.
+# For $m = S - 1$ this is the page's result, $L_{S-1} \le L_S$.
+#
+# (b) By (a) $L_S \le L_{S+1}$. When are the two equal? Let $q(z) > 0$ for all codes. Say what this means for $q$, and how large the bound is then.
+#
+# (c) A student decodes ten samples for each image. *I make two groups of five, and average their two values of $\log \frac{1}{5} \sum_s w_s$. This is as good
+# a bound as that of ten, and less noisy.* Which bound is it on average? What did the groups save? Half a page in all.
+
+# %% [markdown] model 09.W
+# (a) Take all groups of $m$ samples out of the $S$. Each sample is in equally many groups. So the average over all groups of the mean weight of a group is
+# $\frac{1}{S} \sum_s w_s$. The logarithm is concave. By Jensen's inequality the logarithm of this average is at least the average of the logarithms of the
+# groups' means. Now take the expectation. The left side becomes $L_S$. On the right, every group is $m$ independent draws from $q$, so every term becomes
+# $L_m$, and so does their average. Hence $L_S \ge L_m$.
+#
+# (b) Put $S + 1$ samples and $m = S$. The logarithm is strictly concave. So equality needs, in every draw of positive probability, that all groups have the
+# same mean. Two groups that differ by one sample then show that all weights of the draw are equal. As $q(z) > 0$, any two codes can be drawn together. So
+# $w = p(x, z) / q(z)$ is the same number for all $z$, and $q$ is the posterior. Then $w = p(x)$, and all bounds are equal to $\log p(x)$.
+#
+# (c) Each group has the mean $L_5$, and so has the average of two. By (a) $L_5 \le L_{10}$: it is a valid bound, but a looser one, unless $q$ is the
+# posterior. The groups saved nothing, as ten codes are decoded either way.
+#
+# *Marks:* 1 for the proof in (a); 1 for equality, with the posterior; 1 for $L_5$ and the verdict in (c).

@@ -694,3 +694,31 @@ def my_rebar(logits, f, u, v, tau=0.5):
         0
     )
     return gradient + logq_backward(dzg.mean(0)) - zt_backward(dzt)[0]
+
+
+# %% [markdown] written 10.W: 3 points
+# ## 10.W In words: when does a control variate pay?
+#
+# An estimate $g$ takes one evaluation of $f$. With a control variate $h$ the estimate $g - \eta\,(h - \mathbb{E}[h])$ takes $m$ evaluations. Let $\rho$ be
+# the correlation of $g$ and $h$. The mean of $m$ independent copies of $g$ has $1 / m$ of the variance of $g$.
+#
+# (a) The weight is $\eta^{\ast}$. For which $\rho$ is this better than $m$ copies of $g$? What does $m = 3$ ask, as in REBAR?
+#
+# (b) The weight is not tuned: $\eta = 1$. Let $\mathrm{Var}[h] = r^2\, \mathrm{Var}[g]$ with $r > 0$. For which $\rho$ is the variance below that of $g$?
+#
+# (c) A student measures the variance of one draw: 4 for REINFORCE, $0.6$ for REINFORCE with the best constant, $0.5$ for REBAR. *A factor of 8 for three
+# times the work: REBAR pays.* Is this right? Half a page in all.
+
+# %% [markdown] model 10.W
+# (a) At $\eta^{\ast}$ the variance is $(1 - \rho^2)\, \mathrm{Var}[g]$. With $m$ copies of $g$ it is $\mathrm{Var}[g] / m$. So the control variate is better
+# if $\rho^2 > 1 - \frac{1}{m}$. For $m = 3$ this is $\rho^2 > \frac{2}{3}$: $\lvert \rho \rvert > 0.816$.
+#
+# (b) $V(1) = \mathrm{Var}[g] - 2\,\mathrm{Cov}[g, h] + \mathrm{Var}[h]$, and $\mathrm{Cov}[g, h] = \rho\, r\, \mathrm{Var}[g]$. So
+# $V(1) = (1 - 2 \rho r + r^2)\, \mathrm{Var}[g]$. This is below $\mathrm{Var}[g]$ if $r < 2 \rho$, that is $\rho > \frac{r}{2}$. A control variate with a
+# lower correlation *adds* variance at $\eta = 1$.
+#
+# (c) Against REINFORCE without a baseline it is right: three draws have the variance $\frac{4}{3}$, and REBAR has $0.5$. But the comparison is the wrong one.
+# A constant baseline is a control variate too, and it takes no evaluation of $f$. Three draws with the best constant have the variance $0.2$, which is less
+# than $0.5$. So at equal work REBAR does not pay here. (Nobody knows the best constant exactly. But leave-one-out comes near it, and needs no slope of $f$.)
+#
+# *Marks:* 1 for the condition in (a), with $m = 3$; 1 for (b); 1 for the comparison with the constant at equal work.

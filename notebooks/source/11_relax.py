@@ -628,3 +628,34 @@ def slope_of_variance(g, dg):
 # %% wrong 11.4: it estimates the same, but [Eq. 11.2] asks for no mean of the samples
 def slope_of_variance(g, dg):
     return 2 * ((g - g.mean(0)) * (dg - dg.mean(0))).sum() / (len(g) - 1)
+
+
+# %% [markdown] written 11.W: 3 points
+# ## 11.W In words: may the temperature of Gumbel-Softmax be learned in this way?
+#
+# A student wants to learn the temperature $\tau$ of Gumbel-Softmax [Eq. 7.2] by [Eq. 11.2]: descend on $\lVert g \rVert^2$ of single samples, where $g$ is
+# the Gumbel-Softmax gradient.
+#
+# (a) Which step of section 2 fails? Write $\mathbb{E}\,\lVert g \rVert^2$ as a sum of two terms, and say what the descent makes small.
+#
+# (b) Let $f$ have a bounded slope. What becomes of $g$ as $\tau \to \infty$? Where does the descent lead?
+#
+# (c) Let $g'$ be an unbiased estimate of the exact gradient, with noise independent of that of $g$, for instance leave-one-out. Show that
+# $\mathbb{E}\bigl[\lVert g \rVert^2 - 2 \langle g, g' \rangle\bigr]$ is the expected squared distance of $g$ from the exact gradient, minus a number that
+# does not depend on $\tau$. What does this cost? Half a page in all.
+
+# %% [markdown] model 11.W
+# (a) The mean of $g$ depends on $\tau$, as Gumbel-Softmax is biased. So $\nabla_{\tau} \lVert \mathbb{E}\,g \rVert^2$ is not zero. We have
+# $\mathbb{E}\,\lVert g \rVert^2 = \mathrm{Var}[g] + \lVert \mathbb{E}\,g \rVert^2$. The descent makes the variance small *and* the mean gradient itself.
+#
+# (b) $g = \frac{1}{\tau} \bigl(\mathrm{diag}(y) - y y^{\top}\bigr) f'(y)$. The entries of $y$ lie between 0 and 1, and the slope is bounded. So $g$ goes to
+# zero like $1 / \tau$, and $\lVert g \rVert^2$ like $1 / \tau^2$. The least value, zero, is only reached as $\tau$ grows without limit, and the descent leads
+# there. By this measure the best estimate is one that says nothing.
+#
+# (c) Write $g^{\ast}$ for the exact gradient. By independence
+# $\mathbb{E}\,\langle g, g' \rangle = \langle \mathbb{E}\,g, g^{\ast} \rangle = \mathbb{E}\,\langle g, g^{\ast} \rangle$. So the expression is
+# $\mathbb{E}\bigl[\lVert g \rVert^2 - 2 \langle g, g^{\ast} \rangle\bigr] = \mathbb{E}\,\lVert g - g^{\ast} \rVert^2 - \lVert g^{\ast} \rVert^2$, and the
+# last term does not depend on $\tau$. Its derivative, $2 \langle g - g', \partial g / \partial \tau \rangle$, can be computed from single samples. The cost
+# is that of $g'$: two more evaluations of $f$ for leave-one-out with $S = 2$. Its noise enters the slope of $\tau$, but not the gradient of the model.
+#
+# *Marks:* 1 for the two terms in (a); 1 for the limit in (b); 1 for the proof in (c), with the cost.

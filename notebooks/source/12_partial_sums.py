@@ -691,3 +691,33 @@ def different(q, S):
 # %% wrong 12.4: each state has its own probability
 def different(q, S):
     return len(q) * (1 - (1 - 1 / len(q)) ** S)
+
+
+# %% [markdown] written 12.W: 3 points
+# ## 12.W In words: may the rest be dropped?
+#
+# A student takes top-k [Eq. 12.3] without its last term: the most probable states $\mathcal{T}$ are summed, and nothing is drawn. *The other states have a
+# hundredth of the mass, so the error is about a hundredth.*
+#
+# (a) What is the bias? A constant $C$ is added to $f$. How does the bias change, and how does the exact gradient change?
+#
+# (b) Take one latent with $q = (0.9, 0.09, 0.01)$ and $f = (1, 3, 2)$. $\mathcal{T}$ holds the first two categories. Compute the exact gradient and the bias.
+# How long is the bias, relative to the exact gradient, for $f$ and for $f + 100$? Is the student right?
+#
+# (c) Change the student's sum so that a constant in $f$ no longer matters, without a further evaluation of $f$. Is it unbiased now? Half a page in all.
+
+# %% [markdown] model 12.W
+# (a) The exact gradient is the sum over all states. So the bias is $-\sum_{s \notin \mathcal{T}} q(s) f(s)\, \mathrm{score}(s)$. With $f + C$ it changes by
+# $-C \sum_{s \notin \mathcal{T}} q(s)\, \mathrm{score}(s)$, in proportion to $C$. The exact gradient does not change, as $\mathbb{E}[\mathrm{score}] = 0$.
+#
+# (b) The mean of $f$ is $1.19$, so the exact gradient $q \odot (f - 1.19)$ is $(-0.171, 0.163, 0.008)$, of length $0.236$. The score of the third category is
+# $(-0.9, -0.09, 0.99)$. The bias is $-0.01 \cdot 2$ times it, $(0.018, 0.002, -0.020)$, of length $0.027$: $11\,\%$ of the gradient. For $f + 100$ it is
+# $-0.01 \cdot 102$ times the score, of length $1.37$, nearly six times the gradient. The student is wrong. The mass says how often a state is drawn, but its
+# $f$ and its long score decide what it contributes.
+#
+# (c) Subtract a baseline that is made of what was evaluated: $b = \sum_{s \in \mathcal{T}} q(s) f(s) / q(\mathcal{T})$, and sum
+# $q(s) \bigl(f(s) - b\bigr)\, \mathrm{score}(s)$ over $\mathcal{T}$. A constant in $f$ is in $b$ as well, and cancels. It is still biased: the rest has
+# $q(s) \bigl(f(s) - b\bigr)\, \mathrm{score}(s)$, which is missing. (In the example a bias of $5\,\%$ is left, the same for $f$ and for $f + 100$.) Only a
+# draw from the rest makes it unbiased.
+#
+# *Marks:* 1 for the bias and its change in (a); 1 for the numbers in (b) and the verdict; 1 for a baseline in (c), and that a bias remains.

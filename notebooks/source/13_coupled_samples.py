@@ -713,3 +713,32 @@ def my_arm(logits, f, e):
 # %% wrong 13.3: write it yourself
 def my_arm(logits, f, e):
     return dvae_np.arm(logits, f, e).dlogits
+
+
+# %% [markdown] written 13.W: 3 points
+# ## 13.W In words: can coupling hurt?
+#
+# Compare DisARM with leave-one-out at $S = 2$. Both are $\frac{1}{2} \bigl(f(z) - f(z')\bigr)(z_n - z'_n)$ in $\phi_n$, DisARM times $m_n$, with
+# $m_n = \max(p_n, 1 - p_n)$. Leave-one-out has independent samples, DisARM an antithetic pair, with one uniform $e_n$ for each latent, independent of the
+# others.
+#
+# (a) Take one binary latent with $F_1 - F_0 = 1$ nat. Derive both variances in $\phi$, and show that DisARM has the smaller one for $0 < p < 1$. Where is the
+# variance of DisARM zero, and where is almost nothing gained?
+#
+# (b) A student says: *so coupling can never hurt*. Take two binary latents and an $f$ that depends on $z_2$ alone, $f = [z_2 = 1]$. The mean of the entry
+# $\phi_1$ is zero. Compute the variance of this entry for both estimators. Is the student right for each entry? Half a page for both.
+
+# %% [markdown] model 13.W
+# (a) The square of the estimate is $\frac{1}{4}$ for leave-one-out and $\frac{1}{4} m^2$ for DisARM if the codes differ, else zero. Independent codes differ
+# with probability $2 p (1 - p) = 2 m (1 - m)$, antithetic ones with $2 (1 - m)$. Both means are $p (1 - p) = m (1 - m)$. So the variances are
+# $\frac{1}{2} m (1 - m) - m^2 (1 - m)^2$ for leave-one-out, and $\frac{1}{2} m^2 (1 - m) - m^2 (1 - m)^2$ for DisARM. The first term of DisARM is smaller by
+# the factor $m < 1$. At $p = \frac{1}{2}$ the variance of DisARM is $\frac{1}{16} - \frac{1}{16} = 0$: the codes always differ. As $p$ goes to 0 or 1, $m$
+# goes to 1, and the gain vanishes.
+#
+# (b) The entry is not zero only if $z_1 \ne z'_1$ and $z_2 \ne z'_2$. The latents are independent, so the probabilities multiply. As the mean is zero, the
+# variance is $\frac{1}{4} \cdot 2 m_1 (1 - m_1) \cdot 2 m_2 (1 - m_2) = m_1 (1 - m_1)\, m_2 (1 - m_2)$ for leave-one-out, and
+# $\frac{1}{4} m_1^2 \cdot 2 (1 - m_1) \cdot 2 (1 - m_2) = m_1^2 (1 - m_1) (1 - m_2)$ for DisARM. The ratio, DisARM over leave-one-out, is $m_1 / m_2$. If
+# $m_1 > m_2$, coupling hurts this entry: with $p_1 = 0.9$ and $p_2 = 0.5$ its variance is $1.8$ times as large. The reason: the pair differs more often in
+# $z_2$ too, and for $\phi_1$ that is noise.
+#
+# *Marks:* 1 for the two variances in (a); 1 for the comparison, with $p = \frac{1}{2}$ and the limits; 1 for the ratio in (b) and the verdict.

@@ -605,3 +605,31 @@ def best_factor(estimates, weights, g, n):
 def best_factor(estimates, weights, g, n):
     mean, variance = moments(weights, estimates)
     return (mean * g).sum() / ((mean**2).sum() + variance.sum() / n)
+
+
+# %% [markdown] written 14.W: 3 points
+# ## 14.W In words: two estimators and one budget
+#
+# All errors are relative to the length of the exact gradient. Estimator A has no bias, a variance of 9, and takes 1 ms. Estimator B has a bias of $0.2$, a
+# variance of 1, and takes 2 ms.
+#
+# (a) Write the milliseconds that each needs for an error of $\epsilon$, as long as the number of estimates is above 1 [Eq. 14.2]. For which $\epsilon$
+# between $0.2$ and 1 is B cheaper? Give both costs at $\epsilon = 0.3$ and at $\epsilon = 0.21$.
+#
+# (b) A student says: *a training run has thousands of steps, and each moves the weights a little. So the run averages thousands of estimates, and only the
+# bias matters: A is always the better choice.* What is right in this, and what is not? Name one fact about B's bias that the number $0.2$ does not tell. Half
+# a page for both.
+
+# %% [markdown] model 14.W
+# (a) A needs $9 / \epsilon^2$ ms, B needs $2 / (\epsilon^2 - 0.04)$ ms, and for $\epsilon \le 0.2$ no number of estimates is enough. B is cheaper if
+# $2 \epsilon^2 < 9 (\epsilon^2 - 0.04)$, that is $\epsilon^2 > 0.36 / 7$: for $\epsilon$ above $0.227$. At $\epsilon = 0.3$ A takes 100 ms and B 40 ms. At
+# $\epsilon = 0.21$ A takes 204 ms and B 488 ms.
+#
+# (b) Right is: noise of different steps is independent and partly cancels, while a bias points the same way in every step and adds up. With very small steps
+# the weights hardly move while many estimates come in. Such a run can bear more variance than the error of one estimate suggests. Not right is "always": a
+# noisier gradient forces smaller steps, so more of them, and a run has a limited time. In the first part of a run a rough direction is enough, and there B
+# gives more for each millisecond. The number $0.2$ does not tell the *direction* of the bias. A part along the gradient only makes the steps longer or
+# shorter, and a step size makes up for it. A part across the gradient remains (section 7 compares the cosines).
+#
+# *Marks:* 1 for the two costs; 1 for $0.227$ and the four numbers; 1 for (b): noise cancels and bias adds up, why this does not decide alone, and the
+# direction of the bias.

@@ -751,3 +751,33 @@ def cheaper(first, second, c1, c2):
 def cheaper(first, second, c1, c2):
     v1, v2 = (draws.var(0, ddof=1).sum() for draws in (first, second))
     return (v2 * c2) / (v1 * c1)
+
+
+# %% [markdown] written 15.W: 3 points
+# ## 15.W In words: run the test again until it passes
+#
+# A test by draws has the false-alarm rate $\alpha = 0.01$, and sees a certain bias $\delta$ with a power of $0.90$. If it fails, a student runs it again with
+# fresh draws, at most three runs in all. *One pass is enough: chance made the others fail.*
+#
+# (a) What are the false-alarm rate and the power of this procedure?
+#
+# (b) Compare it with *one* test of $3R$ draws, whose limit $c$ is chosen for the same false-alarm rate as in (a). Use the formula of lesson 05: the power is
+# $\Phi(\delta \sqrt{R} / \mathrm{sd} - c)$. A standard normal variable exceeds $2.58$ in size with probability $0.01$, and $4.89$ with probability $10^{-6}$.
+# $\Phi(1.28) = 0.90$ and $\Phi(1.80) = 0.96$.
+#
+# (c) What do you tell the student? What does the rerun have in its favour? Half a page in all.
+
+# %% [markdown] model 15.W
+# (a) The runs are independent. The procedure fails only if all three fail. So a right estimator fails with probability $\alpha^3 = 10^{-6}$. The bias is seen
+# with probability $0.9^3 = 0.73$: a wrong estimator now passes in more than a quarter of all cases. A single run lets one in ten pass.
+#
+# (b) From the power of one run, $\delta \sqrt{R} / \mathrm{sd} - 2.58 = 1.28$, so $\delta \sqrt{R} / \mathrm{sd} = 3.86$. With $3R$ draws it is
+# $\sqrt{3} \cdot 3.86 = 6.69$. At the limit $4.89$ the power is $\Phi(6.69 - 4.89) = \Phi(1.80) = 0.96$. So the same false-alarm rate is had with a power of
+# $0.96$ in place of $0.73$.
+#
+# (c) A failed run is evidence, and the student throws it away. Repeating until a pass makes the test blind where it should see. Decide the number of draws
+# first, and pool all of them in one test; or go through all outcomes, where nothing is left to chance. In favour of the rerun is its cost: a right estimator
+# passes at the first run in 99 of 100 times, with $R$ draws, and the large test always takes $3R$. One may start with $R$ draws and take more after an alarm.
+# But then all draws must count, and the limits must be chosen for this procedure.
+#
+# *Marks:* 1 for both numbers in (a); 1 for the power in (b); 1 for the verdict, with what the rerun saves.

@@ -525,3 +525,31 @@ def table_gradient(dh, states, K):
     for n in range(states.shape[1]):
         np.add.at(table[n], states[:, n], dh.mean(1))
     return table
+
+
+# %% [markdown] written 16.W: 3 points
+# ## 16.W In words: an encoder that does not see the image
+#
+# A student gives the encoder only the context, $q(z \mid c)$ in place of $q(z \mid x, c)$. *The bound holds for any $q$. And the prior can now guess the code
+# perfectly, so I pay no KL.*
+#
+# (a) Is it right that the bound holds, and that the KL can be zero? Let the KL be zero. Take all $x$ that belong to one context, and write $F(z)$ for the
+# mean of $-\log p(x \mid c, z)$ over them. Show that a model *without* a latent reaches at least as low a loss.
+#
+# (b) One context, two pixels, and two completions that are equally frequent: both pixels on, or both off. What is the least loss of the student's model? What
+# is the least loss with an encoder that sees $x$, and how is it shared between reconstruction and KL? What is $-\log p(x \mid c)$ there? Half a page for
+# both.
+
+# %% [markdown] model 16.W
+# (a) Both are right. The inequality of section 2 holds for every $q(z)$, so for one that ignores $x$. And if $p(z \mid c) = q(z \mid c)$, the KL is zero.
+# Then the mean loss of this context is $\sum_z q(z \mid c)\, F(z)$, an average of the numbers $F(z)$. It is never below the least of them. Let $z^{\ast}$ be
+# the code with the least $F$. A decoder that always paints the picture of $z^{\ast}$ (another one for every context) has no latent, and the loss
+# $F(z^{\ast})$. So the student's latent gains nothing.
+#
+# (b) By (a) the student's best loss is that of one picture. If the pixels are on with probabilities $a$ and $b$, its mean loss is
+# $-\frac{1}{2} \log (a b) - \frac{1}{2} \log \bigl((1 - a)(1 - b)\bigr)$. It is least at $a = b = \frac{1}{2}$: $2 \log 2 = 1.39$ nats, a grey picture. An
+# encoder that sees $x$ names the completion by one of two codes. The decoder paints it surely: the reconstruction costs 0. The prior is $\frac{1}{2}$ for
+# each code, so the KL is $\log 2$. The loss is $\log 2 = 0.69$ nats. It is $-\log p(x \mid c)$ exactly, as $p(x \mid c) = \frac{1}{2}$: the encoder is the
+# posterior, and the gap is zero. So the KL is the price of saying which one, and it pays for itself.
+#
+# *Marks:* 1 for the bound and the zero KL; 1 for the average that is not below its least term; 1 for the two losses in (b), with their parts.

@@ -410,3 +410,34 @@ def class_probabilities(fz, log_prior, share):
 def class_probabilities(fz, log_prior, share):
     log_px = np.logaddexp.reduce(log_prior[..., None] - fz, axis=1)
     return np.exp(log_softmax(log_px.T + np.log(share))[0]).T
+
+
+# %% [markdown] written 17.W: 3 points
+# ## 17.W In words: is the mean picture always worse?
+#
+# Section 4 compares $\log p(x \mid c)$ with the log-probability under the mean picture, $\log \bar p(x) = \sum_d \log p(x_d \mid c)$, where
+# $p(x_d \mid c) = \sum_z p(z \mid c)\, p(x_d \mid c, z)$. Take one context $c$.
+#
+# (a) Let $x$ be drawn from the model, $x \sim p(x \mid c)$. Show that on average $\log p(x \mid c)$ is not below $\log \bar p(x)$. When are the two averages
+# equal?
+#
+# (b) A student says: *so for every single $x$ the model gives at least the probability of its mean picture*. Prove it, or give an example with two pixels and
+# two codes where it is false.
+#
+# (c) On the test images of section 4 the model is better by some nats. Does (a) guarantee this? Half a page in all.
+
+# %% [markdown] model 17.W
+# (a) Both $p(x \mid c)$ and $\bar p(x) = \prod_d p(x_d \mid c)$ are distributions over all $x$. The mean of the difference is
+# $\sum_x p(x \mid c) \log \frac{p(x \mid c)}{\bar p(x)} = \mathrm{KL}\bigl(p(x \mid c) \,\Vert\, \bar p\bigr)$. A KL is never negative (lesson 03). It is
+# zero only if $p(x \mid c)$ is the product of its pixels: if the pixels are independent, given $c$.
+#
+# (b) It is false. Let both codes have probability $\frac{1}{2}$. Under code 0 both pixels are on with probability $0.9$, under code 1 with $0.1$. Each pixel
+# is then on with probability $\frac{1}{2}$, and $\bar p(x) = \frac{1}{4}$ for all four $x$. The model gives
+# $\frac{1}{2} \cdot 0.9 \cdot 0.1 + \frac{1}{2} \cdot 0.1 \cdot 0.9 = 0.09$ to an $x$ with one pixel on: less than $\frac{1}{4}$. (Both on has $0.41$.) Two
+# distributions both add up to one. So if one is larger somewhere, it is smaller elsewhere.
+#
+# (c) No. In (a) the average is over $x$ drawn from the *model*. Test images come from the data. If they often looked like an $x$ that the model holds for
+# improbable, as the $x$ with one pixel on in (b), the mean picture would win. So the measured gain tells something about the data: the pixels of real digits
+# go together as the model has learned.
+#
+# *Marks:* 1 for the KL in (a), with equality; 1 for an example in (b); 1 for (c): data are not draws from the model.

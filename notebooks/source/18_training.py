@@ -554,3 +554,31 @@ def report(q, fz, beta):
     minus_elbo = reconstruction + kl / beta
     loss = reconstruction + beta * kl
     return loss, minus_elbo, minus_elbo + log_p
+
+
+# %% [markdown] written 18.W: 3 points
+# ## 18.W In words: what variance does to Adam's pace
+#
+# (a) A student multiplies the whole loss by 10, *to learn ten times faster*. Show by [Eq. 18.1] that with $\varepsilon = 0$ Adam moves every weight as
+# before. What happens with plain descent?
+#
+# (b) One entry of a gradient is estimated without bias: its mean is $g$, and its variance is 99 times $g^2$. Suppose that $m$ and $v$ have settled near their
+# means, and ignore $\varepsilon$. How far does the weight move in a step, on average? Compare with the exact gradient, and with four times as many samples,
+# independent ones.
+#
+# (c) *Unbiased means: on average Adam moves as it would with the exact gradient. Only the path is noisier.* Is this right? Half a page in all.
+
+# %% [markdown] model 18.W
+# (a) All $g$ become $10 g$. So $m$ becomes $10 m$ and $v$ becomes $100 v$, at every step, as both averages start at 0. In $m / \sqrt{v}$ the factor cancels,
+# and the corrections $1 - \beta_1^t$ and $1 - \beta_2^t$ do not depend on $g$. So the weights move as before. In plain descent every step is ten times as
+# long, as if $\eta$ were ten times as large.
+#
+# (b) The mean of the squares is $g^2$ plus the variance. So $m \approx g$ and $v \approx 100 g^2$, and the mean move is $\eta\, g / \sqrt{100 g^2}$: a tenth
+# of $\eta$. With the exact gradient $v = g^2$, and the move is $\eta$. With four times the samples the variance is $24.75\, g^2$, and the move is
+# $\eta / \sqrt{25.75} = 0.197\, \eta$, nearly twice the first one.
+#
+# (c) It is wrong. It holds for plain descent, whose mean step is $-\eta g$ in both cases. Adam divides by the root of the mean *square*, and this contains
+# the variance. A noisy entry moves more slowly. And as each entry has its own ratio of variance to $g^2$, the mean direction changes too, not only the pace.
+# So with Adam less variance means a faster pace, although both gradients are unbiased.
+#
+# *Marks:* 1 for (a); 1 for the three moves in (b); 1 for the verdict, with the reason that $v$ contains the variance.

@@ -620,3 +620,37 @@ def without_chance(g):
 def without_chance(g):
     squares = (g**2).sum()
     return ((g.sum(0) ** 2).sum() - squares) / squares
+
+
+# %% [markdown] written 19.W: 3 points
+# ## 19.W In words: four lines of six numbers
+#
+# Four reports come from models with one latent of $K = 20$ and a uniform prior, trained at $\beta = 1$. All numbers but the first column are means over the
+# same test images. The mean image costs $25.2$ nats.
+#
+# | model | reported | negative ELBO | $-\log p(x)$ | KL | information | codes |
+# |---|---|---|---|---|---|---|
+# | A | $18.5$ | $19.0$ | $18.9$ | $2.2$ | $2.5$ | 14 |
+# | B | $18.2$ | $21.5$ | $21.3$ | $1.0$ | $0.8$ | 9 |
+# | C | $28.1$ | $28.3$ | $28.3$ | $3.0$ | $0.0$ | 1 |
+# | D | $18.9$ | $19.5$ | $19.7$ | $2.8$ | $2.5$ | 15 |
+#
+# (a) Two of the lines cannot be the numbers of any model: the program that computed them is wrong. Which two? Prove it.
+#
+# (b) What is wrong with the other two models? For the one whose reported loss cannot be a bound, decide between three causes: the KL is left out, the KL has
+# the wrong sign, or $\frac{1}{K}$ was written for $\log \frac{1}{K}$. Half a page for both.
+
+# %% [markdown] model 19.W
+# (a) Line A: the information is above the KL. But the mean KL is the information plus $\mathrm{KL}(\bar q \,\Vert\, p)$ (lesson 03, section 4), and the
+# latter is not negative. Line D: the negative ELBO is below $-\log p(x)$. But for every image it is $-\log p(x)$ plus the posterior gap, a KL [Eq. 3.1]. The
+# same holds for means over the same images.
+#
+# (b) Line C is one code for all images. The information is zero, and the KL is $\log 20 = 3.0$: the encoder is certain, of the same code for every image. The
+# loss is about that of the mean image plus these 3 nats. Likely causes are plain descent, too large a first step, or a decoder that starts from grey noise.
+#
+# Line B: the reported loss is $3.1$ nats below $-\log p(x)$, so it is no bound. The reported number should be a little below $21.5$ minus what is missing. KL
+# left out: $21.5 - 1.0 = 20.5$. Wrong sign: $21.5 - 2.0 = 19.5$, and such a training would drive the KL up, not down to $1.0$. With $\frac{1}{K}$ in place of
+# $\log \frac{1}{K}$ the value is too low by $\log 20 + \frac{1}{20} = 3.05$, which gives $18.45$. Only this fits $18.2$. Its gradient is right, so the model
+# itself may be sound; the report is not.
+#
+# *Marks:* 1 for lines A and D with both proofs; 1 for line C; 1 for the cause of line B, by its numbers.

@@ -907,3 +907,33 @@ def log_prior(z, initial, transition):
 def log_prior(z, initial, transition):
     steps = log_softmax(transition)[0]
     return steps[z[:, :-1], z[:, 1:]].sum(1)
+
+
+# %% [markdown] written 20.W: 3 points
+# ## 20.W In words: a chain that remembers two
+#
+# Let each latent depend on the *two* before it. The potentials are $u_n[k]$ for a latent, and $A_n[i, j, k]$ for three neighbours $z_n, z_{n+1}, z_{n+2}$. As
+# in [Eq. 20.1], $q(z)$ is the exponential of the sum of all potentials, divided by $Z$.
+#
+# (a) Write a forward recursion for $\log Z$, with a table that has an entry for each *pair* of neighbours. How many terms has a step? Compare with $K^N$.
+#
+# (b) A student makes one latent of each pair $(z_n, z_{n+1})$, with $K^2$ categories, and uses this lesson's chain as it is. Is it right? How many terms has
+# a step, and how many of them are not zero?
+#
+# (c) Show from the definition of $Z$, without a recursion, that $\partial \log Z / \partial u_n[k] = q(z_n = k)$ here too. Half a page in all.
+
+# %% [markdown] model 20.W
+# (a) Let $a_n[i, j]$ be the logarithm of the sum over all beginnings that end in $z_{n-1} = i$, $z_n = j$. Then $a_2[i, j] = u_1[i] + u_2[j]$ and
+# $a_{n+1}[j, k] = u_{n+1}[k] + \log \sum_i e^{a_n[i, j] + A_{n-1}[i, j, k]}$. At the end $\log Z = \log \sum_{j, k} e^{a_N[j, k]}$. All beginnings with the
+# same last two categories share what comes after them. A step has $K^2$ entries of $K$ terms each, $K^3$ in all, and there are $N - 2$ steps. So the cost
+# grows linearly in $N$, in place of $K^N$.
+#
+# (b) It is right, if two neighbouring pairs that do not agree in their common latent get the potential $-\infty$. Each $u_n$ must be counted in one pair
+# only, and $A_n$ becomes the potential of two neighbouring pairs. But a step of a chain with $K^2$ categories has $K^4$ terms. Of these only $K^3$ have pairs
+# that agree. The others are zero: the student works $K$ times as much as needed, and stores as much more.
+#
+# (c) $Z = \sum_z e^{\mathrm{sum}(z)}$, where $\mathrm{sum}(z)$ contains $u_n[k]$ once if $z_n = k$, and else not. So
+# $\frac{\partial \log Z}{\partial u_n[k]} = \frac{1}{Z} \sum_z [z_n = k]\, e^{\mathrm{sum}(z)} = \sum_z [z_n = k]\, q(z) = q(z_n = k)$. This holds for every
+# law that is the exponential of a sum of potentials.
+#
+# *Marks:* 1 for the recursion and its $K^3$ terms; 1 for (b) with $K^4$ and $K^3$; 1 for (c).

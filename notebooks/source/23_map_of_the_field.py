@@ -211,3 +211,34 @@ def affordable(budget, N, K):
     return np.array(
         [exact, loo, budget - 1, budget // 3, budget // (N * K)]
     )
+
+
+# %% [markdown] written 23.W: 3 points
+# ## 23.W In words: three models, three choices
+#
+# For each model name the estimator that you would try first, and count the evaluations of $f$ (decodes) for one gradient of the batch. Name also one
+# estimator that you would *not* take, with its reason.
+#
+# (a) There are 30 binary latents. The function $f$ is a simulator: a call returns one value, takes a second, and has no slope. The gradient must be unbiased.
+# The batch is one example.
+#
+# (b) There is one latent of 8,192 categories. The decoder is a network that sees $z$ alone. The batch has 256 examples. How many samples for each example
+# make as many decodes as your choice?
+#
+# (c) As in (b), but the decoder also sees a context that differs from example to example. Half a page in all.
+
+# %% [markdown] model 23.W
+# (a) Without a slope only the values of $f$ remain, and the latents are binary: DisARM, with 2 evaluations, so 2 seconds. (Leave-one-out with $S = 4$ is as
+# good an answer: 4 seconds.) Not `exact`, which would visit $2^{30}$, a billion codes. Not the unordered set, which needs noise for every one of them. The
+# local expectation takes $N K = 60$ evaluations, a minute for one sample. Relaxations need a slope, and are biased.
+#
+# (b) `exact`. Each code is decoded once for the whole batch: 8,192 decodes. A sampler decodes $S$ codes for each of 256 examples. At $S = 32$ this is 8,192
+# too, and its gradient still has variance. So not REINFORCE or Gumbel-Softmax with 32 samples.
+#
+# (c) Now every pair of example and code has its own decoding: 256 times 8,192, about two million. `exact` is out, although the first layer may be split
+# (lesson 16). If $q$ is concentrated on few codes, `sum_and_sample` with $S = 4$: 4 times 256, that is 1,024 decodes. Noise for all 8,192 categories is
+# needed, but this is cheap for one latent. If $q$ is spread out, leave-one-out with $S = 4$ is the safe choice. If a bias is acceptable, Gumbel-Softmax with
+# its temperature tuned on the loss of real codes. In each case compare with leave-one-out at the same number of decodes before you believe in the choice.
+#
+# *Marks:* 1 for (a); 1 for (b), with the 32 samples; 1 for (c). In each: a choice that can be used there, its number of evaluations, and one that is ruled
+# out with its reason.
