@@ -9,7 +9,7 @@
 # - say where the chain of derivatives breaks when a code is drawn,
 # - name the four ways around the break, and the lessons that teach them.
 #
-# *Needs:* NumPy, the chain rule, a little probability. *Takes:* 40 minutes to read and run, 30 minutes for the exercises. Everything is a loss to minimise, in nats.
+# *Needs:* NumPy, the chain rule, a little probability. *Takes:* 40 minutes to read and run, 50 minutes for the exercises. Everything is a loss to minimise, in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

@@ -9,7 +9,7 @@
 # - choose a step size for finite differences, and explain the V-shaped curve of their error,
 # - judge a gradient by one number, and by the order of a Taylor remainder.
 #
-# *Needs:* partial derivatives, NumPy. *Takes:* 80 minutes to read and run, 75 minutes for the exercises. Losses are in nats, as everywhere in
+# *Needs:* partial derivatives, NumPy. *Takes:* 80 minutes to read and run, 95 minutes for the exercises. Losses are in nats, as everywhere in
 # the course; in this lesson they are only numbers.
 
 # %% setup

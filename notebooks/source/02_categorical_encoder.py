@@ -10,7 +10,7 @@
 # - draw from a softmax by a race of clocks, and prove that the largest of K perturbed logits is such a draw,
 # - say exactly where the derivative of a sample goes: into jumps that no slope sees.
 #
-# *Needs:* lesson 01. *Takes:* 75 minutes to read and run, 75 minutes for the exercises. Everything is in nats.
+# *Needs:* lesson 01. *Takes:* 75 minutes to read and run, 95 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

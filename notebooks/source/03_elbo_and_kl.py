@@ -11,7 +11,7 @@
 # - say what $\beta$, warm-up and free bits do to the objective, and what they must not do to the number you report,
 # - write the loss of binary, real, grey, count and categorical data, with its gradient.
 #
-# *Needs:* lessons 01 and 02. *Takes:* 100 minutes to read and run, 75 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 01 and 02. *Takes:* 100 minutes to read and run, 95 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import math

@@ -9,7 +9,7 @@
 # - stream the states in blocks, so that the memory does not grow with their number,
 # - feed a code into a decoder in three ways, and split the first layer so that nothing is computed twice.
 #
-# *Needs:* lessons 01 to 03. *Takes:* 70 minutes to read and run, 90 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 01 to 03. *Takes:* 70 minutes to read and run, 110 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import itertools

@@ -10,7 +10,7 @@
 # - compute the exact mean and the exact variance of any estimator of codes, without drawing one,
 # - test an estimator by its samples, and state the bias that the test would have seen.
 #
-# *Needs:* lessons 02 and 04. *Takes:* 60 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 02 and 04. *Takes:* 60 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import textwrap

@@ -9,7 +9,7 @@
 # - write the leave-one-out estimator in three lines, and say why dividing by $S$ would shrink it by exactly $1 - 1/S$,
 # - learn a baseline by gradient descent without biasing the estimate that it serves.
 #
-# *Needs:* lesson 05. *Takes:* 50 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lesson 05. *Takes:* 50 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import textwrap

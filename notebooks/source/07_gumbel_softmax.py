@@ -10,7 +10,7 @@
 # - say what straight-through Gumbel-Softmax changes, and what it does not mend,
 # - derive the Concrete density, and tell three things apart that are all called KL.
 #
-# *Needs:* lessons 02, 03 and 05. *Takes:* 80 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 02, 03 and 05. *Takes:* 80 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import textwrap

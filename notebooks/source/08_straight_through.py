@@ -10,7 +10,7 @@
 # - say what two temperatures, conditional noise and a gap each change,
 # - measure all their biases exactly, and see why a higher order is not always closer.
 #
-# *Needs:* lessons 02, 05 and 07. *Takes:* 80 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 02, 05 and 07. *Takes:* 80 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import textwrap

@@ -11,7 +11,7 @@
 # - put a prior into the bound so that the prior is trained by it,
 # - measure exactly how noisy such a gradient is, also at 32 samples.
 #
-# *Needs:* lesson 06. *Takes:* 70 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lesson 06. *Takes:* 70 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 from itertools import product

@@ -10,7 +10,7 @@
 # - prove REBAR unbiased in four lines, and confirm it by quadrature to eight digits,
 # - recognise the mistake that made a REBAR of the RELAX authors biased.
 #
-# *Needs:* lessons 05 to 07. *Takes:* 55 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 05 to 07. *Takes:* 55 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

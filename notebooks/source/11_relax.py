@@ -10,7 +10,7 @@
 # - get a second derivative out of a first-order backward pass by one complex step,
 # - measure what learning gains, exactly.
 #
-# *Needs:* lesson 10. *Takes:* 50 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lesson 10. *Takes:* 50 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

@@ -10,7 +10,7 @@
 # - draw states without replacement, and weigh them so that the mean stays right,
 # - say when such a sum pays: few states, or a $q$ that is concentrated on few.
 #
-# *Needs:* lessons 05 and 06. *Takes:* 60 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 05 and 06. *Takes:* 60 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 from itertools import permutations

@@ -10,7 +10,7 @@
 # - use a slope of $f$ as a second control variate,
 # - choose among ten estimators by their exact variance for the same number of evaluations of $f$.
 #
-# *Needs:* lessons 06 and 12. *Takes:* 65 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 06 and 12. *Takes:* 65 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
 
 # %% setup
 from itertools import permutations

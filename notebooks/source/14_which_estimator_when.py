@@ -9,7 +9,7 @@
 # - repeat the measurement on a model of your own,
 # - recognise four comparisons of estimators that compare something else.
 #
-# *Needs:* lessons 04 to 08; the others help. *Takes:* 50 minutes to read and run, 45 minutes for the exercises. Everything is in nats; errors are relative to the exact gradient.
+# *Needs:* lessons 04 to 08; the others help. *Takes:* 50 minutes to read and run, 65 minutes for the exercises. Everything is in nats; errors are relative to the exact gradient.
 
 # %% setup
 import matplotlib.pyplot as plt

@@ -11,7 +11,7 @@
 # - do all of it for NumPy, PyTorch and JAX, and in your own test suite,
 # - tell which of two right estimators is the better one at equal cost.
 #
-# *Needs:* lessons 05 to 10. *Takes:* 55 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 05 to 10. *Takes:* 55 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

@@ -8,7 +8,7 @@
 # - say which of the three networks see the context, and send the KL's gradient to both of its sides,
 # - decode every pair of example and code without building a single row of inputs for a pair.
 #
-# *Needs:* lessons 03 and 04. *Takes:* 35 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 03 and 04. *Takes:* 35 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

@@ -9,7 +9,7 @@
 # - name the trap that a conditional prior sets, and the number that shows it,
 # - classify by $p(x \mid c)$, with the class as the context.
 #
-# *Needs:* lesson 16. *Takes:* 30 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
+# *Needs:* lesson 16. *Takes:* 30 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import numpy as np

@@ -9,7 +9,7 @@
 # - report an ELBO, a log-likelihood and a bound without mixing them up, with their binarisation,
 # - run the same code on a GPU.
 #
-# *Needs:* lessons 03 and 04; section 4 also 09. *Takes:* 45 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 03 and 04; section 4 also 09. *Takes:* 45 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import tempfile
@@ -290,11 +290,6 @@ print("equal to the uninterrupted run, bit for bit:", same)
 # ## 6 The picture
 #
 # On the left are four estimators on the digits (`python -m dvae_np tour`; median and range of three seeds). On the right is one latent of 512 categories on MNIST, trained by exact marginalisation: each mini-batch visits all 512 codes.
-
-# %% [markdown]
-# ## 6 The picture
-#
-# Left: four estimators on the digits (`python -m dvae_np tour`; median and range of three seeds). Right: one latent of 512 categories on MNIST, trained by exact marginalisation: each mini-batch visits all 512 states.
 
 # %%
 figure("learning.png")

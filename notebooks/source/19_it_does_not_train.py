@@ -9,7 +9,7 @@
 # - say how much a latent tells about the data, and when it has collapsed,
 # - explain how codes are lost in the first steps of training.
 #
-# *Needs:* lesson 18; one table also 08. *Takes:* 55 minutes to read and run, 45 minutes for the exercises. Everything is in nats.
+# *Needs:* lesson 18; one table also 08. *Takes:* 55 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
 
 # %% setup
 

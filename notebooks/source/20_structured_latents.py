@@ -11,7 +11,7 @@
 # - take the gradient of any $f$ of a chain's codes by the estimators that you know, and say which of them are biased,
 # - train a VAE whose posterior and prior are chains, or autoregressive, and name the part of the KL's gradient that is easily lost there.
 #
-# *Needs:* lessons 01 to 08. *Takes:* 100 minutes to read and run, an hour for the exercises. Everything is in nats.
+# *Needs:* lessons 01 to 08. *Takes:* 100 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

@@ -8,7 +8,7 @@
 # - find the two or three candidates for a model of yours in a minute,
 # - name methods that this course does not have, and questions that are open.
 #
-# *Needs:* lessons 04 to 14. *Takes:* 15 minutes to read and run, 15 minutes for the exercises.
+# *Needs:* lessons 04 to 14. *Takes:* 15 minutes to read and run, 35 minutes for the exercises.
 
 # %% setup
 import matplotlib.pyplot as plt
