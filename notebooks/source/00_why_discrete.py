@@ -33,7 +33,7 @@ from dvae_np.train import load
 # %% [markdown] slide
 # ## Why a discrete code?
 #
-# - Many things come in kinds. A digit is a three or an eight: nothing lies half-way.
+# - Many things come in kinds: a digit is a three or an eight.
 # - A code that is a *choice* can be counted, listed, stored in a few bits, and read by another program.
 # - A short list of codes can be gone through completely: averages are finite sums.
 #
@@ -196,12 +196,12 @@ print(f"images that show their code's most frequent digit: {agree:.0%}")
 # %% [markdown] slide
 # ## Where it breaks
 #
-# - Eight latents of twenty categories: $20^8$ codes, twenty-five billion. Too many to sum.
-# - So we *draw* a code from $q$ and look at its cost alone.
-# - A drawn code is a whole number. Move a logit a little: the number stays what it is.
-# - So the derivative of the drawn code's $f$ with respect to the logits is zero.
+# - Eight latents of twenty categories: $20^8$ codes, twenty-five billion.
+# - So we *draw* a code and look at its cost alone.
+# - A drawn code is a whole number. Move a logit a little: the number stays.
+# - So the slope of the drawn code's $f$ in the logits is zero.
 #
-# *Question: what is left of the loss to train the encoder, and where does it pull $q$?*
+# *Question: what is left to train the encoder, and where does it pull $q$?*
 
 # %% [markdown] slide
 # ## Training with that zero
@@ -284,12 +284,12 @@ figure("problem.png")
 # %% [markdown] slide
 # ## Four ways around it
 #
-# | way | lessons | price |
+# |way|lessons|price|
 # |---|---|---|
-# | sum over all $K^N$ codes | 04 | every code is decoded |
-# | draw codes, use the values of $f$ alone | 05, 06 | variance |
-# | let the code become soft, or use the slope that a soft code would have | 07, 08 | bias |
-# | take variance away without adding bias | 10 to 13 | more evaluations of $f$, sometimes its slope |
+# |sum over all $K^N$ codes|04|every code is decoded|
+# |draw codes, and use the values of $f$ alone|05, 06|variance|
+# |let the code become soft, or use the slope that a soft code would have|07, 08|bias|
+# |take variance away without adding bias|10 to 13|more evaluations of $f$, sometimes its slope|
 #
 # Lesson 09 changes the objective instead.
 
@@ -297,7 +297,7 @@ figure("problem.png")
 # ## How the course works
 #
 # - Read a lesson from top to bottom, and run it.
-# - Then open its exercises. The cell below your code judges what you wrote, and often says why it is wrong.
+# - Then open its exercises. A cell judges what you wrote, and often says why it is wrong.
 # - Every equation has one number. The lesson confirms it by numbers each time that it runs.
 # - *Break it*: in every lesson a mistake that is easily made, and the check that catches it.
 

@@ -316,9 +316,9 @@ show(Independent.codes)
 #
 # [picture]
 #
-# $$p(\text{first} = k, \text{time} = t) = q_k e^{-q_k t} {\textstyle \prod_{j \ne k}} e^{-q_j t} = q_k \cdot e^{-t}$$
+# $$p(\text{first} = k, \text{time} = t) = q_k e^{-q_k t} \cdot e^{-(1 - q_k) t} = q_k \cdot e^{-t}$$
 #
-# $q_k$ says who wins. $e^{-t}$ says when, *whoever* wins.
+# The other rates add up to $1 - q_k$. So $q_k$ says who wins, $e^{-t}$ when.
 
 # %%
 three = np.array([[[0.5, -1.0, 1.2]]])  # logits (B, N, K) = (1, 1, 3)

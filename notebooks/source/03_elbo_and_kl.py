@@ -137,9 +137,9 @@ confirm("3.1", worth.posterior_gap, gap.mean())
 # %% [markdown] slide
 # ## What independent latents cannot say
 #
-# Two binary latents, and an image that says only that they *differ*. The posterior is one half for $(0, 1)$ and one half for $(1, 0)$.
+# Two binary latents that *differ*: the posterior is one half for $(0,1)$ and one half for $(1,0)$.
 #
-# A factorised $q$ that gives both a chance also gives $(0, 0)$ and $(1, 1)$ a chance. There the KL is infinite. So the best $q$ takes one code for sure:
+# A factorised $q$ that gives both a chance also gives $(0,0)$ and $(1,1)$ a chance. Then the KL is infinite. So the best $q$ takes one code for sure:
 #
 # [output]
 #
@@ -375,17 +375,17 @@ confirm("3.5", backward(np.ones(B))[1], np.zeros((1, N, K)))
 # %% [markdown] slide
 # ## Three kinds of prior
 #
-# | prior | logits of $p$ | its gradient |
+# |prior|logits of $p$|its gradient|
 # |---|---|---|
-# | uniform | none | none |
-# | learned | $(1, N, K)$, shared by all examples | $\sum_b (p - q_b)$ |
-# | conditional, $p(z \mid c)$ | $(B, N, K)$, a network of a context $c$ | each example's own |
+# |uniform|none|none|
+# |learned|shared by all examples|the sum over the batch, $\sum_b (p - q_b)$|
+# |conditional|a network of a context|each example's own|
 #
 # The uniform prior:
 #
 # [Eq. 3.6]
 #
-# Between 0 and $\log K$ for each latent: $N$ latents cannot say more than $N \log K$ nats. A learned prior comes to rest at the mean of $q$ over the batch.
+# Between 0 and $\log K$ for each latent: $N$ latents say at most $N \log K$ nats. A learned prior comes to rest at the mean of $q$ over the batch.
 
 # %%
 confirm("3.6", kl(logits)[0], N * np.log(K) - entropy(logits)[0])
@@ -421,18 +421,16 @@ confirm("3.6", kl(logits)[0], (q * np.log(q * K**N)).sum(0))
 # %% [markdown] slide
 # ## What a pixel is: the observation model
 #
-# Binary pixels, with the softplus $\zeta$ and $\zeta' = \sigma$:
+# Binary pixels, with the softplus $\zeta$:
 #
 # [Eq. 3.7]
 #
-# The gradients in the decoder's numbers $a_d$:
+# As $\zeta' = \sigma$, the gradient is expectation minus observation:
 #
-# - binary: $\sigma(a_d) - x_d$, expectation minus observation,
-# - real, with deviation $\sigma$: $(a_d - x_d) / \sigma^2$,
-# - grey levels: $\mathrm{softmax}(a_d) - \mathrm{onehot}(x_d)$,
-# - counts, with the mean $e^{a_d}$: $e^{a_d} - x_d$.
+# [Eq. 3.8]
 #
-# The loss is a *sum* over the $D$ pixels. The mean acts like multiplying $\beta$ by $D$.
+# - The loss is a *sum* over $D$ pixels. The mean acts like multiplying $\beta$ by $D$.
+# - Other data, other models: normal for real pixels, categorical for grey levels, Poisson for counts.
 
 # %%
 S = 4

@@ -323,11 +323,11 @@ show(_visited)
 # %% [markdown] slide
 # ## What it costs: $K^N$ terms
 #
-# | | N = 1 | N = 2 | N = 4 | N = 8 | N = 20 |
+# ||N = 1|N = 2|N = 4|N = 8|N = 20|
 # |---|---|---|---|---|---|
-# | K = 2 | 2 | 4 | 16 | 256 | 1,048,576 |
-# | K = 8 | 8 | 64 | 4,096 | 16,777,216 | $1.2 \cdot 10^{18}$ |
-# | K = 64 | 64 | 4,096 | 16,777,216 | $2.8 \cdot 10^{14}$ | $1.3 \cdot 10^{36}$ |
+# |K = 2|2|4|16|256|1,048,576|
+# |K = 8|8|64|4,096|16,777,216|$1.2 \cdot 10^{18}$|
+# |K = 64|64|4,096|16,777,216|$2.8 \cdot 10^{14}$|$1.3 \cdot 10^{36}$|
 #
 # With twenty latents of eight no computer is fast enough. The library refuses long before:
 #

@@ -222,9 +222,9 @@ confirm("5.2", mean, exact.dlogits[0])
 #
 # - A high loss makes the drawn code less likely.
 # - If all losses are positive, even the best code becomes less likely when it is drawn.
-# - Only the *differences* between losses say which code is better. Lesson 06 uses this.
+# - Only the *differences* say which code is better. Lesson 06 uses this.
 #
-# What if a constant is added to $f$? It does not change the exact gradient. The next slide shows what it does to the samples.
+# A constant added to $f$ does not change the exact gradient. It changes the samples.
 
 # %% [markdown] slide
 # ## A cloud of gradients
