@@ -30,6 +30,23 @@ from dvae_np.train import load
 #
 # Here are the 8x8 digits that come with the package. Every pixel is 0 or 1, and a row of `x` is one image.
 
+# %% [markdown] slide
+# ## Why a discrete code?
+#
+# - Many things come in kinds: a digit is a three or an eight.
+# - A code that is a *choice* can be counted, listed, stored in a few bits, and read by another program.
+# - A short list of codes can be gone through completely: averages are finite sums.
+#
+# **The price: a choice has no derivative.** This course is about that price.
+
+# %% [markdown] slide
+# ## A model: one code out of twenty
+#
+# [picture]
+#
+# - The *encoder* says how probable each code is: $q = \mathrm{softmax}(x W + b)$.
+# - The *decoder*: with code $k$, pixel $d$ is on with probability $\sigma(A_{kd})$.
+
 # %%
 data = load("digits")
 x, test = data.train.x.astype(float), data.test.x.astype(float)
@@ -66,6 +83,33 @@ picture(
 # $$f_k = \sum_d \bigl(\log (1 + e^{A_{kd}}) - x_d A_{kd}\bigr), \qquad \frac{\partial f_k}{\partial A_{kd}} = \sigma(A_{kd}) - x_d .$$
 #
 # The program computes $\log(1 + e^{a})$ by `np.logaddexp(0, a)`. In $\mathcal{L}$ the slope of $f_k$ has the weight $q_k$. Its average over the images is `dA`. What remains is a matrix product on each side, and the optimiser Adam.
+
+# %% [markdown] slide
+# ## What does it cost to describe an image by code $k$?
+#
+# $$\mathrm{cost}_k = \underbrace{-\log p(x \mid k)}_{f_k} + \log q_k - \log \tfrac{1}{20}$$
+#
+# - $f_k$ is large when the picture of code $k$ explains the image badly.
+# - The other two, averaged, are large when the encoder is certain: up to $\log 20$, {{np.log(20):.1f}} nats.
+#
+# The loss is the average cost, if codes are chosen by $q$:
+#
+# $$\mathcal{L} = \sum_k q_k\, \mathrm{cost}_k$$
+
+# %% [markdown] slide
+# ## Twenty codes: the gradient is exact
+#
+# Raise the probability of a code if its cost is below the average:
+#
+# $$\frac{\partial \mathcal{L}}{\partial\, \mathrm{logit}_k} = q_k\, (\mathrm{cost}_k - \mathcal{L})$$
+#
+# ```python
+# q, cost = costs(x)
+# loss = (q * cost).sum(1, keepdims=True)  # of each image
+# dlogits = q * (cost - loss) / B
+# ```
+#
+# [output]
 
 # %%
 K, B = 20, len(x)
@@ -104,6 +148,15 @@ for step in range(1, 601):
 # One test image costs {{reached:.1f}} nats after 600 steps. Is that good? A model without a code, which always paints the average digit, costs {{mean_image:.1f}} nats. And these are the twenty pictures that the codes stand for. Nobody told the model what a
 # digit is:
 
+# %% [markdown] slide
+# ## Nobody told the model what a digit is
+#
+# [picture]
+#
+# {{agree:.0%}} of the training images show the most frequent digit of their code.
+#
+# A test image costs {{reached:.1f}} nats. The average digit, without a code, costs {{mean_image:.1f}}.
+
 # %%
 pixel = np.clip(x.mean(0), 1e-3, 1 - 1e-3)  # the average digit
 mean_image = (
@@ -140,6 +193,25 @@ print(f"images that show their code's most frequent digit: {agree:.0%}")
 #
 # The picture shows what comes of it. Each line is the model from above, with the same start. Only the line `dlogits = ...` differs. (Three seeds each; the line is the median, the band their range. The step size was chosen on validation images. `python -m dvae_np compare --lessons` measures it.)
 
+# %% [markdown] slide
+# ## Where it breaks
+#
+# - Eight latents of twenty categories: $20^8$ codes, twenty-five billion.
+# - So we *draw* a code and look at its cost alone.
+# - A drawn code is a whole number. Move a logit a little: the number stays.
+# - So the slope of the drawn code's $f$ in the logits is zero.
+#
+# *Question: what is left to train the encoder, and where does it pull $q$?*
+
+# %% [markdown] slide
+# ## Training with that zero
+#
+# [picture]
+#
+# Only $\log q_k - \log \frac{1}{20}$ is left: it pulls $q$ towards the uniform distribution. The loss ends at {{final["no derivative"]:.1f}} nats, as the average digit. The exact gradient reaches {{final["exact"]:.1f}}.
+#
+# **Between these two lines lies the whole course.**
+
 # %%
 from dvae_np import records
 from dvae_np.experiments.first_model import taught
@@ -165,6 +237,15 @@ final = {
 #
 # In general a *code* $z$ consists of $N$ latents, each one of $K$ categories: $K^N$ codes in all. An encoder turns data $x$ into logits, and a softmax turns them into $q(z \mid x)$, the *approximate posterior*. A decoder gives
 # $f(z) = -\log p(x \mid z)$:
+
+# %% [markdown] slide
+# ## The problem of the course
+#
+# $$\mathcal{L} = \mathbb{E}_{z \sim q}[f(z)] + \beta\,\mathrm{KL}(q \,\Vert\, p), \qquad N \text{ latents of } K \text{ categories: } K^N \text{ codes}$$
+#
+# [picture]
+#
+# The KL is a finite sum. Samples can estimate the decoder's gradient. **Hard: the gradient of $\mathbb{E}_{z \sim q}[f(z)]$ in the logits.**
 
 # %%
 figure("problem.png")
@@ -199,6 +280,36 @@ figure("problem.png")
 # ## 6 Break it
 #
 # Plain gradient descent in the place of Adam, with a step size of $0.5$. Nothing else is changed.
+
+# %% [markdown] slide
+# ## Four ways around it
+#
+# |way|lessons|price|
+# |---|---|---|
+# |sum over all $K^N$ codes|04|every code is decoded|
+# |draw codes, and use the values of $f$ alone|05, 06|variance|
+# |let the code become soft, or use the slope that a soft code would have|07, 08|bias|
+# |take variance away without adding bias|10 to 13|more evaluations of $f$, sometimes its slope|
+#
+# Lesson 09 changes the objective instead.
+
+# %% [markdown] slide
+# ## How the course works
+#
+# - Read a lesson from top to bottom, and run it.
+# - Then open its exercises. A cell judges what you wrote, and often says why it is wrong.
+# - Every equation has one number. The lesson confirms it by numbers each time that it runs.
+# - *Break it*: in every lesson a mistake that is easily made, and the check that catches it.
+
+# %% [markdown] slide
+# ## Break it
+#
+# Plain gradient descent in the place of Adam, with a step size of $0.5$. Nothing else is changed.
+#
+# [output]
+#
+# - All images are sent to the same code, although the gradient is exact: *posterior collapse*.
+# - An image costs about {{mean_image:.1f}} nats, as the average digit, and {{np.log(K):.1f}} nats more for naming a code that tells nothing.
 
 # %%
 W, b = 0.1 * np.random.default_rng(0).standard_normal((64, K)), np.zeros(K)

@@ -44,6 +44,21 @@ rng = np.random.default_rng(1)
 #
 # Training does not tell us. Here is the loss of lesson 00 for one image and four codes. We descend with that line, and with two wrong versions of it:
 
+# %% [markdown] slide
+# ## Is this gradient right?
+#
+# Lesson 00 trained by one line, which was stated, not derived. We descend with that line, and with two wrong versions of it.
+#
+# ```python
+# "as in lesson 00": q * (cost - loss)
+# "without - loss":  q * cost
+# "without log q":   q * (f - q @ f)
+# ```
+#
+# [output]
+#
+# The loss falls each time, and no error is raised. **A gradient is a claim. It needs a proof and a check.**
+
 # %%
 f = np.array([1.0, 2.0, 4.0, 3.0])  # -log p(x|k) of one image, in nats
 start = np.array([0.3, -1.2, 0.8, 0.5])  # the logits of the four codes
@@ -89,6 +104,24 @@ for name, version in versions.items():
 # The idea: cut the loss into small functions. Write each of them together with its way back. We call this pair an *op*: `y, backward = op(x)`. The loss of section 1 takes two ops:
 
 
+# %% [markdown] slide
+# ## An op: a function with its way back
+#
+# ```python
+# def my_softmax(logits):
+#     q = np.exp(logits) / np.exp(logits).sum()
+#     return q, lambda dq: q * (dq - (q * dq).sum())
+# ```
+#
+# $dx$ is the gradient of the loss in $x$. Whoever uses $y$ tells us $dy$. The entry $x_i$ moves the loss through all entries of $y$:
+#
+# $$dx_i = \sum_j \frac{\partial\,\mathrm{loss}}{\partial y_j} \frac{\partial y_j}{\partial x_i} = \sum_j J_{ji}\, dy_j$$
+#
+# [Eq. 1.1]
+#
+# `backward` multiplies by $J^{\top}$, but it need not make $J$.
+
+
 # %%
 def my_softmax(logits):
     q = np.exp(logits) / np.exp(logits).sum()
@@ -125,6 +158,14 @@ print("as in lesson 00:", claimed(start))
 # $$d\,\mathrm{logit}_k = q_k\, (\mathrm{cost}_k - \mathrm{loss}) .$$
 #
 # In the picture values flow to the right, cotangents to the left.
+
+# %% [markdown] slide
+# ## Values flow to the right, cotangents to the left
+#
+# [picture]
+#
+# - This derives the line of lesson 00: $d\,\mathrm{logit}_k = q_k\, (\mathrm{cost}_k - \mathrm{loss})$.
+# - Each step back is a matrix times a *vector*. So a backward pass costs a small multiple of the forward pass.
 
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 2.1), layout="constrained")
@@ -185,6 +226,27 @@ show(softmax)
 # an error of about $\varepsilon^{2/3} \approx 10^{-11}$. We try it on the gradient of lesson 00:
 
 
+# %% [markdown] slide
+# ## The check: move the input a little, and look
+#
+# $$L'(x) \approx \frac{L(x + h) - L(x - h)}{2h}$$
+#
+# For the gradient of lesson 00:
+#
+# [output]
+#
+# *Question: the smallest step is not the best one. Why?*
+
+# %% [markdown] slide
+# ## Two errors
+#
+# [Eq. 1.2]
+#
+# - A large $h$ is wrong by Taylor. The error falls with $h^2$.
+# - A small $h$ is wrong by rounding, $\varepsilon \approx 10^{-16}$. The subtraction keeps this error, and the division by $2h$ makes it large.
+# - The sum is least about where both are equal: $h = \varepsilon^{1/3}$, with an error of about $\varepsilon^{2/3} \approx 10^{-11}$.
+
+
 # %%
 def my_central(loss, x, h):
     units = np.eye(len(x))
@@ -224,6 +286,19 @@ confirm(
 # Nothing cancels, so we may take $h = 10^{-20}$. Then $h^2 = 10^{-40}$ is far below rounding, and the slope is as exact as the value.
 
 
+# %% [markdown] slide
+# ## The complex step
+#
+# The subtraction costs digits. A step in the *imaginary* direction needs none:
+#
+# $$L(x + ih) = L(x) + i h L'(x) - \tfrac{1}{2} h^2 L''(x) - \ldots$$
+#
+# [Eq. 1.3]
+#
+# - Nothing cancels, so we may take $h = 10^{-20}$: the slope is as exact as the value.
+# - The price: every op must let imaginary parts through.
+
+
 # %%
 def my_complex_step(loss, x, h=1e-20):
     return np.array([loss(x + 1j * h * e).imag / h for e in np.eye(len(x))])
@@ -242,6 +317,13 @@ show(complex_step)
 # Left: the error of each method. Read from right to left, as $h$ shrinks. *One-sided* falls by one decade for
 # each decade of $h$, *central* by two, until both meet the line of rounding and rise again: a V. The *complex step* goes down with the central one, and on to the
 # floor, where it stays. The cell prints the lowest points. Right: the Taylor test of the next section.
+
+# %% [markdown] slide
+# ## The three errors in one picture
+#
+# [picture]
+#
+# Left, from right to left: one-sided falls by one decade for each decade of $h$, central by two. Then both meet rounding: a V. The complex step stays on the floor. Right: the next slide.
 
 # %%
 figure("step_sizes.png", named_loss, claimed, start)
@@ -275,6 +357,17 @@ for method in (my_one_sided, my_central, my_complex_step):
 # So halve $h$ and look: the remainder must fall by a factor of 4, not 2. No tolerance has to be chosen. (If $d^{\top} (\nabla^2 L)\, d$ happens to be zero, it falls
 # faster still.)
 
+# %% [markdown] slide
+# ## The Taylor test: no tolerance to choose
+#
+# One random direction $d$, and the gradient $g$ that we derived. If and only if $\langle g, d \rangle$ is the slope along $d$ [Eq. 1.4]:
+#
+# $$L(x + h d) - L(x) - h \langle g, d \rangle = O(h^2)$$
+#
+# Halve $h$. The remainder must fall by a factor of 4, not 2.
+#
+# [output]
+
 # %%
 d = rng.standard_normal(4)
 for name, g in (("claimed", right), ("0.05 off", right + [0, 0.05, 0, 0])):
@@ -293,6 +386,20 @@ confirm("1.4", order, 2, tolerance=0.02)
 #
 # It is 0 for equal arrays and 1 for opposite ones, and scaling the loss changes nothing. Two other measures fail. An *absolute* tolerance passes every
 # small gradient, with a flipped sign too. A ratio *entry by entry* rejects a right entry that is nearly zero.
+
+# %% [markdown] slide
+# ## One number for an error
+#
+# [Eq. 1.5]
+#
+# 0 for equal arrays, 1 for opposite ones. Scaling the loss changes nothing.
+#
+# Two other measures fail:
+#
+# - an absolute tolerance passes every small gradient, with a flipped sign too;
+# - a ratio entry by entry rejects a right entry that is nearly zero.
+#
+# [output]
 
 # %%
 tiny = 1e-9 * right
@@ -335,6 +442,20 @@ def by_complex_step(op, dy, **inputs):
     inputs' names.
     """
     return complex_step(lambda arrays: (dy * op(**arrays)[0]).sum(), inputs)
+
+
+# %% [markdown] slide
+# ## Used by many forward, summed backward
+#
+# A linear layer. Every row uses $w$ and $b$, so their gradients are sums over the rows:
+#
+# [Eq. 1.6]
+#
+# An embedding is a linear layer on one-hot rows. A row of the table collects the $dy$ of all examples that selected it:
+#
+# [Eq. 1.7]
+#
+# The selected category is an integer. It has no slope.
 
 
 # %%
@@ -516,6 +637,16 @@ for name in weights:
 #
 # Many textbooks store a layer's input in the layer object, for use in backward. If the layer is used twice before the first backward, as in
 # some estimators of lesson 10, the second forward overwrites what the first backward needs. No error is raised; a gradient is wrong.
+
+
+# %% [markdown] slide
+# ## Break it
+#
+# A layer object stores its input for `backward`. It is used twice before the first `backward`. No error is raised.
+#
+# [output]
+#
+# A function that returns its own backward cannot make this mistake: each call keeps its own arrays.
 
 
 # %%

@@ -66,6 +66,17 @@ logits = rng.standard_normal((B, N, K))
 # $\sum_i d\ell_i = 0$: one of the K logits is superfluous.
 
 
+# %% [markdown] slide
+# ## From logits to log-probabilities
+#
+# The encoder returns $K$ real numbers $\ell_k$. Exponentiate and divide. Value and backward of the logarithm:
+#
+# [Eq. 2.1]
+#
+# - A constant that is added to all logits cancels: subtract the largest, and nothing overflows.
+# - The gradient sums to zero: one of the $K$ logits is superfluous.
+
+
 # %%
 def log_softmax_by_hand(x):
     y = x - np.log(np.exp(x).sum(-1, keepdims=True))
@@ -97,6 +108,17 @@ show(log_softmax)
 # It is symmetric, so $J^{\top} dy = J dy = q \odot (dy - \langle q, dy \rangle)$: subtract the mean of $dy$ under $q$, then multiply by $q$, as in
 # lesson 01. We make the matrix once: the backward of each unit vector is a row of $J$.
 
+# %% [markdown] slide
+# ## The softmax and its Jacobian
+#
+# [Eq. 2.2]
+#
+# It is symmetric. The backward is
+#
+# $$J^{\top} dy = q \odot (dy - \langle q, dy \rangle) .$$
+#
+# Subtract the mean of $dy$ under $q$, then multiply by $q$. The rank of $J$ is {{np.linalg.matrix_rank(J):d}} for $K = {{K:d}}$ logits.
+
 # %%
 row = logits[0, 0]  # (K,)
 q, backward = softmax(row)
@@ -123,6 +145,20 @@ print("rank of J:", np.linalg.matrix_rank(J), "of", K)
 # $$\nabla_{\ell} \log q(z) = \mathrm{onehot}(z) - q . \tag{2.4}$$
 #
 # A step along the score makes the drawn code more probable. The score is large when the drawn code was improbable.
+
+
+# %% [markdown] slide
+# ## The score: the gradient of $\log q$
+#
+# Latents are independent given $x$ (*mean field*):
+#
+# [Eq. 2.3]
+#
+# [Eq. 2.4]
+#
+# - A step along the score makes the drawn code more probable.
+# - The score is large when the drawn code was improbable.
+# - Its mean is zero, because the mean of $\mathrm{onehot}(z)$ is $q$.
 
 
 # %%
@@ -195,6 +231,15 @@ confirm("2.4", variance, q * (1 - q))
 # $$H = -\sum_k q_k \log q_k, \quad \frac{\partial H}{\partial \ell_k} = -q_k (\log q_k + H) . \tag{2.5}$$
 
 
+# %% [markdown] slide
+# ## Entropy: how uncertain is $q$?
+#
+# [Eq. 2.5]
+#
+# - 0 if one category has all the probability, $\log K$ if all are equal.
+# - The gradient: send $dy_k = -(\log q_k + 1)$ through the Jacobian. The ones cancel.
+
+
 # %%
 def plain_entropy(x):
     q = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
@@ -221,6 +266,17 @@ show(Independent.entropy)
 #
 # Every sampler here takes its uniforms as an *argument*, so an even grid tests it without chance. If the probabilities are
 # multiples of 1/8, the midpoints of eight cells must hit the categories exactly in proportion.
+
+# %% [markdown] slide
+# ## Drawing by one uniform number
+#
+# Lay intervals of lengths $q_1, q_2, \ldots$ side by side. The interval in which $u$ falls is the draw:
+#
+# [Eq. 2.6]
+#
+# The sampler takes its uniforms as an *argument*: an even grid tests it without chance. Here $q = (4, 2, 1, 1) / 8$.
+#
+# [output]
 
 # %%
 eighths = np.array([4, 2, 1, 1]) / 8
@@ -252,6 +308,17 @@ show(Independent.codes)
 #
 # **No memory.** A clock that is silent at time $t$ stays silent for $r$ more with probability $e^{-q_k (t + r)} / e^{-q_k t} = e^{-q_k r}$, as at the start. So after the first ring the others race anew. Their rates add up to $1 - q_k$, so the next is
 # $j$ with probability $q_j / (1 - q_k)$. The order of ringing is a draw *without replacement* (lesson 12).
+
+# %% [markdown] slide
+# ## Drawing by a race of clocks
+#
+# Clock $k$ rings at $T_k = E_k / q_k$, with $P(E_k > t) = e^{-t}$. The first is the draw.
+#
+# [picture]
+#
+# $$p(\text{first} = k, \text{time} = t) = q_k e^{-q_k t} \cdot e^{-(1 - q_k) t} = q_k \cdot e^{-t}$$
+#
+# The other rates add up to $1 - q_k$. So $q_k$ says who wins, $e^{-t}$ when.
 
 # %%
 three = np.array([[[0.5, -1.0, 1.2]]])  # logits (B, N, K) = (1, 1, 3)
@@ -294,6 +361,21 @@ picture(
 #
 # Its law is the Gumbel distribution: for any number $g$, $P(G \le g) = P(E \ge e^{-g}) = e^{-e^{-g}}$, of mean $\gamma \approx 0.5772$ (Euler's constant)
 # and variance $\pi^2 / 6$.
+
+# %% [markdown] slide
+# ## Gumbel-max: the same race, with noise that is added
+#
+# Minus the logarithm of a ringing time:
+#
+# $$-\log T_k = \log q_k - \log E_k = \log q_k + G_k$$
+#
+# [Eq. 2.7]
+#
+# The first clock has the largest $\log q_k + G_k$, and $\log q_k$ is $\ell_k$ minus a constant:
+#
+# [Eq. 2.8]
+#
+# Noise is *added* to the logits, and a sum has a derivative.
 
 # %%
 g = np.linspace(-2, 6, 9)
@@ -357,6 +439,21 @@ print(from_samples(one_hot(gumbel_max(many, u)[0, :, 0], 3, float), q))
 #
 # Can we differentiate a draw? Hold $u$ and move one logit. That moves the ends of the intervals. The category changes only if $u$ lies between an old and a new end (hatched):
 
+# %% [markdown] slide
+# ## Can we differentiate a draw?
+#
+# - Draw a category by one uniform number $u$.
+# - Hold $u$, and move one logit a little. The ends of the intervals move.
+#
+# *Question: for which $u$ does the drawn category change? What then is the slope of $f(z)$?*
+
+# %% [markdown] slide
+# ## Where the derivative goes
+#
+# [picture]
+#
+# A logit moves by a half: the category changes for {{changed:.0%}} of all $u$ (hatched). A thousandth of the move changes about a thousandth of that. For all other $u$ the category stays, so the slope of $f(z)$ is 0, whatever $f$.
+
 # %%
 before = np.cumsum(softmax(np.array([0.0, 0.0, 0.3]))[0])
 after = np.cumsum(softmax(np.array([0.5, 0.0, 0.3]))[0])
@@ -402,6 +499,18 @@ for first in (0.5, 0.8, 0.9, 1.0, 1.3):
 # We compute their mean and variance exactly, piece by piece of the $u$ axis:
 
 
+# %% [markdown] slide
+# ## The slope of the mean is not the mean of the slopes
+#
+# $$\mathbb{E}_u\Bigl[\frac{\partial}{\partial \ell} f(z(\ell, u))\Bigr] = 0 \ne \frac{\partial}{\partial \ell}\, \mathbb{E}_u\bigl[f(z(\ell, u))\bigr] = J f$$
+#
+# The jumps carry the slope of the mean. Central differences with the same $u$ see the jumps:
+#
+# [output]
+#
+# A tenth of the step gives ten times the variance, without limit. **Every estimator of this course is a way around this.**
+
+
 # %%
 def mean_and_variance_of_differences(h):
     """Of the central difference in the first logit, over u."""
@@ -432,6 +541,13 @@ for h in (0.5, 0.05, 0.005):
 # shape, moved to $\log Z$. The highest logit wins only {{softmax(three)[0].max():.0%}} of the time. Right: $f$ of a category drawn with fixed noise,
 # against a logit, for three noises (drawn a little apart). They are stairs. Their mean over all noises is the smooth curve.
 
+# %% [markdown] slide
+# ## The highest logit often loses
+#
+# [picture]
+#
+# Left: the highest of three logits wins {{softmax(three)[0].max():.0%}} of the time. Right: $f$ of a category drawn with fixed noise, against a logit, is a stair. The mean over all noises is smooth.
+
 # %%
 figure("gumbel_max.png")
 
@@ -440,6 +556,16 @@ figure("gumbel_max.png")
 #
 # The classic mistake with the softmax is the backward $q \odot dy$, without the second term of the Jacobian. The
 # comparison with the complex step finds it:
+
+
+# %% [markdown] slide
+# ## Break it
+#
+# The backward $q \odot dy$: the second term of the Jacobian is missing.
+#
+# [output]
+#
+# In the last line the mean of $dy$ under $q$ is zero on purpose, and the mistake is invisible. **Checks use a random $dy$.**
 
 
 # %%

@@ -76,6 +76,31 @@ params = dvae_np.parameters(rng, D, N, K, hidden=(4,), dtype=np.float64)
 #
 # Our small model has two latents of three categories, so only nine codes (*joint states*: a category for each latent). We can add up everything. `evaluate` does so for a whole data set (lesson 04 shows how).
 
+# %% [markdown] slide
+# ## From $\log p(x)$ to the ELBO
+#
+# We want a high $\log p(x)$, a sum over all codes. For *every* code and any $q$:
+#
+# $$\log p(x) = \log \frac{p(x, z)}{p(z \mid x)} = \log \frac{p(x, z)}{q(z \mid x)} + \log \frac{q(z \mid x)}{p(z \mid x)}$$
+#
+# Average over $z \sim q$. The left side stays. As a loss:
+#
+# [Eq. 3.1]
+#
+# This is an identity, not an inequality.
+
+# %% [markdown] slide
+# ## The gap
+#
+# The last term of Eq. 3.1 is the *gap*: the KL to the posterior.
+#
+# - A KL is never negative, since $\log r \le r - 1$.
+# - So $-\mathrm{ELBO}$ is never below $-\log p(x)$. The two are equal exactly where $q$ is the posterior.
+#
+# Two latents of three categories, all nine codes added up:
+#
+# [output]
+
 # %%
 states = joint_states(N, K)[:, None]  # (M, 1, N), M = 9
 logits, _ = dvae_np.encoder(params["psi"], x)  # (B, N, K)
@@ -109,6 +134,17 @@ confirm("3.1", worth.posterior_gap, gap.mean())
 # A factorised $q$ that gives both codes a chance gives $(0, 0)$ and $(1, 1)$ a chance, too. There the posterior is 0, and the KL is infinite. So the best $q$ takes one of the two codes for sure, and the gap is $\log (1 / \frac{1}{2}) = \log 2$.
 # The cell gives the other two codes a little probability and searches all pairs of independent latents:
 
+# %% [markdown] slide
+# ## What independent latents cannot say
+#
+# Two binary latents that *differ*: the posterior is one half for $(0,1)$ and one half for $(1,0)$.
+#
+# A factorised $q$ that gives both a chance also gives $(0,0)$ and $(1,1)$ a chance. Then the KL is infinite. So the best $q$ takes one code for sure:
+#
+# [output]
+#
+# The search gives the other two codes a little probability. Without it the gap is $\log 2$.
+
 # %%
 # a posterior over (0, 0), (0, 1), (1, 0), (1, 1)
 differ = np.array([0.005, 0.495, 0.495, 0.005])
@@ -141,6 +177,23 @@ print(f"its gap: {smallest_gap:.3f} nats; log 2 = {np.log(2):.3f}")
 # $\beta$ one trains with, the number to *report* is the one at $\beta = 1$.
 #
 # The picture shows both splits for one latent with four codes and three choices of $q = \mathrm{softmax}(-\mathrm{sharpness} \cdot f)$, with sharpness 1, $0.4$ and 0. The bars of a pair are equally long.
+
+# %% [markdown] slide
+# ## Two parts, and a weight
+#
+# [Eq. 3.2]
+#
+# - *Distortion*: how badly a code explains the image.
+# - *Rate*: the KL to the *prior*. A message that names $z$ is on average so many nats longer if messages are designed for the prior, not for $q$.
+#
+# Only for $\beta = 1$ is this the negative ELBO. **Report the number at $\beta = 1$.**
+
+# %% [markdown] slide
+# ## One number, split in two ways
+#
+# [picture]
+#
+# Four codes, three choices of $q$. The bars of a pair are equally long. The gap is zero for the posterior.
 
 # %%
 costs = np.array([1.0, 2.0, 4.0, 3.0])  # -log p(x|z)
@@ -207,6 +260,17 @@ show(negative_elbo)
 #
 # (In the last sum the mean over $b$ is taken already.) The first term, $I(x; z)$, is the mutual information of image and code, the second is not negative. So the mean rate is an *upper bound* of the information. Here are the numbers for lesson 00's model, after its 600 steps:
 
+# %% [markdown] slide
+# ## What the rate measures
+#
+# With $\bar{q}(z)$ the mean of $q(z \mid x_b)$ over all images, and $I$ the mutual information of image and code:
+#
+# $$\frac{1}{B} \sum_b \mathrm{KL}\bigl(q(z \mid x_b) \,\Vert\, p\bigr) = I(x;\, z) + \mathrm{KL}(\bar{q} \,\Vert\, p)$$
+#
+# The mean rate is an *upper bound* of the information. The model of lesson 00:
+#
+# [output]
+
 # %%
 images = load("digits").train.x.astype(float)
 W, b, A = train("exact", images, steps=600, rate=0.03)
@@ -238,6 +302,21 @@ print(
 # **In the logits of p.** Only $-\sum_k q_k \log p_k$ depends on them. Through the log-softmax [Eq. 2.1], with $dy = -q$, whose sum is $-1$:
 #
 # $$\frac{\partial\, \mathrm{KL}}{\partial \ell^p_k} = p_k - q_k . \tag{3.5}$$
+
+# %% [markdown] slide
+# ## The KL is a finite sum
+#
+# No sampling is needed, and both gradients are short:
+#
+# [Eq. 3.3]
+#
+# [Eq. 3.4]
+#
+# [Eq. 3.5]
+#
+# For $N$ independent latents the KLs add up.
+#
+# *Question: the prior is uniform. How many nats can $N$ latents of $K$ categories say at most?*
 
 # %%
 # a prior for each example
@@ -293,6 +372,21 @@ confirm("3.5", backward(np.ones(B))[1], np.zeros((1, N, K)))
 # It is $\log (1/K) = -\log K$ that enters, not $1/K$. So this KL lies between 0 and $\log K$ for each latent. A latent of 3 categories cannot say more
 # than $\log 3$ nats, and N latents not more than N times that.
 
+# %% [markdown] slide
+# ## Three kinds of prior
+#
+# |prior|logits of $p$|its gradient|
+# |---|---|---|
+# |uniform|none|none|
+# |learned|shared by all examples|the sum over the batch, $\sum_b (p - q_b)$|
+# |conditional|a network of a context|each example's own|
+#
+# The uniform prior:
+#
+# [Eq. 3.6]
+#
+# Between 0 and $\log K$ for each latent: $N$ latents say at most $N \log K$ nats. A learned prior comes to rest at the mean of $q$ over the batch.
+
 # %%
 confirm("3.6", kl(logits)[0], N * np.log(K) - entropy(logits)[0])
 confirm("3.6", kl(logits)[0], (q * np.log(q * K**N)).sum(0))
@@ -323,6 +417,20 @@ confirm("3.6", kl(logits)[0], (q * np.log(q * K**N)).sum(0))
 #
 # For $x$ in $[0, 1]$ no term is negative, so nothing cancels. The program multiplies 16
 # factors, each at most 2, and takes one logarithm. In float32 the sum $1 + e^{-\lvert a \rvert}$ costs at most $6 \cdot 10^{-8}$ nats a pixel.
+
+# %% [markdown] slide
+# ## What a pixel is: the observation model
+#
+# Binary pixels, with the softplus $\zeta$:
+#
+# [Eq. 3.7]
+#
+# As $\zeta' = \sigma$, the gradient is expectation minus observation:
+#
+# [Eq. 3.8]
+#
+# - The loss is a *sum* over $D$ pixels. The mean acts like multiplying $\beta$ by $D$.
+# - Other data, other models: normal for real pixels, categorical for grey levels, Poisson for counts.
 
 # %%
 S = 4
@@ -522,6 +630,20 @@ confirm(
 # maxima.
 
 
+# %% [markdown] slide
+# ## Keeping codes alive
+#
+# Early in training the code costs its rate and helps nothing. The encoder may move to the prior and stay there.
+#
+# *Warm-up*, once or in cycles ($t$ epochs so far):
+#
+# [Eq. 3.17]
+#
+# *Free bits*: each latent has $\lambda$ nats free. The maximum of the mean, not the mean of maxima:
+#
+# [Eq. 3.18]
+
+
 # %%
 def my_floored(each, least):
     return np.maximum(least, each.mean(0)).sum()
@@ -559,6 +681,13 @@ show(floored, kl_weight)
 # posterior (1) towards a one-hot. The distortion falls all the way, from {{costs.mean():.1f}} nats, and the rate rises. Their sum touches $-\log p(x)$, {{evidence:.3f}} nats, at the posterior only.
 # Right: the best $q$ for each $\beta$. The curve says how much distortion one more nat of rate saves. At the best $q$ a small move along the curve does not change distortion $+\,\beta \cdot$ rate, so the slope is $-\beta$. On the dashed line the sum is $-\log p(x)$; only $\beta = 1$ reaches it.
 
+# %% [markdown] slide
+# ## All $q$ and all weights
+#
+# [picture]
+#
+# Left: distortion and rate add up to $-\log p(x)$, {{evidence:.2f}} nats, at the posterior only. Right: the best $q$ for each $\beta$, where the slope is $-\beta$. Only $\beta = 1$ reaches the dashed line.
+
 # %%
 figure("elbo.png")
 
@@ -567,6 +696,16 @@ figure("elbo.png")
 #
 # Two mistakes that are easily made. The first writes `1/K` where `log(1/K)` belongs. The gradient check *passes*, because the constant drops out. The
 # identity $\mathrm{KL}(p \,\Vert\, p) = 0$ finds it, here with a uniform $p$. The second flips the sign of the gradient, and so rewards distance from the prior:
+
+
+# %% [markdown] slide
+# ## Break it
+#
+# `1/K` where `log(1/K)` belongs; and a flipped sign.
+#
+# [output]
+#
+# The gradient check passes the first mistake, because the constant drops out. But a KL is never negative. **Check values as well as gradients.**
 
 
 # %%

@@ -54,6 +54,22 @@ f = reconstruction(params["theta"], x)  # f(z) = -log p(x|z)
 #
 # Lesson 00 had one latent of twenty categories. It computed the costs of *all* twenty and averaged them with the weights $q$. That is *exact marginalisation*: to *marginalise* a variable is to sum over all of its values, weighted by their probabilities. Here is its model after 60 steps, with value and gradient of $\mathbb{E}_q[f]$ in two lines. The library's `exact` gives the same:
 
+# %% [markdown] slide
+# ## Lesson 00 has done it already
+#
+# One latent of twenty categories: decode all twenty, and average with the weights $q$.
+#
+# ```python
+# value = (q_one * f_one).sum(1)
+# dlogits = q_one * (f_one - value[:, None])
+# ```
+#
+# This is *exact marginalisation*. With $N$ latents of $K$ categories a code has $M = K^N$ values, its *joint states*:
+#
+# [Eq. 4.1]
+#
+# Nothing is drawn.
+
 # %%
 images = load("digits").train.x.astype(float)
 W, b_one, A = first_model.train(
@@ -95,6 +111,17 @@ confirm("4.1", estimate.value, by_hand)
 #
 # $$m = \sum_n z_n K^{N - n} . \tag{4.2}$$
 
+# %% [markdown] slide
+# ## A list of all states
+#
+# Count in base $K$. The digits of a number are the categories of its state:
+#
+# [Eq. 4.2]
+#
+# For $N = 2$, $K = 3$:
+#
+# [output]
+
 # %%
 states = joint_states(N, K)  # (M, N)
 print(states.tolist())
@@ -113,6 +140,13 @@ show(joint_states)
 
 # %% [markdown]
 # Now $q(z)$ and $f(z)$ are tables with one entry for each pair of state and example. The picture shows them for the first example. As N is 2, the nine states fit into a square.
+
+# %% [markdown] slide
+# ## Two tables, and the sum of their products
+#
+# [picture]
+#
+# The nine states of two latents, for one image. The probability of a state is a product, $q(z) = \prod_n q_{n z_n}$.
 
 # %%
 # for each state and latent, look up the probability of its category
@@ -152,6 +186,21 @@ picture(
 # $$\nabla_{\theta}\, \mathbb{E}_q[f] = \sum_z q(z)\, \nabla_{\theta} f(z) . \tag{4.4}$$
 #
 # In the program, $f$'s backward gets $q(z)$ as the cotangent of $f(z)$: one call for all states. (For Eq. 4.3 it is the other way round: the cotangent of $q(z)$ is $f(z)$.)
+
+
+# %% [markdown] slide
+# ## The gradients of the sum
+#
+# In the logits, with $\nabla q = q\, \nabla \log q$:
+#
+# [Eq. 4.3]
+#
+# In the parameters of $f$ the probabilities are only weights:
+#
+# [Eq. 4.4]
+#
+# - No variance. Where it is affordable, it is the method of choice.
+# - Elsewhere it judges the others, on smaller problems.
 
 
 # %%
@@ -211,6 +260,20 @@ show(exact, Independent.probability)
 # Second, the states come in blocks. Two partial sums are joined by the same formula, so only one block is in memory, never the whole (M, B) table.
 
 
+# %% [markdown] slide
+# ## The log-likelihood, too
+#
+# The same visit to all states gives what an ELBO only bounds:
+#
+# [Eq. 4.5]
+#
+# $p(x \mid z)$ may be $e^{-1000}$, which is 0 in a computer. So the largest exponent is taken out first:
+#
+# $$\log \sum_z e^{v_z} = v_{\max} + \log \sum_z e^{v_z - v_{\max}}$$
+#
+# The states come in blocks. The memory does not grow with their number.
+
+
 # %%
 def my_log_evidence(f, p, block=4):
     """log sum_z p(z) e^-f(z), (B,): one block of states at a time."""
@@ -257,6 +320,21 @@ show(_visited)
 # With *one* latent even thousands of categories are few. With twenty latents of eight, no computer is fast enough. The library refuses long before that, and
 # says what it would cost:
 
+# %% [markdown] slide
+# ## What it costs: $K^N$ terms
+#
+# ||N = 1|N = 2|N = 4|N = 8|N = 20|
+# |---|---|---|---|---|---|
+# |K = 2|2|4|16|256|1,048,576|
+# |K = 8|8|64|4,096|16,777,216|$1.2 \cdot 10^{18}$|
+# |K = 64|64|4,096|16,777,216|$2.8 \cdot 10^{14}$|$1.3 \cdot 10^{36}$|
+#
+# With twenty latents of eight no computer is fast enough. The library refuses long before:
+#
+# [output]
+#
+# *Question: the decoder sees only $z$. With $B$ images and $M$ states, how many decodes are needed?*
+
 # %%
 try:
     exact(np.zeros((100, 12, 8)), f)
@@ -277,6 +355,17 @@ except InputError as error:
 # too: $\sigma(a_{md}) \sum_b w_{mb} - (w X)_{md}$, again one matrix product.
 #
 # In this package the states have a batch axis of size 1, (M, 1, N). The decoder keeps it, and the likelihood recognises it:
+
+# %% [markdown] slide
+# ## Each state once
+#
+# The decoder returns the same $a$ for all examples. So decode the $M$ states once, not $B M$ times. Only the likelihood depends on both:
+#
+# [Eq. 4.6]
+#
+# - The first sum does not depend on $b$.
+# - The second is an entry of one matrix product, $A X^{\top}$: all states times all images.
+# - The backward is one matrix product, too.
 
 # %%
 once, _ = decoder(params["theta"], states[:, None])  # (M, 1, D)
@@ -304,6 +393,13 @@ print("likelihoods:", value.shape)
 # Left: value and gradients for one latent of K categories, 256 examples of 784 pixels, a decoder with hidden layers of 256 and 512,
 # measured by `python -m dvae_np bench`. *Every pair* decodes every state for every example. Pyro enumerates by its own loss, `TraceEnum_ELBO`. *Bare* is only the matrix products that cannot be avoided. Right: the number of states $K^N$ against N. Lower line: the largest case measured on the left.
 # Above the upper line, `exact` raises an error. The table compares all programs with `exact`, also PyTorch and JAX written as in section 5, each state once.
+
+# %% [markdown] slide
+# ## The cost, measured
+#
+# [picture]
+#
+# With $K = {{lines[2]["K"]:d}}$, NumPy takes {{lines[2]["NumPy, every pair"] / lines[2]["dvae_np"]:.0f}} times as long if it decodes every pair. Each state once, PyTorch and JAX take {{fair[0]:.1f}} to {{fair[-1]:.1f}} times as long as this package.
 
 # %%
 figure("exact_cost.png")
@@ -354,6 +450,17 @@ for name in ("bare products", *once_ways, *every_ways):
 #
 # So $z$ and $c$ interact in the first layer already. Because of the 1, tables of zeros leave the context as it is.
 
+# %% [markdown] slide
+# ## Split the first layer
+#
+# With a context $c$ one usually joins $c$ and the one-hot $z$ and multiplies by one matrix. Cut the matrix in two:
+#
+# [Eq. 4.7]
+#
+# - The first part is computed once for each example.
+# - The second part is computed once for each state, and is a look-up.
+# - Only their sum has $B M$ rows.
+
 # %%
 # the context's size, and the first layer's; without hidden layers that
 # layer is the output
@@ -379,6 +486,18 @@ plain = pairs_of(
     lambda m, b: np.concatenate([c[b], one_hots[m]]) @ glued + own["bias"]
 )
 confirm("4.7", decoder(own, z, c)[0], plain)
+
+# %% [markdown] slide
+# ## Three ways into the decoder
+#
+# - **Embedding**: one row of a table for each latent, added up [Eq. 4.7].
+# - **Concatenation**: short rows side by side, and a matrix that mixes them. Fewer numbers are stored if the rows are short.
+#
+# [Eq. 4.8]
+#
+# - **FiLM**: the code shifts the context's features and scales them.
+#
+# [Eq. 4.9]
 
 # %%
 own = theta["concatenation"]
@@ -437,6 +556,17 @@ for name, number in (
 #
 # The model of lesson 00 again, trained with the exact gradient. Its one line is `dlogits = q * (cost - loss) / B`, where `loss` is the sum over all codes. The record holds 600 steps for three seeds; the 60 steps of section 1 are the beginning of its first seed. The picture is that of lesson 00; later lessons add lines to it.
 
+# %% [markdown] slide
+# ## What it buys: the model of lesson 00
+#
+# ```python
+# dlogits = q * (cost - loss) / B  # loss: the sum over all codes
+# ```
+#
+# [picture]
+#
+# The exact gradient ends at {{np.median(final):.1f}} nats, no derivative at {{np.median(without):.1f}}. The next lessons draw a few codes, and are measured against the first number.
+
 # %%
 first = records.read("first-model")
 figure(
@@ -465,6 +595,13 @@ show(first_model.train)
 #
 # The KL counted twice, and the KL left out: both train without an error. A gradient check passes, because the gradients belong to the values. The
 # identity of [Eq. 3.1] finds both mistakes. It needs $\log p(x)$ and the posterior, which we now have. We take the model of section 1:
+
+# %% [markdown] slide
+# ## Break it
+#
+# The KL counted twice, or left out. Both train without an error, and a gradient check passes. The identity of Eq. 3.1 finds them:
+#
+# [output]
 
 # %%
 log_joint = -np.log(20) - f_one  # (images, 20), with the uniform prior

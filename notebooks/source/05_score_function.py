@@ -56,6 +56,19 @@ exact = dvae_np.exact(logits, f)  # value (B,), dlogits (B, N, K)
 #
 # We check [Eq. 5.1] for a small decoder. Two draws of two latents have $9^2 = 81$ outcomes. We take each of them with its probability. The right side is `dtheta` of `reinforce`.
 
+# %% [markdown] slide
+# ## The decoder's gradient is easy
+#
+# Draw $S$ codes from $q$. The average of $f(z_s)$ is a *Monte Carlo* estimate of $\mathbb{E}_q[f]$.
+#
+# Since $q$ does not depend on the decoder's parameters $\theta$,
+#
+# $$\nabla_{\theta} \mathbb{E}_q[f] = \sum_z q(z) \nabla_{\theta} f_{\theta}(z) = \mathbb{E}_q[\nabla_{\theta} f] .$$
+#
+# This is an expectation, and samples estimate it:
+#
+# [Eq. 5.1]
+
 # %%
 x = (rng.random((1, D)) < 0.5).astype(float)  # (B, D)
 theta = dvae_np.parameters(rng, D, N, K, (4,), np.float64)["theta"]
@@ -78,6 +91,16 @@ confirm("5.1", mean, numeric["table"])
 #
 # The logits $\ell$ decide *which* codes are drawn. Hold the noise $u$ fixed, as in lesson 02: a small move of $\ell$ leaves the drawn code as it is, and at some places the code jumps.
 # So $f(z(\ell, u))$ is a staircase in $\ell$: its slope is zero, except at the jumps, where it has none.
+
+# %% [markdown] slide
+# ## The encoder's gradient is lost
+#
+# Hold the noise $u$, and move the logits a little. The drawn code stays as it is, or it jumps.
+#
+# [output]
+#
+# - The slope of every sample is zero.
+# - The mean changes at the jumps, and no derivative sees a jump. No software can mend this.
 
 # %%
 u = rng.random((6, 1, N))  # (S, B, N)
@@ -112,6 +135,37 @@ print("slope of their mean, E_q[f]:\n", exact.dlogits[0].round(3))
 # (Here $f$ must not depend on $\ell$. If it does, as a sampled KL would, $\mathbb{E}_q[\nabla_{\ell} f]$ is added.)
 #
 # So draw codes, and average $f$ times the score. The mean of this estimate is the exact gradient: it is *unbiased*. Its name is *REINFORCE*, also called the *score-function estimator* or *likelihood-ratio method*. The step that makes the expectation is the *log-derivative trick*. For one latent:
+
+# %% [markdown] slide
+# ## The log-derivative trick
+#
+# The logits enter through the probabilities, and these are smooth:
+#
+# $$\nabla_{\ell} \mathbb{E}_q[f] = \sum_z f(z)\, \nabla_{\ell} q(z)$$
+#
+# Samples cannot estimate this sum: $\nabla q(z)$ is not a probability. Multiply and divide by $q(z)$:
+#
+# $$\sum_z q(z)\, f(z)\, \frac{\nabla_{\ell} q(z)}{q(z)} = \mathbb{E}_q\bigl[f(z)\, \nabla_{\ell} \log q(z)\bigr]$$
+#
+# Now it is an expectation.
+
+# %% [markdown] slide
+# ## REINFORCE: $f$ times the score
+#
+# [Eq. 5.2]
+#
+# ```python
+# np.mean([losses[k] * (np.eye(3)[k] - q) for k in z], 0)
+# ```
+#
+# Average over the drawn codes, here four draws of one latent:
+#
+# [output]
+#
+# - Unbiased: the mean of the estimate is the exact gradient.
+# - It needs only the *values* of $f$: a table, a simulator, a program with branches.
+#
+# *Question: all losses are positive. What does a step do when the best code is drawn?*
 
 # %%
 q = np.array([0.5, 0.3, 0.2])  # one latent with K = 3 categories
@@ -160,6 +214,24 @@ confirm("5.2", mean, exact.dlogits[0])
 #
 # Take the latent from above. A single draw has only three possible gradients, the corners of the grey triangle. Each dot is a REINFORCE gradient from $S = 8$ draws; a darker dot came more often. (The three entries of a gradient add up to zero, so
 # all gradients lie in one plane, that of the picture.)
+
+# %% [markdown] slide
+# ## Only differences between losses count
+#
+# We step *against* $f$ times the score.
+#
+# - A high loss makes the drawn code less likely.
+# - If all losses are positive, even the best code becomes less likely when it is drawn.
+# - Only the *differences* say which code is better. Lesson 06 uses this.
+#
+# A constant added to $f$ does not change the exact gradient. It changes the samples.
+
+# %% [markdown] slide
+# ## A cloud of gradients
+#
+# [picture]
+#
+# Each dot is a gradient from $S = 8$ draws of one latent. Its typical distance from the exact gradient, in lengths of that gradient: {{spread[0]:.1f}} for $f$, {{spread[100]:.0f}} for $f + 100$.
 
 # %%
 plane = np.array([[1, -1, 0], [-1, -1, 2]]).T / np.sqrt([2, 6])  # (3, 2)
@@ -263,6 +335,17 @@ def mean_and_variance(estimator, S, f=f):
     return mean, variance.sum()
 
 
+# %% [markdown] slide
+# ## Exact mean, exact variance
+#
+# A draw has finitely many outcomes $o$, with the probabilities $P(o)$. Nothing need be drawn:
+#
+# [Eq. 5.3]
+#
+# $S$ samples of $N$ latents have $(K^N)^S$ outcomes. *One* call of the estimator returns all their gradients.
+#
+# [output]
+
 # %%
 states = dvae_np.joint_states(N, K)[:, None]  # (9, 1, N): every state once
 chance = np.exp(dvae_np.log_prob(logits, states)[0])[:, 0]  # (9,)
@@ -280,6 +363,17 @@ for S in (1, 2, 4):
 
 # %% [markdown]
 # With one sample the noise is four times as long as the gradient. The term $f(z)^2$ says why a constant hurts: it grows with the size of $f$, although the gradient does not.
+
+# %% [markdown] slide
+# ## Why a constant hurts
+#
+# $$V_1 = \sum_z q(z)\, f(z)^2\, \lVert \mathrm{score}(z) \rVert^2 - \lVert \nabla_{\ell} \mathbb{E}_q f \rVert^2, \qquad V_S = V_1 / S$$
+#
+# The term $f(z)^2$ grows with the size of $f$, although the gradient does not:
+#
+# [output]
+#
+# The reconstruction loss of an image may well be a hundred nats.
 
 # %%
 for constant in (-2, 0, 100):
@@ -308,6 +402,19 @@ for constant in (-2, 0, 100):
 # $$\delta = (c + c')\, \mathrm{sd} / \sqrt{R} .$$
 #
 # At a false-alarm rate of $10^{-4}$ and a power of $0.99$, $c \approx 3.9$ and $c' \approx 2.3$. A bias that is ten times smaller takes a hundred times the draws. `from_samples` says its verdict, and what it would have seen.
+
+# %% [markdown] slide
+# ## When outcomes are too many: a test by samples
+#
+# Draw the estimator $R$ times. Compare the mean with the exact value $g^{\ast}$. An alarm is raised if
+#
+# [Eq. 5.4]
+#
+# No alarm: there is no bias, or $R$ is too small. The bias that the test would have seen ($c$ comes from the false-alarm rate, $c'$ from the power):
+#
+# $$\delta = (c + c')\, \mathrm{sd} / \sqrt{R}$$
+#
+# [output]
 
 # %%
 for R in (1_000, 10_000, 100_000):
@@ -356,6 +463,13 @@ print(f"skewness of REINFORCE along the gradient: {skewness:+.2f}")
 # The picture shows sections 2 and 6. Left: one logit moves and the noise is held. Each sample's $f$ is a staircase (grey). The mean over all noise (black) is smooth, with slope {{exact.dlogits[0, 0, 0]:.2f}} at our logit. Right: the smallest relative bias that a test of REINFORCE sees
 # ($S = 1$, a power of $0.99$). It falls as $1 / \sqrt{R}$. The same $f$ with 100 nats added needs {{further**2:,.0f}} times the draws.
 
+# %% [markdown] slide
+# ## Staircases, and the smallest bias that is seen
+#
+# [picture]
+#
+# Left: $f$ of a sample is a staircase, the mean over all noise is smooth. Right: a bias ten times smaller takes a hundred times the draws. With 100 nats added, $f$ needs {{further**2:,.0f}} times the draws.
+
 # %%
 further = deviation_along(
     "reinforce", logits, table + 100
@@ -393,6 +507,18 @@ print(f"after 60 steps: {negative_elbo(trained, unseen):.2f} nats, "
       f"in the record {recorded:.2f}")  # fmt: skip
 show(train)
 
+# %% [markdown] slide
+# ## What it buys: the model of lesson 00
+#
+# ```python
+# score = np.eye(K)[z] - q  # (S, B, K)
+# dlogits = (fz[..., None] * score).mean(0) / B  # was q * (f - f_mean) / B
+# ```
+#
+# [picture]
+#
+# REINFORCE sees 4 codes of an image and ends at {{np.median(ends["reinforce"]):.1f}} nats. The exact gradient sees all 20: {{np.median(ends["exact"]):.1f}}. The distance is the price of the variance.
+
 # %%
 figure(
     first_models,
@@ -415,6 +541,14 @@ ends = {
 #
 # Two mistakes. The first returns the score and forgets $f$. Its mean is $\mathbb{E}[\mathrm{score}] = 0$. The second forgets the average over samples. Its reconstruction part is $S$ times too large, but the KL's part is right. So this mistake acts like a $\beta$ [Eq. 3.2] that is $S$ times smaller, and training goes on without a sign of it.
 # The checker enumerates, and finds both.
+
+
+# %% [markdown] slide
+# ## Break it
+#
+# Two mistakes: the score without $f$, and a sum over the samples where their mean is due. The second acts like a $\beta$ that is $S$ times smaller, and training goes on without a sign of it.
+#
+# [output]
 
 
 # %%
