@@ -2,10 +2,11 @@
 
 From ``source/06_baselines.py`` come ``06_baselines.ipynb`` (the lesson, executed), ``exercises/06_baselines.ipynb`` (answers
 stripped) and ``solutions/06_baselines.ipynb`` (executed). Markers and metadata are nbgrader's: the solutions are its source
-notebooks. Two more are made for a class, in a folder of one's own:
+notebooks. More is made for a class, in a folder of one's own:
 
     python notebooks/build.py --students DIR          lessons and exercises without an answer (`students.py`)
     python notebooks/build.py --slides DIR [06 ...]   a lesson's slides, a page of HTML each (`slides.py`)
+    python notebooks/build.py --exam midterm SEED DIR an exam with private variants, or final (`exams.py`)
 """
 
 import re
@@ -133,8 +134,14 @@ def main(arguments):
             import slides
 
             slides.write(folder, sources(chosen))
+        case ["--exam", exam, seed, folder]:
+            import exams
+
+            print(*exams.write(exam, seed, folder), sep="\n")
         case [option, *_] if option.startswith("-"):
-            raise SystemExit(f"{option}: expected numbers of lessons, --students DIR or --slides DIR [numbers]")
+            raise SystemExit(
+                f"{option}: expected numbers of lessons, --students DIR, --slides DIR or --exam NAME SEED DIR"
+            )
         case _:
             for path in sources(arguments):
                 build(path)

@@ -23,6 +23,7 @@ STYLE = """<style>
 .reveal .jp-RenderedHTMLCommon :is(p, li) { line-height: 1.3; margin: 12px 0; }
 .reveal .jp-RenderedHTMLCommon pre { font-size: 24px; line-height: 1.3; width: 100%; margin: 8px 0; box-shadow: none; }
 .reveal .jp-RenderedHTMLCommon pre { max-height: none; }
+.reveal .jp-RenderedHTMLCommon :is(pre, pre code) { font-size: 22px; }
 .reveal .jp-RenderedHTMLCommon pre code { max-height: none; }
 .reveal .jp-RenderedHTMLCommon img { display: block; margin: 8px auto; width: 1080px; height: 400px; object-fit: contain; }
 .reveal .jp-RenderedHTMLCommon table { font-size: 24px; }
@@ -119,5 +120,8 @@ def write(folder, paths):
         ]
         html, _ = SlidesExporter(config=settings).from_notebook_node(nbformat.v4.new_notebook(cells=cells))
         target = folder / f"{path.stem}.slides.html"
+        html = re.sub(
+            r"(linebreaks: \{\s*automatic: )true", r"\1false", html
+        )  # a formula in a sentence stays in one piece
         target.write_text(html.replace("</head>", STYLE + "</head>", 1), encoding="utf-8")
         print(f"{target}: {len(cells)} slides")

@@ -49,7 +49,7 @@ def parse(path):
     for piece in re.split(r"^# %%", path.read_text(), flags=re.M)[1:]:
         head, _, body = piece.partition("\n")
         found = re.fullmatch(
-            r"(?P<md> \[markdown\])?(?: (?P<kind>\w+)(?: (?P<name>[\d.]+W?))?)?(?:: (?P<words>.*))?\s*", head
+            r"(?P<md> \[markdown\])?(?: (?P<kind>\w+)(?: (?P<name>[A-Z]?[\d.]+W?))?)?(?:: (?P<words>.*))?\s*", head
         )
         if not found:
             raise ValueError(f"{path}: a cell begins with '# %%{head}'")

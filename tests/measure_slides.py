@@ -14,17 +14,22 @@ import tempfile
 from pathlib import Path
 
 WIDTH, HEIGHT = 1280, 720
+SHOWN = """<style>
+.reveal .slides section { display: block !important; visibility: visible !important; }
+</style>
+"""  # before formulas are set: in what is hidden they have no size
 MEASURE = """
 <script>
 const wait = setInterval(() => {
   if (!document.querySelector(".reveal.ready") || !window.MathJax || !MathJax.Hub) return;
   clearInterval(wait);
   MathJax.Hub.Queue(() => {
-    const found = [...document.querySelectorAll(".reveal .slides > section > section, .reveal .slides > section")]
+    const found = [...document.querySelectorAll(".reveal .slides section")]
       .filter(s => !s.querySelector("section")).map(s => {
-        s.style.display = "block"; s.hidden = false; s.parentElement.style.display = "block"; s.parentElement.hidden = false;
         const wrong = s.querySelectorAll(".MathJax_Error").length;
-        return [s.querySelector("h1, h2").innerText, s.scrollWidth, s.scrollHeight, wrong];
+        const parts = [...s.querySelectorAll("pre, table, .MJXc-display")];
+        const cut = parts.filter(part => part.scrollWidth > part.clientWidth + 1).length;
+        return [s.querySelector("h1, h2").innerText, s.scrollWidth, s.scrollHeight, wrong, cut];
       });
     const out = document.createElement("pre"); out.id = "measured"; out.innerText = JSON.stringify(found);
     document.body.appendChild(out);
@@ -46,7 +51,7 @@ def offline(html, packages):
 
 
 def measured(page):
-    """[(title, width, height, wrong formulas)] of the slides of a page."""
+    """[(title, width, height, wrong formulas, parts that are cut)] of the slides of a page."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not browser:
         raise SystemExit("expected Chromium")
@@ -63,18 +68,18 @@ def main(folder, packages=None):
     """Measure all pages; returns 1 where a slide does not fit."""
     wrong = 0
     for path in sorted(Path(folder).glob("*.slides.html")):
-        html = path.read_text(encoding="utf-8").replace("</body>", MEASURE + "</body>", 1)
+        html = path.read_text(encoding="utf-8").replace("</head>", SHOWN + "</head>", 1)
+        html = html.replace("</body>", MEASURE + "</body>", 1)
         with tempfile.TemporaryDirectory() as place:
             page = Path(place) / path.name
             page.write_text(offline(html, packages) if packages else html, encoding="utf-8")
             slides = measured(page)
-        for number, (title, width, height, errors) in enumerate(slides, 1):
-            if width > WIDTH or height > HEIGHT or errors:
+        for number, (title, width, height, errors, cut) in enumerate(slides, 1):
+            if width > WIDTH or height > HEIGHT or errors or cut:
                 wrong += 1
-                print(f"{path.name}, slide {number}, {title!r}: {width} x {height}, {errors} formulas with errors")
-        print(
-            f"{path.name}: {len(slides)} slides, the highest {max(height for _, _, height, _ in slides)} of {HEIGHT} pixels"
-        )
+                words = f"{errors} formulas with errors, {cut} formulas, tables or lines of code cut"
+                print(f"{path.name}, slide {number}, {title!r}: {width} x {height}, {words}")
+        print(f"{path.name}: {len(slides)} slides, the highest {max(each[2] for each in slides)} of {HEIGHT} pixels")
     print("every slide fits" if not wrong else f"{wrong} slides do not fit")
     return bool(wrong)
 

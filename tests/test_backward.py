@@ -444,3 +444,19 @@ def test_an_op_of_other_inputs_is_refused_in_words():
 def test_a_large_value_excuses_no_wrong_gradient(constant):
     """However many digits of the differences a constant takes away, a gradient that is 1 per cent too long is not right."""
     assert not judged(lambda x: (constant + np.sin(x), lambda dy: 1.01 * dy * np.cos(x)), x=X).ok
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_right_op_is_not_accused_where_its_gradients_are_nearly_zero(scale):
+    """A softmax of numbers far apart: gradients of 1e-12 beside some of 1, which differences do not resolve. 60 problems."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        x, u, tau = rng.standard_normal((3, 2, 4)), rng.random((3, 2, 4)), 0.3 + 0.3 * rng.random()
+
+        def op(x, u=u, tau=tau):
+            e = np.exp((x - scale * np.log(-np.log(u))) / tau)
+            y = e / e.sum(-1, keepdims=True)
+            return y, lambda dy: y * (dy - (dy * y).sum(-1, keepdims=True)) / tau
+
+        found = check_op(lambda x, op=op: op(x), {"x": x}, rng)
+        assert found.kind == "right", (seed, str(found))

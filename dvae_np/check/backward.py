@@ -119,13 +119,16 @@ def _compare(trial, name, analytic, exact):
     if not isinstance(exact, str):
         exact = trial.without_noise(name, exact)
     kinks, off, unsure, largest = [], "", 0.0, np.max(np.abs(central), initial=0)
+    rounding = 1e-12 * largest + 1e-14 * np.max(np.abs(trial.dy), initial=0)  # of a gradient whose terms cancel
+    unseen = 1e-9 * largest + 1e3 * trial.rounding  # by differences, where the complex step agrees in the entry
     for i in _suspects(trial, analytic, central, exact):
         slope, error, sides = _slope(trial, name, value, i, largest)
         at = f"{name}{list(map(int, i))}"
         if sides and not isinstance(exact, str) and abs(slope - exact[i]) <= ENTRY * abs(exact[i]) + error:
             sides = None  # steep, and no kink: the complex step sees the same
         low, high = sides or (slope, slope)
-        allowed = ENTRY * max(abs(low), abs(high)) + 10 * error + 1e-12 * largest
+        seen = not isinstance(exact, str) and abs(analytic[i] - exact[i]) <= ENTRY * abs(exact[i]) + rounding
+        allowed = ENTRY * max(abs(low), abs(high)) + 10 * error + rounding + unseen * seen
         if not low - allowed <= analytic[i] <= high + allowed and np.isfinite(allowed):
             numeric = f"numeric between {low:.6g} and {high:.6g}, a kink" if sides else f"numeric {slope:.6g}"
             off = off or f"d{name}: at {at}: analytic {analytic[i]:.6g}, {numeric}"
