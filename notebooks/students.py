@@ -1,7 +1,7 @@
 """The students' edition: python notebooks/build.py --students DIR
 
-DIR gets the lessons as they are kept, the exercises, the pages of equations and of symbols, and `check.py`, which runs every
-exercise as it is handed out and says what is there. It has no solutions, no sources and no page for instructors; a link that
+DIR gets the lessons as they are kept, the exercises, the pages of equations, of symbols and of recipes, the project, and
+`check.py`, which runs every exercise as it is handed out and says what is there. It has no solutions, no sources and no page for instructors; a link that
 would lead out of DIR becomes plain words.
 """
 
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PAGES = ("README.md", "SYMBOLS.md")
+PAGES = ("README.md", "SYMBOLS.md", "RECIPES.md", "PROJECT.md", "project.py")
 CHECK = '''\
 """Does everything run here? python check.py: runs every exercise notebook as it was handed out; some minutes."""
 
@@ -55,7 +55,7 @@ def write(folder):
                 if cell["cell_type"] == "markdown":
                     cell["source"] = within("".join(cell["source"]), path, names).splitlines(keepends=True)
             text = json.dumps(book, indent=1, ensure_ascii=False) + "\n"
-        else:
+        elif path.suffix == ".md":
             text = within(text, path, names)
         target.write_text(text, encoding="utf-8")
     (folder / "check.py").write_text(CHECK)

@@ -1,8 +1,9 @@
-"""An assignment from its source to the feedback, with nbgrader: python tests/grading.py [LESSON], by hand.
+"""An assignment from its source to the feedback, with nbgrader: python tests/grading.py [06 or midterm], by hand.
 
 It needs nbgrader (0.9 or newer) beside the package: `pip install nbgrader -r requirements.txt` in an environment of its own.
 Five students hand in: one right, one half, one with an endless loop and a syntax error, one who cheats, one nothing. What each
 should get is known; the script prints it beside what each got, shows the feedback's first words, and fails where they differ.
+Answers in words wait for a person to grade them. An exam's tests are hidden: students must not get them, and say no word to them.
 """
 
 import os
@@ -36,13 +37,18 @@ c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplemented
 def answered(assignment, solutions, chosen, edit=lambda name, text: text):
     """A hand-in: the assignment with these exercises' answers, each through `edit`."""
     book = nbformat.from_dict(assignment)
-    answers = {cell.metadata.nbgrader.grade_id: cell.source for cell in solutions.cells
-               if cell.metadata.get("nbgrader", {}).get("solution")}  # fmt: skip
+    answers = {cell.metadata.nbgrader.grade_id: cell.source for cell in coded(solutions)}
     for cell in book.cells:
         grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
         if grade_id in answers and (name := exercise_of(grade_id)) in chosen:
             cell.source = edit(name, answers[grade_id])
     return book
+
+
+def coded(solutions):
+    """The cells of answers that are code."""
+    return [cell for cell in solutions.cells
+            if cell.metadata.get("nbgrader", {}).get("solution") and cell.cell_type == "code"]  # fmt: skip
 
 
 def exercise_of(grade_id):
@@ -52,8 +58,7 @@ def exercise_of(grade_id):
 
 def hand_ins(assignment, solutions):
     """{student: (notebook, the exercises that should be right)}"""
-    names = [exercise_of(cell.metadata.nbgrader.grade_id) for cell in solutions.cells
-             if cell.metadata.get("nbgrader", {}).get("solution")]  # fmt: skip
+    names = [exercise_of(cell.metadata.nbgrader.grade_id) for cell in coded(solutions)]
     half, first, second = names[: len(names) // 2], names[0], names[1]
 
     def broken(name, text):
@@ -90,22 +95,34 @@ def points(course):
                 for submission in book.assignment_submissions("ps1")}  # fmt: skip
 
 
-def main(lesson="06"):
-    """Grade one lesson's exercises; returns 1 where a student has other points than are due, or sees no hint."""
-    (path,) = (ROOT / "notebooks" / "solutions").glob(f"{lesson}_*.ipynb")
-    wrong = 0
+def source_of(name, folder):
+    """nbgrader's source notebook of a lesson or of an exam."""
+    if name in ("midterm", "final"):
+        sys.path.insert(0, str(ROOT / "notebooks"))
+        import exams
+
+        return exams.write(name, "tried", folder)[1]
+    (path,) = (ROOT / "notebooks" / "solutions").glob(f"{name}_*.ipynb")
+    return path
+
+
+def main(name="06"):
+    """Grade a lesson's exercises or an exam; returns 1 where a student has other points than are due, or sees no hint."""
+    wrong, exam = 0, name in ("midterm", "final")
     os.environ["PATH"] = (
         str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
     )  # nbgrader calls alembic by name
     with tempfile.TemporaryDirectory() as folder:
         course = Path(folder)
+        path = source_of(name, course / "made")
         (course / "source" / "ps1").mkdir(parents=True)
         (course / "nbgrader_config.py").write_text(CONFIG)
         shutil.copy(path, course / "source" / "ps1")
         nbgrader(course, "generate_assignment", "ps1", "--create", "--force")
         assignment = nbformat.read(course / "release" / "ps1" / path.name, 4)
-        solutions = nbformat.read(path, 4)
-        handed = hand_ins(assignment, solutions)
+        released = "\n".join(cell.source for cell in assignment.cells)
+        wrong += "HIDDEN" in released or "Marks" in released or "YOUR ANSWER HERE" not in released
+        handed = hand_ins(assignment, nbformat.read(path, 4))
         for student, (book, _) in handed.items():
             place = course / "submitted" / student / "ps1"
             place.mkdir(parents=True)
@@ -114,15 +131,14 @@ def main(lesson="06"):
         nbgrader(course, "generate_feedback", "ps1", "--force")
         got = points(course)
         for student, (_, due) in handed.items():
-            found = {name for name, score in got.get(student, {}).items() if score}
+            found = {each for each, score in got.get(student, {}).items() if score}
             page = course / "feedback" / student / "ps1" / f"{path.stem}.html"
-            html = page.read_text() if page.exists() else ""
-            text = re.sub(r"<[^>]+>", "", html)
-            hints = re.findall(rf"(?:{lesson}\.\d|WrongAnswer): [^\n]+|what judges an exercise[^\n]+", text)
+            text = re.sub(r"<[^>]+>", "", page.read_text() if page.exists() else "")
+            hints = re.findall(r"(?:\b[\dMF]\d?\.\d|WrongAnswer): [^\n]+|what judges an exercise[^\n]+", text)
             wide = [line for line in hints if len(line) > 76]
             print(f"{student}: due {sorted(due)}, got {sorted(found)}; {len(hints)} verdicts on the page")
             print(*(f"    {hint}" for hint in dict.fromkeys(hints)), sep="\n")
-            wrong += found != set(due) or not hints or bool(wide)
+            wrong += found != set(due) or not (hints or exam) or bool(wide)
     print("as it should be" if not wrong else f"{wrong} students have other points than are due, or no hint")
     return bool(wrong)
 

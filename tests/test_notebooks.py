@@ -369,6 +369,23 @@ def test_the_instructors_table_says_what_the_lessons_say_and_adds_up():
     assert f"{training // 60} hours and {training % 60} minutes of exercises" in INSTRUCTORS
 
 
+def test_the_instructors_page_counts_the_points():
+    cells = [cell for stem in SOURCES for cell in CELLS[stem]]
+    points = {kind: sum(cell.points for cell in cells if cell.kind == kind) for kind in ("exercise", "written")}
+    assert f"The course has {sum(points.values())} points, {points['written']} of them in words" in INSTRUCTORS
+
+
+def test_what_a_plan_assigns_exists_and_its_lesson_was_taught():
+    """Exercises by their number, in the lessons of that unit or of one before; the project a unit or more before it is due."""
+    for part in re.findall(r"(?ms)^\*\*(?:Two|Six|Twelve) weeks\*\*.*?\n\n.*?\n\n", INSTRUCTORS):
+        seen = {"00"}
+        for lessons, tasks in re.findall(r"(?m)^\| \d+ \| ([\d, ]+) \| (.*) \|$", part):
+            seen |= lessons_in(lessons)
+            for lesson, number in re.findall(r"\b(\d\d)\.(\d)\b", tasks):
+                assert f"{lesson}.{number}" in names(next(stem for stem in SOURCES if stem[:2] == lesson), "exercise")
+            assert set(re.findall(r"\b(\d\d)\b", tasks)) <= seen, tasks
+
+
 @pytest.mark.parametrize("stem", SOURCES)
 def test_the_time_that_a_lesson_takes_is_measured(stem):
     """By what is on its page, to the next five minutes."""
