@@ -24,11 +24,12 @@ FIGURES, README = ROOT / "figures", (ROOT / "README.md").read_text()
 
 
 def test_every_estimator_has_a_style_of_its_own():
-    """Colour by family, and within one different markers: two lines differ even in grey."""
+    """Colour by family; marker and what is filled of it differ for any two: two lines differ even in grey."""
     assert set(STYLE) == set(TABLE)
-    marks = [(style["color"], style["marker"]) for style in STYLE.values()]
+    marks = [(style["fillstyle"], style["marker"]) for style in STYLE.values()]
     families = Counter(row.family for row in TABLE.values())
     assert len(set(marks)) == len(marks) and max(families.values()) <= len(MARKERS)
+    assert len({(style["color"], style["fillstyle"]) for style in STYLE.values()}) == len(families)
     greys = sorted(np.dot(to_rgb(family.colour), (0.299, 0.587, 0.114)) for family in families)
     assert min(np.diff(greys)) > 0.01
 

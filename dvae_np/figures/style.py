@@ -1,7 +1,7 @@
 """One visual language: each estimator has the same colour, marker and dashes wherever it appears.
 
-Estimators of one family share its colour (`dvae_np.estimators.row`), and have markers and dashes of their own, which print in
-grey keeps.
+Estimators of one family share its colour (`dvae_np.estimators.row`) and what is filled of their markers, and have markers
+and dashes of their own: so print in grey tells all of them apart.
 """
 
 from matplotlib.figure import Figure
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from dvae_np.estimators import TABLE
 from dvae_np.files import written
 
+FILLED = "full", "none", "left", "bottom", "right", "top"  # by family
 MARKERS, DASHES = "osD^vPX*<>", ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
@@ -16,8 +17,14 @@ def _styles():
     members, styles = {}, {}
     for name, row in TABLE.items():
         i = members[row.family] = members.get(row.family, -1) + 1  # its number in its family
-        dashes = DASHES[(list(members).index(row.family) + i) % len(DASHES)]
-        styles[name] = {"color": row.family.colour, "marker": MARKERS[i % len(MARKERS)], "linestyle": dashes}
+        family = list(members).index(row.family)
+        styles[name] = {
+            "color": row.family.colour,
+            "marker": MARKERS[i],
+            "fillstyle": FILLED[family],
+            "markerfacecoloralt": "white",
+            "linestyle": DASHES[(family + i) % len(DASHES)],
+        }
     return styles
 
 
