@@ -1,8 +1,8 @@
 """The students' edition: python notebooks/build.py --students DIR
 
 DIR gets the lessons as they are kept, the exercises, the pages of equations, of symbols and of recipes, the project, and
-`check.py`, which runs every exercise as it is handed out and says what is there. It has no solutions, no sources and no page for
-instructors; a link that would lead out of DIR becomes plain words.
+`check.py`, which runs every exercise as it is handed out and says what is there. It has no solutions, no sources and no page
+for instructors; a link that would lead out of DIR becomes plain words.
 """
 
 import json

@@ -1,9 +1,9 @@
 """An assignment from its source to the feedback, with nbgrader: python tests/grading.py [06 or midterm], by hand.
 
 It needs nbgrader (0.9 or newer) beside the package: `pip install nbgrader -r requirements.txt` in an environment of its own.
-Five students hand in: one right, one half, one with an endless loop and a syntax error, one who cheats, one nothing. What each
+Six students hand in: one right, one half, one with an endless loop and a syntax error, two who cheat, one nothing. What each
 should get is known; the script prints it beside what each got, shows the feedback's first words, and fails where they differ.
-Answers in words wait for a person to grade them. An exam's tests are hidden: students must not get them, and say no word to them.
+Answers in words wait for a person to grade them. An exam's tests are hidden: students must not get them.
 """
 
 import os
@@ -17,13 +17,26 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-CHEATS = """\
+CHEATS = [
+    """\
 import dvae_np.lesson
-judge = lambda *arguments: print("right")
+judge = check = check_op = lambda *arguments, **more: print("right")
 dvae_np.lesson.judge = judge
 import dvae_np.exercises.marking
 dvae_np.exercises.marking.judge = judge
-"""
+""",
+    """\
+import os
+os.environ.pop("NBGRADER_EXECUTION", None)
+raise_nothing = True
+""",
+    """\
+import sys
+sys.settrace(None)
+vars(sys.modules["dvae_np.lesson"])["judge"] = print
+""",
+    "",
+]  # what stands above an answer that is hard-coded, one way after the other
 CONFIG = """\
 c = get_config()
 c.CourseDirectory.course_id = "dvae"
@@ -65,13 +78,20 @@ def hand_ins(assignment, solutions):
         return "while True:\n    pass" if name == first else "def f(:" if name == second else text
 
     def cheating(name, text):
-        return CHEATS + "\n" + re.sub(r"(?s)(    \"\"\".*?\"\"\"\n).*", r"\1    return 0.0", text)
+        way = CHEATS[names.index(name) % len(CHEATS)]
+        return way + "\n" + re.sub(r"(?s)(    \"\"\".*?\"\"\"\n).*", r"\1    return 0.0", text)
+
+    def library(name, text):
+        calls = {"06.1": "float(np.var(q))", "06.2": "dvae_np.reinforce_loo(logits, f, z).dlogits",
+                 "06.3": "dvae_np.reinforce(logits, f, z, baseline=b).dlogits, b"}  # fmt: skip
+        return re.sub(r"(?s)(    \"\"\".*?\"\"\"\n).*", rf"\1    return {calls.get(name, '0.0')}", text)
 
     return {
         "right": (answered(assignment, solutions, names), names),
         "half": (answered(assignment, solutions, half), half),
         "broken": (answered(assignment, solutions, names, broken), names[2:]),
         "cheat": (answered(assignment, solutions, names, cheating), []),
+        "library": (answered(assignment, solutions, names, library), []),
         "empty": (answered(assignment, solutions, []), []),
     }
 

@@ -25,7 +25,7 @@ the rest are sampled, with 95 % intervals.
 {compare.comparison_table(record)}
 ```
 
-![Bias against standard deviation, and error against milliseconds, one mark an estimator](compare.png)
+![Left: deviation of the unbiased estimators against milliseconds; right: of the biased ones against bias](compare.png)
 
 ![Error of the gradient against evaluations of f](sweep.png)
 

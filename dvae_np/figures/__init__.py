@@ -2,6 +2,7 @@
 
 style      colours, markers and dashes of the estimators, and `save`
 growth     how cost and memory grow
+estimators_map  where the estimators stand, a label for each
 measured   plots of numbers that commands have measured
 models     pictures of a trained model
 lesson_NN  the figure that carries lesson NN's idea, computed when it is drawn
@@ -10,9 +11,9 @@ lesson_NN  the figure that carries lesson NN's idea, computed when it is drawn
 from importlib import import_module
 from typing import NamedTuple
 
+from dvae_np.figures.estimators_map import comparison
 from dvae_np.figures.growth import cost_growth
 from dvae_np.figures.measured import (
-    comparison,
     equal_time,
     first_models,
     first_steps,

@@ -1,4 +1,4 @@
-"""Plots of measured numbers: training curves, the comparison of estimators, the practical rule, the first steps."""
+"""Plots of measured numbers: training curves, the practical rule, equal time, the first steps."""
 
 from itertools import product, zip_longest
 
@@ -47,29 +47,6 @@ def overview(figure, histories, params, data):
         "what each code of the exactly trained model means: share of images, most frequent digit", fontsize=9
     )
     codes(right, params, data, columns=5)
-
-
-def comparison(figure, record):
-    """Bias against standard deviation, and total error against milliseconds, one mark an estimator."""
-    left, right = figure.subplots(1, 2)
-    for line in record["lines"]:
-        name, deviation = line["estimator"], line["variance"] ** 0.5
-        if name == "exact":
-            continue
-        mark = {key: STYLE[name][key] for key in ("color", "marker")} | {"linestyle": "", "markersize": 6}
-        half_width = line["variance_half_width"] / max(2 * deviation, 1e-9)
-        left.errorbar(max(line["bias"], 0.01), deviation, half_width, **mark, label=name)
-        right.plot(line["milliseconds"], (line["bias"] ** 2 + line["variance"]) ** 0.5, **mark)
-    exact = next(line for line in record["lines"] if line["estimator"] == "exact")
-    right.axvline(exact["milliseconds"], color="black", linewidth=1)
-    right.annotate("exact:\nno error", (exact["milliseconds"], 0.03), (4, 0), textcoords="offset points", fontsize=8)
-    left.set(xscale="log", yscale="log", xlabel="bias, relative (0.01: none)", ylabel="standard deviation, relative")
-    right.set(
-        xscale="log", yscale="log", xlabel="milliseconds for the gradient of 100 digits", ylabel="error, relative"
-    )
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=7, frameon=False)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
 
 
 def sweep(figure, record):
@@ -158,16 +135,21 @@ def first_models(figure, record, names=None):
 
 
 def first_steps(figure, record):
-    """In the first steps, entropy of q above and information below: a column an estimator, a colour a start, a line a seed."""
-    colors = {"as published": "#D55E00", "larger rows": "#0072B2", "mean image": "#009E73"}
+    """In the first steps, entropy of q above and information below: a column an estimator, dashes a start, a line a seed."""
+    styles = {
+        "as published": ("#D55E00", "-"),
+        "larger rows": ("#0072B2", (0, (1, 1))),
+        "mean image": ("#009E73", (0, (6, 2))),
+    }
     estimators = list(dict.fromkeys(run["estimator"] for run in record["runs"]))
     panels = figure.subplots(2, len(estimators), sharex=True, sharey="row")
     for run in record["runs"]:
         for axes, what in zip(panels[:, estimators.index(run["estimator"])], ("entropy", "information"), strict=True):
-            if run["start"] in colors:
+            if run["start"] in styles:
                 steps = record["every"] * np.arange(len(run[what]))
                 label = run["start"] if run["seed"] == record["runs"][0]["seed"] else None
-                axes.plot(steps, run[what], color=colors[run["start"]], linewidth=1.2, label=label)
+                colour, dashes = styles[run["start"]]
+                axes.plot(steps, run[what], color=colour, linestyle=dashes, linewidth=1.3, label=label)
     for axes in panels.flat:
         axes.set_xlabel("step")
         axes.spines[["top", "right"]].set_visible(False)
