@@ -157,6 +157,7 @@ def kl_given(q, p, z, weights):
 
     `backward(dparts)` returns (dq, dp): not the derivative of this average, but of what it is the mean of. The codes are drawn
     from q, too: the KLs of *later* codes are a reward on each code's score, beside the derivative of its own KL.
+    Raises InputError for another law, and for shapes that do not fit.
     """
     expect("weights", weights, (len(z), q.sizes[0]))
     if p is not None:

@@ -57,7 +57,7 @@ def centred(dtype, *potentials):
     """A chain's potentials, a list, those of each node and edge less their largest, and the sum of what was taken off: (B,)."""
     off, total = [], 0
     for array in potentials:
-        top = array.real.max(tuple(range(2, array.ndim)), keepdims=True, initial=-np.inf)
+        top = array.real.max(tuple(range(2, array.ndim)), keepdims=True)
         top = np.where(top > -np.inf, top, 0)
         off.append(array.astype(np.result_type(array.dtype, dtype), copy=False) - top)
         total = total + top.sum(tuple(range(1, array.ndim)), dtype=np.float64)

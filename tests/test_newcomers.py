@@ -289,7 +289,7 @@ def test_a_new_law_of_q_is_one_file_an_op_and_a_row(tmp_path):
 @pytest.mark.parametrize(
     ("right", "wrong", "says"),
     [
-        ("(self.logit * dq.logits).sum(-1, keepdims=True)))", "dq.logits.sum(-1, keepdims=True)))", "wrong: dfactor"),
+        ("(self.logit * dq.logits).sum(-1, keepdims=True)))", "dq.logits.sum(-1, keepdims=True)))", "wrong: dq_factor"),
         ("return self._plain().codes(u)", "return Independent(self.logit).codes(u)", "codes: shares of 9 states"),
         ("return self._plain().mode()", "return (-self.logit).argmax(-1)", "the most probable codes"),
     ],

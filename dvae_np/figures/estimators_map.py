@@ -6,6 +6,7 @@ from matplotlib.lines import Line2D
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 
+LEAST = 1e-4  # what a deviation of zero is drawn at
 GAP = 0.042  # between two labels, as a share of the axes' height
 
 
@@ -20,7 +21,7 @@ def comparison(figure, record):
     for axes, unbiased in zip(panels, (True, False), strict=True):
         own = [line for line in lines if TABLE[line["estimator"]].unbiased == unbiased]
         across = [line["milliseconds" if unbiased else "bias"] for line in own]
-        up = [line["variance"] ** 0.5 for line in own]
+        up = [max(line["variance"] ** 0.5, LEAST) for line in own]
         for line, x, y in zip(own, across, up, strict=True):
             axes.plot(x, y, **STYLE[line["estimator"]] | {"linestyle": ""}, markersize=6)
         open_axes(
