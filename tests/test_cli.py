@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, writes and refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from functools import cache
@@ -33,7 +34,7 @@ def few_rows(monkeypatch):
 
 @pytest.mark.usefixtures("few_rows")
 def test_verify_prints_the_table_and_writes_json(tmp_path, capsys):
-    assert run("verify", "--json", tmp_path / "report.json") == 0
+    assert run("verify", "--all", "--json", tmp_path / "report.json") == 0
     printed, report = capsys.readouterr().out, json.loads((tmp_path / "report.json").read_text())
     assert report["ok"] and f"{len(report['results'])} checks, 0 failed" in printed
     for name in FEW:
@@ -43,6 +44,24 @@ def test_verify_prints_the_table_and_writes_json(tmp_path, capsys):
     )
     assert worst <= 1e-12
     assert {result["level"] for result in report["results"]} == {0, 1, 2, 3, 4, 5}
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_verify_says_what_fits_a_screen(capsys):
+    """A line for each estimator and three for the rest; with all rows of the table fewer than forty."""
+    assert run("verify") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(TABLE) + 6 < 40 and len(lines) <= len(TABLE) + 6 and max(map(len, lines)) < 120
+    assert all(sum(line.startswith(f"{name} ") for line in lines) == 1 for name in FEW)
+    assert run("verify", "--all", "mine.py:f") == 2 and "--all: does not go with" in capsys.readouterr().err
+
+
+def test_alone_it_says_what_to_do_next(capsys):
+    assert run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and all(len(line) < 128 for line in lines)
+    for command in re.findall(r"python -m dvae_np (\w+)", "\n".join(lines)):
+        assert run(command, "--help") == 0
 
 
 def test_verify_fails_aloud(monkeypatch, capsys):
@@ -238,7 +257,11 @@ def test_the_tour_runs_end_to_end(tmp_path, monkeypatch, capsys):
         assert f"\n{name} " in printed
     assert "1 checks, 0 failed" in printed and str(tmp_path / "tour") in printed
     written = {path.name for path in (tmp_path / "tour").iterdir()}
-    assert written == {".dvae_np", "tour.png", "reconstructions.png", "samples.png", "data"}
+    assert written == {".dvae_np", "report.html", "tour.png", "reconstructions.png", "samples.png", "data"}
+    page = (tmp_path / "tour" / "report.html").read_text()
+    assert (tmp_path / "tour" / "report.html").resolve().as_uri() in printed and "{" not in page.split("</style>")[1]
+    assert all(f'src="{name}"' in page for name in written if name.endswith(".png"))
+    assert all(f"<td>{name}</td>" in page for name in tour.ESTIMATORS) and "1 checks, 0 failed" in page
     for path in (tmp_path / "tour").glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
 

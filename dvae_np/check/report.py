@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 
 from dvae_np.check.bias import Measured
+from dvae_np.estimators import TABLE
 from dvae_np.text import columns
 
 LEVELS = {
@@ -96,14 +97,16 @@ class Report:
         return [f"measured  {r.check}: {r.measured}" for r in told]
 
     def condensed(self):
-        """One line for each thing verified: how many checks, the largest complex-step error, the gradient's verdict."""
-        rows = [("what", "checks", "complex step", "verdict")]
-        for subject in dict.fromkeys(result.subject for result in self.results):
-            own = [result for result in self.results if result.subject == subject]
+        """What fits a screen: a line for each estimator, one for all ops, the objectives, and the rest: how many checks, the
+        largest complex-step error, the gradient's verdict; and all failures."""
+        rows, groups = [("what", "checks", "complex step", "verdict")], {}
+        for result in self.results:
+            groups.setdefault(group_of(result.subject), []).append(result)
+        for words, own in groups.items():
             errors = [r.error for r in own if r.level == 1 and r.error is not None and "complex step" in r.check]
             means = [r.verdict for r in own if r.level in (2, 3) and "dlogits" in r.check] or ["ok"]
             verdict = means[-1] if all(result.ok for result in own) else "FAILED"
-            rows.append((subject, str(len(own)), f"{max(errors):.0e}" if errors else "", verdict))
+            rows.append((words, str(len(own)), f"{max(errors):.0e}" if errors else "", verdict))
         return "\n".join([columns(rows), *self.failures(), self.summary()])
 
     def failures(self):
@@ -145,6 +148,13 @@ class Report:
         )
         head = "<tr><th>level</th><th>what</th><th>checked against</th><th>verdict</th><th></th></tr>"
         return f"<table>{head}{cells}</table><p>{html.escape(self.summary())}</p>"
+
+
+def group_of(subject):
+    """The line that a subject belongs to in the condensed table."""
+    if subject in TABLE:
+        return subject
+    return {"op": "ops", "objective": "whole objectives"}.get(subject.partition(" ")[0], "laws, samplers, identities")
 
 
 def finite(value):

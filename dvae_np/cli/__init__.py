@@ -23,6 +23,12 @@ COMMANDS = (
     *(package.add_estimators, studies.add_bench),
 )
 
+BEGIN = """\
+Discrete latent VAEs in NumPy: every gradient written by hand and proved.
+    python -m dvae_np tour                  see it: all gradients verified, four models trained, a page of it (a minute)
+    python -m jupyter lab notebooks         learn it: twenty-two lessons, beginning with 00
+    python -m dvae_np verify FILE.py:NAME   judge an estimator of your own; `verify --help` has PyTorch and JAX
+    python -m dvae_np --help                all commands: train, evaluate, show, sample, compare, ..."""
 TOO_LARGE = ("array is too big", "Maximum allowed")  # so NumPy's ValueErrors begin where a size is beyond all memory
 
 
@@ -53,6 +59,9 @@ def main(arguments=None):
 
 def run_command(arguments):
     """The exit status of the command that the arguments ask for."""
+    if not (sys.argv[1:] if arguments is None else arguments):
+        print(BEGIN)
+        return 0
     try:
         options = parser().parse_args(arguments)
         keep_freed_memory()

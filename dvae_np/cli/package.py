@@ -14,7 +14,7 @@ def add_tour(verbs):
         help="verify everything, then train on the embedded digits by four estimators (about a minute, offline)",
         description="Verifies every gradient pair and every estimator and prints the table; trains the VAE on 8x8 digits by "
         "exact marginalisation and by three estimators, with three seeds each; prints the exact test negative ELBO, the "
-        "exact log-likelihood and the seconds; writes its figures. Needs no network.",
+        "exact log-likelihood and the seconds; writes a page with all of it and its figures. Needs no network.",
     )
     add_out(command, "runs/tour")
     command.set_defaults(run=tour)
@@ -25,7 +25,7 @@ def tour(options):
     from dvae_np.experiments.tour import WRITTEN, tour
 
     with alone(options.out, "figures", WRITTEN) as out:
-        return 0 if tour(out, progress=Bar) else 1
+        return 0 if tour(out, progress=Bar, checks=progress("check")) else 1
 
 
 def add_figures(verbs):

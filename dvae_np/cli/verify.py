@@ -8,12 +8,13 @@ import numpy as np
 from dvae_np.arrays import InputError
 from dvae_np.cli.judged_files import adapter, expect_judgeable, load_array, load_function, op_input, op_inputs
 from dvae_np.cli.options import path, whole
+from dvae_np.cli.parts import progress
 from dvae_np.cli.train_options import hyper_parameter
 from dvae_np.estimators import TABLE
 from dvae_np.files import read_record, write_text
 
 WORDS = """\
-Without arguments, the whole of this package. With FILE.py:FUNCTION, an estimator of yours: a function
+Without arguments, the whole of this package (--all: every line). With FILE.py:FUNCTION, an estimator of yours: a function
 
     my_estimator(logits, f, z)      fz, f_backward = f(z), fz (S, B); dz, _ = f_backward(dfz) where z is one-hot
 
@@ -36,7 +37,7 @@ def add_verify(verbs):
     """The parser of `verify`."""
     command = verbs.add_parser(
         "verify",
-        help="the whole verification as a table, or your own estimator's; exit status 1 if anything fails",
+        help="verify the whole package, or your own estimator; exit status 1 if anything fails",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=WORDS,
     )
@@ -59,6 +60,7 @@ def add_verify(verbs):
     add("--data", nargs="+", default=[], metavar="NAME", help="inputs of --op that are data, without a gradient")
     add("--samples", type=path, metavar="FILE.npy", help="independent gradient samples (R, ...) to judge")
     add("--exact", type=path, metavar="FILE.npy", help="the exact gradient (...) beside them")
+    add("--all", action="store_true", help="of the whole package, print every check on a line of its own")
     add("--json", type=path, metavar="FILE", help="write the results to FILE as well")
     command.set_defaults(run=verify)
 
@@ -75,6 +77,7 @@ NEEDS = {  # what an option is of no use without, and beside what it is not take
     "data": ("op", ()),
     "samples": ("exact", ("function",)),
     "exact": ("samples", ()),
+    "all": (None, ("function", "samples")),
     "json": (None, ("beside",)),
 }
 
@@ -117,7 +120,8 @@ def verify(options):
     report = report_of(options)
     if file:
         write_text(file.resolve(), report.json() + "\n")
-    print(report)
+    everything = not (options.function or options.samples)
+    print(report.condensed() if everything and not options.all else report)
     return 1 if report.failed else 0
 
 
@@ -132,7 +136,7 @@ def report_of(options):
     if options.op:
         return Report(op_lines(options))
     if not options.function:
-        return Report(suite.results())
+        return Report(progress("check")(suite.results()))
     hyper = dict(hyper_parameter(TABLE[options.like], text) for text in options.set)
     how = {"S": options.S, "binary": options.binary, "bound": options.bound, "steps": options.steps}
     return judge(function_of(options.function, options), like=options.like, **how, **hyper)
