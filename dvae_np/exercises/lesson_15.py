@@ -4,6 +4,7 @@ import numpy as np
 
 from dvae_np.categorical import score
 from dvae_np.check import moments, polynomial
+from dvae_np.exercises.calling import WrongAnswer
 from dvae_np.exercises.exercise import Exercise, Made
 from dvae_np.exercises.lesson_02 import softmax_of
 from dvae_np.laws import joint_states
@@ -93,9 +94,9 @@ def found(answer, numbers):
     due = REASONS[numbers]
     given = np.asarray(answer(numbers))
     if given.shape != due.shape:
-        raise ValueError(f"expected a reason for each of the numbers, {due.shape}, got {given.shape}")
+        raise WrongAnswer(f"15.3: expected a reason for each of the numbers, {due.shape}, got {given.shape}")
     if given.dtype.kind not in "iu":
-        raise ValueError(f"expected whole numbers, got dtype {given.dtype}")
+        raise WrongAnswer(f"15.3: expected whole numbers, got dtype {given.dtype}")
     return np.sum((given == due)[due > 0]), np.sum((given == due)[due == 0])
 
 
