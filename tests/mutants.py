@@ -85,6 +85,23 @@ _BY_FILE = {
         ("self._own(dunary, chosen + summed_to(self.pairwise.shape, dpairwise))", "self._own(dunary, chosen)", "relaxed codes: nothing through the messages to the edges"),
         ("one_hot(z[..., 1:], self.sizes[2], dy.dtype)", "one_hot(z[..., :-1], self.sizes[2], dy.dtype)", "relaxed codes: the column of the code itself"),
     ),
+    "codebook.py": (
+        ("np.argmin(squared_distances", "np.argmax(squared_distances", "the farthest entry"),
+        ("summed_to(codebook.shape, -dgap.sum(0))", "summed_to(codebook.shape, dgap.sum(0))", "distances: the codebook's gradient flipped"),
+        ("return de, entries_backward(-de)", "return de, entries_backward(de)", "distortion: the codebook's gradient flipped"),
+        ("return by_code.sum(0) if shared else by_code", "return by_code[0] if shared else by_code", "the gradient of the first latent alone"),
+        ("2 * self.u * (self.v * dy)", "2 * self.v * (self.u * dy)", "the rotation itself in the place of its transpose"),
+        ("return cls(u, v, lengths[1] / np.where(known, lengths[0], 1), known)", "return cls(u, v, 0 * lengths[1] + 1, known)", "a rotation without its scale"),
+        ("(1 - decay) * new for old, new", "new for old, new", "averages that grow"),
+        ("np.where(dead, 1, self.counts)", "self.counts", "a restart without its count"),
+        ("(share * np.log(share)).sum()", "(share * np.log2(share)).sum()", "perplexity by bits"),
+    ),
+    "scalar_codes.py": (
+        ("lambda dy: dy * (1 - t * t) * half", "lambda dy: dy * half", "rounded: without the slope of tanh"),
+        ("np.arctanh(off / half)", "np.tan(off / half)", "the preprint's tan"),
+        ("expect_whole(\"levels\", level, 3)", "expect_whole(\"levels\", level, 2)", "two levels let through"),
+        ("np.exp(-4 * e / T)", "np.exp(-2 * e / T)", "the sigmoid of half the distance"),
+    ),
     "padding.py": (
         ("np.where(node, dq.unary, 0)", "dq.unary", "padded: gradients where nothing is"),
         ("np.arange(N, like=lengths) < lengths[:, None]", "np.arange(N, like=lengths) <= lengths[:, None]", "padded: one latent more"),

@@ -47,6 +47,8 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "forward_backward": "chain laws structured",
     "chain": "chain laws structured",
     "padding": "chain",
+    "codebook": "codebook",
+    "scalar_codes": "codebook",
     "check/grouped": "ops additive",
     "check/structure_cases": "ops",
     "dependent": "chain autoregressive laws",

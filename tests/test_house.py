@@ -18,8 +18,8 @@ LONGEST = 250  # lines
 TOO_LONG = []
 LAYERS = """
     starting memory arrays text
-    ops coupling perturbed laws dependent forward_backward chain padding additive emissions autoregressive categorical concrete
-    likelihoods noise
+    ops coupling perturbed codebook scalar_codes laws dependent forward_backward chain padding additive emissions autoregressive
+    categorical concrete likelihoods noise
     networks structure model initial
     estimators vae dvae_np
     files device records train check

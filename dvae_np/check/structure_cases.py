@@ -6,6 +6,7 @@ from dvae_np.additive import Additive, expected, log_evidence
 from dvae_np.autoregressive import Autoregressive
 from dvae_np.chain import Chain
 from dvae_np.check.grouped import grouped
+from dvae_np.codebook import distortion, entries, squared_distances
 from dvae_np.emissions import emissions
 from dvae_np.initial import decoder_parameters, encoder_parameters, prior_parameters
 from dvae_np.laws import Independent, joint_states
@@ -73,6 +74,11 @@ def _of_sums(rng, z, y, x):
     yield "Additive (relaxed)", lambda y, f: Additive(**f)(y), {"y": y, "f": f}
     theta = {"table": rng.standard_normal((N, K, D // N)), "bias": rng.standard_normal(D)}
     yield "emissions", partial(_of_theta, lambda theta: emissions(theta, x, bernoulli, {})(z)), {"theta": theta}
+    for words, shape in (("", (K, D)), (" (of each latent)", (N, K, D))):
+        groups = {"e": rng.standard_normal((B, N, D)), "codebook": rng.standard_normal(shape)}
+        yield f"squared_distances{words}", squared_distances, groups
+        yield f"distortion{words}", lambda e, codebook: distortion(e, codebook, z[0]), groups
+        yield f"entries{words}", lambda codebook: entries(codebook, z[0]), {"codebook": groups["codebook"]}
     theta = decoder_parameters(rng, N, K, (7,), D, float)
     yield "reconstruction", lambda y, theta: reconstruction(theta, x)(y), {"y": y, "theta": theta}
     for p in (Independent(rng.standard_normal((1, N, K))), _chain(rng, B, 1)):
