@@ -96,6 +96,12 @@ _BY_FILE = {
         ("np.where(dead, 1, self.counts)", "self.counts", "a restart without its count"),
         ("(share * np.log(share)).sum()", "(share * np.log2(share)).sum()", "perplexity by bits"),
     ),
+    "vq_vae.py": (
+        ("quantiser.beta * de", "de", "the encoder's share without beta"),
+        ("encoder_backward(back(dy) + de)", "encoder_backward(back(dy + de))", "the encoder's share through the surrogate"),
+        ('gradients["codebook"] = {"entries": dentries}', 'gradients["codebook"] = {"entries": quantiser.beta * dentries}', "beta on the codebook's term"),
+        ("np.full_like(far, 1 / len(x))", "np.full_like(far, 1)", "the distortion summed over the batch"),
+    ),
     "scalar_codes.py": (
         ("lambda dy: dy * (1 - t * t) * half", "lambda dy: dy * half", "rounded: without the slope of tanh"),
         ("np.arctanh(off / half)", "np.tan(off / half)", "the preprint's tan"),

@@ -20,7 +20,7 @@ LAYERS = """
     starting memory arrays text
     ops coupling perturbed codebook scalar_codes laws dependent forward_backward chain padding additive emissions autoregressive
     categorical concrete likelihoods noise
-    networks structure model initial
+    networks structure model initial vq_vae
     estimators vae dvae_np
     files device records train check
     folders bench figures experiments exercises shown lesson cli __main__

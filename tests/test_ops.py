@@ -32,6 +32,7 @@ NO_OPS = {
     "by_log_prob": "is `probability` of chains and autoregressive laws",
     "added": "is the decoder's", "mixed": "is the decoder's", "scaled": "is the decoder's", "uniform": "has no law",
     "quantise": "is not the derivative of its value; tests/test_codebook.py", "rounded": "the same", "signs": "the same",
+    "coded": "goes backward by surrogates; tests/test_vq_vae.py",
     "kl_given": "is not the derivative of its value; `posteriors.later_kls`",
     "Autoregressive.through": "is not the derivative of its value; tests/test_autoregressive.py",
 }  # fmt: skip
