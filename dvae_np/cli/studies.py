@@ -32,6 +32,11 @@ def add_compare(verbs):
     words = "train by each estimator for equal time, four trials and three seeds each: hours; goes on where it stopped"
     add("--train", choices=("digits", "mnist"), help=words)
     add("--lessons", action="store_true", help="train the model of lesson 00 by what each lesson teaches")
+    add(
+        "--quantised",
+        action="store_true",
+        help="codebooks on the digits, and categorical VAEs of the same size beside them",
+    )
     add("--jobs", type=whole(1, 256), default=1, help="processes of --train at a time (%(default)s)")
     add_data_dir(command)
     add_out(command, "runs/compare")
@@ -47,6 +52,8 @@ def compare(options):
         return train_for_equal_time(options)
     if options.lessons:
         return train_first_models(options)
+    if options.quantised:
+        return train_quantised(options)
     E, N, K = options.evaluations, options.N, options.K
     if count_states(N, K) > 4096:
         raise InputError(f"compare: expected --N and --K with K^N <= 4,096, got {N} and {K}")
@@ -78,6 +85,17 @@ def compare(options):
         )
         print(tuning.learned_table(record))
     print(f"\nWritten to {options.out}: {', '.join(pictures)}, data/{name}.json")
+    return 0
+
+
+def train_quantised(options):
+    """`compare --quantised`"""
+    from dvae_np.experiments import quantised
+
+    with alone(options.out, "figures", ["data/quantised.json"]) as out:
+        record = quantised.quantised(progress("model"))
+        write_record(out / "data/quantised.json", record)
+    print(f"{quantised.quantised_table(record)}\n\nWritten to {options.out}: data/quantised.json")
     return 0
 
 
