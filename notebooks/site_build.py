@@ -178,7 +178,9 @@ def build(folder, mathjax=None):
         sources.mkdir()
         write_sources(sources)
         configured(sources, mathjax)
-        if build_main(["-b", "html", "-W", "--keep-going", "-q", "-j", "auto", "-d", str(trees), str(sources), str(made)]):
+        if build_main(
+            ["-b", "html", "-W", "--keep-going", "-q", "-j", "auto", "-d", str(trees), str(sources), str(made)]
+        ):
             raise SystemExit("Sphinx has warned, and nothing was written")
         (made / OURS).write_text("The course, as `python notebooks/site.py` made it, which writes over it.\n")
         if folder.exists():

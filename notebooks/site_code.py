@@ -21,26 +21,26 @@ class Code:
         self.parts = {module: parts(path.read_text(encoding="utf-8")) for module, path in self.paths.items()}
         self.tops = {module: dict(named) for module, (_, named) in self.parts.items()}
 
-    def link(self, name, page):
+    def link(self, name, page, words=""):
         """Markdown: a link to a name as the sheet writes it, `laws.Independent.kl` or `ops`, in the text of `page`.
 
-        Raises SystemExit for one that is not in the code.
+        words: what is to be read in its place. Raises SystemExit for a name that is not in the code.
         """
         module, _, rest = name.partition(".")
         top = rest.partition(".")[0]
         if module not in self.paths or (top and top not in self.tops[module]):
             raise SystemExit(f"{page}: names {name}, which is not in the package")
         if module in TABLE:
-            return f"[`{name}`](#{label('estimator', module)})"
+            return f"[`{words or name}`](#{label('estimator', module)})"
         self.asked.add(module)
-        return f"[`{name}`](#{code_label(module, top)})"
+        return f"[`{words or name}`](#{code_label(module, top)})"
 
     def link_public(self, name, module):
         """Markdown: the same for a name of a public module, as `check`; no link where no module defines it at its top."""
         if name in TABLE:
             return f"[`{name}`](#{label('estimator', name)})"
         home = self.home(name, module)
-        return self.link(f"{home}.{name}", module) if home else f"`{name}`"
+        return self.link(f"{home}.{name}", module, name) if home else f"`{name}`"
 
     def home(self, name, module):
         """The module that defines what `module` imports under a name; None where there is none in the package."""

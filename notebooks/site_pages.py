@@ -111,7 +111,7 @@ class Site:
             return aside.keep(f"![{words}]({place.removeprefix('path:')})" if picture else f"[{words}]({place})")
 
         def name(found):
-            estimator = aside.kept[int(found[1])].strip("`")
+            estimator = aside.kept[int(found[1])][1:-1]
             if estimator not in TABLE or self.places.get(page) == f"estimators/{estimator}.md":
                 return found[0]
             return f"[{found[0]}](#{label('estimator', estimator)})"
