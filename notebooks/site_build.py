@@ -43,6 +43,9 @@ PLAIN = (
     "notebooks/SYMBOLS.md",
     "notebooks/RECIPES.md",
     "notebooks/INSTRUCTORS.md",
+    "notebooks/PROJECT.md",
+    "notebooks/ERRATA.md",
+    "CHANGELOG.md",
     "figures/README.md",
     "CONTRIBUTING.md",
 )
@@ -75,7 +78,10 @@ numbers
 recipes
 api
 instructors
+project
 contributing
+errata
+changes
 ```
 """
 

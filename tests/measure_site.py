@@ -56,6 +56,7 @@ function measured(frame, width) {
     cut_formulas: all("div.math").filter(e => over(e) || over(e.querySelector("mjx-container")))
       .map(e => short(e)),
     unreachable: all("div.math").filter(e => reach(e) > 2).map(e => short(e)),
+    boxed: all("span.math").filter(e => scrolls(e) && getComputedStyle(e).display !== "inline").map(e => short(e)),
     cut_code: all("pre").filter(over).map(e => e.textContent.split("\\n").sort((a, b) => b.length - a.length)[0]),
   };
 }
@@ -185,6 +186,7 @@ def faults(found):
     told += [f"source of a formula in the text: {words}" for words in found["sources"]]
     told += [f"a table is cut: {words}" for words in found["screen"]["cut_tables"]]
     told += [f"a formula is cut: {words}" for words in found["screen"]["cut_formulas"]]
+    told += [f"a formula in a sentence has a box of its own: {words}" for words in found["screen"]["boxed"]]
     told += [f"no scrolling shows all of a formula: {words}" for words in found["phone"]["unreachable"]]
     for width, where in ((SCREEN, found["screen"]), (PHONE, found["phone"])):
         if where["page_width"] > width:

@@ -455,6 +455,7 @@ def test_the_browser_sees_what_is_wrong(tmp_path):
         <script>console.error("oh"); nothing.there</script> a price of $x$ and \\tag{{1}} <img src="missing.png">
         <div class="box"><table><tr><td style="min-width: 900px">wide</td></tr></table></div>
         <div style="width: 2000px">far</div><div class="math">\\[x\\]</div>
+        <p>so <span class="math" style="display: inline-block; overflow: auto">f</span></p>
         <mjx-merror data-mjx-error="Undefined control sequence"></mjx-merror></article>""")
     right, wrong = (
         measure_site.faults(visit) for visit in measure_site.visited(tmp_path, ["right.html", "wrong.html"])
@@ -462,5 +463,5 @@ def test_the_browser_sees_what_is_wrong(tmp_path):
     assert right == []
     for words in ("console: oh", "nothing is not defined", "missing.js does not load", "missing.png is no picture",
                   "a formula is not drawn", "a formula is refused: Undefined control sequence", "source of a formula",
-                  "a table is cut: wide", "pixels wide in a window of 1280: DIV", "in a window of 390"):  # fmt: skip
+                  "a table is cut: wide", "a formula in a sentence has a box of its own: f", "pixels wide in a window of 1280: DIV", "in a window of 390"):  # fmt: skip
         assert any(words in each for each in wrong), (words, wrong)
