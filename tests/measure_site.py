@@ -56,7 +56,7 @@ function measured(frame, width) {
     cut_formulas: all("div.math").filter(e => over(e) || over(e.querySelector("mjx-container")))
       .map(e => short(e)),
     unreachable: all("div.math").filter(e => reach(e) > 2).map(e => short(e)),
-    boxed: all("span.math").filter(e => scrolls(e) && getComputedStyle(e).display !== "inline").map(e => short(e)),
+    boxed: all("span.math").filter(e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX)).map(e => short(e)),
     cut_code: all("pre").filter(over).map(e => e.textContent.split("\\n").sort((a, b) => b.length - a.length)[0]),
   };
 }
