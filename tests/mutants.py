@@ -102,6 +102,10 @@ _BY_FILE = {
         ('gradients["codebook"] = {"entries": dentries}', 'gradients["codebook"] = {"entries": quantiser.beta * dentries}', "beta on the codebook's term"),
         ("np.full_like(far, 1 / len(x))", "np.full_like(far, 1)", "the distortion summed over the batch"),
     ),
+    "experiments/quantised.py": (
+        ("float(nll.mean()) + N * float(np.log(quantiser.codes))", "float(nll.mean()) + float(np.log(quantiser.codes))", "the price of one code alone"),
+        ("averages = averages.moved(e, z)", "averages = averages.moved(vq_vae.vectors(params, batch), z)", "averages of vectors after the step"),
+    ),
     "scalar_codes.py": (
         ("lambda dy: dy * (1 - t * t) * half", "lambda dy: dy * half", "rounded: without the slope of tanh"),
         ("np.arctanh(off / half)", "np.tan(off / half)", "the preprint's tan"),
