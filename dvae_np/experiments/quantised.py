@@ -18,7 +18,7 @@ from dvae_np.train import Adam, Settings, evaluate, fit, load
 from dvae_np.vq_vae import Quantiser
 
 COMMAND = "python -m dvae_np compare --quantised"
-N, K, EPOCHS, BATCH, RATE, SEEDS = 4, 16, 150, 100, 2e-3, (0, 1, 2)
+N, K, EPOCHS, BATCH, RATE, SEEDS = 3, 16, 100, 100, 2e-3, (0, 1, 2)
 PRIOR_STEPS, PRIOR_RATE = 400, 1e-2
 
 
