@@ -455,6 +455,20 @@ def error_of_mean(estimates, weights, g, n):
     return ((mean - g) ** 2).sum() + variance.sum() / n**2
 
 
+# %% wrong 14.1: they hold the bias already
+def error_of_mean(estimates, weights, g, n):
+    mean = moments(weights, estimates)[0]
+    squares = ((estimates - g) ** 2).sum((1, 2))
+    return ((mean - g) ** 2).sum() + weights @ squares / n
+
+
+# %% wrong 14.1: weigh each estimate by its own
+def error_of_mean(estimates, weights, g, n):
+    mean = estimates.mean(0)
+    spread = weights @ ((estimates - mean) ** 2).sum((1, 2))
+    return ((mean - g) ** 2).sum() + spread / n
+
+
 # %% wrong 14.1: weigh each by its probability
 def error_of_mean(estimates, weights, g, n):
     mean = estimates.mean(0)
@@ -497,6 +511,12 @@ def border(v, ms, bias, v_biased, ms_biased):
 # %% wrong 14.2: what counts is variance times milliseconds
 def border(v, ms, bias, v_biased, ms_biased):
     return bias * np.sqrt(v / (v - v_biased))
+
+
+# %% wrong 14.2: the two times exchanged
+def border(v, ms, bias, v_biased, ms_biased):
+    work, work_biased = v * ms_biased, v_biased * ms
+    return bias * np.sqrt(work / (work - work_biased))
 
 
 # %% wrong 14.2: exchanged below the root
