@@ -21,6 +21,7 @@ from dvae_np import exercises
 from dvae_np.exercises import attempt, marking
 from dvae_np.exercises.calling import WrongAnswer
 from dvae_np.exercises.exercise import Made
+from dvae_np.exercises.feedback import plural
 from dvae_np.exercises.watching import changed as changed_names
 from dvae_np.lesson import check, check_op, judge
 
@@ -103,6 +104,12 @@ def test_our_answer_passes_and_every_mistake_is_told_by_its_name(exercise, monke
     for words, wrong in exercise.mistakes.items():
         found = judged(exercise, copied(wrong), monkeypatch)
         assert found is not None and words in found, f"{words}: {found}"
+
+
+def test_a_verdict_says_is_of_one_thing_and_are_of_several():
+    several = ["the weights", "the mean and the variance", "the perturbed logits"]
+    one = ["the number of bits", "the loss", "the bias", "the gap", "dlogits", "which uniforms move which codes"]
+    assert all(map(plural, several)) and not any(map(plural, one))
 
 
 def test_what_a_wrong_answer_equals_in_one_case_alone_is_not_said(exercise, monkeypatch):

@@ -1,4 +1,4 @@
-"""The letters and words of the lessons: none is used before it is introduced, and a letter has one meaning.
+"""The letters and words of the lessons: none is used before it is introduced; the page says which letters mean several things.
 
 SYMBOLS.md lists the letters of the whole course with the lesson that introduces each. Any other letter must be spoken of on its
 own page, at the latest in the cell that uses it first: alone in a sentence (`$g$`), or on the left of an equation.

@@ -20,10 +20,15 @@ def raise_if_wrong(exercise, attempts):
         first, *others = [hints(attempt, what) for attempt in wrong if what in [name for name, _ in attempt.wrong]]
     fitting = {key: why for key, why in first.items() if all(key in other for other in others)}
     mistakes = [why for key, why in fitting.items() if not key.startswith(FACTOR)]  # these say more
-    plural = what.startswith("the ") and (" and " in what or (what.endswith("s") and not what.endswith("as")))
-    text = f"{exercise.name}: {what} {'are' if plural else 'is'} wrong{wrong[0].where}: {words}"
+    text = f"{exercise.name}: {what} {'are' if plural(what) else 'is'} wrong{wrong[0].where}: {words}"
     why = " or ".join(mistakes or fitting.values())
     raise WrongAnswer(f"{text}; {why}" if why else text)
+
+
+def plural(what):
+    """Are these words of an output several? "the number of bits" is one, and so are "the loss" and "the bias"."""
+    noun = what.split(" of ")[0]
+    return noun.startswith("the ") and (" and " in noun or (noun.endswith("s") and not noun.endswith(("as", "ss"))))
 
 
 def hints(attempt, what):

@@ -26,6 +26,14 @@ def counted_once(x, q, A):
     return (on(A) - q.T @ x) / len(x)
 
 
+def first_term_divided(x, q, A):
+    return q.mean(0)[:, None] * on(A) - q.T @ x
+
+
+def second_term_divided(x, q, A):
+    return q.sum(0)[:, None] * on(A) - q.T @ x / len(x)
+
+
 def mean_image_for_all(x, q, A):
     return q.mean(0)[:, None] * (on(A) - x.mean(0))
 
@@ -61,6 +69,10 @@ def average_not_subtracted(q):
     return q * np.log(q * q.shape[1]) / len(q)
 
 
+def without_the_softmax(q):
+    return q * (np.log(q) + 1) / len(q)
+
+
 def plain_mean_subtracted(q):
     return q * (np.log(q) - np.log(q).mean(1, keepdims=True)) / len(q)
 
@@ -79,6 +91,8 @@ EXERCISES = (
         library=(complex_step, central),
         mistakes={
             "the gradient with each picture counted once: it counts once for every image, with the weight q": counted_once,
+            "the gradient with its first term alone divided by B: divide both": first_term_divided,
+            "the gradient with its second term alone divided by B: divide both": second_term_divided,
             "the gradient with the mean image for all codes: an image counts for a code with the weight q": mean_image_for_all,
             "the mean over the images of each code: divide by B, for every code": mean_of_each_code,
             "the gradient of the likeliest codes alone: all codes count, each with its q": likeliest_code_alone,
@@ -94,6 +108,7 @@ EXERCISES = (
         mistakes={
             "zero: the cost still has a term that depends on the logits": lambda q: 0 * q,
             "q times the rest of the cost: subtract its average": average_not_subtracted,
+            "q (log q + 1), by each code's own logit alone: every logit moves all probabilities": without_the_softmax,
             "what the plain mean over the codes gives: the average is under q": plain_mean_subtracted,
             "the gradient without its factor q": without_q,
         },

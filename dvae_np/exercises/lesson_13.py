@@ -52,6 +52,15 @@ def gained(p):
     return moment_of_arm(p) - moment_of_disarm(p)
 
 
+def without_the_chance(p):
+    m = max(p, 1 - p)
+    return moment_of_arm(p) - 2 * (m / 2) ** 2
+
+
+def without_the_cube(p):
+    return 2 / 3 * (1 / 8 - abs(p - 1 / 2)) - moment_of_disarm(p)
+
+
 def with_p_for_m(p):
     return 2 / 3 * (1 / 8 - (p - 1 / 2) ** 3) - 2 * (1 - p) * (p / 2) ** 2
 
@@ -112,6 +121,8 @@ EXERCISES = (
         returns=("the difference",),
         mistakes={
             "half of it: there are two ends": lambda p: gained(p) / 2,
+            "DisARM's square without its probability: 1 - m is the chance of each end": without_the_chance,
+            "an integral without its cube: the integral of a square is a third of the cube": without_the_cube,
             "the second moment of ARM: subtract DisARM's": moment_of_arm,
             "what p in the place of m gives: m is the larger of p and 1 - p": with_p_for_m,
         },

@@ -31,6 +31,15 @@ def no_bias(estimates, weights, g, n):
     return parts(estimates, weights, g)[1] / n
 
 
+def squares_about_g(estimates, weights, g, n):
+    return parts(estimates, weights, g)[0] + error_of_mean(estimates, weights, g, 1) / n
+
+
+def mean_not_weighted(estimates, weights, g, n):
+    mean = estimates.mean(0)
+    return ((mean - g) ** 2).sum() + np.einsum("m,mnk->", weights, (estimates - mean) ** 2) / n
+
+
 def deviation_divided(estimates, weights, g, n):
     bias2, variance = parts(estimates, weights, g)
     return bias2 + variance / n**2
@@ -67,6 +76,10 @@ def by_variances(v, ms, bias, v_biased, ms_biased):
 
 def exchanged(v, ms, bias, v_biased, ms_biased):
     return bias * np.sqrt(v_biased * ms_biased / (v * ms - v_biased * ms_biased))
+
+
+def times_exchanged(v, ms, bias, v_biased, ms_biased):
+    return border(v, ms_biased, bias, v_biased, ms)
 
 
 def where_the_lines_cross(v, ms, bias, v_biased, ms_biased):
@@ -140,6 +153,8 @@ EXERCISES = (
             "the error of one estimate, divided by n: averaging does not lower the bias": all_divided,
             "the error of one estimate: the mean of n has less variance": lambda e, w, g, n: error_of_mean(e, w, g, 1),
             "the variance alone: the squared bias is missing": no_bias,
+            "what squares about g in the place of the variance give: they hold the bias already": squares_about_g,
+            "what a mean without the probabilities gives: weigh each estimate by its own": mean_not_weighted,
             "what the variance divided by n^2 gives: divide it by n": deviation_divided,
             "the error with all codes equally probable: weigh each by its probability": equally_probable,
         },
@@ -153,6 +168,7 @@ EXERCISES = (
         mistakes={
             "the border for equal times: what counts is variance times milliseconds": by_variances,
             "the border with the two estimators exchanged below the root": exchanged,
+            "the border with the two times exchanged: each variance goes with its own time": times_exchanged,
             "the error where the two lines cross at one n: compare milliseconds, not n": where_the_lines_cross,
             "the square of the border: take the root": squared,
         },

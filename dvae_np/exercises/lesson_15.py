@@ -90,14 +90,15 @@ def verdicts(numbers):
 
 
 def found(answer, numbers):
-    """What is compared: how many wrong ones are found with their reason, and how many right ones are passed."""
+    """What is compared: how many wrong ones are found, how many of them with their reason, how many right ones are passed."""
     due = REASONS[numbers]
     given = np.asarray(answer(numbers))
     if given.shape != due.shape:
         raise WrongAnswer(f"15.3: expected a reason for each of the numbers, {due.shape}, got {given.shape}")
     if given.dtype.kind not in "iu":
         raise WrongAnswer(f"15.3: expected whole numbers, got dtype {given.dtype}")
-    return np.sum((given == due)[due > 0]), np.sum((given == due)[due == 0])
+    hits = given == due
+    return np.sum((given > 0)[due > 0]), np.sum(hits[due > 0]), np.sum(hits[due == 0])
 
 
 def cheaper(first, second, c1, c2):
@@ -152,7 +153,11 @@ EXERCISES = (
         verdicts,
         lambda rng: [{"numbers": rng.permutation(10)}, {"numbers": np.array([8, 2, 4, 6, 1, 3])}],
         {"numbers": "M"},
-        returns=("the number of wrong ones found with their reason", "the number of right ones passed"),
+        returns=(
+            "the number of wrong ones found",
+            "the number of wrong ones with their reason",
+            "the number of right ones passed",
+        ),
         outcome=found,
     ),
     Exercise(

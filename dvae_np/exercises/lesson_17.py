@@ -40,6 +40,10 @@ def mean_of_the_logs(z, b, fz, log_prior, logq):
     return (log_prior - fz - logq)[z, b].mean()
 
 
+def multiplied_by_q(z, b, fz, log_prior, logq):
+    return np.exp(log_prior - fz + logq)[z, b].mean()
+
+
 def draws(rng):
     for S, M, B, b in ((4, 9, 3, 1), (6, 5, 7, 4)):
         yield {
@@ -121,6 +125,7 @@ EXERCISES = (
             "the mean of p(x|c,z) / q(z): p(z|c) is missing": lambda z, b, fz, prior, logq: np.exp(-fz - logq)[
                 z, b
             ].mean(),
+            "the mean of p(x,z|c) q(z), the sign of log q turned: q stands in the denominator": multiplied_by_q,
             "the mean of the log weights, a bound: average the weights": mean_of_the_logs,
         },
     ),

@@ -98,6 +98,11 @@ def beta_taken_off(q, fz, beta):
     return told(report(q, fz, beta)[0], report(q, fz, 1 / beta)[0], q, fz)
 
 
+def loss_over_beta(q, fz, beta):
+    loss, _, _ = report(q, fz, beta)
+    return told(loss, loss / beta, q, fz)
+
+
 def of_the_loss(q, fz, beta):
     loss, negative_elbo, _ = report(q, fz, beta)
     return loss, negative_elbo, told(loss, loss, q, fz)[2]
@@ -145,6 +150,7 @@ EXERCISES = (
             "the loss with beta: the ELBO has beta = 1": beta_in_the_report,
             "the reconstruction alone: the ELBO has the KL": without_the_kl,
             "what a KL divided by beta gives: the ELBO has no beta at all": beta_taken_off,
+            "the loss divided by beta: beta multiplies the KL alone": loss_over_beta,
             "the loss for beta = 1: training weighs the KL by beta": without_beta,
             "the gap of the loss: take that of the negative ELBO": of_the_loss,
         },

@@ -81,10 +81,6 @@ def less_one_in_b(g):
     return with_own_pairs(g) - 1 / len(g)
 
 
-def all_pairs_counted(g):
-    return without_chance(g) * (len(g) - 1) / len(g)
-
-
 def mean_of_cosines(g):
     lengths = np.sqrt((g**2).sum((1, 2)))
     return without_chance(g / lengths[:, None, None])
@@ -133,8 +129,7 @@ EXERCISES = (
         accuracy=10,
         mistakes={
             "c of [Eq. 19.3]: leave out the pairs of an image with itself": with_own_pairs,
-            "c less 1/B: there are B (B - 1) pairs of different images": less_one_in_b,
-            "the sum over different images divided by B^2: there are B (B - 1) pairs": all_pairs_counted,
+            "c less 1/B, a sum divided by B^2: there are B (B - 1) pairs of different images": less_one_in_b,
             "the mean cosine: divide by the mean square of the lengths": mean_of_cosines,
         },
     ),

@@ -36,6 +36,14 @@ def viterbi_score(unary, pairwise):
     return a.max(1)
 
 
+def as_it_stands(unary, pairwise):
+    """The lesson's two lines, with no maximum taken off."""
+    a = unary[:, 0]
+    for n in range(unary.shape[1] - 1):
+        a = unary[:, n + 1] + np.log(np.exp(a[:, :, None] + pairwise[:, n]).sum(1))
+    return np.log(np.exp(a).sum(1))
+
+
 def best_ending(unary, pairwise):
     """The largest of the log sums over all codes that end with k."""
     K = unary.shape[2]
@@ -99,6 +107,10 @@ def later_not_centred(l1, l2):
     return own_kl(l1, l2) + softmax_of(l1) * (second * np.log(second)).sum(-1)
 
 
+def later_kl_alone(l1, l2):
+    return first_gradient(l1, l2) - own_kl(l1, l2)
+
+
 def entropy_as_cost(l1, l2):
     return 2 * own_kl(l1, l2) - first_gradient(l1, l2)
 
@@ -126,6 +138,10 @@ def backwards(z, initial, transition):
     return np.log(softmax_of(initial))[z[:, 0]] + rows[z[:, 1:], z[:, :-1]].sum(1)
 
 
+def turned_matrix(z, initial, transition):
+    return markov(z, initial, transition.T)
+
+
 def as_they_are(z, initial, transition):
     return initial[z[:, 0]] + transition[z[:, :-1], z[:, 1:]].sum(1)
 
@@ -144,13 +160,14 @@ EXERCISES = (
         "20.1",
         halved,
         lambda rng: list(potentials(rng)),
-        {"unary": "BNK", "pairwise": "BTKK"},
+        {"unary": "BNK"},
         returns=("log Z",),
         library=(forward, Chain.log_partition, complex_step),
         mistakes={
             "the score of the best code: a sum of e^score is asked for, not its largest term": viterbi_score,
             "log Z with the pairwise potentials turned round: A_n[i, j] goes from z_n = i to z_(n+1) = j": turned_pairs,
             "log Z without the first latent's potentials": lambda u, A: halved(np.pad(u[:, 1:], ((0, 0), (1, 0), (0, 0))), A),
+            "the logarithm of a sum of exponentials that overflow: take off the maximum first": as_it_stands,
             "the best ending alone: add up the codes that end with each k": best_ending,
         },
     ),
@@ -158,7 +175,7 @@ EXERCISES = (
         "20.2",
         carried,
         lambda rng: list(kernels(rng)),
-        {"w": "BTKK", "last": "BK"},
+        {"last": "BK"},
         returns=("the marginals",),
         library=(backward,),
         mistakes={
@@ -176,6 +193,7 @@ EXERCISES = (
         library=(complex_step,),
         mistakes={
             "the gradient of the first code's own KL: the later KL is a reward on its score": own_kl,
+            "the gradient of the second code's KL alone: the first code pays its own, too": later_kl_alone,
             "the gradient before its mean is taken off: the entries must add up to 0": not_centred,
             "the gradient with the later KL before its mean is taken off: the entries must add up to 0": later_not_centred,
             "the later KL with the wrong sign: its entropy is no cost": entropy_as_cost,
@@ -190,6 +208,7 @@ EXERCISES = (
         mistakes={
             "log p(z) with a matrix that is normalised over the code before: each row must sum to 1": over_the_code_before,
             "log p(z) with steps from the later code to the earlier": backwards,
+            "log p(z) with the matrix turned round: a .T is left": turned_matrix,
             "the sum of the logits: they are not normalised": as_they_are,
             "log p(z) without the first code's own probability": lambda z, initial, transition: markov(
                 z, 0 * initial, transition

@@ -118,4 +118,5 @@ def relax(figure):
         open_axes(axes, xlabel="steps of the tunables", yscale="log", title=problem)
         axes.title.set_fontsize(9)
     panels[0].set_ylabel("exact variance (nats$^2$), S = 1")
-    panels[1].legend(frameon=False, fontsize=8)
+    handles, labels = panels[1].get_legend_handles_labels()  # all curves are there
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)

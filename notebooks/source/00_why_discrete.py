@@ -394,6 +394,18 @@ def decoder_gradient(x, q, A):
     return (on - q.T @ x) / len(x)
 
 
+# %% wrong 00.1: its first term alone divided by B
+def decoder_gradient(x, q, A):
+    on = 1 / (1 + np.exp(-A))
+    return q.sum(0)[:, None] * on / len(x) - q.T @ x
+
+
+# %% wrong 00.1: its second term alone divided by B
+def decoder_gradient(x, q, A):
+    on = 1 / (1 + np.exp(-A))
+    return q.sum(0)[:, None] * on - q.T @ x / len(x)
+
+
 # %% wrong 00.1: a sum where a mean is due
 def decoder_gradient(x, q, A):
     on = 1 / (1 + np.exp(-A))
@@ -466,6 +478,11 @@ def what_is_left(q):
 # %% wrong 00.2: subtract its average
 def what_is_left(q):
     return q * (np.log(q) + np.log(q.shape[1])) / len(q)
+
+
+# %% wrong 00.2: every logit moves all probabilities
+def what_is_left(q):
+    return q * (np.log(q) + 1) / len(q)
 
 
 # %% wrong 00.2: the average is under q

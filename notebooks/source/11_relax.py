@@ -64,7 +64,7 @@ omega = {
 #
 # $$c(z) = \eta f\bigl(\mathrm{softmax}(z / \tau)\bigr) + r_{\rho}\bigl(\mathrm{softmax}(z)\bigr) . \tag{11.1}$$
 #
-# It works for a black box $f$ too. With $\eta = 0$ the value of $f$ is needed once, and all slopes are the network's.
+# It works for a black box $f$ too. With $\eta = 0$ the value of $f$ is needed once, and all slopes are the network's. (The package's `relax` evaluates $f$ at relaxed codes even then.)
 #
 # The code below puts Eq. 11.1 into Eq. 10.4, and compares with the library. Quadrature over the noise (lesson 10) then confirms the mean, at tunables that were drawn at random.
 
@@ -153,7 +153,11 @@ confirm("11.2", q @ single, slope)
 #
 # $$\langle g, \nabla_{\ell}\, c \rangle = \frac{\mathrm{Im}\, c(\ell + i h g)}{h} .$$
 #
-# To get its derivative in *all* of $\omega$, run the ordinary backward pass of $c$ at the complex point $\ell + i h g$, and divide the imaginary part of the result by $h$. One extra forward and backward pass
+# This is a function of $\omega$ too, and its derivative in $\omega$ may be taken inside $\mathrm{Im}$:
+#
+# $$\frac{\partial}{\partial \omega} \langle g, \nabla_{\ell}\, c \rangle = \frac{1}{h}\, \mathrm{Im}\, \frac{\partial c}{\partial \omega}(\ell + i h g) .$$
+#
+# So run the ordinary backward pass of $c$ at the complex point $\ell + i h g$, and divide the imaginary part of the result by $h$. One extra forward and backward pass
 # gives the whole gradient in $\eta$, $\tau$ and $\rho$, to rounding. This works because every op of the package lets complex numbers through. In three lines, for a small $c(\ell, \omega) = \omega \sum_k e^{\ell_k} \ell_k$:
 
 
@@ -272,7 +276,9 @@ figure("relax.png")
 
 # %%
 from dvae_np.figures.lesson_10 import best_constant
+from dvae_np.figures.lesson_11 import learned
 
+show(learned)
 print(table())
 codes, even_odds = every_code(np.zeros((1, 1, 2)), 1)
 f_0, f_1 = toy(codes)[0][0]
@@ -295,7 +301,7 @@ print(
 # {{three_categories["relax"][1][-1]:.3f}}. They are better than any constant by {{1 - three_categories["rebar"][1][-1] / three_categories["best constant"]:.0%}} and
 # {{1 - three_categories["relax"][1][-1] / three_categories["best constant"]:.0%}}, but evaluate $f$ three times (relaxed codes included) instead of once. *Compare a clever control variate with the best constant, not with nothing.*
 #
-# On the trained VAE of lesson 14 the two are about equally good, and worse than leave-one-out with as many evaluations. There the tunables had 200 steps, with the model held still.
+# On the trained VAE of lesson 14 RELAX has a smaller variance than REBAR, and both have a larger one than leave-one-out with as many evaluations. There the tunables had 200 steps, with the model held still. The variances below are divided by the squared length of the exact gradient.
 
 # %%
 from dvae_np import records
@@ -312,8 +318,8 @@ for name in ("reinforce_loo", "rebar", "relax"):
 # %% [markdown]
 # ## 6 Break it
 #
-# Two mistakes are common with learned tunables: to update them before they are used, so that they have seen the sample, and to let $f$'s own gradient reach them. Here neither can happen, as the estimator
-# is a function and returns `domega`. A third mistake can: to minimise the squared norm of a batch's *mean* in place of the mean of the squared norms. Its expectation is the squared norm of the exact
+# Three mistakes are common with learned tunables. (1) Update $\omega$ on a sample, and then use the new $\omega$ on that same sample: it has seen the noise, and the mean is no longer right. (2) Let the training loss, not the variance, move $\omega$. The library's `relax` returns `domega` beside the gradient, so neither happens by itself.
+# (3) Minimise the squared norm of a batch's *mean* in place of the mean of the squared norms. Its expectation is the squared norm of the exact
 # gradient, which no tunable moves, plus $1/B$ of the variance. So on average its slope is $1/B$ of the right one. But its noise is not $B$ times smaller:
 
 # %%

@@ -10,7 +10,7 @@
 # - use a slope of $f$ as a second control variate,
 # - choose among ten estimators by their exact variance for the same number of evaluations of $f$.
 #
-# *Needs:* lessons 06 and 12. *Takes:* 65 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 06 and 12 (section 3: 11). *Takes:* 65 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
 
 # %% setup
 from itertools import permutations
@@ -206,7 +206,7 @@ picture(
 )
 
 # %% [markdown]
-# A code is where its uniform falls among the categories, laid side by side. $P(z_i, z_j)$ is the mass of the rectangle of both
+# Lay the categories side by side on $[0, 1]$, each as wide as its $q$. The code is the category in which $u$ falls. $P(z_i, z_j)$ is the mass of the rectangle of both
 # categories' intervals: [Eq. 13.4] at its upper corner, minus two, plus one. It is averaged over random orders of the categories, for in a
 # fixed order some pairs could never meet.
 
@@ -289,8 +289,8 @@ print("P(z_1) P(z_2), independent:", np.round(q[0] ** 2, 3))
 #
 # $$\sum_{k, k'} q_k q_{k'}\, (F_k - F_{k'})(\mathrm{onehot}(k) - \mathrm{onehot}(k')) = 2 J(q) F .$$
 #
-# But coupled samples meet the pair $k, k'$ with probability $P(k, k')$ in place of $q_k q_{k'}$. So weigh each pair by $q_k q_{k'} / P(k, k')$, latent by latent. (The other latents
-# enter through $F$ alone: for each sample they are drawn from $q$, independently of this latent.) This is **CARMS**:
+# But coupled samples meet the pair $k, k'$ with probability $P(k, k')$ in place of $q_k q_{k'}$. So weigh each pair by $q_k q_{k'} / P(k, k')$, latent by latent. ($F_k$ is the mean of $f$ if this latent is $k$
+# and the others are drawn from $q$, as they are in each sample.) This is **CARMS**:
 #
 # $$\frac{1}{S (S - 1)} \sum_{i < j} (f_i - f_j)(z_i - z_j)\, \frac{q(z_i) q(z_j)}{P(z_i, z_j)} . \tag{13.5}$$
 
@@ -343,7 +343,7 @@ show(dvae_np.carms)
 #
 # $$\tfrac{1}{2} \bigl(f_1 + \alpha \langle f'_2, z_1 - q \rangle - f_2 - \alpha \langle f'_1, z_2 - q \rangle\bigr)(z_1 - z_2) - \tfrac{\alpha}{2} J(q)(f'_1 + f'_2) . \tag{13.6}$$
 #
-# For affine $f$ and $\alpha = -1$ the bracket is zero and the last term the exact gradient. In general $\alpha$ is learned: `domega` is the gradient of the squared
+# All this holds for any $K$; only the package's `double_cv` is restricted to binary latents. For affine $f$ and $\alpha = -1$ the bracket is zero and the last term the exact gradient. In general $\alpha$ is learned: `domega` is the gradient of the squared
 # estimate, and its mean is the variance's gradient (lesson 11).
 
 # %%
@@ -379,7 +379,7 @@ show(dvae_np.double_cv)
 # %% [markdown]
 # ## 4 What the same work buys
 #
-# Three other binary latents, and a cubic $f$ with smaller weights: eight states, and every variance is exact. Each column shows what the same number of evaluations of $f$ buys.
+# Three other binary latents, and a cubic $f$ with smaller weights: eight states, and every variance is exact. Each column shows what the same number of evaluations of $f$ buys. (ARM and DisARM stand a little to the left of 2, where they would cover others.)
 
 # %%
 figure("variance_evaluations.png")
@@ -599,6 +599,18 @@ def gained(p):
 def gained(p):
     m = max(p, 1 - p)
     return 1 / 3 * (1 / 8 - (m - 1 / 2) ** 3) - (1 - m) * (m / 2) ** 2
+
+
+# %% wrong 13.2: 1 - m is the chance
+def gained(p):
+    m = max(p, 1 - p)
+    return 2 / 3 * (1 / 8 - (m - 1 / 2) ** 3) - 2 * (m / 2) ** 2
+
+
+# %% wrong 13.2: the integral of a square is a third of the cube
+def gained(p):
+    m = max(p, 1 - p)
+    return 2 / 3 * (1 / 8 - (m - 1 / 2)) - 2 * (1 - m) * (m / 2) ** 2
 
 
 # %% wrong 13.2: subtract DisARM's
