@@ -1,0 +1,690 @@
+# %% [markdown]
+# # 21 Quantised codes
+#
+# **Question.** A VQ-VAE draws nothing. Its encoder gives a vector, and the code is the entry of a *codebook* that lies nearest to this vector. What has this to do with the categorical VAE of the other lessons, and which gradient does it follow?
+#
+# **After this lesson you can**
+# - write a VQ-VAE's quantiser as the cold end of a softmax over distances,
+# - say which derivative its straight-through gradient drops, and at which temperature the copy would be right,
+# - write the two distances of its loss, with what each of them holds still, and catch the most copied mistake,
+# - move a codebook by moving averages, see it collapse, measure that, and repair it,
+# - turn a gradient by the rotation trick, and say what the trick is not,
+# - quantise without a codebook, by rounding or by signs, and name a trap of each,
+# - state the likelihood bound of a VQ-VAE, and compare it with categorical VAEs of the same size.
+#
+# *Needs:* lessons 03, 04, 07 and 08 (a section: 20). *Takes:* 95 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
+
+# %% setup
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dvae_np import (
+    exact,
+    joint_states,
+    records,
+    softmax,
+    straight_through,
+)
+from dvae_np.check import comparison, complex_step
+from dvae_np.codebook import (
+    Averages,
+    Rotation,
+    distortion,
+    nearest,
+    perplexity,
+    quantise,
+    squared_distances,
+)
+from dvae_np.lesson import confirm, figure, picture, say, show, table
+
+rng = np.random.default_rng(21)
+B, K, D = 12, 8, 2  # examples, entries of the codebook, size of a vector
+codebook = rng.standard_normal((K, D))
+e = rng.standard_normal((B, D))  # what an encoder gave for 12 images
+weights = 1.5 * rng.standard_normal((D, 3))
+pixels = np.array([1.0, 0.0, 1.0])
+
+
+def f(y):
+    """-log p(x|y) of an image of three pixels, in nats: (...,)."""
+    a = y @ weights
+    return (np.log(1 + np.exp(a)) - pixels * a).sum(-1)
+
+
+def slope(y):
+    """The gradient of f: (..., D)."""
+    return (1 / (1 + np.exp(-y @ weights)) - pixels) @ weights.T
+
+
+# %% [markdown]
+# ## 1 A softmax over distances
+#
+# The encoder of this lesson gives no logits. It gives a vector $e$ of a few numbers, two in our pictures. A *codebook* has $K$ entries $c_1, \dots, c_K$, which are vectors of the same size. In the code, $D$ is that size. How do we get a law over the $K$ codes? An entry that is near should be probable. So take minus the squared distance, divided by a temperature $T$, as the logit:
+#
+# $$\ell_k = -\frac{\lVert e - c_k \rVert^2}{T}, \qquad q = \mathrm{softmax}(\ell) . \tag{21.1}$$
+#
+# This is a categorical encoder like that of lesson 02, with logits of a special form. It is also a law that you may know from clustering. Give each entry a round Gaussian with variance $T/2$. Then $q$ says how probable it is that $e$ came from each of them.
+
+# %%
+def soft(e, T):
+    """q (B, K) of vectors e (B, D)."""
+    gap = e[:, None] - codebook  # (B, K, D)
+    return softmax(-(gap**2).sum(-1) / T)[0]
+
+
+T = 0.7
+distances, _ = squared_distances(e[:, None], codebook)  # (B, 1, K)
+confirm("21.1", soft(e, T), softmax(-distances / T)[0][:, 0])
+bells = np.exp(-distances[:, 0] / (2 * (T / 2)))  # with variance T / 2
+confirm("21.1", soft(e, T), bells / bells.sum(1, keepdims=True))
+
+# %% [markdown]
+# Now let $T$ fall. The logits grow apart, and $q$ becomes certain of the nearest entry. The decoder gets this entry, $y$:
+#
+# $$z = \arg\min_k \lVert e - c_k \rVert^2, \qquad y = c_z . \tag{21.2}$$
+#
+# This is the quantiser of a *VQ-VAE* (vector-quantised VAE). VQ stands for *vector quantisation*: a vector is exchanged for one of $K$.
+
+# %%
+(y, z), _ = quantise(e[:, None], codebook)  # (B, 1, D) and (B, 1)
+confirm("21.2", soft(e, 1e-3) @ codebook, y[:, 0])
+confirm("21.2", soft(e, 1e-3).argmax(1), z[:, 0])
+
+# %% [markdown]
+# The picture shows both. On the left, the lines separate the regions of the codebook's entries. All vectors in one region get the same code. Such a partition is called a *Voronoi diagram*. On the right, $q$ of one encoder output, the one with a ring, as the temperature falls from right to left.
+
+# %%
+side = np.linspace(-2.6, 2.6, 261)
+plane = np.stack(np.meshgrid(side, side), -1).reshape(-1, 1, 2)
+region = nearest(plane, codebook).reshape(261, 261)
+temperatures = np.geomspace(0.03, 30, 60)
+laws = np.array([soft(e[2:3], each)[0] for each in temperatures])
+fig, (ax, right) = plt.subplots(1, 2, figsize=(7.5, 3.5),
+                                layout="constrained")  # fmt: skip
+for k in range(K):
+    ax.contour(side, side, region == k, [0.5], colors="0.5", linewidths=1)
+    ax.text(*(codebook[k] + 0.1), k)
+for one, entry in zip(e, y[:, 0], strict=True):
+    ax.plot(*np.transpose([one, entry]), "C1-", linewidth=1)
+ax.plot(*codebook.T, "ks", *e.T, "C1o", markersize=5)
+ax.plot(*e[2], "ko", markersize=12, fillstyle="none")
+ax.set(aspect="equal", xticks=[], yticks=[], xlim=(-2.6, 2.6),
+       ylim=(-2.6, 2.6))  # fmt: skip
+closest = np.argsort(distances[2, 0])[:3]
+for k, style in zip(closest, ("-", "--", ":"), strict=True):
+    right.semilogx(temperatures, laws[:, k], style, label=f"entry {k}")
+right.axhline(1 / K, color="0.7", linewidth=1)
+right.set(xlabel="temperature T", ylabel="q of the ringed vector")
+right.legend()
+picture(
+    fig,
+    "Left: eight entries of a codebook as squares, their regions, and "
+    "twelve vectors as dots, each joined to the entry of its region. Right: "
+    "as the temperature falls, the probability of one entry goes to 1.",
+)
+
+# %% [markdown]
+# ## 2 Which derivative is dropped
+#
+# What becomes of the exact gradient on the way to $T = 0$? Let $f(y)$ be the loss of the decoder, $-\log p(x \mid y)$. At $T > 0$ the loss is $\mathbb{E}_q[f(c_z)] = \sum_k q_k f(c_k)$, a finite sum (lesson 04). Its gradient in the logits is $q_k (f(c_k) - \mathbb{E}_q f)$. By [Eq. 21.1] the logits change with $e$ as $\nabla_e \ell_k = 2 (c_k - e) / T$. Multiply and add. The part with $e$ drops out, as the gradient in the logits sums to zero, and a covariance is left:
+#
+# $$\nabla_e\, \mathbb{E}_q[f(c_z)] = \frac{2}{T} \sum_k q_k \bigl(f(c_k) - \mathbb{E}_q f\bigr)\, c_k = \frac{2}{T}\, \mathrm{Cov}_q\bigl(c_z, f(c_z)\bigr) . \tag{21.3}$$
+#
+# Straight-through (lesson 08) draws a code, takes the slope $f'$ of $f$ there, and goes back through the softmax as if nothing had been drawn. In its mean the values $f(c_k)$ are replaced by a linear function with the average slope. So the covariance with $f$ becomes a matrix, the covariance of the entries themselves, times that slope:
+#
+# $$\mathbb{E}[\text{straight-through}] = \frac{2}{T}\, \mathrm{Cov}_q(c_z)\; \mathbb{E}_q[f'(c_z)] . \tag{21.4}$$
+
+# %%
+one = e[2]
+
+
+def covariances(e, T):
+    """(2 / T) Cov_q(c, f), (2 / T) Cov_q(c) E f', both (D,), and KL."""
+    q = soft(e[None], T)[0]
+    around = codebook - q @ codebook  # (K, D)
+    exact_gradient = 2 / T * (q * f(codebook)) @ around
+    spread = 2 / T * around.T @ (q[:, None] * around)  # (D, D)
+    kl = (q * np.log(np.maximum(q, 1e-300) * K)).sum()
+    return exact_gradient, spread @ (q @ slope(codebook)), kl
+
+
+def soft_loss(arrays):
+    gap = arrays["e"] - codebook
+    return softmax(-(gap**2).sum(-1) / T)[0] @ f(codebook)
+
+
+by_sum, through, _ = covariances(one, T)
+confirm("21.3", by_sum, complex_step(soft_loss, {"e": one})["e"])
+
+# %% [markdown]
+# And with the estimators of the library, which know nothing of distances. They give the gradient in the logits, and the backward pass of the distances takes it to $e$. Straight-through is averaged over all $K$ codes:
+
+# %%
+distances, distances_backward = squared_distances(one[None, None], codebook)
+to_e = lambda dlogits: distances_backward(-dlogits / T)[0][0, 0]
+
+
+def f_of_codes(codes):
+    """f for the library: whole codes (S, B, N), or one-hot ones."""
+    hot = codes if codes.dtype.kind == "f" else np.eye(K)[codes]
+    y = hot[:, :, 0] @ codebook
+    back = lambda dfz: (dfz[..., None] * (slope(y) @ codebook.T))[:, :, None]
+    return f(y), lambda dfz: (back(dfz), {})
+
+
+logits = -distances / T  # (1, 1, K)
+every = np.arange(K)[:, None, None]
+each = [
+    straight_through(logits, f_of_codes, every[[k]]).dlogits
+    for k in range(K)
+]
+mean = np.tensordot(softmax(logits)[0][0, 0], each, 1)
+confirm("21.3", by_sum, to_e(exact(logits, f_of_codes).dlogits))
+confirm("21.4", through, to_e(mean))
+
+# %% [markdown]
+# In the cold, $q$ is certain of one entry, and a certain law has no covariance. So both gradients vanish, and they do it fast: the second-nearest entry, farther by $h$ in squared distance, keeps a probability near $e^{-h / T}$. This is no surprise. If $e$ moves a little, its nearest entry stays the same, and so does the loss. The KL to a uniform prior goes to $\log K$, and its gradient vanishes too.
+#
+# So a VQ-VAE needs another gradient. It takes the slope at the entry, and *copies* it to $e$:
+#
+# $$de = f'(y), \qquad \text{the identity in the place of } \frac{2}{T}\, \mathrm{Cov}_q(c_z) . \tag{21.5}$$
+#
+# This is called straight-through as well, but it goes through no softmax. In words: $y$ depends on $e$ by the choice of the entry. The derivative of this choice is zero nearly everywhere. It is dropped, and $y$ is treated as $e$ plus a constant.
+
+# %%
+show(quantise)
+(y, z), quantise_backward = quantise(e[:, None], codebook)
+de = quantise_backward(slope(y))[:, 0]
+shift = y[:, 0] - e  # a constant
+as_if = complex_step(lambda arrays: f(arrays["e"] + shift).sum(), {"e": e})
+confirm("21.5", de, as_if["e"])
+for cold in (3, 0.3, 0.1, 0.03):
+    first, second, kl = covariances(one, cold)
+    print(
+        f"T {cold:4}: exact {np.linalg.norm(first):.0e}, straight-through "
+        f"{np.linalg.norm(second):.0e}, copy {np.linalg.norm(de[2]):.1f}, "
+        f"KL {kl:.3f}"
+    )
+print(f"log K = {np.log(K):.3f} nats")
+
+# %% [markdown]
+# When would the identity be right? Call the sum of all bells $Z = \sum_k e^{-\lVert e - c_k \rVert^2 / T}$. Two derivatives of its logarithm bring the covariance back:
+#
+# $$\frac{2}{T}\, \mathrm{Cov}_q(c_z) = I + \frac{T}{2}\, \nabla_e^2 \log Z ,$$
+#
+# with the identity matrix $I$. So the copy is right where $\log Z$ has no curvature, and this is so where the bells overlap to a flat roof. Take numbers instead of vectors, and entries on a lattice: $c_k = k h$ for all whole $k$, with the spacing $h$. Then $Z$ is a wave in $e$ of period $h$ around a constant. Its first harmonic has the relative size $2 e^{-\pi^2 T / h^2}$, and the others are far smaller. Two derivatives of the wave give a factor $4 \pi^2 / h^2$. So the largest error of the identity is, but for terms of higher order,
+#
+# $$\max_e\, \Bigl\lvert \frac{2}{T}\, \mathrm{Var}_q(c_z) - 1 \Bigr\rvert = 4 \pi^2\, \frac{T}{h^2}\, e^{-\pi^2 T / h^2} . \tag{21.6}$$
+
+
+# %%
+def largest_error(ratio):
+    """Of the identity, on a lattice of spacing 1 at T = ratio."""
+    lattice, worst = np.arange(-40, 41), 0
+    for at in np.linspace(0, 1, 101):
+        q = softmax(-((at - lattice) ** 2) / ratio)[0]
+        variance = q @ lattice**2 - (q @ lattice) ** 2
+        worst = max(worst, abs(2 / ratio * variance - 1))
+    return worst
+
+
+def wave(ratio):
+    return 4 * np.pi**2 * ratio * np.exp(-(np.pi**2) * ratio)
+
+
+confirm("21.6", largest_error(0.5), wave(0.5), tolerance=0.02)
+confirm("21.6", largest_error(1.0), wave(1.0), tolerance=1e-3)
+
+# %%
+ratios = np.linspace(0.15, 2, 38)
+sizes = np.array([
+    [np.linalg.norm(part) for part in covariances(one, each)[:2]]
+    for each in temperatures
+])  # fmt: skip
+fig, (ax, right) = plt.subplots(1, 2, figsize=(7.5, 3.1),
+                                layout="constrained")  # fmt: skip
+ax.loglog(temperatures, sizes[:, 0], "-", label="exact")
+ax.loglog(temperatures, sizes[:, 1], "--", label="straight-through")
+ax.axhline(np.linalg.norm(de[2]), color="k", linestyle=":", label="copy")
+ax.set(xlabel="temperature T", ylabel="length of the gradient",
+       ylim=(1e-8, 10))  # fmt: skip
+ax.legend()
+right.semilogy(ratios, [largest_error(each) for each in ratios], "o",
+               markersize=4, label="measured")  # fmt: skip
+right.semilogy(ratios, wave(ratios), "k-", linewidth=1, label="Eq. 21.6")
+right.set(xlabel="T / h²", ylabel="largest error of the identity")
+right.legend()
+picture(
+    fig,
+    "Left: as the temperature falls, the exact gradient and "
+    "straight-through fall to zero, and the copy stays. Right: on a "
+    "lattice the error of the identity falls exponentially in T / h².",
+)
+confirm("21.6", largest_error(2.0), wave(2.0), tolerance=1e-3)
+
+# %% [markdown]
+# At $T = h^2$ the identity is right to {{wave(1.0):.3f}}, whatever $f$ is, and at $T = h^2 / 2$ to {{largest_error(0.5):.2f}}. Below $h^2 / 4$ it is wrong in kind. So the copied gradient belongs to a *warm* law on a regular codebook, while the decoder sees the *cold* one. At a single $e$ it does not approximate the gradient of the cold loss, which is zero. What it may approximate is how the *average* loss changes if a whole cloud of vectors moves: some of them then cross a border. Section 5 measures that.
+#
+# ## 3 Two distances keep encoder and codebook together
+#
+# The copy gives the codebook no gradient: $y$ is treated as $e$ plus a constant. So what moves the entries? And what keeps $e$ near them? A VQ-VAE adds the squared distance between $e$ and its entry, twice. Each time one side is held still, which is written $\mathrm{sg}$ (stop gradient):
+#
+# $$f(y) + \lVert \mathrm{sg}(e) - c_z \rVert^2 + \beta\, \lVert e - \mathrm{sg}(c_z) \rVert^2 , \qquad de = f'(y) + 2 \beta\, (e - c_z), \qquad dc_k = \sum_{b:\, z_b = k} 2\, (c_k - e_b) . \tag{21.7}$$
+#
+# The first distance is the *codebook loss*: it moves the entries to the vectors. The second is the *commitment loss*: it keeps the encoder at its entry. In this lesson $\beta$ is its weight, as in the literature, and not that of the KL. Usual values lie between a quarter and two. The sum over $b$ runs over the vectors of the batch that have the code $k$. The library calls the squared distance `distortion`; elsewhere in this course that word is the name of the reconstruction loss.
+#
+# The two terms together are the cold end of something known too: $-T \log Z$ goes to the squared distance to the nearest entry. Minimising it in the codebook fits the mixture of Gaussians of section 1, and in the cold this is *k-means*.
+
+# %%
+beta = 0.25
+codes = z[:, 0]  # (B,)
+gap = e - codebook[codes]  # (B, D)
+de_by_hand = slope(codebook[codes]) + beta * 2 * gap
+dcodebook_by_hand = np.zeros((K, D))
+np.add.at(dcodebook_by_hand, codes, -2 * gap)  # adds up repeated codes
+
+# %% [markdown]
+# A stopped side is a constant. So the complex step gets copies of the arrays that do not move. This is the published loss, and its derivative:
+
+# %%
+held_e, held_codebook = e.copy(), codebook.copy()
+
+
+def published(arrays):
+    """Eq. 21.7 of the whole batch, with y as e plus a constant."""
+    moving_e, moving_c = arrays["e"], arrays["codebook"]
+    first = ((held_e - moving_c[codes]) ** 2).sum()
+    second = ((moving_e - held_codebook[codes]) ** 2).sum()
+    return f(moving_e + shift).sum() + first + beta * second
+
+
+right_ones = complex_step(published, {"e": e, "codebook": codebook})
+confirm("21.7", de_by_hand, right_ones["e"])
+confirm("21.7", dcodebook_by_hand, right_ones["codebook"])
+_, distortion_backward = distortion(e[:, None], codebook, z)
+far_de, dcodebook = distortion_backward(np.ones(B))
+confirm("21.7", slope(codebook[codes]) + beta * far_de[:, 0], de_by_hand)
+confirm("21.7", dcodebook, dcodebook_by_hand)
+
+# %% [markdown]
+# The two distances have the same value, and only the stops tell them apart. So $\beta$ easily gets to the wrong one. This mistake stood in [taming-transformers](https://github.com/CompVis/taming-transformers/issues/57), the code of VQGAN, and it was copied from there or made again in other public code, for instance in [1d-tokenizer](https://github.com/bytedance/1d-tokenizer/pull/120). The value of the loss is the same, and training goes on. Here is what the complex step says:
+
+# %%
+swapped_de = slope(codebook[codes]) + far_de[:, 0]
+say(comparison("dcodebook", beta * dcodebook, right_ones["codebook"]))
+say(comparison("de", swapped_de, right_ones["e"]))
+
+# %% [markdown]
+# The codebook moves at a quarter of its speed, and the commitment has four times its weight, relative to it. It is not a disaster; it is another loss than the one that is reported.
+#
+# ## 4 A codebook of moving averages
+#
+# The codebook loss is a sum of squares. Its minimum is known: each entry is the mean of its vectors. Why descend, then? Because the encoder moves too, and a batch shows only some vectors. So most VQ-VAEs keep moving averages, of the number of vectors that an entry got, $\hat w_k$, and of their sum, $\hat m_k$. With $w_k$ and $m_k$ of one batch, and $\gamma$ a little below 1:
+#
+# $$\hat w_k \leftarrow \gamma\, \hat w_k + (1 - \gamma)\, w_k, \qquad \hat m_k \leftarrow \gamma\, \hat m_k + (1 - \gamma)\, m_k, \qquad c_k = \hat m_k / \hat w_k .$$
+#
+# This looks like another method, but it is not. Write the new entry as the old one plus a difference, and use $\hat m_k = \hat w_k c_k$ for the old averages:
+#
+# $$c_k^{\text{new}} = c_k - \frac{1 - \gamma}{\hat w_k^{\text{new}}}\, \sum_{b:\, z_b = k} (c_k - e_b) . \tag{21.8}$$
+#
+# The sum is half of $dc_k$ in [Eq. 21.7]. So moving averages are gradient descent on half the codebook loss, and each entry has a step size of its own: large for an entry that gets few vectors. (The baseline of [Eq. 6.3] was such a moving average.) An entry that gets nothing stays where it is.
+
+# %%
+gamma = 0.9
+w_hat = rng.uniform(0.5, 3, K)
+m_hat = w_hat[:, None] * codebook
+hot = np.eye(K)[codes]  # (B, K)
+w_new = gamma * w_hat + (1 - gamma) * hot.sum(0)
+m_new = gamma * m_hat + (1 - gamma) * hot.T @ e
+moved = m_new / w_new[:, None]
+step = (1 - gamma) / w_new
+confirm("21.8", moved, codebook - step[:, None] * dcodebook / 2)
+library = Averages(w_hat, m_hat).moved(e[:, None], z, gamma)
+confirm("21.8", library.codebook, moved)
+unused = sorted(set(range(K)) - set(codes.tolist()))
+print("entries that got nothing:", unused)
+print("how far they moved:", abs(moved - codebook)[unused].max())
+
+# %% [markdown]
+# This is also why codebooks *collapse*. An entry that is nobody's nearest gets no gradient. It stays where it is, and the encoder has no reason to come. If the entries begin far from the vectors, one entry may be the nearest of all vectors. How do we see it? By the *perplexity* of the shares $\bar q_k$, how often each code occurs:
+#
+# $$e^{H(\bar q)}, \qquad H(\bar q) = -\sum_k \bar q_k \log \bar q_k . \tag{21.9}$$
+#
+# It is 1 if all vectors have one code, and $K$ if all codes are equally frequent. It is the perplexity of [Eq. 19.1], for a law that is certain.
+
+# %%
+shares = np.bincount(codes, minlength=K) / B
+used = shares[shares > 0]
+confirm("21.9", perplexity(z, K), np.exp(-(used * np.log(used)).sum()))
+print(f"{len(used)} of {K} codes, perplexity {perplexity(z, K):.2f}")
+
+# %% [markdown]
+# Here is the collapse in a second. The vectors come from 16 clusters, and the codebook has 32 entries. Two remedies are in use. Entries may begin *from data*, at vectors of the first batch. Or dead entries, those with a small $\hat w_k$, *restart* at a vector of the present batch.
+
+# %%
+centres = 3 + 4 * rng.standard_normal((16, 8))
+
+
+def batch(size=256):
+    """Vectors (size, 1, 8) from the clusters."""
+    which = rng.integers(16, size=size)
+    return (centres[which] + 0.3 * rng.standard_normal((size, 8)))[:, None]
+
+
+def perplexity_after(start, restarts, steps=300):
+    averages = Averages.of(start)
+    for _ in range(steps):
+        vectors = batch()
+        at = nearest(vectors, averages.codebook)
+        averages = averages.moved(vectors, at)
+        if restarts:
+            averages = averages.restarted(vectors, rng)
+    return perplexity(nearest(batch(), averages.codebook), 32)
+
+
+small = rng.uniform(-1 / 32, 1 / 32, (32, 8))
+found = {
+    "small numbers": perplexity_after(small, False),
+    "small numbers, restarts": perplexity_after(small, True),
+    "from data": perplexity_after(batch(32)[:, 0], False),
+}
+for name, value in found.items():
+    print(f"{name:24} perplexity {value:4.1f} of 32")
+
+# %% [markdown]
+# ## 5 The rotation trick
+#
+# Must it be a copy? Fifty et al. (2025) look at $y$ in another way. Some rotation turns the direction of $e$ into that of its entry, and some factor makes the lengths equal. So $y$ is a matrix times $e$, and if we hold the matrix still, its transpose takes the gradient back. Let $\hat e$ and $\hat c$ be the unit vectors along $e$ and $c_z$, and $r$ the unit vector along $\hat e + \hat c$. With the identity matrix $I$,
+#
+# $$y = \lambda R\, e, \qquad \lambda = \frac{\lVert c_z \rVert}{\lVert e \rVert}, \qquad R = I - 2\, r r^{\top} + 2\, \hat c\, \hat e^{\top}, \qquad de = \lambda R^{\top} f'(y) . \tag{21.10}$$
+#
+# $R$ is a rotation. It turns $\hat e$ into $\hat c$, and leaves alone what is orthogonal to both. So the angle between the gradient and the vector is kept: that between $de$ and $e$ is the one between $f'(y)$ and $c_z$. The copy keeps the direction of the gradient in space instead.
+
+# %%
+unit = lambda vector: vector / np.linalg.norm(vector)
+entry = codebook[codes[2]]
+e_hat, c_hat = unit(one), unit(entry)
+r = unit(e_hat + c_hat)
+R = np.eye(D) - 2 * np.outer(r, r) + 2 * np.outer(c_hat, e_hat)
+lam = np.linalg.norm(entry) / np.linalg.norm(one)
+confirm("21.10", lam * R @ one, entry)
+confirm("21.10", R @ R.T, np.eye(D))
+(y, z), rotation_backward = quantise(e[:, None], codebook, "rotate")
+turned = rotation_backward(slope(y))
+confirm("21.10", turned[2, 0], lam * R.T @ slope(entry))
+held = Rotation.between(e[:, None], y)  # the matrices, which stay
+as_if = complex_step(
+    lambda arrays: f(held.ahead(arrays["e"])).sum(), {"e": e[:, None]}
+)
+confirm("21.10", turned, as_if["e"])
+angle = unit(turned[2, 0]) @ e_hat, unit(slope(entry)) @ c_hat
+confirm("21.10", *angle)
+
+# %% [markdown]
+# The trick has two edges. If $e$ and $c_z$ point in opposite directions, there is no such plane, and the library copies. If $e$ is short, $\lambda$ is large, and so is the gradient.
+#
+# Is it a better gradient? At a single $e$ both are substitutes for zero. So take a cloud of vectors around a centre, with standard deviation `s`, and ask how the mean loss of the cloud changes with the centre. This has an exact answer, by a fine grid. We compare it with the means of the two substitutes, for 16 entries around the origin, and again after centres and entries have *all* been moved by 4. Such a move changes no code and no exact gradient.
+
+# %%
+axis = np.linspace(-4, 4, 101)
+noise = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, D)
+chance = np.exp(-(noise**2).sum(1) / 2)
+chance /= chance.sum()
+many, cloud_centres = rng.standard_normal((2, 16, D))
+off = {}
+for moved_by in (0, 4):
+    for s in (0.15, 0.5, 1.0):
+        errors = []
+        for centre in cloud_centres:
+            cloud = (moved_by + centre + s * noise)[:, None]
+            (near, _), back = quantise(cloud, many + moved_by, "rotate")
+            near = near - moved_by
+            wanted = chance * f(near[:, 0]) @ noise / s
+            substitutes = slope(near), back(slope(near))
+            errors.append([
+                np.linalg.norm(chance @ each[:, 0] - wanted)
+                / np.linalg.norm(wanted)
+                for each in substitutes
+            ])  # fmt: skip
+        off[moved_by, s] = np.median(errors, 0)
+        copy, rotation = off[moved_by, s]
+        print(
+            f"moved by {moved_by}, s = {s:4}: relative error of the copy "
+            f"{copy:.2f}, of the rotation {rotation:.2f}"
+        )
+
+# %% [markdown]
+# Neither is near the exact gradient of a narrow cloud, for which only a few vectors lie at a border. For a wide cloud both come closer. The copy does not know where the origin is. The rotation does, and its error changes when everything is moved: at `s` = 1 from {{off[0, 1.0][1]:.2f}} to {{off[4, 1.0][1]:.2f}}. So the rotation trick is a *different* update, and not in general a better gradient of the soft or of the cold model. Its authors report better codebook use and reconstructions on images. That is a finding about training, and this page does not test it beyond a row of the table in section 7.
+
+# %% [markdown]
+# ## 6 Without a codebook
+#
+# A codebook can collapse because its entries move. What if they stand still, on a lattice? Then nothing has to be searched: to quantise is to round. *Finite scalar quantisation* (FSQ, Mentzer et al. 2023) gives each number of the encoder $L$ levels. First a bounded curve, then the rounding:
+#
+# $$y = \mathrm{round}\bigl(\mathrm{half} \cdot \tanh(e + \mathrm{shift}) - \mathrm{off}\bigr) + \mathrm{off}, \qquad de = dy\; \mathrm{half}\, \bigl(1 - \tanh^2(e + \mathrm{shift})\bigr) . \tag{21.11}$$
+#
+# Here $\mathrm{half}$ is a little more than $(L - 1) / 2$, $\mathrm{off}$ is $1/2$ for an even $L$ and 0 for an odd one, and $\tanh(\mathrm{shift}) = \mathrm{off} / \mathrm{half}$, so that $e = 0$ lies in the middle of a level. The gradient passes over the rounding, and keeps the slope of the curve. The lattice has the spacing 1. So by [Eq. 21.6] this copy is the mean of straight-through a softmax at a temperature of about 1, as long as $e$ is far from the ends. Several such numbers make one code: 4 and 4 levels are 16 codes. There is no codebook loss and no commitment.
+
+# %%
+from dvae_np.scalar_codes import entropies, rounded, signs
+
+
+def my_rounded(e, L, dy):
+    """y and de of Eq. 21.11, for e (B,)."""
+    half, off = (L - 1) * 1.001 / 2, 0.5 * (L % 2 == 0)
+    t = np.tanh(e + np.arctanh(off / half))
+    return np.round(t * half - off) + off, dy * half * (1 - t**2)
+
+
+levels = (3, 4, 5)
+numbers = rng.standard_normal((1000, 3))
+(fixed, digits), rounded_backward = rounded(numbers, levels)
+de_rounded = rounded_backward(np.ones_like(numbers))
+for n, L in enumerate(levels):
+    mine = my_rounded(numbers[:, n], L, 1.0)
+    confirm("21.11", mine[0], fixed[:, n])
+    confirm("21.11", mine[1], de_rounded[:, n])
+    print(f"{L} levels:", *sorted(set(fixed[:, n].tolist())))
+
+# %% [markdown]
+# The trap is $L = 2$. The formula allows it, and it asks for a shift so large that nearly every $e$ gets the same code, with a gradient near zero. The library refuses fewer than three levels. Here are normal numbers $e$:
+
+# %%
+normal = rng.standard_normal(100_000)
+two, two_slopes = my_rounded(normal, 2, 1.0)
+share = np.mean(two == two[0])
+at_zero = my_rounded(np.zeros(1), 2, 1.0)[1][0]
+print(f"L = 2: {share:.2%} of the codes are the same")
+print(f"slope at e = 0: {at_zero:.4f}")
+
+# %% [markdown]
+# For two levels there is a better way: the sign. *Look-up-free quantisation* (LFQ, Yu et al. 2023) takes $y_n = \pm 1$ for each number, and copies the gradient. It is the codebook $\{-1, 1\}$ of every axis. Its soft law is a sigmoid, as $(e + 1)^2 - (e - 1)^2 = 4 e$.
+#
+# A sign has no second entry that could come nearer, so LFQ is trained with a term that asks for *diverse* codes: the entropy of the batch's mean law, $\bar q(z) = \frac{1}{B} \sum_b \prod_n q(z_n \mid x_b)$, shall be large. But $\bar q$ has $2^N$ codes. For many bits one adds up the entropies of the single bits instead, and this is an upper bound only:
+#
+# $$q(z_n = 1) = \sigma(4 e_n / T), \qquad H(\bar q) \;\le\; \sum_n H(\bar q_n) . \tag{21.12}$$
+#
+# The difference is the KL of $\bar q$ to the product of its marginals $\bar q_n$: what the bits know of each other. Independent given $x$ does not mean independent on average.
+
+# %%
+bits = rng.standard_normal((6, 3))  # six examples, three bits
+(plus_minus, bit), _ = signs(bits)
+(as_entry, as_code), _ = quantise(bits[..., None], np.array([[-1.0], [1.0]]))
+confirm("21.12", plus_minus, as_entry[..., 0])
+confirm("21.12", bit, as_code)
+q_one = 1 / (1 + np.exp(-4 * bits / T))
+two_entries = np.array([-1.0, 1.0])
+soft_bits = softmax(-((bits[..., None] - two_entries) ** 2) / T)[0]
+confirm("21.12", q_one, soft_bits[..., 1])
+
+
+def joint_and_sum(q_one):
+    """H of the mean law, the sum over its bits, and the KL between."""
+    states = joint_states(q_one.shape[1], 2)[:, None]  # (M, 1, N)
+    mean = np.where(states, q_one, 1 - q_one).prod(2).mean(1)  # (M,)
+    middle = q_one.mean(0)
+    alone = np.where(states[:, 0], middle, 1 - middle).prod(1)
+    kl = (mean * np.log(mean / alone)).sum()
+    return -(mean * np.log(mean)).sum(), -(mean * np.log(alone)).sum(), kl
+
+
+joint, bound, knows = joint_and_sum(q_one)
+confirm("21.12", bound, entropies(bits, T)[1])
+confirm("21.12", bound - joint, knows)
+
+# %% [markdown]
+# How far off can the bound be? Let all bits of a vector have the same sign, so that only two codes occur:
+
+# %%
+same = np.repeat(np.sign(rng.standard_normal((256, 1))), 6, 1)
+joint_6, bound_6, _ = joint_and_sum(1 / (1 + np.exp(-4 * same / T)))
+print(f"six bits, codes there are by the bound: {np.exp(bound_6):.1f}")
+print(f"codes there are: {np.exp(joint_6):.1f}")
+
+# %% [markdown]
+# ## 7 A VQ-VAE has a likelihood bound
+#
+# One reads that a VQ-VAE has no likelihood. It has one. Its decoder gives $p(x \mid z)$, and with a prior over codes it is a discrete VAE. Its posterior is certain of one code. Put this into the negative ELBO of lesson 03: a certain law has no entropy, so the KL is $-\log p(z)$ of that code. With the uniform prior this is $N \log K$ for $N$ latents:
+#
+# $$-\log p(x) \;\le\; -\log p(x \mid z) - \log p(z), \qquad -\log p(z) = N \log K \text{ for the uniform prior} . \tag{21.13}$$
+#
+# The gap is $-\log p(z \mid x)$, of the code that was chosen. The uniform prior is the price of any code. After training the codes are known, so a better prior can be fitted to them, for instance the autoregressive one of lesson 20, section 9. Its $-\log p(z)$ takes the place of $N \log K$.
+#
+# Here is a VQ-VAE of the test digits: four latents of 16 codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
+
+# %%
+from dvae_np import vq_vae
+from dvae_np.experiments.quantised import KINDS, fitted_prior, train
+from dvae_np.train import load
+
+show(train, vq_vae.loss_and_gradients)
+data, kind = load("digits"), KINDS["averages, from data"]
+quantiser = kind.quantiser
+params = train(kind, data.train.x, seed=0, epochs=30)
+test = data.test.x
+nll, _, digit_codes, _ = vq_vae.loss_and_gradients(params, test, quantiser)
+price = quantiser.N * np.log(quantiser.K)
+print(f"-log p(x|z)                  {nll.mean():6.2f} nats")
+print(f"bound with the uniform prior {nll.mean() + price:6.2f} nats")
+train_codes = vq_vae.codes(params, data.train.x, quantiser)
+length = fitted_prior(train_codes, quantiser.K)(digit_codes).mean()
+print(f"bound with a fitted prior    {nll.mean() + length:6.2f} nats")
+
+# %% [markdown]
+# Is it a bound? For one test image we can decode all $16^4$ codes, and add up:
+
+# %%
+from dvae_np.ops import log_sum_exp
+
+every_code = joint_states(quantiser.N, quantiser.K)  # (65536, 4)
+image = np.broadcast_to(test[:1], (len(every_code), test.shape[1]))
+losses = vq_vae.reconstruction_of(params, image, every_code, quantiser)
+joint_log = -losses.astype(float) - price  # log p(x, z)
+log_p = log_sum_exp(joint_log, 0)
+chosen = np.flatnonzero((every_code == digit_codes[0]).all(1))[0]
+gap = (nll[0] + price) + log_p
+confirm("21.13", gap, log_p - joint_log[chosen], tolerance=1e-4)
+print(f"-log p(x) = {-log_p:.2f} nats, bound {nll[0] + price:.2f}")
+
+# %%
+a = vq_vae.coded(params, test[:10], quantiser)[1].reshape(10, -1)
+from dvae_np.networks import mlp
+from dvae_np.ops import relu
+
+means = 1 / (1 + np.exp(-mlp(params["theta"], a, relu)[0]))
+fig, axes = plt.subplots(2, 10, figsize=(7.5, 1.7), layout="constrained")
+for column, images in zip(axes.T, zip(test, means, strict=False),
+                          strict=True):  # fmt: skip
+    for ax, image in zip(column, images, strict=True):
+        ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[])
+axes[0, 0].set_ylabel("x")
+axes[1, 0].set_ylabel("decoded")
+picture(
+    fig,
+    "Ten test digits, and below each what the decoder makes of its four "
+    "codes: most are recognised.",
+)
+
+# %% [markdown]
+# `python -m dvae_np compare --quantised` trains such models for longer, with three seeds, beside categorical VAEs of the same size: equally many latents and codes, the same networks and steps. The table gives medians, and the range over the seeds. "Learned prior" is fitted after training for the quantised models, and trained beside the model for the categorical ones.
+
+# %%
+record = records.read("quantised")
+
+
+def spread(runs, what):
+    values = [run[what] for run in runs if what in run]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    return f"{np.median(values):.1f} ({low:.1f} to {high:.1f})"
+
+
+heads = "-log p(x\\|z)", "uniform prior", "learned prior", "perplexity"
+whats = "reconstruction", "uniform", "learned", "perplexity"
+lines = [f"| model | {' | '.join(heads)} |", "|---" * 5 + "|"]
+for name, runs in record["runs"].items():
+    cells = [name, *(spread(runs, what) for what in whats)]
+    lines.append("| " + " | ".join(cells) + " |")
+table("\n".join(lines))
+
+
+def middle(name, what):
+    return np.median([run[what] for run in record["runs"][name]])
+
+
+def best(family, what):
+    return min(
+        middle(name, what)
+        for name, runs in record["runs"].items()
+        if name.startswith(family) and what in runs[0]
+    )
+
+
+# %% [markdown]
+# How to read it.
+#
+# - *Use of the codebook.* From a small start the perplexity is {{middle("VQ: averages, small start", "perplexity"):.1f}} of {{record["K"]}}. With restarts it is {{middle("VQ: averages, restarts", "perplexity"):.1f}}, and {{middle("VQ: averages, from data", "perplexity"):.1f}} from data. The scalar codes, which have no codebook that could die, use {{middle("VQ: rounded, 4 x 4 levels", "perplexity"):.1f}} (rounded) and {{middle("VQ: 4 signs", "perplexity"):.1f}} (signs).
+# - *The rotation* has a bound of {{middle("VQ: rotation, from data", "learned"):.1f}} nats with the fitted prior, the copy from the same start {{middle("VQ: averages, from data", "learned"):.1f}}. Look at the ranges before you call one of them better.
+# - *The price of the code.* The uniform prior charges {{record["N"] * np.log(record["K"]):.1f}} nats for every image. A fitted prior takes {{middle("VQ: averages, from data", "uniform") - middle("VQ: averages, from data", "learned"):.1f}} nats off the bound of the model from data.
+# - *Beside categorical VAEs.* The lowest median of a quantised model is {{best("VQ", "uniform"):.1f}} nats with the uniform prior and {{best("VQ", "learned"):.1f}} with a learned one; of a categorical model {{best("VAE", "uniform"):.1f}} and {{best("VAE", "learned"):.1f}}. In reconstruction alone they are {{best("VQ", "reconstruction"):.1f}} and {{best("VAE", "reconstruction"):.1f}}. The two families do not minimise the same: a VQ-VAE pays for a code whatever it is, and minimises the reconstruction. A categorical VAE may stay undecided, and its KL is then below $N \log K$. So compare bounds, not reconstructions.
+#
+# These are small models of small images, at one size. They say what to measure. They do not say which family is better elsewhere.
+#
+# ## 8 Break it
+#
+# In a framework, the copy is one line: `y = e + stop(c - e)`, which *patches* the value of the entry into $e$. It must come after the two distances. In [one public code](https://github.com/andylolu2/jax-vqvae-gpt/issues/2) it came before, and in [another](https://github.com/showlab/Olaf-World/issues/8) the codebook loss got the patched value. All printed numbers stay right, since $y$ has the right value. But its derivative is that of $e$. So the codebook loss moves the encoder, and nothing moves the codebook. The complex step shows both:
+
+
+# %%
+def patched_too_early(arrays):
+    """A bug: both distances see y = e + a constant."""
+    patched = arrays["e"] + shift
+    held_patched = held_codebook[codes]
+    first = ((held_e - patched) ** 2).sum()
+    second = ((arrays["e"] - held_patched) ** 2).sum()
+    return f(patched).sum() + first + beta * second
+
+
+arrays = {"e": e, "codebook": codebook}
+broken = complex_step(patched_too_early, arrays)
+print("the loss:", patched_too_early(arrays), "and right:", published(arrays))
+say(comparison("dcodebook", broken["codebook"], right_ones["codebook"]))
+say(comparison("de", broken["e"], right_ones["e"]))
+pull = broken["e"] - slope(codebook[codes])
+towards = pull.ravel() @ far_de.ravel() / (far_de**2).sum()
+print(f"weight of the distance in de: {towards:.2f} instead of {beta}")
+
+# %% [markdown]
+# The weight of the commitment is now $\beta - 1$, which is negative: the encoder is driven *away* from its entries, and these stay where they began.
+#
+# ## Reading
+#
+# - A. van den Oord, O. Vinyals, K. Kavukcuoglu, *Neural discrete representation learning*, 2017: the VQ-VAE; its appendix has the moving averages.
+# - A. Razavi, A. van den Oord, O. Vinyals, *Generating diverse high-fidelity images with VQ-VAE-2*, 2019: moving averages at scale, and a strong prior over the codes.
+# - F. Mentzer, D. Minnen, E. Agustsson, M. Tschannen, *Finite scalar quantization: VQ-VAE made simple*, 2023: rounding.
+# - L. Yu et al., *Language model beats diffusion: tokenizer is key to visual generation*, 2023: signs.
+# - C. Fifty et al., *Restructuring vector quantization with the rotation trick*, 2025.
+#
+# Next: [23 A map of the field](23_map_of_the_field.ipynb)
