@@ -35,7 +35,7 @@ from dvae_np.codebook import (
     quantise,
     squared_distances,
 )
-from dvae_np.lesson import confirm, figure, picture, say, show, table
+from dvae_np.lesson import confirm, picture, say, show, table
 
 rng = np.random.default_rng(21)
 B, K, D = 12, 8, 2  # examples, entries of the codebook, size of a vector
@@ -64,6 +64,7 @@ def slope(y):
 # $$\ell_k = -\frac{\lVert e - c_k \rVert^2}{T}, \qquad q = \mathrm{softmax}(\ell) . \tag{21.1}$$
 #
 # This is a categorical encoder like that of lesson 02, with logits of a special form. It is also a law that you may know from clustering. Give each entry a round Gaussian with variance $T/2$. Then $q$ says how probable it is that $e$ came from each of them.
+
 
 # %%
 def soft(e, T):
@@ -168,7 +169,9 @@ def f_of_codes(codes):
     """f for the library: whole codes (S, B, N), or one-hot ones."""
     hot = codes if codes.dtype.kind == "f" else np.eye(K)[codes]
     y = hot[:, :, 0] @ codebook
-    back = lambda dfz: (dfz[..., None] * (slope(y) @ codebook.T))[:, :, None]
+    back = lambda dfz: (dfz[..., None] * (slope(y) @ codebook.T))[
+        :, :, None
+    ]
     return f(y), lambda dfz: (back(dfz), {})
 
 
@@ -509,7 +512,9 @@ print(f"slope at e = 0: {at_zero:.4f}")
 # %%
 bits = rng.standard_normal((6, 3))  # six examples, three bits
 (plus_minus, bit), _ = signs(bits)
-(as_entry, as_code), _ = quantise(bits[..., None], np.array([[-1.0], [1.0]]))
+(as_entry, as_code), _ = quantise(
+    bits[..., None], np.array([[-1.0], [1.0]])
+)
 confirm("21.12", plus_minus, as_entry[..., 0])
 confirm("21.12", bit, as_code)
 q_one = 1 / (1 + np.exp(-4 * bits / T))
@@ -669,7 +674,9 @@ def patched_too_early(arrays):
 
 arrays = {"e": e, "codebook": codebook}
 broken = complex_step(patched_too_early, arrays)
-print("the loss:", patched_too_early(arrays), "and right:", published(arrays))
+print(
+    "the loss:", patched_too_early(arrays), "and right:", published(arrays)
+)
 say(comparison("dcodebook", broken["codebook"], right_ones["codebook"]))
 say(comparison("de", broken["e"], right_ones["e"]))
 pull = broken["e"] - slope(codebook[codes])
@@ -688,3 +695,303 @@ print(f"weight of the distance in de: {towards:.2f} instead of {beta}")
 # - C. Fifty et al., *Restructuring vector quantization with the rotation trick*, 2025.
 #
 # Next: [23 A map of the field](23_map_of_the_field.ipynb)
+
+# %% [markdown] exercise 21.1: 1 point
+# ## 21.1 Implement: the gradients of a VQ-VAE
+#
+# Write `vq_gradients(e, codebook, z, dy, beta)`: vectors `e` (B, N, D), a `codebook` (K, D) that all latents share, codes `z` (B, N), the gradient `dy` (B, N, D) that comes back from the decoder, and the weight `beta` of the commitment. Return `de` (B, N, D) and `dcodebook` (K, D) of [Eq. 21.7], for the sum over the batch. About 4 lines. Several vectors may have the same code.
+
+
+# %% solution 21.1
+def vq_gradients(e, codebook, z, dy, beta):
+    """(de, dcodebook) of the loss of a VQ-VAE, with its stops."""
+    ### BEGIN SOLUTION
+    gap = e - codebook[z]  # (B, N, D)
+    dcodebook = np.zeros_like(codebook)
+    np.add.at(dcodebook, z, -2 * gap)
+    return dy + 2 * beta * gap, dcodebook
+    ### END SOLUTION
+
+
+# %% check 21.1
+from dvae_np.lesson import judge
+
+judge("21.1", vq_gradients)
+
+
+# %% right 21.1
+def vq_gradients(e, codebook, z, dy, beta):
+    hot = np.eye(len(codebook), dtype=e.dtype)[z]  # (B, N, K)
+    gap = hot @ codebook - e
+    return dy - 2 * beta * gap, 2 * np.einsum("bnk,bnd->kd", hot, gap)
+
+
+# %% wrong 21.1: beta belongs to the commitment
+def vq_gradients(e, codebook, z, dy, beta):
+    gap = e - codebook[z]
+    dcodebook = np.zeros_like(codebook)
+    np.add.at(dcodebook, z, -2 * beta * gap)
+    return dy + 2 * gap, dcodebook
+
+
+# %% wrong 21.1: add them up
+def vq_gradients(e, codebook, z, dy, beta):
+    gap = e - codebook[z]
+    dcodebook = np.zeros_like(codebook)
+    dcodebook[z] -= 2 * gap  # the last vector of a code wins
+    return dy + 2 * beta * gap, dcodebook
+
+
+# %% wrong 21.1: the decoder's gradient goes to e
+def vq_gradients(e, codebook, z, dy, beta):
+    gap = e - codebook[z]
+    dcodebook = np.zeros_like(codebook)
+    np.add.at(dcodebook, z, dy - 2 * gap)
+    return 2 * beta * gap, dcodebook
+
+
+# %% wrong 21.1: towards its entry
+def vq_gradients(e, codebook, z, dy, beta):
+    gap = codebook[z] - e
+    dcodebook = np.zeros_like(codebook)
+    np.add.at(dcodebook, z, 2 * gap)
+    return dy + 2 * beta * gap, dcodebook
+
+
+# %% [markdown] exercise 21.2: 2 points
+# ## 21.2 Derive: what the KL does to the vector
+#
+# The soft law of [Eq. 21.1] has a KL to the uniform prior, $\log K - H(q)$. Write its gradient in $e$: `kl_gradient(e, codebook, T)` for vectors `e` (B, D), a `codebook` (K, D) and a temperature `T`. Return (B, D), without sampling and without numeric differentiation. About 5 lines. Begin with [Eq. 3.4], and go on as in section 2.
+# For the setup's `e` and `codebook` at $T = 0.7$ the first entry should be about {{kl_gradient(e, codebook, 0.7)[0, 0]:.4f}}.
+
+
+# %% solution 21.2
+def kl_gradient(e, codebook, T):
+    """The gradient of log K - H(q) in e: (B, D)."""
+    ### BEGIN SOLUTION
+    logits = -((e[:, None] - codebook) ** 2).sum(-1) / T
+    q = softmax(logits)[0]  # (B, K)
+    mean = (q * logits).sum(-1, keepdims=True)
+    dlogits = q * (logits - mean)  # the constant log Z drops out
+    return 2 / T * dlogits @ codebook
+    ### END SOLUTION
+
+
+# %% check 21.2
+from dvae_np.lesson import judge
+
+judge("21.2", kl_gradient)
+
+
+# %% right 21.2
+def kl_gradient(e, codebook, T):
+    out = np.zeros_like(e)
+    for b, one in enumerate(e):
+        d = ((one - codebook) ** 2).sum(1)
+        q = np.exp(-(d - d.min()) / T)
+        q = q / q.sum()
+        around = codebook - q @ codebook
+        out[b] = -2 / T**2 * (q * d) @ around
+    return out
+
+
+# %% wrong 21.2: the KL is log K minus that
+def kl_gradient(e, codebook, T):
+    logits = -((e[:, None] - codebook) ** 2).sum(-1) / T
+    q = softmax(logits)[0]
+    mean = (q * logits).sum(-1, keepdims=True)
+    return -2 / T * (q * (logits - mean)) @ codebook
+
+
+# %% wrong 21.2: what the logits give before their mean is taken off
+def kl_gradient(e, codebook, T):
+    logits = -((e[:, None] - codebook) ** 2).sum(-1) / T
+    q = softmax(logits)[0]
+    return 2 / T * (q * logits) @ codebook
+
+
+# %% wrong 21.2: once more in its slope
+def kl_gradient(e, codebook, T):
+    logits = -((e[:, None] - codebook) ** 2).sum(-1) / T
+    q = softmax(logits)[0]
+    mean = (q * logits).sum(-1, keepdims=True)
+    return 2 * (q * (logits - mean)) @ codebook
+
+
+# %% wrong 21.2: what log (q K) gives before its mean is taken off
+def kl_gradient(e, codebook, T):
+    q = softmax(-((e[:, None] - codebook) ** 2).sum(-1) / T)[0]
+    return 2 / T * (q * np.log(q * len(codebook))) @ codebook
+
+
+# %% [markdown] exercise 21.3: 1 point
+# ## 21.3 Find the bug: entries that drift to the origin
+#
+# This codebook of moving averages has entries that shrink if they get no vector, and grow too far if they get many. `counts` (K,) and `sums` (K, D) are $\hat w$ and $\hat m$ of section 4, `e` (B, D) vectors with codes `z` (B,). Return the new codebook (K, D), counts (K,) and sums (K, D). One line has to move.
+#
+# ```python
+# hot = np.eye(len(counts))[z]  # (B, K)
+# sums = gamma * sums + (1 - gamma) * hot.T @ e
+# codebook = sums / counts[:, None]
+# counts = gamma * counts + (1 - gamma) * hot.sum(0)
+# return codebook, counts, sums
+# ```
+
+
+# %% solution 21.3
+def moving_codebook(counts, sums, e, z, gamma):
+    """The codebook, counts and sums after one batch."""
+    hot = np.eye(len(counts))[z]  # (B, K)
+    ### BEGIN SOLUTION
+    sums = gamma * sums + (1 - gamma) * hot.T @ e
+    counts = gamma * counts + (1 - gamma) * hot.sum(0)
+    codebook = sums / counts[:, None]
+    ### END SOLUTION
+    return codebook, counts, sums
+
+
+# %% check 21.3
+from dvae_np.lesson import judge
+
+judge("21.3", moving_codebook)
+
+
+# %% right 21.3
+def moving_codebook(counts, sums, e, z, gamma):
+    got = np.bincount(z, minlength=len(counts))
+    new = np.zeros_like(sums)
+    np.add.at(new, z, e)
+    counts = counts - (1 - gamma) * (counts - got)
+    sums = sums - (1 - gamma) * (sums - new)
+    return sums / counts[:, None], counts, sums
+
+
+# %% wrong 21.3: new sums belong to new counts
+def moving_codebook(counts, sums, e, z, gamma):
+    hot = np.eye(len(counts))[z]  # (B, K)
+    sums = gamma * sums + (1 - gamma) * hot.T @ e
+    codebook = sums / counts[:, None]
+    counts = gamma * counts + (1 - gamma) * hot.sum(0)
+    return codebook, counts, sums
+
+
+# %% wrong 21.3: the entries of before
+def moving_codebook(counts, sums, e, z, gamma):
+    hot = np.eye(len(counts))[z]  # (B, K)
+    codebook = sums / counts[:, None]
+    sums = gamma * sums + (1 - gamma) * hot.T @ e
+    counts = gamma * counts + (1 - gamma) * hot.sum(0)
+    return codebook, counts, sums
+
+
+# %% wrong 21.3: gamma belongs to the old
+def moving_codebook(counts, sums, e, z, gamma):
+    hot = np.eye(len(counts))[z]  # (B, K)
+    sums = (1 - gamma) * sums + gamma * hot.T @ e
+    counts = (1 - gamma) * counts + gamma * hot.sum(0)
+    return sums / counts[:, None], counts, sums
+
+
+# %% wrong 21.3: the codebook has no memory
+def moving_codebook(counts, sums, e, z, gamma):
+    hot = np.eye(len(counts))[z]  # (B, K)
+    new = sums / counts[:, None]
+    got = hot.sum(0)
+    new[got > 0] = (hot.T @ e)[got > 0] / got[got > 0, None]
+    sums = gamma * sums + (1 - gamma) * hot.T @ e
+    counts = gamma * counts + (1 - gamma) * got
+    return new, counts, sums
+
+
+# %% [markdown] exercise 21.4: 3 points
+# ## 21.4 Implement: how diverse are the codes?
+#
+# Write `diversities(e, T)` for the bits of [Eq. 21.12]: vectors `e` (B, N) and a temperature `T`. Return two numbers, the sum $\sum_n H(\bar q_n)$ and the entropy $H(\bar q)$ of the mean law over all $2^N$ codes. About 6 lines. `joint_states(N, 2)` lists the codes, (M, N).
+
+
+# %% solution 21.4
+def diversities(e, T):
+    """(sum over the bits, entropy of the mean law), in nats."""
+    ### BEGIN SOLUTION
+    q = 1 / (1 + np.exp(-4 * e / T))  # (B, N)
+    states = joint_states(e.shape[1], 2)[:, None]  # (M, 1, N)
+    mean = np.where(states, q, 1 - q).prod(2).mean(1)  # (M,)
+    bits = np.stack([q.mean(0), 1 - q.mean(0)])  # (2, N)
+    return -(bits * np.log(bits)).sum(), -(mean * np.log(mean)).sum()
+    ### END SOLUTION
+
+
+# %% check 21.4
+from dvae_np.lesson import judge
+
+judge("21.4", diversities)
+
+
+# %% right 21.4
+def diversities(e, T):
+    q = 1 / (1 + np.exp(-4 * e / T))
+    joint = np.ones((len(e), 1))
+    total = 0.0
+    for n in range(e.shape[1]):
+        joint = np.concatenate(
+            [joint * q[:, n : n + 1], joint * (1 - q[:, n : n + 1])], 1
+        )
+        for share in (q[:, n].mean(), 1 - q[:, n].mean()):
+            total -= share * np.log(share)
+    mean = joint.mean(0)
+    return total, -(mean @ np.log(mean))
+
+
+# %% wrong 21.4: take the mean of the laws first
+def diversities(e, T):
+    q = 1 / (1 + np.exp(-4 * e / T))
+    bits = np.stack([q.mean(0), 1 - q.mean(0)])
+    each = -(q * np.log(q) + (1 - q) * np.log(1 - q)).sum(1)
+    return -(bits * np.log(bits)).sum(), each.mean()
+
+
+# %% wrong 21.4: the bits of one example know each other
+def diversities(e, T):
+    q = 1 / (1 + np.exp(-4 * e / T))
+    bits = np.stack([q.mean(0), 1 - q.mean(0)])
+    bound = -(bits * np.log(bits)).sum()
+    return bound, bound
+
+
+# %% wrong 21.4: the squared distances differ by 4 e
+def diversities(e, T):
+    q = 1 / (1 + np.exp(-e / T))
+    states = joint_states(e.shape[1], 2)[:, None]
+    mean = np.where(states, q, 1 - q).prod(2).mean(1)
+    bits = np.stack([q.mean(0), 1 - q.mean(0)])
+    return -(bits * np.log(bits)).sum(), -(mean * np.log(mean)).sum()
+
+
+# %% wrong 21.4: both of its outcomes
+def diversities(e, T):
+    q = 1 / (1 + np.exp(-4 * e / T))
+    states = joint_states(e.shape[1], 2)[:, None]
+    mean = np.where(states, q, 1 - q).prod(2).mean(1)
+    one = q.mean(0)
+    return -(one * np.log(one)).sum(), -(mean * np.log(mean)).sum()
+
+
+# %% [markdown] written 21.W: 3 points
+# ## 21.W In words: three claims about a VQ-VAE
+#
+# A VQ-VAE has $N = 4$ latents with $K = 16$ codes each. For each claim say what is right and what is wrong in it. Half a page in all.
+#
+# (a) *Its loss on the test images is 30 nats, with both distances. The negative ELBO of my categorical VAE is 35 nats. So the VQ-VAE is the better model.*
+#
+# (b) *Straight-through means that the gradient is estimated with a bias, as in lesson 08. With a lower temperature the bias would vanish.*
+#
+# (c) *Only 3 of 16 codes are used. So I raise the weight of the codebook loss, until the dead entries come to the vectors.*
+
+# %% [markdown] model 21.W
+# (a) The numbers are not of one kind. The two distances are no part of a likelihood: they are in the units of squared vectors, and they depend on $\beta$. And the loss lacks the price of the code. A bound on $-\log p(x)$ is $-\log p(x \mid z) - \log p(z)$ [Eq. 21.13]. With the uniform prior the price is $4 \log 16 \approx 11$ nats, and a fitted prior may lower it. That number may be compared with 35 nats. With the uniform prior it is above 35 if the reconstruction alone costs more than 24 nats.
+#
+# (b) The copy is not an estimate of the gradient of the loss at this $e$: that gradient is zero nearly everywhere, and so are the exact gradient of the soft law at a low temperature and the mean of its straight-through [Eq. 21.3, 21.4]. Both vanish like $e^{-\Delta / T} / T$. The copy puts the identity in the place of $(2 / T)\, \mathrm{Cov}_q(c_z)$, and this is nearly right on a regular codebook at a temperature that is *not* low, from about the squared spacing on [Eq. 21.6]. Right in the claim: the gradient is not exact.
+#
+# (c) It is right that three of sixteen is a collapse; its perplexity is at most 3. But a dead entry has no vector, so it is in no term of the codebook loss, and its gradient is zero with every weight. Remedies that reach it: begin from data, restart dead entries at vectors of the batch, or quantise without a codebook.
+#
+# *Marks:* 1 for (a), with the price of the code; 1 for (b), with the vanishing gradients; 1 for (c), with the zero gradient and a remedy.
