@@ -184,8 +184,8 @@ EXERCISES = (
                 e, codebook, T
             ),
             "what the logits give before their mean is taken off: the gradient in them must add up to 0": not_centred,
-            "what log (q K) gives before its mean is taken off: the gradient in the logits must add up to 0": kl_before_its_mean,
-            "the gradient times T: a distance is divided by T in the logit, and once more in its slope": lambda e, codebook, T: T
+            "what log (q K) gives before its mean is taken off: the gradient in it must add up to 0": kl_before_its_mean,
+            "the gradient times T: a logit is divided by T, and once more in its slope": lambda e, codebook, T: T
             * kl_gradient(e, codebook, T),
         },
     ),

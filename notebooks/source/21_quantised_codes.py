@@ -266,7 +266,7 @@ picture(
 confirm("21.6", largest_error(2.0), wave(2.0), tolerance=1e-3)
 
 # %% [markdown]
-# At $T = h^2$ the identity is right to {{wave(1.0):.3f}}, whatever $f$ is, and at $T = h^2 / 2$ to {{largest_error(0.5):.2f}}. Below $h^2 / 4$ it is wrong in kind. So the copied gradient belongs to a *warm* law on a regular codebook, while the decoder sees the *cold* one. At a single $e$ it does not approximate the gradient of the cold loss, which is zero. What it may approximate is how the *average* loss changes if a whole cloud of vectors moves: some of them then cross a border. Section 5 measures that.
+# At $T = h^2$ the identity is right to {{wave(1.0):.3f}}, whatever $f$ is, and at $T = h^2 / 2$ to {{largest_error(0.5):.2f}}. At $T = h^2 / 4$ its error is {{largest_error(0.25):.1f}}. So the copied gradient belongs to a *warm* law on a regular codebook, while the decoder sees the *cold* one. At a single $e$ it does not approximate the gradient of the cold loss, which is zero. What it may approximate is how the *average* loss changes if a whole cloud of vectors moves: some of them then cross a border. Section 5 measures that.
 #
 # ## 3 Two distances keep encoder and codebook together
 #
@@ -274,7 +274,7 @@ confirm("21.6", largest_error(2.0), wave(2.0), tolerance=1e-3)
 #
 # $$f(y) + \lVert \mathrm{sg}(e) - c_z \rVert^2 + \beta\, \lVert e - \mathrm{sg}(c_z) \rVert^2 , \qquad de = f'(y) + 2 \beta\, (e - c_z), \qquad dc_k = \sum_{b:\, z_b = k} 2\, (c_k - e_b) . \tag{21.7}$$
 #
-# The first distance is the *codebook loss*: it moves the entries to the vectors. The second is the *commitment loss*: it keeps the encoder at its entry. In this lesson $\beta$ is its weight, as in the literature, and not that of the KL. Usual values lie between a quarter and two. The sum over $b$ runs over the vectors of the batch that have the code $k$. The library calls the squared distance `distortion`; elsewhere in this course that word is the name of the reconstruction loss.
+# The first distance is the *codebook loss*: it moves the entries to the vectors. The second is the *commitment loss*: it keeps the encoder at its entry. In this lesson $\beta$ is its weight, as in the literature, and not that of the KL. The paper uses a quarter. The sum over $b$ runs over the vectors of the batch that have the code $k$. The library calls the squared distance `distortion`; elsewhere in this course that word is the name of the reconstruction loss.
 #
 # The two terms together are the cold end of something known too: $-T \log Z$ goes to the squared distance to the nearest entry. Minimising it in the codebook fits the mixture of Gaussians of section 1, and in the cold this is *k-means*.
 
@@ -349,7 +349,7 @@ print("entries that got nothing:", unused)
 print("how far they moved:", abs(moved - codebook)[unused].max())
 
 # %% [markdown]
-# This is also why codebooks *collapse*. An entry that is nobody's nearest gets no gradient. It stays where it is, and the encoder has no reason to come. If the entries begin far from the vectors, one entry may be the nearest of all vectors. How do we see it? By the *perplexity* of the shares $\bar q_k$, how often each code occurs:
+# This is also why codebooks *collapse* (*codebook collapse*, *dead codes*). An entry that is nobody's nearest gets no gradient. It stays where it is, and the encoder has no reason to come. If the entries begin far from the vectors, one entry may be the nearest of all vectors. How do we see it? By the *perplexity* of the shares $\bar q_k$, how often each code occurs:
 #
 # $$e^{H(\bar q)}, \qquad H(\bar q) = -\sum_k \bar q_k \log \bar q_k . \tag{21.9}$$
 #
@@ -457,7 +457,7 @@ for moved_by in (0, 4):
         )
 
 # %% [markdown]
-# Neither is near the exact gradient of a narrow cloud, for which only a few vectors lie at a border. For a wide cloud both come closer. The copy does not know where the origin is. The rotation does, and its error changes when everything is moved: at `s` = 1 from {{off[0, 1.0][1]:.2f}} to {{off[4, 1.0][1]:.2f}}. So the rotation trick is a *different* update, and not in general a better gradient of the soft or of the cold model. Its authors report better codebook use and reconstructions on images. That is a finding about training, and this page does not test it beyond a row of the table in section 7.
+# Both are far from the exact gradient of a narrow cloud, in which few vectors lie at a border. The copy does not know where the origin is: its errors are the same after the move. The rotation does: at a standard deviation of 1 its error goes from {{off[0, 1.0][1]:.2f}} to {{off[4, 1.0][1]:.2f}}, where the copy has {{off[0, 1.0][0]:.2f}} both times. So the rotation trick is a *different* update. It may be nearer to the exact gradient or farther from it, and which of the two depends on where the codebook lies. Its authors report better use of the codebook and better reconstructions of images. That is a finding about training; of this the page has one row in the table of section 7.
 
 # %% [markdown]
 # ## 6 Without a codebook
@@ -503,7 +503,7 @@ print(f"slope at e = 0: {at_zero:.4f}")
 # %% [markdown]
 # For two levels there is a better way: the sign. *Look-up-free quantisation* (LFQ, Yu et al. 2023) takes $y_n = \pm 1$ for each number, and copies the gradient. It is the codebook $\{-1, 1\}$ of every axis. Its soft law is a sigmoid, as $(e + 1)^2 - (e - 1)^2 = 4 e$.
 #
-# A sign has no second entry that could come nearer, so LFQ is trained with a term that asks for *diverse* codes: the entropy of the batch's mean law, $\bar q(z) = \frac{1}{B} \sum_b \prod_n q(z_n \mid x_b)$, shall be large. But $\bar q$ has $2^N$ codes. For many bits one adds up the entropies of the single bits instead, and this is an upper bound only:
+# LFQ is trained with a further term that asks for *diverse* codes: the entropy of the batch's mean law, $\bar q(z) = \frac{1}{B} \sum_b \prod_n q(z_n \mid x_b)$, shall be large. But $\bar q$ has $2^N$ codes. For many bits it is cheaper to add up the entropies of the single bits, and this is an upper bound only:
 #
 # $$q(z_n = 1) = \sigma(4 e_n / T), \qquad H(\bar q) \;\le\; \sum_n H(\bar q_n) . \tag{21.12}$$
 #
