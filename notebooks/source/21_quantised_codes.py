@@ -92,7 +92,7 @@ confirm("21.2", soft(e, 1e-3) @ codebook, y[:, 0])
 confirm("21.2", soft(e, 1e-3).argmax(1), z[:, 0])
 
 # %% [markdown]
-# The picture shows both. On the left, the lines separate the regions of the codebook's entries. All vectors in one region get the same code. Such a partition is called a *Voronoi diagram*. On the right, $q$ of one encoder output, the one with a ring, as the temperature falls from right to left.
+# The picture shows both. On the left, squares are entries of the codebook, and dots are outputs of the encoder, each joined to its entry. The lines separate the regions of the entries. All vectors in one region get the same code. Such a partition is called a *Voronoi diagram*. On the right, $q$ of one encoder output, the one with a ring, as the temperature falls from right to left.
 
 # %%
 side = np.linspace(-2.6, 2.6, 261)
@@ -553,7 +553,7 @@ print(f"codes there are: {np.exp(joint_6):.1f}")
 #
 # $$-\log p(x) \;\le\; -\log p(x \mid z) - \log p(z), \qquad -\log p(z) = N \log K \text{ for the uniform prior} . \tag{21.13}$$
 #
-# The gap is $-\log p(z \mid x)$, of the code that was chosen. The uniform prior is the price of any code. After training the codes are known, so a better prior can be fitted to them, for instance the autoregressive one of lesson 20, section 9. Its $-\log p(z)$ takes the place of $N \log K$.
+# The gap is $-\log p(z \mid x)$, of the code that was chosen. $-\log p(z)$ is the price of the code, and with the uniform prior all codes have the same price. After training the codes are known, so a better prior can be fitted to those of the training images, for instance the autoregressive one of lesson 20, section 9. Its $-\log p(z)$ takes the place of $N \log K$, and the sum is still a bound.
 #
 # Here is a VQ-VAE of the test digits: four latents of 16 codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
 
@@ -608,7 +608,7 @@ axes[1, 0].set_ylabel("decoded")
 picture(
     fig,
     "Ten test digits, and below each what the decoder makes of its four "
-    "codes: most are recognised.",
+    "codes: blurred digits, some of them others than the ones above.",
 )
 
 # %% [markdown]
@@ -650,10 +650,10 @@ def best(family, what):
 # %% [markdown]
 # How to read it.
 #
-# - *Use of the codebook.* From a small start the perplexity is {{middle("VQ: averages, small start", "perplexity"):.1f}} of {{record["K"]}}. With restarts it is {{middle("VQ: averages, restarts", "perplexity"):.1f}}, and {{middle("VQ: averages, from data", "perplexity"):.1f}} from data. The scalar codes, which have no codebook that could die, use {{middle("VQ: rounded, 4 x 4 levels", "perplexity"):.1f}} (rounded) and {{middle("VQ: 4 signs", "perplexity"):.1f}} (signs).
+# - *Use of the codebook.* From a small start the perplexity, in the mean over the latents, is {{middle("VQ: averages, small start", "perplexity"):.1f}} of {{record["K"]}}. With restarts it is {{middle("VQ: averages, restarts", "perplexity"):.1f}}, and {{middle("VQ: averages, from data", "perplexity"):.1f}} from data. Scalar codes have no codebook that could die, but codes may stay unused all the same: {{middle("VQ: rounded, 4 x 4 levels", "perplexity"):.1f}} for rounding and {{middle("VQ: 4 signs", "perplexity"):.1f}} for signs.
 # - *The rotation* has a bound of {{middle("VQ: rotation, from data", "learned"):.1f}} nats with the fitted prior, the copy from the same start {{middle("VQ: averages, from data", "learned"):.1f}}. Look at the ranges before you call one of them better.
 # - *The price of the code.* The uniform prior charges {{record["N"] * np.log(record["K"]):.1f}} nats for every image. A fitted prior takes {{middle("VQ: averages, from data", "uniform") - middle("VQ: averages, from data", "learned"):.1f}} nats off the bound of the model from data.
-# - *Beside categorical VAEs.* The lowest median of a quantised model is {{best("VQ", "uniform"):.1f}} nats with the uniform prior and {{best("VQ", "learned"):.1f}} with a learned one; of a categorical model {{best("VAE", "uniform"):.1f}} and {{best("VAE", "learned"):.1f}}. In reconstruction alone they are {{best("VQ", "reconstruction"):.1f}} and {{best("VAE", "reconstruction"):.1f}}. The two families do not minimise the same: a VQ-VAE pays for a code whatever it is, and minimises the reconstruction. A categorical VAE may stay undecided, and its KL is then below $N \log K$. So compare bounds, not reconstructions.
+# - *Beside categorical VAEs.* The lowest median of a quantised model is {{best("VQ", "uniform"):.1f}} nats with the uniform prior and {{best("VQ", "learned"):.1f}} with a learned one; of a categorical model {{best("VAE", "uniform"):.1f}} and {{best("VAE", "learned"):.1f}}. The lowest medians of the reconstruction alone are {{best("VQ", "reconstruction"):.1f}} and {{best("VAE", "reconstruction"):.1f}}. The two families do not minimise the same: a VQ-VAE pays for a code whatever it is, and minimises the reconstruction. A categorical VAE may stay undecided, and its KL is then below $N \log K$. So compare bounds, not reconstructions.
 #
 # These are small models of small images, at one size. They say what to measure. They do not say which family is better elsewhere.
 #
