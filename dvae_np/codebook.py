@@ -21,7 +21,8 @@ MOST_OPPOSED = 1e-6  # of |u + v|^2: beyond it a rotation has no plane
 def squared_distances(e, codebook):
     """||e_n - c_k||^2: (B, N, K); `backward(dvalue)` returns (de, dcodebook). Raises InputError for shapes that do not fit.
 
-    As -value / T it is the logits of a categorical law, whose exact gradient VQ-VAE's is compared with.
+    As -value / T it is the logits of a categorical law [Eq. 21.1], whose exact gradient (2 / T) Cov_q(c, f) [Eq. 21.3] and mean
+    straight-through (2 / T) Cov_q(c) E f' [Eq. 21.4] VQ-VAE's is compared with.
     """
     table = _expect(e, codebook)
     gap = e[:, :, None] - table  # (B, N, K, D)
@@ -34,7 +35,7 @@ def squared_distances(e, codebook):
 
 
 def nearest(e, codebook):
-    """The codes: the entry nearest to each e, (B, N); the first of those that are equally near."""
+    """The codes: the entry nearest to each e, (B, N) [Eq. 21.2]; the first of those that are equally near."""
     return np.argmin(squared_distances(e.real, codebook.real)[0], -1)
 
 
@@ -54,7 +55,7 @@ def entries(codebook, z):
 def distortion(e, codebook, z):
     """sum_n ||e_n - c_(z_n)||^2 at codes z: (B,); `backward(dvalue)` returns (de, dcodebook), its true derivatives.
 
-    A VQ-VAE gives the codebook this gradient, and the encoder beta times it (its *commitment*).
+    A VQ-VAE gives the codebook this gradient, and the encoder beta times it (its *commitment*) [Eq. 21.7].
     """
     _expect(e, codebook)
     y, entries_backward = entries(codebook, z)
@@ -70,9 +71,10 @@ def distortion(e, codebook, z):
 def quantise(e, codebook, way="copy"):
     """(y, z): the nearest entries y (B, N, D) and their codes z (B, N); `backward(dy)` returns de, by a surrogate.
 
-    copy:    de = dy: as if y were e plus a constant (straight-through).
+    copy:    de = dy: as if y were e plus a constant (straight-through) [Eq. 21.5]. On a lattice of spacing h that is the mean of
+             straight-through a softmax at T of about h^2 [Eq. 21.6].
     rotate:  y is lam R e, with R the rotation from e's direction to y's and lam = |y| / |e|; both are held, so de = lam R^T dy
-             (Fifty et al. 2025). Where e and y point apart, or one of them is 0, there is no such rotation: a copy.
+             (Fifty et al. 2025) [Eq. 21.10]. Where e and y point apart, or one of them is 0, there is no such rotation: a copy.
 
     The codebook has no gradient through y. Raises InputError for another way.
     """
@@ -122,7 +124,7 @@ class Rotation(NamedTuple):
 
 
 class Averages(NamedTuple):
-    """A codebook by moving averages: how many vectors each entry got, and their sum; the entry is their ratio."""
+    """A codebook by moving averages [Eq. 21.8]: how many vectors each entry got, and their sum; the entry is their ratio."""
 
     counts: np.ndarray  # (K,)
     sums: np.ndarray  # (K, D)
@@ -158,7 +160,7 @@ class Averages(NamedTuple):
 
 
 def perplexity(z, K):
-    """e to the entropy of how often each of K codes occurs in z: 1 where all are one code, K where all are used alike."""
+    """e to the entropy of how often each of K codes occurs in z: 1 where all are one code, K where all are used alike [Eq. 21.9]."""
     share = np.bincount(np.ravel(z), minlength=K) / np.size(z)
     share = share[share > 0]
     return float(np.exp(-(share * np.log(share)).sum()))

@@ -12,7 +12,7 @@ from dvae_np.arrays import InputError, expect, expect_whole
 
 
 def rounded(e, levels):
-    """Finite scalar quantisation (Mentzer et al. 2023): (y, z) of e (B, N), with L_n = levels[n] levels for latent n.
+    """Finite scalar quantisation (Mentzer et al. 2023) [Eq. 21.11]: (y, z) of e (B, N), with L_n = levels[n] levels for latent n.
 
     y (B, N) are whole numbers around 0 (halves where L_n is even), z (B, N) the codes 0..L_n-1. y is the rounded value of
     half tanh(e + shift) - off; `backward(dy)` returns de as if nothing had been rounded: dy half (1 - tanh^2).
@@ -44,8 +44,8 @@ def entropies(e, T=1.0):
     """Of q(z_n = 1) = sigmoid(4 e_n / T), the law at temperature T whose cold limit is `signs`: the mean over the batch of its
     entropy, and the sum over the latents of the entropy of the batch's mean, both in nats.
 
-    The latter is an upper bound of the entropy of the mean of the joint law; a loss that takes it for that entropy calls codes
-    diverse that are not. Raises InputError for T of 0 or less.
+    The latter is an upper bound of the entropy of the mean of the joint law [Eq. 21.12]; a loss that takes it for that entropy
+    calls codes diverse that are not. Raises InputError for T of 0 or less.
     """
     expect("e", e, ("B", "N"))
     if not T > 0:

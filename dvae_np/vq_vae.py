@@ -3,8 +3,8 @@
     x --encoder psi--> e (B, N, D) --quantise--> y = c_z --decoder theta--> -log p(x|y)
 
 It is a discrete VAE whose posterior is certain of one code: its KL to a prior p(z) is -log p(z), N log K for the uniform one.
-So -log p(x|y) + N log K is a negative ELBO, and a bound on -log p(x), whatever is said of VQ-VAEs having no likelihood. It is
-not what is descended: the encoder follows a gradient that jumps over the quantisation (`dvae_np.codebook`), and two distances
+So -log p(x|y) + N log K is a negative ELBO, and a bound on -log p(x) [Eq. 21.13], whatever is said of VQ-VAEs having no
+likelihood. It is not what is descended: the encoder follows a gradient that jumps over the quantisation (`dvae_np.codebook`), and two distances
 keep its vectors and the codebook together.
 """
 

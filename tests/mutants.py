@@ -900,6 +900,9 @@ _BY_FILE = {
     "exercises/lesson_19.py": (
         ('information = entropies(q.mean(0)) - entropies(q).mean(0)', 'information = entropies(q).mean(0) - entropies(q.mean(0))', 'our answer: minus the information'),
     ),
+    "exercises/lesson_21.py": (
+        ('counts, sums = gamma * counts, gamma * sums', 'counts, sums = 1 * counts, gamma * sums', 'our answer: counts that never fade'),
+    ),
     "exercises/lesson_23.py": (
         ('while row.noise and count(S + 1) <= budget:', 'while row.noise and count(S + 1) < budget:', 'our answer: one sample too few'),
     ),

@@ -638,7 +638,7 @@ say(comparison("dpairwise", turned, numeric["pairwise"]))
 # - K. Ahmed, Z. Zeng, M. Niepert, G. Van den Broeck, *SIMPLE: a gradient estimator for k-subset sampling*, 2023: straight-through the marginals.
 # - A. Mnih, K. Gregor, *Neural variational inference and learning in belief networks*, 2014: autoregressive and layered posteriors, and their score.
 #
-# Next: [23 A map of the field](23_map_of_the_field.ipynb) (numbers 21 and 22 are kept for lessons to come)
+# Next: [21 Quantised codes](21_quantised_codes.ipynb)
 
 # %% [markdown] exercise 20.1: 3 points
 # ## 20.1 Implement: the forward algorithm
