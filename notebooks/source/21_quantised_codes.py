@@ -304,7 +304,7 @@ confirm("21.7", slope(codebook[codes]) + beta * far_de[:, 0], de_by_hand)
 confirm("21.7", dcodebook, dcodebook_by_hand)
 
 # %% [markdown]
-# The two distances have the same value, and only the stops tell them apart. So $\beta$ easily gets to the wrong one. This mistake stood in [taming-transformers](https://github.com/CompVis/taming-transformers/issues/57), the code of VQGAN, and it was copied from there or made again in other public code, for instance in [1d-tokenizer](https://github.com/bytedance/1d-tokenizer/pull/120). The value of the loss is the same, and training goes on. Here is what the complex step says:
+# The two distances have the same value, and only the stops tell them apart. So $\beta$ easily gets to the wrong one. This mistake stood in [taming-transformers](https://github.com/CompVis/taming-transformers/issues/57), the code of VQGAN, and stands in much other public code, for instance in [1d-tokenizer](https://github.com/bytedance/1d-tokenizer/pull/120). The value of the loss is the same, and training goes on. Here is what the complex step says:
 
 # %%
 swapped_de = slope(codebook[codes]) + far_de[:, 0]
@@ -418,7 +418,7 @@ angle = unit(turned[2, 0]) @ e_hat, unit(slope(entry)) @ c_hat
 confirm("21.10", *angle)
 
 # %% [markdown]
-# If $e$ and $c_z$ point in opposite directions, there is no such plane, and the library copies. If $e$ is short, $\lambda$ is large, and so is the gradient.
+# If $e$ and $c_z$ point in opposite directions, no plane of rotation is given, and the library copies. If $e$ is short, $\lambda$ is large, and so is the gradient.
 #
 # Is it a better gradient? At a single $e$ both are substitutes for zero. So take a cloud of vectors around a centre, with standard deviation `s`, and ask how the mean loss of the cloud changes with the centre. This has an exact answer, by a fine grid. We compare it with the means of the two substitutes, for 16 entries around the origin, and again after centres and entries have *all* been moved by 4. Such a move changes no code and no exact gradient.
 
@@ -456,11 +456,11 @@ for moved_by in (0, 4):
 # %% [markdown]
 # ## 6 Without a codebook
 #
-# A codebook can collapse because its entries move. If they stand still, on a lattice, nothing is searched: to quantise is to round. *Finite scalar quantisation* (FSQ, Mentzer et al. 2023) gives each number of the encoder $L$ levels. First a bounded curve, then the rounding:
+# Must a codebook learn? If its entries stand still, on a lattice, nothing is searched: to quantise is to round. *Finite scalar quantisation* (FSQ, Mentzer et al. 2023) gives each number of the encoder $L$ levels. First a bounded curve, then the rounding:
 #
 # $$y = \mathrm{round}\bigl(\mathrm{half} \cdot \tanh(e + \mathrm{shift}) - \mathrm{off}\bigr) + \mathrm{off}, \qquad de = dy\; \mathrm{half}\, \bigl(1 - \tanh^2(e + \mathrm{shift})\bigr) . \tag{21.11}$$
 #
-# Here $\mathrm{half}$ is a little more than $(L - 1) / 2$, $\mathrm{off}$ is $1/2$ for an even $L$ and 0 for an odd one, and $\tanh(\mathrm{shift}) = \mathrm{off} / \mathrm{half}$, so that $e = 0$ lies in the middle of a level. The gradient passes over the rounding, and keeps the slope of the curve. The lattice has the spacing 1. So by [Eq. 21.6] this copy is the mean of straight-through a softmax at a temperature of about 1, as long as $e$ is far from the ends. Several such numbers make one code: 4 and 4 levels are 16 codes. There is no codebook loss and no commitment.
+# Here $\mathrm{half}$ is a little more than $(L - 1) / 2$, $\mathrm{off}$ is $1/2$ for an even $L$ and 0 for an odd one, and $\tanh(\mathrm{shift}) = \mathrm{off} / \mathrm{half}$, so that $e = 0$ lies in the middle of a level. The gradient passes over the rounding, and keeps the slope of the curve. The lattice has the spacing 1. So by [Eq. 21.6] passing over the rounding is nearly straight-through a softmax over the lattice at a temperature of about 1, as long as the curve is not near its ends. Several such numbers make one code: 4 and 4 levels are 16 codes. There is no codebook loss and no commitment.
 
 # %%
 from dvae_np.scalar_codes import entropies, rounded, signs
@@ -540,13 +540,13 @@ print(f"codes there are: {np.exp(joint_6):.1f}")
 # %% [markdown]
 # ## 7 A VQ-VAE has a likelihood bound
 #
-# One reads that a VQ-VAE has no likelihood. It has one. Its decoder gives $p(x \mid z)$, and with a prior over codes it is a discrete VAE. Its posterior is certain of one code. Put this into the negative ELBO of lesson 03: a certain law has no entropy, so the KL is $-\log p(z)$ of that code. With the uniform prior this is $N \log K$ for $N$ latents:
+# Has a VQ-VAE a likelihood? Yes. Its decoder gives $p(x \mid z)$, and with a prior over codes it is a discrete VAE. Its posterior is certain of one code. Put this into the negative ELBO of lesson 03: a certain law has no entropy, so the KL is $-\log p(z)$ of that code. With the uniform prior this is $N \log K$ for $N$ latents:
 #
 # $$-\log p(x) \;\le\; -\log p(x \mid z) - \log p(z), \qquad -\log p(z) = N \log K \text{ for the uniform prior} . \tag{21.13}$$
 #
 # The gap is $-\log p(z \mid x)$, of the code that was chosen. $-\log p(z)$ is the price of the code, and with the uniform prior all codes have the same price. After training the codes are known, so a better prior can be fitted to those of the training images, for instance the autoregressive one of lesson 20, section 9. Its $-\log p(z)$ takes the place of $N \log K$, and the sum is still a bound.
 #
-# Here is a VQ-VAE of the test digits: four latents of 16 codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
+# Here is a VQ-VAE of the digits: four latents of 16 codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
 
 # %%
 from dvae_np import vq_vae
@@ -583,10 +583,10 @@ confirm("21.13", gap, log_p - joint_log[chosen], tolerance=1e-4)
 print(f"-log p(x) = {-log_p:.2f} nats, bound {nll[0] + price:.2f}")
 
 # %%
-a = vq_vae.coded(params, test[:10], quantiser)[1].reshape(10, -1)
 from dvae_np.networks import mlp
 from dvae_np.ops import relu
 
+a = vq_vae.coded(params, test[:10], quantiser)[1].reshape(10, -1)
 means = 1 / (1 + np.exp(-mlp(params["theta"], a, relu)[0]))
 fig, axes = plt.subplots(2, 10, figsize=(7.5, 1.7), layout="constrained")
 for column, images in zip(axes.T, zip(test, means, strict=False),
@@ -603,7 +603,7 @@ picture(
 )
 
 # %% [markdown]
-# `python -m dvae_np compare --quantised` trains such models for longer, with three seeds, beside categorical VAEs of the same size: equally many latents and codes, the same networks and steps. The table gives medians, and the range over the seeds. "Learned prior" is fitted after training for the quantised models, and trained beside the model for the categorical ones.
+# `python -m dvae_np compare --quantised` trains such models for longer, with three seeds, beside categorical VAEs of the same size: equally many latents and codes, the same networks and steps. The table gives medians, and the range over the seeds. "Gradient" and "averages" say how the codebook moves; it begins at normal numbers where nothing else is said. "Learned prior" is fitted after training for the quantised models, and trained beside the model for the categorical ones.
 
 # %%
 record = records.read("quantised")
