@@ -183,13 +183,13 @@ confirm("21.3", by_sum, to_e(exact(logits, f_of_codes).dlogits))
 confirm("21.4", through, to_e(mean))
 
 # %% [markdown]
-# In the cold, $q$ is certain of one entry, and a certain law has no covariance. So both gradients vanish, and they do it fast: the second-nearest entry, farther by $h$ in squared distance, keeps a probability near $e^{-h / T}$. If $e$ moves a little, its nearest entry stays the same, and so does the loss. The KL to a uniform prior goes to $\log K$, and its gradient vanishes too.
+# In the cold, $q$ is certain of one entry, and a certain law has no covariance. So both gradients vanish, and they do it fast. Let the second-nearest entry have a squared distance that is larger by $\Delta$. Its probability is then about $e^{-\Delta / T}$ times that of the nearest. If $e$ moves a little, its nearest entry stays the same, and so does the loss. The KL to a uniform prior goes to $\log K$, and its gradient vanishes too.
 #
 # So a VQ-VAE needs another gradient. It takes the slope at the entry, and *copies* it to $e$:
 #
 # $$de = f'(y), \qquad \text{the identity in the place of } \frac{2}{T}\, \mathrm{Cov}_q(c_z) . \tag{21.5}$$
 #
-# This is called straight-through as well, but it goes through no softmax. In words: $y$ depends on $e$ by the choice of the entry. The derivative of this choice is zero nearly everywhere. It is dropped, and $y$ is treated as $e$ plus a constant.
+# This is called straight-through as well, but it goes through no softmax. In words: $y$ depends on $e$ by the choice of the entry alone, and if $e$ moves a little, $y$ stays. This derivative, which is zero, is dropped. Instead $y$ is treated as $e$ plus a constant, so it moves as $e$ does.
 
 # %%
 show(quantise)
@@ -340,7 +340,7 @@ library = Averages(w_hat, m_hat).moved(e[:, None], z, gamma)
 confirm("21.8", library.codebook, moved)
 unused = sorted(set(range(K)) - set(codes.tolist()))
 print("entries that got nothing:", unused)
-print("how far they moved:", abs(moved - codebook)[unused].max())
+print(f"they moved by {abs(moved - codebook)[unused].max():.0e}")
 
 # %% [markdown]
 # This is also why codebooks *collapse* (*codebook collapse*, *dead codes*). An entry that is nobody's nearest gets no gradient. It stays where it is, and the encoder has no reason to come. If the entries begin far from the vectors, one entry may be the nearest of all vectors. How do we see it? By the *perplexity* of the shares $\bar q_k$, how often each code occurs:
