@@ -71,8 +71,8 @@ def distortion(e, codebook, z):
 def quantise(e, codebook, way="copy"):
     """(y, z): the nearest entries y (B, N, D) and their codes z (B, N); `backward(dy)` returns de, by a surrogate.
 
-    copy:    de = dy: as if y were e plus a constant (straight-through) [Eq. 21.5]. On a lattice of spacing h that is the mean of
-             straight-through a softmax at T of about h^2 [Eq. 21.6].
+    copy:    de = dy: as if y were e plus a constant (straight-through) [Eq. 21.5]. On a lattice of spacing h
+             it has the Jacobian of a softmax at T of about h^2 [Eq. 21.6].
     rotate:  y is lam R e, with R the rotation from e's direction to y's and lam = |y| / |e|; both are held, so de = lam R^T dy
              (Fifty et al. 2025) [Eq. 21.10]. Where e and y point apart, or one of them is 0, there is no such rotation: a copy.
 
@@ -160,7 +160,8 @@ class Averages(NamedTuple):
 
 
 def perplexity(z, K):
-    """e to the entropy of how often each of K codes occurs in z: 1 where all are one code, K where all are used alike [Eq. 21.9]."""
+    """e to the entropy of how often each of K codes occurs in z [Eq. 21.9]: 1 where all are one code, K where all are used
+    alike."""
     share = np.bincount(np.ravel(z), minlength=K) / np.size(z)
     share = share[share > 0]
     return float(np.exp(-(share * np.log(share)).sum()))

@@ -12,7 +12,7 @@ from dvae_np.arrays import InputError, expect, expect_whole
 
 
 def rounded(e, levels):
-    """Finite scalar quantisation (Mentzer et al. 2023) [Eq. 21.11]: (y, z) of e (B, N), with L_n = levels[n] levels for latent n.
+    """Finite scalar quantisation (Mentzer et al. 2023) [Eq. 21.11]: (y, z) of e (B, N), with L_n = levels[n] levels each.
 
     y (B, N) are whole numbers around 0 (halves where L_n is even), z (B, N) the codes 0..L_n-1. y is the rounded value of
     half tanh(e + shift) - off; `backward(dy)` returns de as if nothing had been rounded: dy half (1 - tanh^2).

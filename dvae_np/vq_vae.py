@@ -4,8 +4,8 @@
 
 It is a discrete VAE whose posterior is certain of one code: its KL to a prior p(z) is -log p(z), N log K for the uniform one.
 So -log p(x|y) + N log K is a negative ELBO, and a bound on -log p(x) [Eq. 21.13], whatever is said of VQ-VAEs having no
-likelihood. It is not what is descended: the encoder follows a gradient that jumps over the quantisation (`dvae_np.codebook`), and two distances
-keep its vectors and the codebook together.
+likelihood. It is not what is descended: the encoder follows a gradient that jumps over the quantisation (`dvae_np.codebook`),
+and two distances keep its vectors and the codebook together.
 """
 
 from dataclasses import dataclass

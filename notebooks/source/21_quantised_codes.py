@@ -12,7 +12,7 @@
 # - quantise without a codebook, by rounding or by signs, and name a trap of each,
 # - state the likelihood bound of a VQ-VAE, and compare it with categorical VAEs of the same size.
 #
-# *Needs:* lessons 03, 04, 07 and 08 (a section: 20). *Takes:* 95 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 03, 04, 07 and 08 (a section: 20). *Takes:* 100 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -120,7 +120,7 @@ right.legend()
 picture(
     fig,
     "Left: eight entries of a codebook as squares, their regions, and "
-    "twelve vectors as dots, each joined to the entry of its region. Right: "
+    "twelve vectors as dots, each joined to its entry. Right: "
     "as the temperature falls, the probability of one entry goes to 1.",
 )
 
@@ -157,10 +157,7 @@ def soft_loss(arrays):
 by_sum, through, _ = covariances(one, T)
 confirm("21.3", by_sum, complex_step(soft_loss, {"e": one})["e"])
 
-# %% [markdown]
-# And with the estimators of the library, which know nothing of distances. They give the gradient in the logits, and the backward pass of the distances takes it to $e$. Straight-through is averaged over all $K$ codes:
-
-# %%
+# now by the library's estimators, which know nothing of distances
 distances, distances_backward = squared_distances(one[None, None], codebook)
 to_e = lambda dlogits: distances_backward(-dlogits / T)[0][0, 0]
 
@@ -186,13 +183,13 @@ confirm("21.3", by_sum, to_e(exact(logits, f_of_codes).dlogits))
 confirm("21.4", through, to_e(mean))
 
 # %% [markdown]
-# In the cold, $q$ is certain of one entry, and a certain law has no covariance. So both gradients vanish, and they do it fast: the second-nearest entry, farther by $h$ in squared distance, keeps a probability near $e^{-h / T}$. This is no surprise. If $e$ moves a little, its nearest entry stays the same, and so does the loss. The KL to a uniform prior goes to $\log K$, and its gradient vanishes too.
+# In the cold, $q$ is certain of one entry, and a certain law has no covariance. So both gradients vanish, and they do it fast. Let the second-nearest entry have a squared distance that is larger by $\Delta$. Its probability is then about $e^{-\Delta / T}$ times that of the nearest. If $e$ moves a little, its nearest entry stays the same, and so does the loss. The KL to a uniform prior goes to $\log K$, and its gradient vanishes too.
 #
 # So a VQ-VAE needs another gradient. It takes the slope at the entry, and *copies* it to $e$:
 #
 # $$de = f'(y), \qquad \text{the identity in the place of } \frac{2}{T}\, \mathrm{Cov}_q(c_z) . \tag{21.5}$$
 #
-# This is called straight-through as well, but it goes through no softmax. In words: $y$ depends on $e$ by the choice of the entry. The derivative of this choice is zero nearly everywhere. It is dropped, and $y$ is treated as $e$ plus a constant.
+# This is called straight-through as well, but it goes through no softmax. In words: $y$ depends on $e$ by the choice of the entry alone, and if $e$ moves a little, $y$ stays. This derivative, which is zero, is dropped. Instead $y$ is treated as $e$ plus a constant, so it moves as $e$ does.
 
 # %%
 show(quantise)
@@ -237,8 +234,6 @@ def wave(ratio):
 
 confirm("21.6", largest_error(0.5), wave(0.5), tolerance=0.02)
 confirm("21.6", largest_error(1.0), wave(1.0), tolerance=1e-3)
-
-# %%
 ratios = np.linspace(0.15, 2, 38)
 sizes = np.array([
     [np.linalg.norm(part) for part in covariances(one, each)[:2]]
@@ -263,7 +258,6 @@ picture(
     "straight-through fall to zero, and the copy stays. Right: on a "
     "lattice the error of the identity falls exponentially in T / h².",
 )
-confirm("21.6", largest_error(2.0), wave(2.0), tolerance=1e-3)
 
 # %% [markdown]
 # At $T = h^2$ the identity is right to {{wave(1.0):.3f}}, whatever $f$ is, and at $T = h^2 / 2$ to {{largest_error(0.5):.2f}}. At $T = h^2 / 4$ its error is {{largest_error(0.25):.1f}}. So the copied gradient belongs to a *warm* law on a regular codebook, while the decoder sees the *cold* one. At a single $e$ it does not approximate the gradient of the cold loss, which is zero. What it may approximate is how the *average* loss changes if a whole cloud of vectors moves: some of them then cross a border. Section 5 measures that.
@@ -276,7 +270,7 @@ confirm("21.6", largest_error(2.0), wave(2.0), tolerance=1e-3)
 #
 # The first distance is the *codebook loss*: it moves the entries to the vectors. The second is the *commitment loss*: it keeps the encoder at its entry. In this lesson $\beta$ is its weight, as in the literature, and not that of the KL. The paper uses a quarter. The sum over $b$ runs over the vectors of the batch that have the code $k$. The library calls the squared distance `distortion`; elsewhere in this course that word is the name of the reconstruction loss.
 #
-# The two terms together are the cold end of something known too: $-T \log Z$ goes to the squared distance to the nearest entry. Minimising it in the codebook fits the mixture of Gaussians of section 1, and in the cold this is *k-means*.
+# As $T$ falls, $-T \log Z$ goes to the squared distance to the nearest entry. Minimising it in the codebook fits the Gaussians of section 1, and in the cold this is *k-means*.
 
 # %%
 beta = 0.25
@@ -310,7 +304,7 @@ confirm("21.7", slope(codebook[codes]) + beta * far_de[:, 0], de_by_hand)
 confirm("21.7", dcodebook, dcodebook_by_hand)
 
 # %% [markdown]
-# The two distances have the same value, and only the stops tell them apart. So $\beta$ easily gets to the wrong one. This mistake stood in [taming-transformers](https://github.com/CompVis/taming-transformers/issues/57), the code of VQGAN, and it was copied from there or made again in other public code, for instance in [1d-tokenizer](https://github.com/bytedance/1d-tokenizer/pull/120). The value of the loss is the same, and training goes on. Here is what the complex step says:
+# The two distances have the same value, and only the stops tell them apart. So $\beta$ easily gets to the wrong one. This mistake stood in [taming-transformers](https://github.com/CompVis/taming-transformers/issues/57), the code of VQGAN, and stands in much other public code, for instance in [1d-tokenizer](https://github.com/bytedance/1d-tokenizer/pull/120). The value of the loss is the same, and training goes on. Here is what the complex step says:
 
 # %%
 swapped_de = slope(codebook[codes]) + far_de[:, 0]
@@ -318,15 +312,15 @@ say(comparison("dcodebook", beta * dcodebook, right_ones["codebook"]))
 say(comparison("de", swapped_de, right_ones["e"]))
 
 # %% [markdown]
-# The codebook moves at a quarter of its speed, and the commitment has four times its weight, relative to it. It is not a disaster; it is another loss than the one that is reported.
+# The codebook moves at a quarter of its speed, and the commitment has four times its weight, relative to it. It is another loss than the one that is reported.
 #
 # ## 4 A codebook of moving averages
 #
-# The codebook loss is a sum of squares. Its minimum is known: each entry is the mean of its vectors. Why descend, then? Because the encoder moves too, and a batch shows only some vectors. So most VQ-VAEs keep moving averages, of the number of vectors that an entry got, $\hat w_k$, and of their sum, $\hat m_k$. With $w_k$ and $m_k$ of one batch, and $\gamma$ a little below 1:
+# The codebook loss is a sum of squares. Its minimum is known: each entry is the mean of its vectors. But the encoder moves too, and a batch shows only some vectors. So many VQ-VAEs keep moving averages, of the number of vectors that an entry got, $\hat w_k$, and of their sum, $\hat m_k$. With $w_k$ and $m_k$ of one batch, and $\gamma$ a little below 1:
 #
 # $$\hat w_k \leftarrow \gamma\, \hat w_k + (1 - \gamma)\, w_k, \qquad \hat m_k \leftarrow \gamma\, \hat m_k + (1 - \gamma)\, m_k, \qquad c_k = \hat m_k / \hat w_k .$$
 #
-# This looks like another method, but it is not. Write the new entry as the old one plus a difference, and use $\hat m_k = \hat w_k c_k$ for the old averages:
+# Write the new entry as the old one plus a difference, and use $\hat m_k = \hat w_k c_k$ for the old averages:
 #
 # $$c_k^{\text{new}} = c_k - \frac{1 - \gamma}{\hat w_k^{\text{new}}}\, \sum_{b:\, z_b = k} (c_k - e_b) . \tag{21.8}$$
 #
@@ -346,7 +340,7 @@ library = Averages(w_hat, m_hat).moved(e[:, None], z, gamma)
 confirm("21.8", library.codebook, moved)
 unused = sorted(set(range(K)) - set(codes.tolist()))
 print("entries that got nothing:", unused)
-print("how far they moved:", abs(moved - codebook)[unused].max())
+print(f"they moved by {abs(moved - codebook)[unused].max():.0e}")
 
 # %% [markdown]
 # This is also why codebooks *collapse* (*codebook collapse*, *dead codes*). An entry that is nobody's nearest gets no gradient. It stays where it is, and the encoder has no reason to come. If the entries begin far from the vectors, one entry may be the nearest of all vectors. How do we see it? By the *perplexity* of the shares $\bar q_k$, how often each code occurs:
@@ -424,7 +418,7 @@ angle = unit(turned[2, 0]) @ e_hat, unit(slope(entry)) @ c_hat
 confirm("21.10", *angle)
 
 # %% [markdown]
-# The trick has two edges. If $e$ and $c_z$ point in opposite directions, there is no such plane, and the library copies. If $e$ is short, $\lambda$ is large, and so is the gradient.
+# If $e$ and $c_z$ point in opposite directions, no plane of rotation is given, and the library copies. If $e$ is short, $\lambda$ is large, and so is the gradient.
 #
 # Is it a better gradient? At a single $e$ both are substitutes for zero. So take a cloud of vectors around a centre, with standard deviation `s`, and ask how the mean loss of the cloud changes with the centre. This has an exact answer, by a fine grid. We compare it with the means of the two substitutes, for 16 entries around the origin, and again after centres and entries have *all* been moved by 4. Such a move changes no code and no exact gradient.
 
@@ -462,11 +456,11 @@ for moved_by in (0, 4):
 # %% [markdown]
 # ## 6 Without a codebook
 #
-# A codebook can collapse because its entries move. What if they stand still, on a lattice? Then nothing has to be searched: to quantise is to round. *Finite scalar quantisation* (FSQ, Mentzer et al. 2023) gives each number of the encoder $L$ levels. First a bounded curve, then the rounding:
+# Must a codebook learn? If its entries stand still, on a lattice, nothing is searched: to quantise is to round. *Finite scalar quantisation* (FSQ, Mentzer et al. 2023) gives each number of the encoder $L$ levels. First a bounded curve, then the rounding:
 #
 # $$y = \mathrm{round}\bigl(\mathrm{half} \cdot \tanh(e + \mathrm{shift}) - \mathrm{off}\bigr) + \mathrm{off}, \qquad de = dy\; \mathrm{half}\, \bigl(1 - \tanh^2(e + \mathrm{shift})\bigr) . \tag{21.11}$$
 #
-# Here $\mathrm{half}$ is a little more than $(L - 1) / 2$, $\mathrm{off}$ is $1/2$ for an even $L$ and 0 for an odd one, and $\tanh(\mathrm{shift}) = \mathrm{off} / \mathrm{half}$, so that $e = 0$ lies in the middle of a level. The gradient passes over the rounding, and keeps the slope of the curve. The lattice has the spacing 1. So by [Eq. 21.6] this copy is the mean of straight-through a softmax at a temperature of about 1, as long as $e$ is far from the ends. Several such numbers make one code: 4 and 4 levels are 16 codes. There is no codebook loss and no commitment.
+# Here $\mathrm{half}$ is a little more than $(L - 1) / 2$, $\mathrm{off}$ is $1/2$ for an even $L$ and 0 for an odd one, and $\tanh(\mathrm{shift}) = \mathrm{off} / \mathrm{half}$, so that $e = 0$ lies in the middle of a level. The gradient passes over the rounding, and keeps the slope of the curve. The lattice has the spacing 1. So by [Eq. 21.6] passing over the rounding is nearly straight-through a softmax over the lattice at a temperature of about 1, as long as the curve is not near its ends. Several such numbers make one code: 4 and 4 levels are 16 codes. There is no codebook loss and no commitment.
 
 # %%
 from dvae_np.scalar_codes import entropies, rounded, signs
@@ -507,7 +501,7 @@ print(f"slope at e = 0: {at_zero:.4f}")
 #
 # $$q(z_n = 1) = \sigma(4 e_n / T), \qquad H(\bar q) \;\le\; \sum_n H(\bar q_n) . \tag{21.12}$$
 #
-# The difference is the KL of $\bar q$ to the product of its marginals $\bar q_n$: what the bits know of each other. Independent given $x$ does not mean independent on average.
+# The difference is the KL of $\bar q$ to the product of its marginals $\bar q_n$: what the bits know of each other. Bits that are independent given $x$ need not be so on average. In the last lines below all bits of a vector have one sign, so only two codes occur.
 
 # %%
 bits = rng.standard_normal((6, 3))  # six examples, three bits
@@ -537,10 +531,7 @@ joint, bound, knows = joint_and_sum(q_one)
 confirm("21.12", bound, entropies(bits, T)[1])
 confirm("21.12", bound - joint, knows)
 
-# %% [markdown]
-# How far off can the bound be? Let all bits of a vector have the same sign, so that only two codes occur:
-
-# %%
+# all bits of a vector have the same sign: two codes alone occur
 same = np.repeat(np.sign(rng.standard_normal((256, 1))), 6, 1)
 joint_6, bound_6, _ = joint_and_sum(1 / (1 + np.exp(-4 * same / T)))
 print(f"six bits, codes there are by the bound: {np.exp(bound_6):.1f}")
@@ -549,13 +540,13 @@ print(f"codes there are: {np.exp(joint_6):.1f}")
 # %% [markdown]
 # ## 7 A VQ-VAE has a likelihood bound
 #
-# One reads that a VQ-VAE has no likelihood. It has one. Its decoder gives $p(x \mid z)$, and with a prior over codes it is a discrete VAE. Its posterior is certain of one code. Put this into the negative ELBO of lesson 03: a certain law has no entropy, so the KL is $-\log p(z)$ of that code. With the uniform prior this is $N \log K$ for $N$ latents:
+# Has a VQ-VAE a likelihood? Yes. Its decoder gives $p(x \mid z)$, and with a prior over codes it is a discrete VAE. Its posterior is certain of one code. Put this into the negative ELBO of lesson 03: a certain law has no entropy, so the KL is $-\log p(z)$ of that code. With the uniform prior this is $N \log K$ for $N$ latents:
 #
 # $$-\log p(x) \;\le\; -\log p(x \mid z) - \log p(z), \qquad -\log p(z) = N \log K \text{ for the uniform prior} . \tag{21.13}$$
 #
 # The gap is $-\log p(z \mid x)$, of the code that was chosen. $-\log p(z)$ is the price of the code, and with the uniform prior all codes have the same price. After training the codes are known, so a better prior can be fitted to those of the training images, for instance the autoregressive one of lesson 20, section 9. Its $-\log p(z)$ takes the place of $N \log K$, and the sum is still a bound.
 #
-# Here is a VQ-VAE of the test digits: four latents of 16 codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
+# Here is a VQ-VAE of the digits: four latents of 16 codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
 
 # %%
 from dvae_np import vq_vae
@@ -576,7 +567,7 @@ length = fitted_prior(train_codes, quantiser.K)(digit_codes).mean()
 print(f"bound with a fitted prior    {nll.mean() + length:6.2f} nats")
 
 # %% [markdown]
-# Is it a bound? For one test image we can decode all $16^4$ codes, and add up:
+# For one test image we decode all $16^4$ codes, and add up:
 
 # %%
 from dvae_np.ops import log_sum_exp
@@ -592,10 +583,10 @@ confirm("21.13", gap, log_p - joint_log[chosen], tolerance=1e-4)
 print(f"-log p(x) = {-log_p:.2f} nats, bound {nll[0] + price:.2f}")
 
 # %%
-a = vq_vae.coded(params, test[:10], quantiser)[1].reshape(10, -1)
 from dvae_np.networks import mlp
 from dvae_np.ops import relu
 
+a = vq_vae.coded(params, test[:10], quantiser)[1].reshape(10, -1)
 means = 1 / (1 + np.exp(-mlp(params["theta"], a, relu)[0]))
 fig, axes = plt.subplots(2, 10, figsize=(7.5, 1.7), layout="constrained")
 for column, images in zip(axes.T, zip(test, means, strict=False),
@@ -612,7 +603,7 @@ picture(
 )
 
 # %% [markdown]
-# `python -m dvae_np compare --quantised` trains such models for longer, with three seeds, beside categorical VAEs of the same size: equally many latents and codes, the same networks and steps. The table gives medians, and the range over the seeds. "Learned prior" is fitted after training for the quantised models, and trained beside the model for the categorical ones.
+# `python -m dvae_np compare --quantised` trains such models for longer, with three seeds, beside categorical VAEs of the same size: equally many latents and codes, the same networks and steps. The table gives medians, and the range over the seeds. "Gradient" and "averages" say how the codebook moves; it begins at normal numbers where nothing else is said. "Learned prior" is fitted after training for the quantised models, and trained beside the model for the categorical ones.
 
 # %%
 record = records.read("quantised")
@@ -650,7 +641,7 @@ def best(family, what):
 # %% [markdown]
 # How to read it.
 #
-# - *Use of the codebook.* From a small start the perplexity, in the mean over the latents, is {{middle("VQ: averages, small start", "perplexity"):.1f}} of {{record["K"]}}. With restarts it is {{middle("VQ: averages, restarts", "perplexity"):.1f}}, and {{middle("VQ: averages, from data", "perplexity"):.1f}} from data. Scalar codes have no codebook that could die, but codes may stay unused all the same: {{middle("VQ: rounded, 4 x 4 levels", "perplexity"):.1f}} for rounding and {{middle("VQ: 4 signs", "perplexity"):.1f}} for signs.
+# - *Use of the codebook.* From a small start the perplexity, in the mean over the latents, is {{middle("VQ: averages, small start", "perplexity"):.1f}} of {{record["K"]:d}}. With restarts it is {{middle("VQ: averages, restarts", "perplexity"):.1f}}, and {{middle("VQ: averages, from data", "perplexity"):.1f}} from data. Scalar codes have no codebook that could die, but codes may stay unused all the same: {{middle("VQ: rounded, 4 x 4 levels", "perplexity"):.1f}} for rounding and {{middle("VQ: 4 signs", "perplexity"):.1f}} for signs.
 # - *The rotation* has a bound of {{middle("VQ: rotation, from data", "learned"):.1f}} nats with the fitted prior, the copy from the same start {{middle("VQ: averages, from data", "learned"):.1f}}. Look at the ranges before you call one of them better.
 # - *The price of the code.* The uniform prior charges {{record["N"] * np.log(record["K"]):.1f}} nats for every image. A fitted prior takes {{middle("VQ: averages, from data", "uniform") - middle("VQ: averages, from data", "learned"):.1f}} nats off the bound of the model from data.
 # - *Beside categorical VAEs.* The lowest median of a quantised model is {{best("VQ", "uniform"):.1f}} nats with the uniform prior and {{best("VQ", "learned"):.1f}} with a learned one; of a categorical model {{best("VAE", "uniform"):.1f}} and {{best("VAE", "learned"):.1f}}. The lowest medians of the reconstruction alone are {{best("VQ", "reconstruction"):.1f}} and {{best("VAE", "reconstruction"):.1f}}. The two families do not minimise the same: a VQ-VAE pays for a code whatever it is, and minimises the reconstruction. A categorical VAE may stay undecided, and its KL is then below $N \log K$. So compare bounds, not reconstructions.
@@ -674,9 +665,8 @@ def patched_too_early(arrays):
 
 arrays = {"e": e, "codebook": codebook}
 broken = complex_step(patched_too_early, arrays)
-print(
-    "the loss:", patched_too_early(arrays), "and right:", published(arrays)
-)
+print(f"the loss {patched_too_early(arrays):.6f}")
+print(f"as it should be {published(arrays):.6f}")
 say(comparison("dcodebook", broken["codebook"], right_ones["codebook"]))
 say(comparison("de", broken["e"], right_ones["e"]))
 pull = broken["e"] - slope(codebook[codes])
