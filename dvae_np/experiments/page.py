@@ -22,7 +22,13 @@ rounding. A short run repeats almost exactly; over a hundred thousand steps, a r
 def page():
     """The whole page, as Markdown. Raises InputError where a record is missing."""
     sections = (
-        *(page_models.digits, page_models.codes_512, page_models.completions, page_models.structure),
+        *(
+            page_models.digits,
+            page_models.codes_512,
+            page_models.completions,
+            page_models.structure,
+            page_models.quantised_codes,
+        ),
         *(page_rule.practical_rule, page_rule.training, page_rule.lessons),
         *(page_costs.comparison, page_costs.cost, page_costs.growth, page_costs.on_gpu),
         *(page_judge.public_packages, page_models.published, page_models.first_steps),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np import records
-from dvae_np.experiments import completion, gaps, reproduce, tour
+from dvae_np.experiments import completion, gaps, quantised, reproduce, tour
 from dvae_np.experiments.first_steps import first_steps_table
 from dvae_np.text import markdown_columns
 
@@ -153,3 +153,18 @@ all paths, are exact, and so is the gap of every bound, log p(x) - ELBO, on the 
 ([lesson 20](../notebooks/20_structured_latents.ipynb)).
 
 {gaps.gaps_table(record, markdown=True)}"""
+
+
+def quantised_codes():
+    """What a VQ-VAE's codes are worth beside a categorical VAE's."""
+    record = records.read("quantised")
+    return f"""\
+## Quantised codes
+
+`{record["command"]}`: {record["N"]} latents of {record["K"]} codes on the digits, one hidden layer on either side,
+{record["epochs"]} epochs, {len(record["seeds"])} seeds ([lesson 21](../notebooks/21_quantised_codes.ipynb)). A VQ-VAE's bound is -log p(x|z) + N log K;
+with a learned prior, an autoregressive one fitted to the codes of the training images, -log p(z) takes the place of N log K.
+Perplexity says how many codes a latent uses, the mean over the latents. "VAE" is a categorical VAE of the same size, trained by
+that estimator.
+
+{quantised.quantised_table(record, markdown=True)}"""

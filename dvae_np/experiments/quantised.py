@@ -13,7 +13,7 @@ from dvae_np import vq_vae
 from dvae_np.codebook import Averages, perplexity
 from dvae_np.initial import prior_parameters
 from dvae_np.structure import autoregressive
-from dvae_np.text import columns
+from dvae_np.text import columns, markdown_columns
 from dvae_np.train import Adam, Settings, evaluate, fit, load
 from dvae_np.vq_vae import Quantiser
 
@@ -129,13 +129,13 @@ def quantised(progress=lambda items: items, epochs=EPOCHS):
     return {"command": COMMAND, "data": str(data), "N": N, "K": K, "epochs": epochs, "seeds": SEEDS, "runs": runs}
 
 
-def quantised_table(record):
-    """The record as text: medians and ranges over the seeds."""
+def quantised_table(record, markdown=False):
+    """The record as a table: medians and ranges over the seeds."""
     rows = [("model", "-log p(x|z)", "negative ELBO, uniform prior", "with a learned prior", "perplexity")]
     for name, runs in record["runs"].items():
         what = ("reconstruction", "uniform", "learned", "perplexity")
         rows.append((name, *(_spread([run.get(each) for run in runs]) for each in what)))
-    return columns(rows)
+    return markdown_columns(rows) if markdown else columns(rows)
 
 
 def _spread(values):
