@@ -15,6 +15,18 @@ import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_number, one_hot, summed_to
 
+__all__ = [
+    "Averages",
+    "Rotation",
+    "distortion",
+    "entries",
+    "nearest",
+    "perplexity",
+    "quantise",
+    "squared_distances",
+]
+
+
 MOST_OPPOSED = 1e-6  # of |u + v|^2: beyond it a rotation has no plane
 
 
@@ -160,8 +172,8 @@ class Averages(NamedTuple):
 
 
 def perplexity(z, K):
-    """e to the entropy of how often each of K codes occurs in z [Eq. 21.9]: 1 where all are one code, K where all are used
-    alike."""
+    """e to the entropy of how often each of K codes occurs in z (...): 1 where all are one code, K where all are used alike
+    [Eq. 21.9]."""
     share = np.bincount(np.ravel(z), minlength=K) / np.size(z)
     share = share[share > 0]
     return float(np.exp(-(share * np.log(share)).sum()))

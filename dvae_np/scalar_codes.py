@@ -10,6 +10,13 @@ import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_whole
 
+__all__ = [
+    "count_codes",
+    "entropies",
+    "rounded",
+    "signs",
+]
+
 
 def rounded(e, levels):
     """Finite scalar quantisation (Mentzer et al. 2023) [Eq. 21.11]: (y, z) of e (B, N), with L_n = levels[n] levels each.
@@ -33,7 +40,7 @@ def rounded(e, levels):
 def signs(e):
     """Look-up-free quantisation (Yu et al. 2023): (y, z) of e (B, N): y = 1 where e > 0, else -1, and codes z 1 and 0.
 
-    `backward(dy)` returns de = dy. It is `quantise` for the codebook (-1, 1) on each axis.
+    `backward(dy)` returns de = dy. It is `quantise` for the codebook (-1, 1) on each axis. Raises InputError for another shape.
     """
     expect("e", e, ("B", "N"))
     z = (e.real > 0).astype(int)
@@ -62,6 +69,6 @@ def _entropy(q):
     return total
 
 
-def codes_of(levels):
+def count_codes(levels):
     """How many codes there are: the product of the levels."""
     return math.prod(levels)

@@ -18,7 +18,18 @@ from dvae_np.initial import mlp_parameters
 from dvae_np.likelihoods.bernoulli import bernoulli
 from dvae_np.networks import mlp
 from dvae_np.ops import relu
-from dvae_np.scalar_codes import codes_of, rounded, signs
+from dvae_np.scalar_codes import count_codes, rounded, signs
+
+__all__ = [
+    "Quantiser",
+    "coded",
+    "codes",
+    "loss_and_gradients",
+    "parameters",
+    "reconstruction_of",
+    "vectors",
+]
+
 
 WAYS = ("copy", "rotate", "rounded", "signs")
 
@@ -43,7 +54,7 @@ class Quantiser:
     @property
     def codes(self):
         """How many codes a latent has."""
-        return {"rounded": codes_of(self.levels), "signs": 2**self.D}.get(self.way, self.K)
+        return {"rounded": count_codes(self.levels), "signs": 2**self.D}.get(self.way, self.K)
 
     @property
     def width(self):

@@ -153,7 +153,6 @@ def test_train_with_too_many_states_to_visit(tmp_path, capsys):
     (["train", "--unknown"], "unrecognized arguments: --unknown"),
     (["train", "--est", "exact"], "unrecognized arguments: --est"),
     (["fly"], "invalid choice: 'fly'"),
-    ([], "required: COMMAND"),
 ])  # fmt: skip
 def test_unknown_options_exit_with_2(capsys, arguments, words):
     assert run(*arguments) == 2 and words in capsys.readouterr().err

@@ -20,7 +20,7 @@ from dvae_np.codebook import (
     squared_distances,
 )
 from dvae_np.ops import softmax
-from dvae_np.scalar_codes import codes_of, entropies, rounded, signs
+from dvae_np.scalar_codes import count_codes, entropies, rounded, signs
 
 B, N, K, D = 5, 3, 7, 4
 SHARED, OWN = (K, D), (N, K, D)
@@ -232,7 +232,7 @@ def test_rounded_has_so_many_levels_and_the_slope_of_what_is_smooth(dtype):
     for n, L in enumerate(levels):
         assert sorted(set(z[:, n])) == list(range(L))
         np.testing.assert_allclose(sorted(set(y[:, n])), np.arange(L) - (L - 1) / 2)
-    assert codes_of(levels) == 480 and y.dtype == backward(y).dtype == dtype
+    assert count_codes(levels) == 480 and y.dtype == backward(y).dtype == dtype
     if dtype == np.float64:
         e = np.random.default_rng(0).standard_normal((B, 4))
         (y, _), backward = rounded(e, levels)

@@ -105,7 +105,7 @@ class Report:
         for words, own in groups.items():
             errors = [r.error for r in own if r.level == 1 and r.error is not None and "complex step" in r.check]
             means = [r.verdict for r in own if r.level in (2, 3) and "dlogits" in r.check] or ["ok"]
-            verdict = means[-1] if all(result.ok for result in own) else "FAILED"
+            verdict = next((f"FAILED: {r.verdict}"[:90] for r in own if not r.ok), means[-1])
             rows.append((words, str(len(own)), f"{max(errors):.0e}" if errors else "", verdict))
         return "\n".join([columns(rows), *self.failures(), self.summary()])
 

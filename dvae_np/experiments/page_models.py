@@ -163,8 +163,8 @@ def quantised_codes():
 
 `{record["command"]}`: {record["N"]} latents of {record["K"]} codes on the digits, one hidden layer on either side,
 {record["epochs"]} epochs, {len(record["seeds"])} seeds ([lesson 21](../notebooks/21_quantised_codes.ipynb)).
-A VQ-VAE's bound is -log p(x|z) + N log K; with a learned prior, an autoregressive one fitted to the codes of the training images, -log p(z) takes the place of N log K.
-Perplexity says how many codes a latent uses, the mean over the latents. "VAE" is a categorical VAE of the same size, trained by
-that estimator.
+A VQ-VAE's bound is -log p(x|z) + N log K; with a learned prior, an autoregressive one fitted to the codes of the training
+images, -log p(z) takes the place of N log K. Perplexity says how many codes a latent uses, the mean over the latents. "VAE" is
+a categorical VAE of the same size, trained by that estimator.
 
 {quantised.quantised_table(record, markdown=True)}"""

@@ -210,7 +210,7 @@ for words, settings in {
     )
 
 # %% [markdown]
-# A constant $\tau = 1$ is too warm. Cooling to $0.3$ ends at {{middle["from 1 to 0.3"]:.2f}} nats, and a constant $\tau = 0.5$ at {{middle["tau = 0.5"]:.2f}}. The ranges of the seeds overlap. So these runs show no gain from annealing over one well chosen temperature, and none from patience ({{middle["the same, patience 5"]:.2f}}).
+# A constant $\tau = 1$ is too warm. Compare the other medians with the ranges of their seeds: cooling to $0.3$, a constant $\tau = 0.5$ and patience differ by less than the seeds do. So these runs show no gain from annealing over one well chosen temperature.
 #
 # ## 3 A run
 #
