@@ -582,11 +582,11 @@ confirm("21.13", gap, log_p - joint_log[chosen], tolerance=1e-4)
 print(f"-log p(x) = {-log_p:.2f} nats, bound {nll[0] + price:.2f}")
 
 # %%
-from dvae_np.networks import mlp
-from dvae_np.ops import relu
 
 a = vq_vae.coded(params, test[:10], quantiser)[1].reshape(10, -1)
-means = 1 / (1 + np.exp(-mlp(params["theta"], a, relu)[0]))
+theta = params["theta"]  # one hidden layer of relu
+hidden = np.maximum(a @ theta["w0"] + theta["b0"], 0)
+means = 1 / (1 + np.exp(-(hidden @ theta["w1"] + theta["b1"])))
 fig, axes = plt.subplots(2, 10, figsize=(7.5, 1.7), layout="constrained")
 for column, images in zip(axes.T, zip(test, means, strict=False),
                           strict=True):  # fmt: skip
