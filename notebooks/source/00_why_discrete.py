@@ -266,7 +266,7 @@ figure("problem.png")
 # | let the code become soft, numbers between 0 and 1, or keep the code hard, and use the slope that a soft code would have | 07, 08 | bias |
 # | take variance away without adding bias: control variates, sums over some of the codes, samples that avoid each other | 10 to 13 | more evaluations of $f$, sometimes its slope |
 #
-# Lesson 09 changes the objective instead: it bounds $\log p(x)$ by several samples. Lesson 14 measures which way is the best when, and lesson 15 finds out whether *your* gradient is right. Lessons 16 to 20 build larger models: conditional ones, training, what goes wrong, and latents with structure. Lesson 23 is a map of the field.
+# Lesson 09 changes the objective instead: it bounds $\log p(x)$ by several samples. Lesson 14 measures which way is the best when, and lesson 15 finds out whether *your* gradient is right. Lessons 16 to 21 build larger models: conditional ones, training, what goes wrong, latents with structure, and quantised codes. Lesson 23 is a map of the field.
 #
 # ## 5 How the course works
 #
