@@ -25,11 +25,12 @@ def baselines(figure, K=4, seed=0):
     left, right = figure.subplots(1, 2)
     constants = np.linspace(best - 4, best + 4, 41)
     left.plot(constants, [exact_variance("reinforce", logits, f, 1, baseline=b) for b in constants], color="#D55E00")
-    for b, words, place in ((0.0, "none", (6, 3)), (float(q @ table), "E[f]", (9, 14)), (best, "optimal", (-14, 14))):
+    for b, words, place in ((0.0, "none", (6, 3)), (float(q @ table), "E[f]", (8, 50)), (best, "optimal", (-8, 70))):
         point = b, exact_variance("reinforce", logits, f, 1, baseline=b)
         left.plot(*point, "o", color="black", markersize=5)
         side = "right" if place[0] < 0 else "left"
-        left.annotate(words, point, place, textcoords="offset points", fontsize=8, ha=side)
+        arrow = {"arrowstyle": "-", "linewidth": 0.6} if place[1] > 10 else None
+        left.annotate(words, point, place, textcoords="offset points", fontsize=8, ha=side, arrowprops=arrow)
     open_axes(left, xlabel="constant baseline b (nats)", ylabel="exact variance (nats$^2$), S = 1", ylim=(0, None))
     samples = (1, 2, 3, 4, 5)
     for name, hyper, words in (
