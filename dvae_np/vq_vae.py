@@ -73,7 +73,10 @@ def parameters(rng, pixels, quantiser, hidden=(128,), dtype=np.float32):
 
 
 def coded(params, x, quantiser):
-    """(y, z) of images x (B, pixels): y (B, N, width) and codes z (B, N); and backward from dy to (dpsi, de)."""
+    """(e, y, z, backward) of images x (B, pixels): vectors e and what they become, y, (B, N, width), and codes z (B, N).
+
+    `backward(dy, de)` returns dpsi: dy goes through the surrogate, de, a gradient in e itself, past it.
+    """
     e, encoder_backward = mlp(params["psi"], x, relu, data=True)  # (B, N, D)
     B, N, D = e.shape
     if quantiser.way in ("copy", "rotate"):

@@ -45,7 +45,7 @@ PLAIN = (
     "notebooks/INSTRUCTORS.md",
     "notebooks/PROJECT.md",
     "notebooks/ERRATA.md",
-    "CHANGELOG.md",
+    "notebooks/CHANGES.md",
     "figures/README.md",
     "CONTRIBUTING.md",
 )

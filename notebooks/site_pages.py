@@ -19,7 +19,7 @@ PLACES = {  # of the repository, on the site
     "README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "figures/README.md": "numbers.md",
     "dvae_np/README.md": "api.md", "notebooks/README.md": "equations.md", "notebooks/SYMBOLS.md": "glossary.md",
     "notebooks/RECIPES.md": "recipes.md", "notebooks/INSTRUCTORS.md": "instructors.md", "notebooks": "lessons/index.md",
-    "notebooks/PROJECT.md": "project.md", "notebooks/ERRATA.md": "errata.md", "CHANGELOG.md": "changes.md",
+    "notebooks/PROJECT.md": "project.md", "notebooks/ERRATA.md": "errata.md", "notebooks/CHANGES.md": "changes.md",
     "tests/bugs.py": "bugs.md", "dvae_np/estimators": "estimators/index.md",
 }  # fmt: skip
 EQUATION = re.compile(r"^\$\$(?:(?!\$\$).)*?\\tag\{[\d.]+\}.*?\$\$", re.M | re.S)
