@@ -91,7 +91,7 @@ def coded(params, x, quantiser):
 
 
 def loss_and_gradients(params, x, quantiser):
-    """(-log p(x|y) in nats (B,), distortion (B,), codes z (B, N), gradients) of images x (B, pixels) of 0 and 1.
+    """(-log p(x|y) in nats (B,), distortion (B,), e (B, N, D), z (B, N), gradients) of images x (B, pixels) of 0 and 1.
 
     The gradients are of the mean over the batch of what a VQ-VAE descends: -log p(x|y) with its surrogate, the distortion for
     the codebook, beta times the distortion for the encoder. Scalar codes have no distortion.
@@ -107,7 +107,7 @@ def loss_and_gradients(params, x, quantiser):
         de, dentries = far_backward(np.full_like(far, 1 / len(x)))
         gradients["codebook"] = {"entries": dentries}
     gradients["psi"] = encode_backward(dy.reshape(y.shape), quantiser.beta * de)
-    return nll[0], far, z, gradients
+    return nll[0], far, e, z, gradients
 
 
 def reconstruction_of(params, x, z, quantiser):

@@ -75,7 +75,7 @@ def test_the_bound_is_above_minus_log_p_by_the_gap_of_a_posterior_that_is_certai
     """-log p(x|y) + N log K >= -log p(x), the sum over all K^N codes."""
     params, x = problem("copy")
     quantiser = KINDS["copy"]
-    nll, _, z, _ = loss_and_gradients(params, x, quantiser)
+    nll, _, _, z, _ = loss_and_gradients(params, x, quantiser)
     states = joint_states(quantiser.N, quantiser.K)
     every = np.stack([reconstruction_of(params, x, np.broadcast_to(state, (B, 3)), quantiser) for state in states])
     log_prior = -quantiser.N * np.log(quantiser.K)
@@ -91,7 +91,7 @@ def test_codes_are_whole_numbers_below_their_count_and_float32_stays(kind):
     quantiser = KINDS[kind]
     z = codes(params, x, quantiser)
     assert z.shape == (B, 3) and z.min() >= 0 and z.max() < quantiser.codes
-    nll, far, found, gradients = loss_and_gradients(params, x, quantiser)
+    nll, far, _, found, gradients = loss_and_gradients(params, x, quantiser)
     np.testing.assert_array_equal(found, z)
     assert nll.dtype == far.dtype == np.float32
     assert all(array.dtype == np.float32 for group in gradients.values() for array in group.values())

@@ -67,8 +67,7 @@ def train(kind, x, seed, epochs=EPOCHS):
         order = rng.permutation(len(x))
         for first in range(0, len(x) - BATCH + 1, BATCH):
             batch = x[order[first : first + BATCH]]
-            _, _, z, gradients = vq_vae.loss_and_gradients(params, batch, quantiser)
-            e = vq_vae.vectors(params, batch) if averages is not None else None
+            _, _, e, z, gradients = vq_vae.loss_and_gradients(params, batch, quantiser)
             optimiser.step(gradients)
             if averages is not None:
                 averages = averages.moved(e, z)
@@ -99,7 +98,7 @@ def fitted_prior(z, codes, seed=0):
 def measured(kind, data, seed, epochs=EPOCHS):
     """What one run reaches, in nats on the test split, and how its codes are used."""
     params, quantiser = train(kind, data.train.x, seed, epochs), kind.quantiser
-    nll, far, z, _ = vq_vae.loss_and_gradients(params, data.test.x, quantiser)
+    nll, far, _, z, _ = vq_vae.loss_and_gradients(params, data.test.x, quantiser)
     length = fitted_prior(vq_vae.codes(params, data.train.x, quantiser), quantiser.codes, seed)(z)
     return {
         "reconstruction": float(nll.mean()),

@@ -558,7 +558,9 @@ data, kind = load("digits"), KINDS["averages, from data"]
 quantiser = kind.quantiser
 params = train(kind, data.train.x, seed=0, epochs=30)
 test = data.test.x
-nll, _, digit_codes, _ = vq_vae.loss_and_gradients(params, test, quantiser)
+nll, _, _, digit_codes, _ = vq_vae.loss_and_gradients(
+    params, test, quantiser
+)
 price = quantiser.N * np.log(quantiser.K)
 print(f"-log p(x|z)                  {nll.mean():6.2f} nats")
 print(f"bound with the uniform prior {nll.mean() + price:6.2f} nats")
