@@ -102,6 +102,10 @@ _BY_FILE = {
         ('gradients["codebook"] = {"entries": dentries}', 'gradients["codebook"] = {"entries": quantiser.beta * dentries}', "beta on the codebook's term"),
         ("np.full_like(far, 1 / len(x))", "np.full_like(far, 1)", "the distortion summed over the batch"),
     ),
+    "experiments/other_objectives.py": (
+        ("(1 - method.asleep) * awake", "awake", "the encoder's two gradients not weighed"),
+        ("(np.exp(log_weights) * sign * gap)", "(np.exp(log_weights) * gap)", "KL(p || q) with the wrong sign"),
+    ),
     "experiments/quantised.py": (
         ("float(nll.mean()) + N * float(np.log(quantiser.codes))", "float(nll.mean()) + float(np.log(quantiser.codes))", "the price of one code alone"),
         ("averages = averages.moved(e, z)", "averages = averages.moved(vq_vae.vectors(params, batch), z)", "averages of vectors after the step"),
@@ -414,7 +418,7 @@ _BY_FILE = {
     "estimators/decoupled_straight_through.py": (("softmax(logits / tau_backward)", "softmax(logits / tau_forward)", "the other temperature"),),
     "estimators/disarm.py": (("np.where(phi.real > 0, phi, -phi)", "phi", "sigmoid(phi) for sigmoid(|phi|)"),),
     "estimators/double_cv.py": (
-        ("(slope[::-1] * (hard - q))", "(slope * (hard - q))", "its own slope for the other's"),
+        ("others = (S * mean_slope - S * dz) / (S - 1)", "others = S * dz", "its own slope for the others'"),
         ("{\"alpha\": 2 * (dlogits", "{\"alpha\": (dlogits", "alpha's gradient without its factor 2"),
     ),
     "estimators/exact.py": (
@@ -456,7 +460,36 @@ _BY_FILE = {
     "estimators/unordered_set.py": (("logq.astype(np.float64)), 1e-30)", "logq.astype(np.float64)), 1e-4)", "probabilities clipped at 1e-4"),),
     "estimators/vimco.py": (
         ("own = (logw.sum(0) - logw) / (S - 1)", "own = (logw.sum(0) - logw) / S", "geometric mean: S for S - 1, unbiased"),
-        ("log_sum_exp(without, 1) - math.log(S - 1)", "log_sum_exp(without, 1) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
+        ("log_sum_with(-np.inf, logw) - math.log(S - 1)", "log_sum_with(-np.inf, logw) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
+    ),
+    "estimators/weights.py": (
+        ("logw = -fz - logq", "logw = -fz", "weights by the joint alone"),
+        ("np.where(itself, own, logw)", "np.where(itself, logw, logw)", "its own weight among the others'"),
+        ("_, dtheta = f_backward(share)", "_, dtheta = f_backward(share / len(z))", "the decoder's gradient: a mean where shares sum to 1"),
+    ),
+    "estimators/ovis.py": (
+        ("(1 - gamma) * share", "share", "OVIS: gamma does not reach the shares"),
+        ("- gamma * math.log(1 - 1 / S)", "", "OVIS: the constant of gamma left out, same mean"),
+    ),
+    "estimators/wake_phi.py": (
+        ("1 / len(z) - share", "share - 1 / len(z)", "wake-phi: the sign"),
+        ("estimate(1 / len(z) - share)", "estimate(-share)", "wake-phi: not centred, same mean"),
+    ),
+    "estimators/rodeo.py": (
+        ("redrawn.sum(-1, keepdims=True) - redrawn - h[..., None]", "redrawn.sum(-1, keepdims=True) - h[..., None]", "RODEO: the latent's own redraw counted twice"),
+        ("softmax_backward(slope.mean(0))) / N", "softmax_backward(slope.mean(0)))", "RODEO: not divided by the latents"),
+        ("of_others(redrawn.mean(-1))", "redrawn.mean(-1)", "RODEO: its own correction in the baseline"),
+    ),
+    "thermodynamic.py": (
+        ("S / (S - 1) * v", "v", "the path's covariance without S / (S - 1)"),
+        ("(1 - t) * covariance", "covariance", "the path's covariance without 1 - t"),
+        ("(v + t * covariance)", "v", "the decoder's covariance left out"),
+        ("tuple(nodes[:1]) != (0,) or ", "", "nodes that do not begin at 0"),
+    ),
+    "wake_sleep.py": (
+        ("np.full_like(logq, -1 / len(x))", "np.full_like(logq, 1 / len(x))", "the sleep update's sign"),
+        ("op(params.get(\"phi\"), c, latents", "op(params.get(\"phi\"), None if c is None else 0 * c, latents", "codes from another context's prior"),
+        ("(1, *latents(params)), params[\"theta\"][\"table\"].dtype)) if p is None", "(1, *latents(params)), params[\"theta\"][\"table\"].dtype)) if p", "codes from the uniform prior where there is another"),
     ),
     "check/differences.py": (
         ("COMPLEX_STEP = 1e-12", "COMPLEX_STEP = 1e-2", "the complex step's tolerance"),
@@ -813,8 +846,6 @@ _BY_FILE = {
         ("return states[np.concatenate(fz).argmin(0)]", "return states[np.concatenate(fz).argmax(0)]", "the worst code for the best"),
         ("lower = [np.full_like(x, 0.25 * data.white), x]", "lower = [x, np.full_like(x, 0.25 * data.white)]", "truth and gap exchanged"),
         ("grid(figure, np.stack(list(rows.values())) / data.white", "grid(figure, np.stack(list(rows.values()))", "reconstructions of counts all black"),
-        ("op(params.get(\"phi\"), c, latents", "op(params.get(\"phi\"), None if c is None else 0 * c, latents", "codes from another context's prior"),
-        ("(1, *latents(params)), params[\"theta\"][\"table\"].dtype)) if p is None", "(1, *latents(params)), params[\"theta\"][\"table\"].dtype)) if p", "codes from the uniform prior where there is another"),
         ("z[1:, n] = np.arange(shown)", "z[1:, n] = own[n]", "effects: its own category for every other"),
     ),
     "check/judging.py": (

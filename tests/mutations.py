@@ -67,6 +67,8 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "networks": "starts vae train conditional reproduce",
     "initial": "starts",
     "vae": "vae likelihoods train conditional loop",
+    "thermodynamic": "wake_sleep",
+    "wake_sleep": "wake_sleep pictures",
     "arrays": "arguments ops options estimators",
     "noise": "categorical estimators arguments",
     "device": "device",

@@ -15,14 +15,25 @@ import dvae_np.check
 import dvae_np.codebook
 import dvae_np.lesson
 import dvae_np.scalar_codes
+import dvae_np.thermodynamic
 import dvae_np.train
 import dvae_np.vq_vae
+import dvae_np.wake_sleep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "dvae_np" / "README.md"
 MODULES = {
     module.__name__: module
-    for module in (dvae_np, dvae_np.check, dvae_np.train, dvae_np.codebook, dvae_np.scalar_codes, dvae_np.vq_vae)
+    for module in (
+        dvae_np,
+        dvae_np.check,
+        dvae_np.train,
+        dvae_np.codebook,
+        dvae_np.scalar_codes,
+        dvae_np.vq_vae,
+        dvae_np.thermodynamic,
+        dvae_np.wake_sleep,
+    )
 }
 SHOWN = (
     "dvae_np.figures",

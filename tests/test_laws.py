@@ -15,7 +15,7 @@ from dvae_np.check.means import defaults, objective_for, shifted
 from dvae_np.check.posteriors import law_results, results_of_law
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent, each_array, joint_states, law
-from dvae_np.ops import log_softmax
+from dvae_np.ops import log_softmax, softmax
 
 
 class Tilted(NamedTuple):
@@ -211,6 +211,12 @@ def test_estimators_are_right_on_any_law_that_has_what_they_ask(name):
         hot = lambda z: f(np.eye(K)[z]) if name == "straight_through" else f(z)
         return enumeration.expectation(law_of, hot).sum()
 
+    if name == "wake_phi":  # the mean of what it descends, with the shares held
+        z, chance = enumeration.every_code(q, S)
+        many = enumeration.tiled(q, len(chance))
+        share = softmax((-f(z)[0] - many.log_prob(z)[0]).T)[0].T
+        held = chance * (share - 1 / S)
+        value = lambda arrays: -(held * enumeration.tiled(Tilted(*arrays.values()), len(chance)).log_prob(z)[0]).sum()
     numeric = differences.complex_step(value, q._asdict())
     outcomes = {"z": enumeration.every_code, "distinct": enumeration.every_sequence}
     noise, weights = outcomes[row.noise[0]](q, S) if row.noise else (None, np.ones(1))

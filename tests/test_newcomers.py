@@ -178,7 +178,7 @@ import dvae_np, re, sys
 from pathlib import Path
 from dvae_np import cli, figures
 from dvae_np.check import suite
-from dvae_np.estimators import TABLE, markdown_table
+from dvae_np.estimators import TABLE, markdown_by_lesson
 from dvae_np.experiments import compare, tuning
 
 name = "reinforce_median"
@@ -195,9 +195,8 @@ assert figures.STYLE[name]["marker"] not in [style["marker"] for other, style in
                                              if other != name and style["color"] == figures.STYLE[name]["color"]]
 readme = Path("README.md").read_text()
 table = re.search(r"(?<=<!-- estimators -->\\n)(.*?)(?=\\n<!-- end of estimators -->)", readme, re.S)[0]
-headings = tuple(table.splitlines()[0].strip("| ").split(" | "))
-Path("README.md").write_text(readme.replace(table, markdown_table(headings)))
-assert f"| `{name}` |" in Path("README.md").read_text()
+Path("README.md").write_text(readme.replace(table, markdown_by_lesson()))
+assert f"`{name}`" in Path("README.md").read_text()
 train = ["train", "--data", "bars", "--estimator", name, "--N", "2", "--K", "3", "--epochs", "1", "--hidden", "4"]
 assert cli.main([*train, "--out", "run"]) == 0 and cli.main(["show", "run"]) == 0
 sys.exit(status)

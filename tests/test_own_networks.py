@@ -21,8 +21,8 @@ from dvae_np import (
 )
 from dvae_np.check import check_op, complex_step
 from dvae_np.check.differences import relative_error
-from dvae_np.figures.models import prior_codes
 from dvae_np.train import Checkpoints, Settings, codes_of, decode, evaluate, fit, load, load_run, usage, worth
+from dvae_np.wake_sleep import prior_codes
 
 SIDE, KERNEL, MAPS, N, K = 5, 3, 4, 2, 3
 INSIDE = SIDE - KERNEL + 1

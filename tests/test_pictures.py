@@ -15,6 +15,7 @@ from dvae_np.networks import INTERFACES, decoder, encoder
 from dvae_np.ops import softmax
 from dvae_np.structure import PRIORS
 from dvae_np.train import load
+from dvae_np.wake_sleep import prior_codes
 
 N, K, B = 2, 3, 10
 
@@ -119,7 +120,7 @@ def test_codes_are_drawn_from_the_prior(prior):
     params = vae.parameters(rng, 6, N, K, (9,), np.float64, model=model, C=5)
     if "phi" in params:
         params["phi"] = {name: rng.standard_normal(array.shape) for name, array in params["phi"].items()}
-    z = models.prior_codes(params, rng, count, c, model)
+    z = prior_codes(params, rng, count, c, model)
     p, _ = PRIORS[prior].op(params.get("phi"), c, N)
     states = joint_states(N, K)
     q = np.full((len(states), 1), float(K) ** -N) if p is None else p.probability()(states)[0]  # (M, count or 1)

@@ -33,7 +33,7 @@ from dvae_np.check.report import Result, joined, judged
 from dvae_np.laws import joint_states
 from dvae_np.noise import draw
 
-REPLICATES, AT_A_TIME = 60_000, 2000  # of the z-tests, false alarms verdicts.FALSE_ALARM; as many fit a cache
+REPLICATES, AT_A_TIME = 72_000, 2000  # of the z-tests, false alarms verdicts.FALSE_ALARM; as many fit a cache
 
 
 def estimator_results(row):

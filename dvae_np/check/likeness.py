@@ -152,7 +152,7 @@ def mean_alternatives(row, hyper, logits, f):
         if name.startswith("tau") and value != 1:
             means[f"that of {row.name} without the factor 1/{name} of its backward pass"] = value * right
     for each in TABLE.values():
-        if each is not row and not each.unbiased and not each.binary and set(each.noise) <= {"z", "u"}:
+        if each is not row and not (each.unbiased or each.binary or each.owns_kl) and set(each.noise) <= {"z", "u"}:
             options = {key: value for key, value in hyper.items() if key in each.hyper}
             means[f"that of {named(each, options)}"] = row_mean(each, logits, f, options)[0]
     return means

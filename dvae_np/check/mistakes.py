@@ -21,7 +21,10 @@ def known_mistakes(row, logits, f, exact, S):
         second_part = _by_weights(logits, f, S)
         return {
             "the gradient of E_q[f], where that of the multi-sample bound is due": other,
-            "the bound's gradient without its second part, through log q in the weights": exact - second_part,
+            "the bound's gradient without its second part, through log q in the weights, as OVIS has it at gamma = 1": (
+                exact - second_part
+            ),
+            "wake-phi, the encoder's update of reweighted wake-sleep, which is not the bound's gradient": -second_part,
             "the second part of the bound's gradient alone, through log q in the weights": second_part,
             "the gradient for weights e^-f: f is -log p(x, z) here, so that log w = -f - log q": _with_q_in_f(
                 logits, f, S
@@ -52,7 +55,7 @@ def known_mistakes(row, logits, f, exact, S):
         return enumeration.moments(weights, dlogits)[0]
 
     for biased in TABLE.values():
-        if biased.unbiased or not set(biased.noise) <= set(nodes) or len(biased.noise) > 1:
+        if biased.unbiased or biased.owns_kl or not set(biased.noise) <= set(nodes) or len(biased.noise) > 1:
             continue
         for hyper in _settings(biased, row):
             words = ", ".join(f"{name} = {value}" for name, value in hyper.items())

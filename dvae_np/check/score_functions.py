@@ -12,7 +12,7 @@ from dvae_np.ops import softmax
 
 
 def among_codes(rng):
-    """REINFORCE's family, VIMCO, local expectation."""
+    """REINFORCE's family, double control variates, VIMCO, local expectation."""
     B, N, K, S = 5, 2, 3, 4
     logits, table = rng.standard_normal((B, N, K)), rng.standard_normal((B, K, K))
     f = toys.lookup_table(table)
@@ -39,6 +39,11 @@ def among_codes(rng):
     by_hand = np.stack([np.delete(weight * fz, s, 0).sum(0) / np.delete(weight, s, 0).sum(0) for s in range(S)])
     yield equal("the closed form over the others, by hand", estimate("reinforce_optimal", logits, f, z),
                 estimate("reinforce", logits, f, z, baseline=by_hand), subject="reinforce_optimal")  # fmt: skip
+    slope = toys.polynomial(rng.standard_normal((2, N, K)), 3)
+    still = {"alpha": np.zeros(()), "beta": np.zeros(())}
+    for name in ("double_cv", "rodeo"):
+        yield equal("with weights of zero it is leave-one-out", estimate(name, logits, slope, z, omega=still),
+                    estimate("reinforce_loo", logits, slope, z), subject=name)  # fmt: skip
     yield from least_variance(rng)
     yield from vimco_with_prior(rng)
     alone = rng.standard_normal((B, 1, K))
@@ -61,6 +66,41 @@ def among_codes(rng):
     by_hand = ((share - whole + baselines)[..., None, None] * categorical.score(logits, z)).sum(0)
     yield equal("geometric mean: its own weight replaced by the others'", estimate("vimco", logits, f, z), by_hand,
                 subject="vimco")  # fmt: skip
+
+
+def among_weights(rng):
+    """What is made of a multi-sample bound's weights: OVIS and wake-phi, beside arithmetic VIMCO, sample by sample."""
+    B, N, K, S = 5, 3, 4, 3
+    logits, f = rng.standard_normal((B, N, K)), toys.lookup_table(2 * rng.standard_normal((B, *N * (K,))))
+    (z,) = draw(rng, logits, S, ("z",))
+    scores, w = categorical.score(logits, z), np.exp(-f(z)[0] - categorical.log_prob(logits, z)[0])
+    away = [(1 / S - w[s] / w.sum(0))[:, None, None] * scores[s] for s in range(S)]
+    yield equal("samples weighed by their shares, less 1/S", estimate("wake_phi", logits, f, z), sum(away),
+                subject="wake_phi")  # fmt: skip
+    arithmetic, plain = estimate("vimco", logits, f, z, mean="arithmetic"), estimate("ovis", logits, f, z)
+    yield equal("gamma = 0: arithmetic VIMCO, less log(1 - 1/S) times the scores", plain,
+                arithmetic + np.log(1 - 1 / S) * scores.sum(0), subject="ovis")  # fmt: skip
+    constant = (1 / S + np.log(1 - 1 / S)) * scores.sum(0)
+    for gamma in (0.3, 1.0):
+        yield equal(f"gamma = {gamma}: so much of wake-phi is added, and a constant times the scores",
+                    estimate("ovis", logits, f, z, gamma=gamma), plain + gamma * (sum(away) - constant),
+                    subject="ovis")  # fmt: skip
+    yield wake_limit(rng)
+
+
+def wake_limit(rng, S=128):
+    """Wake-phi's mean is q less the posterior's marginals, and a bias E_q[(w / p(x))^2 (s - E_p s)] / S to first order, with
+    the scores s."""
+    logits, f, states = rng.standard_normal((1, 1, 3)), toys.lookup_table(rng.standard_normal(3)), np.arange(3)
+    z, weights = enumeration.every_count(logits, S)
+    mean, _ = enumeration.moments(weights, estimate("wake_phi", enumeration.tiled(logits, len(weights)), f, z))
+    q, hits = softmax(logits)[0][0, 0], np.eye(3)
+    joint = np.exp(-f(states[:, None, None])[0][:, 0])
+    posterior = joint / joint.sum()
+    bias, first = S * (mean[0] - (q - posterior)), (posterior**2 / q) @ (hits - posterior)
+    error = differences.relative_error(bias, first)
+    verdict = f"at S = {S} the bias is that of first order, 1/S, to {error:.1%}"
+    return Result(4, "wake_phi", "its limit is q less the posterior", verdict, bool(error < 0.1), error)
 
 
 def least_variance(rng):
@@ -143,8 +183,3 @@ def among_binary(rng):
     mine = {k: disarm[i] for i, k in enumerate((pairs @ (2 ** np.arange(N))).T @ [1, 2**N])}
     yield equal("DisARM is ARM averaged over the uniforms of a pair", np.stack(means),
                 np.stack([mine[k] for k in np.unique(number)]), subject="disarm")  # fmt: skip
-    logits = rng.standard_normal((4, N, 2))
-    (z,) = draw(rng, logits, 2, ("z",))
-    f = toys.polynomial(rng.standard_normal((2, N, 2)), 3)
-    yield equal("alpha = 0 is leave-one-out", estimate("double_cv", logits, f, z, omega={"alpha": np.zeros(())}),
-                estimate("reinforce_loo", logits, f, z), subject="double_cv")  # fmt: skip

@@ -19,7 +19,7 @@ from dvae_np.check.observations import columns_cases, columns_results, observati
 from dvae_np.check.posteriors import law_results
 from dvae_np.check.relaxations import among_gumbels, exact_up_to_degree, surrogates
 from dvae_np.check.report import of_op
-from dvae_np.check.score_functions import among_binary, among_codes, among_sets
+from dvae_np.check.score_functions import among_binary, among_codes, among_sets, among_weights
 from dvae_np.check.structure_cases import structure_cases
 from dvae_np.check.structured import structured_results
 from dvae_np.estimators import TABLE
@@ -125,6 +125,7 @@ def relation_results():
     rng = np.random.default_rng(SEED_OF_RELATIONS)
     return chain(
         among_codes(rng),
+        among_weights(rng),
         among_sets(rng),
         among_binary(rng),
         among_gumbels(rng),

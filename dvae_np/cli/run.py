@@ -129,19 +129,17 @@ def sample(options):
     """`sample`"""
     from dvae_np import figures
     from dvae_np.figures import models
-    from dvae_np.vae import own_arrays
+    from dvae_np.wake_sleep import dreamed_images, prior_codes
 
     with the_run(options, ["samples.npz", "samples.png"]) as (out, (path, data, settings, _, arrays)):
         params, rng, model = parameters_of(arrays), np.random.default_rng(options.seed), settings.model
         count = len(options.codes) if options.codes else options.count
         contexts = {} if data.test.c is None else {"c": data.test.c[np.arange(count) % len(data.test.c)]}
-        z = models.prior_codes(params, rng, count, contexts.get("c"), model)
+        z = prior_codes(params, rng, count, contexts.get("c"), model)
         if options.codes:
             z = codes_of_options(options.codes, settings)
         mean = models.mean_images(params, z, data, contexts.get("c"), model)
-        a, _ = model.decoder(params["theta"], z[None], contexts.get("c"))
-        observation = model.observation
-        x = observation.draw(rng, a, mean.shape[1], **own_arrays(params["theta"], model))[0]
+        x = dreamed_images(params, rng, z, mean.shape[1], contexts.get("c"), model)
         with written(out / "samples.npz") as file:
             np.savez(file, z=z, mean=mean, x=x, **contexts)
         figures.save(out / "samples.png", (8.8, 1.8), models.pictures, mean / data.white, data.shape)

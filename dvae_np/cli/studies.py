@@ -9,7 +9,7 @@ from dvae_np.arrays import InputError, count_states
 from dvae_np.bench.summary import SECTIONS
 from dvae_np.cli.options import add_data_dir, add_out, number, sizes, whole
 from dvae_np.cli.parts import progress
-from dvae_np.cli.trained import train_first_models, train_for_equal_time, train_quantised
+from dvae_np.cli.trained import train_first_models, train_for_equal_time, train_quantised, train_wake_sleep
 from dvae_np.files import read_record, write_record, written
 from dvae_np.folders import alone
 
@@ -38,6 +38,8 @@ def add_compare(verbs):
         action="store_true",
         help="codebooks on the digits, and categorical VAEs of the same size beside them",
     )
+    words = "wake-sleep, the thermodynamic and the multi-sample bound beside the ELBO; goes on where it stopped"
+    add("--wake-sleep", action="store_true", help=words)
     add("--jobs", type=whole(1, 256), default=1, help="processes of --train at a time (%(default)s)")
     add_data_dir(command)
     add_out(command, "runs/compare")
@@ -55,6 +57,8 @@ def compare(options):
         return train_first_models(options)
     if options.quantised:
         return train_quantised(options)
+    if options.wake_sleep:
+        return train_wake_sleep(options)
     E, N, K = options.evaluations, options.N, options.K
     if count_states(N, K) > 4096:
         raise InputError(f"compare: expected --N and --K with K^N <= 4,096, got {N} and {K}")

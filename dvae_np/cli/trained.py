@@ -1,4 +1,4 @@
-"""What `compare` does with --quantised, --train and --lessons: studies that train many models."""
+"""What `compare` does with --quantised, --wake-sleep, --train and --lessons: studies that train many models."""
 
 from functools import partial
 
@@ -15,6 +15,19 @@ def train_quantised(options):
         record = quantised.quantised(progress("model"))
         write_record(out / "data/quantised.json", record)
     print(f"{quantised.quantised_table(record)}\n\nWritten to {options.out}: data/quantised.json")
+    return 0
+
+
+def train_wake_sleep(options):
+    """`compare --wake-sleep`"""
+    from dvae_np.experiments import other_objectives
+
+    name = "data/wake-sleep.json"
+    with alone(options.out, "figures", [name]) as out:
+        out.expect_same(name, other_objectives.COMMAND)
+        known, save = read_record(out / name), partial(write_record, out / name)
+        record = other_objectives.other_objectives(known, progress("method"), save)
+    print(f"{other_objectives.objectives_table(record)}\n\nWritten to {options.out}: {name}")
     return 0
 
 

@@ -13,6 +13,6 @@ and returns the dtype that it was given.
 
 from dvae_np.estimators.estimate import Estimate
 from dvae_np.estimators.row import Evaluations, Family, Row
-from dvae_np.estimators.table import TABLE, markdown_table
+from dvae_np.estimators.table import TABLE, markdown_by_lesson, markdown_table
 
-__all__ = ["TABLE", "Estimate", "Evaluations", "Family", "Row", "markdown_table"]
+__all__ = ["TABLE", "Estimate", "Evaluations", "Family", "Row", "markdown_by_lesson", "markdown_table"]

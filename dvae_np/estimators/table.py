@@ -14,6 +14,7 @@ from dvae_np.estimators.gumbel_softmax import gumbel_softmax
 from dvae_np.estimators.local_expectation import local_expectation
 from dvae_np.estimators.muprop import muprop
 from dvae_np.estimators.nvil import nvil
+from dvae_np.estimators.ovis import ovis
 from dvae_np.estimators.rebar import rebar
 from dvae_np.estimators.reinforce import reinforce
 from dvae_np.estimators.reinforce_ema import reinforce_ema
@@ -21,6 +22,7 @@ from dvae_np.estimators.reinforce_loo import reinforce_loo
 from dvae_np.estimators.reinforce_optimal import reinforce_optimal
 from dvae_np.estimators.reinmax import reinmax
 from dvae_np.estimators.relax import relax
+from dvae_np.estimators.rodeo import rodeo
 from dvae_np.estimators.row import ASKED, COUPLED, EXACT, RELAXED, SCORE, SETS, STRAIGHT, Evaluations, Row
 from dvae_np.estimators.stochastic_softmax import stochastic_softmax
 from dvae_np.estimators.straight_through import straight_through
@@ -29,6 +31,7 @@ from dvae_np.estimators.sum_and_sample import sum_and_sample
 from dvae_np.estimators.top_k import top_k
 from dvae_np.estimators.unordered_set import unordered_set
 from dvae_np.estimators.vimco import vimco
+from dvae_np.estimators.wake_phi import wake_phi
 from dvae_np.initial import mlp_parameters
 
 EVERY_STATE = Evaluations("K^N", lambda S, N, K: K**N)
@@ -101,6 +104,9 @@ _ROWS = (
     Row("vimco", "VIMCO (multi-sample bound)", vimco,
         family=SCORE, asks="log_prob", noise=("z",), unbiased=True,
         lesson=9, paper="Mnih & Rezende 2016", fewest_samples=2, owns_kl=True, hyper={"mean": "geometric"}),
+    Row("ovis", "OVIS (multi-sample bound)", ovis,
+        family=SCORE, asks="log_prob", noise=("z",), unbiased=True,
+        lesson=9, paper="Lievin et al. 2020", fewest_samples=2, owns_kl=True, hyper={"gamma": 0.0}),
     Row("muprop", "MuProp", muprop,
         family=RELAXED, asks="marginals", noise=("z",), unbiased=True,
         lesson=10, paper="Gu et al. 2016", evaluations=Evaluations("S + 1", lambda S, N, K: S + 1),
@@ -136,11 +142,19 @@ _ROWS = (
         lesson=13, paper="Dimitriev & Zhou 2021; Dong et al. 2021", fewest_samples=2),
     Row("double_cv", "double control variates", double_cv,
         family=COUPLED, noise=("z",), unbiased=True,
-        lesson=13, paper="Titsias & Shi 2022", gradient_of_f="discrete", fewest_samples=2, most_samples=2, binary=True,
+        lesson=13, paper="Titsias & Shi 2022", gradient_of_f="discrete", fewest_samples=2,
         omega=lambda rng, N, K: {"alpha": np.zeros(())}, tunes="variance", omega_step=("adam", 0.01)),
+    Row("rodeo", "RODEO, with tangents", rodeo,
+        family=COUPLED, noise=("z",), unbiased=True,
+        lesson=13, paper="Shi et al. 2022", gradient_of_f="discrete", fewest_samples=2,
+        omega=lambda rng, N, K: {"alpha": np.zeros(()), "beta": np.zeros(())}, tunes="variance",
+        omega_step=("adam", 0.01)),
     Row("stochastic_softmax", "stochastic softmax (perturbed marginals)", stochastic_softmax,
         family=RELAXED, asks="marginals", noise=("u",), unbiased=False,
         lesson=20, paper="Paulus et al. 2020", relaxed=True, gradient_of_f="relaxed", hyper={"tau": 1.0}),
+    Row("wake_phi", "wake-phi (reweighted wake-sleep)", wake_phi,
+        family=SCORE, asks="log_prob", noise=("z",), unbiased=False,
+        lesson=22, paper="Bornschein & Bengio 2015", fewest_samples=2, owns_kl=True),
 )
 # fmt: on
 
@@ -159,7 +173,20 @@ COLUMNS = {  # of the table for readers: the heading, and what stands below it
 }
 
 
-def markdown_table(headings=tuple(COLUMNS)):
-    """The table for readers, in Markdown: one line an estimator, with these of the `COLUMNS`."""
-    lines = [headings, len(headings) * ("---",), *([COLUMNS[heading](row) for heading in headings] for row in _ROWS)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def markdown_table():
+    """The table for readers, in Markdown: one line an estimator."""
+    return _markdown(COLUMNS, [[column(row) for column in COLUMNS.values()] for row in _ROWS])
+
+
+def markdown_by_lesson():
+    """The estimators' names in Markdown: one line a lesson, those that are unbiased beside those that are not."""
+    lines = []
+    for lesson in sorted({row.lesson for row in _ROWS}):
+        taught = [[f"`{row.name}`" for row in _ROWS if row.lesson == lesson and row.unbiased == unbiased]
+                  for unbiased in (True, False)]  # fmt: skip
+        lines.append([f"{lesson:02}", *map(", ".join, taught)])
+    return _markdown(("lesson", "unbiased", "biased"), lines)
+
+
+def _markdown(headings, lines):
+    return "\n".join("| " + " | ".join(line) + " |" for line in (headings, len(headings) * ("---",), *lines))

@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 
-from dvae_np.arrays import InputError, evaluated
-from dvae_np.estimators.estimate import Estimate
-from dvae_np.laws import law_and_codes
-from dvae_np.ops import log_softmax, log_sum_exp
+from dvae_np.arrays import InputError
+from dvae_np.estimators.weights import log_sum_with, weigh
 
 
 def vimco(q, f, z, *, mean="geometric"):
@@ -23,25 +21,12 @@ def vimco(q, f, z, *, mean="geometric"):
     [Eq. 9.3]. The second part of the gradient, through log q(z) in the weights themselves, is part of it. (Mnih & Rezende
     2016.) Raises InputError for S = 1 and for another mean.
     """
-    q, z = law_and_codes(q, z, fewest=2)
     if mean not in ("geometric", "arithmetic"):
         raise InputError(f"mean: expected geometric or arithmetic, got {mean!r}")
-    S = len(z)
-    fz, f_backward = evaluated(f, z)  # (S, B)
-    logq, logq_backward = q.log_prob(z)
-    logw = -fz - logq
-
-    log_share = log_softmax(logw.T)[0].T  # log of the normalised weights, (S, B)
-    bound = (logw - log_share)[0] - math.log(S)  # (B,)
-    samples = np.arange(S, like=z)
-    itself = (samples[:, None] == samples)[..., None]  # (S, S, 1)
-    without = np.where(itself, -np.inf, logw)  # (S, S, B), row s lacks sample s
+    S, (logw, share, bound, estimate) = len(z), weigh(q, f, z)
     if mean == "geometric":
         own = (logw.sum(0) - logw) / (S - 1)
     else:
-        own = log_sum_exp(without, 1) - math.log(S - 1)
-    baseline = log_sum_exp(np.where(itself, own[:, None], without), 1) - math.log(S)
-
-    dq = logq_backward(np.exp(log_share) - (bound - baseline))
-    _, dtheta = f_backward(np.exp(log_share))
-    return Estimate(-bound, dq, dtheta)
+        own = log_sum_with(-np.inf, logw) - math.log(S - 1)
+    baseline = log_sum_with(own, logw) - math.log(S)
+    return estimate(share - (bound - baseline))

@@ -28,6 +28,7 @@ def page():
             page_models.completions,
             page_models.structure,
             page_models.quantised_codes,
+            page_models.beside_the_elbo,
         ),
         *(page_rule.practical_rule, page_rule.training, page_rule.lessons),
         *(page_costs.comparison, page_costs.cost, page_costs.growth, page_costs.on_gpu),

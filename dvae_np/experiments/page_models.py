@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np import records
-from dvae_np.experiments import completion, gaps, quantised, reproduce, tour
+from dvae_np.experiments import completion, gaps, other_objectives, quantised, reproduce, tour
 from dvae_np.experiments.first_steps import first_steps_table
 from dvae_np.text import markdown_columns
 
@@ -168,3 +168,18 @@ images, -log p(z) takes the place of N log K. Perplexity says how many codes a l
 a categorical VAE of the same size, trained by that estimator.
 
 {quantised.quantised_table(record, markdown=True)}"""
+
+
+def beside_the_elbo():
+    """What wake-sleep and the bounds train to, beside the ELBO."""
+    record = records.read("wake-sleep")
+    return f"""\
+## Other objectives than the ELBO
+
+`{record["command"]}`: {record["N"]} latents of {record["K"]} categories on the digits, {record["epochs"]} epochs,
+{len(record["seeds"])} seeds, S samples of each image. All columns are exact, in nats, of the test images; the KLs are those
+between q and the true posterior.
+Each run keeps its parameters with the least -log p(x) of the validation images, and the step size is chosen in the same way
+([lesson 22](../notebooks/22_wake_sleep.ipynb)). Medians, and the range over the seeds.
+
+{other_objectives.objectives_table(record, markdown=True)}"""

@@ -20,15 +20,13 @@ DRAWN = {  # estimator: its numbers of samples, and the evaluations of f at each
     "arm": ((1,), lambda S: 2 * S),
     "disarm": ((2,), lambda S: S),
     "carms": ((2, 3, 4), lambda S: S),
-    "double_cv": ((2,), lambda S: S),
+    "double_cv": ((2, 3, 4), lambda S: S),
+    "rodeo": ((2, 3, 4), lambda S: S),
     "local_expectation": ((1,), lambda S: 6 * S),
     "top_k": ((2, 3, 4, 5, 6, 7), lambda S: S),
     "sum_and_sample": ((2, 3, 4, 5, 6), lambda S: S),
     "unordered_set": ((2, 3, 4, 5, 6), lambda S: S),
 }
-
-
-ALPHAS = np.linspace(-1.5, 0, 31)  # of double_cv, whose best is drawn
 
 
 def problem(scale=0.6):
@@ -45,17 +43,33 @@ def exact_variance(name, logits, f, S, **hyper):
     return float(enumeration.moments(weights, estimate.dlogits)[1].sum())
 
 
-def of_double_cv():
-    """The variance of double_cv at each of `ALPHAS`."""
-    return [exact_variance("double_cv", *problem(), 2, omega={"alpha": np.asarray(alpha)}) for alpha in ALPHAS]
+def best_weights(name, S):
+    """(weights by name, variance): the weights of an estimator's control variates with the least exact variance, and that.
+
+    The estimate is linear in the weights, and each control variate has mean zero: they are a least-squares fit.
+    """
+    logits, f = problem()
+    row, (noise, chance) = TABLE[name], OUTCOMES["z"](logits, S)
+    names, many = list(row.omega(None, *logits.shape[1:])), enumeration.tiled(logits, len(chance))
+
+    def estimate(of):
+        omega = {each: np.array(float(each == of)) for each in names}
+        return row.estimate(many, f, noise, omega=omega).dlogits.reshape(len(chance), -1)
+
+    plain = estimate(None)
+    root = np.sqrt(chance)[:, None]
+    controls = np.stack([(root * (estimate(each) - plain)).ravel() for each in names], 1)
+    target = (root * (plain - chance @ plain)).ravel()
+    weights = np.linalg.lstsq(controls, -target, rcond=None)[0]
+    return dict(zip(names, weights, strict=True)), float(((target + controls @ weights) ** 2).sum())
 
 
 @cache
 def curve(name):
-    """{evaluations of f: exact variance} of an estimator."""
+    """{evaluations of f: exact variance} of an estimator; where it has weights to learn, at the best of them."""
     samples, evaluations = DRAWN[name]
-    if name == "double_cv":
-        return {2: min(of_double_cv())}
+    if TABLE[name].omega:
+        return {evaluations(S): best_weights(name, S)[1] for S in samples}
     return {evaluations(S): exact_variance(name, *problem(), S) for S in samples}
 
 
@@ -63,7 +77,7 @@ def variance_evaluations(figure):
     """Exact variance against evaluations of f, on three binary latents, f a cubic polynomial."""
     axes = figure.subplots()
     for name in DRAWN:
-        words = f"double_cv, best alpha = {ALPHAS[np.argmin(of_double_cv())]:.2f}" if name == "double_cv" else name
+        words = f"{name}, best weights" if TABLE[name].omega else name
         alone = len(curve(name)) == 1
         style = STYLE[name] | ({"linestyle": "none"} if alone else {})
         evaluations, variances = np.array(list(curve(name).items())).T

@@ -6,11 +6,12 @@ Each draws into a Matplotlib figure, as all of `dvae_np.figures` do. Images show
 import numpy as np
 
 from dvae_np.arrays import count_states
-from dvae_np.laws import Independent, each_array, joint_states
+from dvae_np.laws import joint_states
 from dvae_np.model import PLAIN
 from dvae_np.networks import latents
-from dvae_np.noise import draw, evenly
+from dvae_np.noise import evenly
 from dvae_np.vae import own_arrays, posterior_and_prior, reconstruction
+from dvae_np.wake_sleep import prior_codes
 
 MOST_CODES = 64
 MOST_STATES = 2**14  # joint states up to which the best code of an image is searched
@@ -49,14 +50,6 @@ def pictures(figure, images, shape, columns=16, rows=3):
     whole = np.full((rows * columns, images.shape[1]), np.nan)
     whole[: len(images)] = images[: len(whole)]
     grid(figure, whole.reshape(rows, columns, -1), shape)
-
-
-def prior_codes(params, rng, count, c=None, model=PLAIN):
-    """Codes drawn from the prior: (count, N); from p(z|c_i), where the prior depends on a context c (count, C)."""
-    p, _ = model.prior_op(params.get("phi"), c, latents(params)[0])
-    p = Independent(np.zeros((1, *latents(params)), params["theta"]["table"].dtype)) if p is None else p
-    p = each_array(lambda array: np.broadcast_to(array, (count, *array.shape[1:])), p)
-    return draw(rng, p, 1, ("z",))[0][0]
 
 
 def codes(figure, params, data, model=PLAIN, columns=16):

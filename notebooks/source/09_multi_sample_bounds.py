@@ -31,6 +31,7 @@ from dvae_np.check import (
     multi_sample_bound,
     tiled,
 )
+from dvae_np.estimators.weights import log_sum_with, weigh
 from dvae_np.experiments.first_model import trained_on_bound
 from dvae_np.figures.lesson_09 import small_model, variance
 from dvae_np.lesson import confirm, figure, picture, say, show
@@ -173,7 +174,7 @@ for mean in ("geometric", "arithmetic"):
     baseline = my_baseline(logw, mean)[:, None]
     by_hand = my_gradient(logits, f, z, baseline)
     confirm("9.3", dvae_np.vimco(logits, f, z, mean=mean).dlogits, by_hand)
-show(dvae_np.vimco)
+show(dvae_np.vimco, weigh, log_sum_with)
 
 # %% [markdown]
 # The picture shows six samples. Left are their normalised weights. Right is each sample's learning signal: what stands before $\mathrm{score}(z_s)$. Without a baseline all signals are nearly the same large number. With it, they are small, and the best sample has the largest.
@@ -336,7 +337,11 @@ show(every_count)
 # A constant times the score has mean zero. So we may add any constant to all signals, and the mean of the gradient stays. Two choices:
 #
 # - *centred*: add $1/S$. The signal is then zero where $q$ is the posterior.
-# - *OVIS* with $\gamma = 0$ (Liévin et al. 2020): add $-\log(1 - 1/S)$. The signal is then $-\log(1 - \tilde w_s) - \tilde w_s$, about $\tilde w_s^2 / 2$ for a small weight.
+# - *OVIS* with $\gamma = 0$ (Liévin et al. 2020): add $-\log(1 - 1/S)$. The signal, about $\tilde w_s^2 / 2$ for a small weight, is then
+#
+# $$-\log(1 - \tilde w_s) - \tilde w_s . \tag{9.5}$$
+#
+# The package has it as a row, `ovis`. What its $\gamma$ does is told in lesson 22.
 
 # %%
 METHODS = {  # name: (VIMCO's mean, the constant that is added)
@@ -357,6 +362,15 @@ def exact_moments(name, logits, f, S):
     dlogits = dvae_np.vimco(many, f, z, mean=mean).dlogits
     added = constant(S) * score(many, z).sum(0)
     return moments(weights, dlogits - added)  # the library minimises
+
+
+z, weights = every_count(logits, 3)
+many = tiled(logits, len(weights))
+logw = -f(z)[0] - log_prob(many, z)[0]
+share = softmax(logw.T)[0].T
+signal = -np.log(1 - share) - share
+by_hand = -(signal[..., None, None] * score(many, z)).sum(0)
+confirm("9.5", dvae_np.ovis(many, f, z).dlogits, by_hand)
 
 
 def signal_to_noise(name, logits, f, S):

@@ -8,9 +8,9 @@
 # - derive ARM from one substitution, and DisARM from one conditional mean,
 # - couple more than two samples of more than two categories, and weigh their pairs so that the mean stays right (CARMS),
 # - use a slope of $f$ as a second control variate,
-# - choose among ten estimators by their exact variance for the same number of evaluations of $f$.
+# - choose among eleven estimators by their exact variance for the same number of evaluations of $f$.
 #
-# *Needs:* lessons 06 and 12 (section 3: 11). *Takes:* 65 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 06 and 12 (section 3: 11). *Takes:* 75 minutes to read and run, 65 minutes for the exercises. Everything is in nats.
 
 # %% setup
 from itertools import permutations
@@ -334,16 +334,16 @@ show(dvae_np.carms)
 #
 # ## 3 A slope as a second control variate
 #
-# If $f$ has a gradient $f'$ at one-hot codes, leave-one-out at $S = 2$ can use it: the **double control variate** of Titsias & Shi (2022). Correct $f_1$ by the tangent of the *other* sample,
-# $\alpha \langle f'_2, z_1 - q \rangle$ with a weight $\alpha$, and $f_2$ likewise. What does this add to the mean? Sample 2 is independent of sample 1, and $\mathbb{E}[z_1 - q] = 0$, so
+# If $f$ has a gradient $f'$ at one-hot codes, leave-one-out can use it: the **double control variate** of Titsias & Shi (2022). Let $\bar f'_{-s}$ be the mean slope of the *other* samples. Correct $f_s$ by their tangent,
+# $\alpha \langle \bar f'_{-s}, z_s - q \rangle$, with a weight $\alpha$. What does this add to the mean? The others are independent of sample $s$, and $\mathbb{E}[z_s - q] = 0$, so
 #
-# $$\mathbb{E}\bigl[\langle f'_2, z_1 - q \rangle (z_1 - z_2)\bigr] = \mathbb{E}\bigl[(z_1 - q)(z_1 - q)^{\top}\bigr]\,\mathbb{E}[f'_2] = J(q)\,\mathbb{E}[f'_2] ,$$
+# $$\mathbb{E}\bigl[\langle \bar f'_{-s}, z_s - q \rangle (z_s - q)\bigr] = \mathbb{E}\bigl[(z_s - q)(z_s - q)^{\top}\bigr]\,\mathbb{E}[f'] = J(q)\,\mathbb{E}[f'] ,$$
 #
-# for $J(q) = \mathrm{diag}(q) - q q^{\top}$ is the covariance of a one-hot code. Both corrections add $\frac{\alpha}{2} J(q)\,\mathbb{E}[f'_1 + f'_2]$. Subtract it again:
+# for $J(q) = \mathrm{diag}(q) - q q^{\top}$ is the covariance of a one-hot code. So the corrections add $\alpha\, J(q)\,\mathbb{E}[f']$ in all. Subtract it again, with the mean slope $\bar f'$ of all samples:
 #
-# $$\tfrac{1}{2} \bigl(f_1 + \alpha \langle f'_2, z_1 - q \rangle - f_2 - \alpha \langle f'_1, z_2 - q \rangle\bigr)(z_1 - z_2) - \tfrac{\alpha}{2} J(q)(f'_1 + f'_2) . \tag{13.6}$$
+# $$\frac{1}{S - 1} \sum_s (v_s - \bar v)(z_s - q) - \alpha\, J(q)\, \bar f' , \qquad v_s = f_s + \alpha\, \langle \bar f'_{-s}, z_s - q \rangle . \tag{13.6}$$
 #
-# All this holds for any $K$; only the package's `double_cv` is restricted to binary latents. For affine $f$ and $\alpha = -1$ the bracket is zero and the last term the exact gradient. In general $\alpha$ is learned: `domega` is the gradient of the squared
+# The authors have it for binary latents and two samples; it holds for any $K$ and $S$. For affine $f$ and $\alpha = -1$ all $v_s$ are equal, and the last term is the exact gradient. In general $\alpha$ is learned: `domega` is the gradient of the squared
 # estimate, and its mean is the variance's gradient (lesson 11).
 
 # %%
@@ -352,11 +352,11 @@ values, g_backward = g(pair)
 slopes = g_backward(np.ones_like(values))[0]  # f'_1 and f'_2, (2, B, N, K)
 p, alpha = softmax(binary)[0], -0.5
 away = pair - p
-first = values[0, 0] + alpha * (slopes[1] * away[0]).sum()
-second = values[1, 0] + alpha * (slopes[0] * away[1]).sum()
-total = slopes[0] + slopes[1]
-taken = p * (total - (p * total).sum(-1, keepdims=True))  # J(q) total
-by_hand = 0.5 * (first - second) * (pair[0] - pair[1]) - alpha / 2 * taken
+first = values[0, 0] + alpha * (slopes[1] * away[0]).sum()  # v_1
+second = values[1, 0] + alpha * (slopes[0] * away[1]).sum()  # v_2
+middle = slopes.mean(0)
+taken = p * (middle - (p * middle).sum(-1, keepdims=True))  # J(q) middle
+by_hand = 0.5 * (first - second) * (pair[0] - pair[1]) - alpha * taken
 library = dvae_np.double_cv(
     binary, g, pair.argmax(-1), omega={"alpha": np.array(alpha)}
 )
@@ -375,6 +375,71 @@ for alpha in (0.0, -0.5, -1.0):
         binary_exact,
     )
 show(dvae_np.double_cv)
+
+# %% [markdown]
+# ### A mean of zero by construction: RODEO
+#
+# The last control variate needed a computation of its mean. Is there a control variate whose mean is zero, whatever function it is made of? Yes. Take any function $h$ of the codes. Redraw one latent from its $q$, and leave the others: the law of all codes stays $q$, so the mean of $h$ stays. Write $z^{n \to k}$ for the codes $z$ with latent $n$ set to $k$. Then
+#
+# $$(A h)(z) = \frac{1}{N} \sum_n \Bigl[\sum_k q_{nk}\, h(z^{n \to k}) - h(z)\Bigr], \qquad \mathbb{E}_q[A h] = 0 . \tag{13.7}$$
+#
+# $A$ is called a *Stein operator*. **RODEO** (Shi et al. 2022) uses it twice. $A h$ goes into the baselines, and $A$ of the function $h \cdot \mathrm{score}$, which has an entry for each logit, is added to the estimate:
+#
+# $$\frac{1}{S} \sum_s \Bigl[\Bigl(f_s - \frac{1}{S-1} \sum_{t \ne s} \bigl(f_t + \alpha\, (A h_t)(z_t)\bigr)\Bigr)\, \mathrm{score}(z_s) + \beta\, \bigl(A\, [h_s\, \mathrm{score}]\bigr)(z_s)\Bigr] . \tag{13.8}$$
+#
+# Both additions have mean zero if $h_s$ does not see sample $s$. So let it be made of the others: the mean of their tangents, $h_s(y) = \frac{1}{S-1} \sum_{t \ne s} \langle f'_t, y - z_t \rangle$. It is linear, so $A$ costs sums over its slope, and no evaluation of $f$. (The authors learn a network of the tangents. The package has their mean alone, with two weights that are learned. If $h$ were $f$ itself, $N = 1$ and $\beta = 1$, nothing would be left to chance.)
+
+
+# %%
+def stein(h, z):
+    """(A h)(z), for h of codes (N,), its value a number or an array."""
+    N, K = p.shape[1:]
+    total = -N * h(z)
+    for n in range(N):
+        for k in range(K):
+            moved = z.copy()
+            moved[n] = k
+            total = total + p[0, n, k] * h(moved)
+    return total / N
+
+
+h_table = rng.standard_normal((2, 2, 2))
+every, chance = every_code(binary, 1)  # (1, 8, 3), (8,)
+redrawn = [stein(lambda z: h_table[tuple(z)], z) for z in every[0]]
+here = [h_table[tuple(z)] for z in every[0]]
+confirm("13.7", chance @ np.add(redrawn, here), chance @ here)
+
+z = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 0]])  # S = 3 codes
+hot = one_hot(z, 2, float)
+values, g_backward = g(hot[:, None])
+values, slopes = values[:, 0], g_backward(np.ones((3, 1)))[0][:, 0]
+score_at = lambda codes: np.eye(2)[codes] - p[0]
+alpha, beta, by_hand, inside = 0.4, 0.7, 0.0, []
+
+
+def surrogate(s):
+    """h_s, from the other samples' tangents."""
+    others = [t for t in range(3) if t != s]
+    return lambda codes: np.mean(
+        [(slopes[t] * (np.eye(2)[codes] - hot[t])).sum() for t in others]
+    )
+
+
+corrected = values + [alpha * stein(surrogate(t), z[t]) for t in range(3)]
+for s in range(3):
+    h, baseline = surrogate(s), np.delete(corrected, s).mean()
+    extra = stein(lambda y, h=h: h(y) * score_at(y), z[s])
+    by_hand += (values[s] - baseline) * score_at(z[s]) / 3
+    by_hand += beta * extra / 3
+weights = {"alpha": np.array(alpha), "beta": np.array(beta)}
+library = dvae_np.rodeo(binary, g, z[:, None], omega=weights)
+confirm("13.8", library.dlogits[0], by_hand)
+confirm(
+    "13.8",
+    report("rodeo", 3, logits=binary, f=g, omega=weights),
+    binary_exact,
+)
+show(dvae_np.rodeo)
 
 # %% [markdown]
 # ## 4 What the same work buys
@@ -424,8 +489,8 @@ for scale in (0.6, 1.0, 1.5):
     )
 
 # %% [markdown]
-# At two evaluations leave-one-out has {{bought["reinforce_loo"][2]:.2f}}, DisARM and CARMS {{bought["disarm"][2]:.2f}} (they are equal), and the slope brings {{bought["double_cv"][2]:.2f}}. But the slope's $\alpha$ is chosen by this
-# very variance, and two gradients of $f$ come on top. At four, leave-one-out has {{bought["reinforce_loo"][4]:.2f}}, CARMS {{bought["carms"][4]:.2f}} and the unordered set {{bought["unordered_set"][4]:.2f}}. The curves
+# At two evaluations leave-one-out has {{bought["reinforce_loo"][2]:.2f}}, DisARM and CARMS {{bought["disarm"][2]:.2f}} (they are equal). With slopes the double control variate has {{bought["double_cv"][2]:.2f}} and RODEO {{bought["rodeo"][2]:.2f}}; at four evaluations {{bought["double_cv"][4]:.3f}} and {{bought["rodeo"][4]:.3f}}. But their weights are chosen by this
+# very variance, and a gradient of $f$ for each sample comes on top. At four, leave-one-out has {{bought["reinforce_loo"][4]:.2f}}, CARMS {{bought["carms"][4]:.2f}} and the unordered set {{bought["unordered_set"][4]:.2f}}. The curves
 # *without replacement* bend down: they must reach zero at eight, where nothing is left to chance. The local expectation, at six evaluations, has {{bought["local_expectation"][6]:.3f}}. Leave-one-out would have
 # {{leave_one_out(6, bought["reinforce_loo"][2], bought["reinforce_loo"][3]):.3f}} there, by the formula of lesson 12, section 1.
 #

@@ -52,7 +52,7 @@ for needs, words in ASKS.items():
             )
 
 # %% [markdown]
-# Two entries say what the package does, and not what the method could do. RELAX needs no slope of $f$ if its weight $\eta$ is zero: $f$ is then evaluated once a sample (lesson 11). The package's `relax` still evaluates $f$ at soft codes. And [Eq. 13.6] of `double_cv` holds for any $K$, while the package's function takes binary latents.
+# Two entries say what the package does, and not what the method could do. RELAX needs no slope of $f$ if its weight $\eta$ is zero: $f$ is then evaluated once a sample (lesson 11). The package's `relax` still evaluates $f$ at soft codes. And RODEO learns a network, where the package's `rodeo` has the mean of the tangents.
 #
 # Which two or three of these are for you? The table in section 5 of [lesson 14](14_which_estimator_when.ipynb) goes from a kind of model to an estimator, a line for each.
 #
