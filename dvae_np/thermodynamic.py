@@ -20,7 +20,7 @@ MOST_STATES = 2**16
 
 
 def path(q, f, nodes):
-    """E_(pi_t)[log w] of each t among `nodes`, in nats, as a sum over all joint states: (len(nodes), B).
+    """E_(pi_t)[log w] of each t among `nodes`, in nats, as a sum over all joint states: (len(nodes), B) [Eq. 22.7].
 
     q: a law, or logits (B, N, K). f: the joint -log p(x, z); log w = -f(z) - log q(z). Raises InputError beyond 65,536 states.
     """

@@ -49,6 +49,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "padding": "chain",
     "codebook": "codebook",
     "experiments/quantised": "quantised",
+    "experiments/other_objectives": "wake_sleep",
     "vq_vae": "vq_vae",
     "scalar_codes": "codebook",
     "check/grouped": "ops additive",

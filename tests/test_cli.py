@@ -164,7 +164,7 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     (["--estimator", "reinforce_loo", "--S", "1"], "needs at least 2 samples, got 1"),
     (["--tau", "0.5"], "tau: not a hyper-parameter of exact"),
     (["--estimator", "arm"], "K: arm is for binary latents, K = 2, got 16"),
-    (["--estimator", "double_cv", "--K", "2", "--S", "3"], "S: double_cv takes at most 2 samples, got 3"),
+    (["--estimator", "disarm", "--K", "2", "--S", "3"], "S: disarm takes at most 2 samples, got 3"),
     (["--estimator", "vimco", "--beta", "2"], "vimco's bound contains the KL with weight 1, got beta = 2"),
     (["--estimator", "vimco", "--set", "mean=harmonic"], "mean: expected geometric or arithmetic, got 'harmonic'"),
     (["--estimator", "nvil", "--set", "normalise=maybe"], "--set: expected normalise as False is, got 'maybe'"),

@@ -24,7 +24,7 @@ class Weights(NamedTuple):
 
 
 def weigh(q, f, z):
-    """The `Weights` of codes z (S, B, N) drawn from q: log w = -f(z) - log q(z), f the joint -log p(x, z) [Eq. 9.1, 9.4].
+    """The `Weights` of codes z (S, B, N) drawn from q: log w = -f(z) - log q(z), f the joint -log p(x, z) [Eq. 9.1, 9.4, 22.2].
 
     The value of the estimate is the negative bound, and its dtheta the gradient of that. Raises InputError for S = 1.
     """

@@ -25,7 +25,7 @@ from dvae_np.wake_sleep import dreamed_images, prior_codes, sleep
 
 COMMAND = "python -m dvae_np compare --wake-sleep"
 N, K, HIDDEN, BATCH, EPOCHS, LOOK = 3, 8, (64,), 100, 200, 10
-RATES, SEEDS, CHOOSING_SEED, SAMPLES = (1e-3, 3e-3, 1e-2, 3e-2), (0, 1, 2), 10, (4, 16, 64)
+RATES, SEEDS, CHOOSING_SEED, SAMPLES = (1e-3, 3e-3, 1e-2, 3e-2), (0, 1, 2), 10, (4, 16)
 PATH = Row("thermodynamic", "thermodynamic bound", thermodynamic, noise=("z",), unbiased=False, family=SCORE, lesson=22,
            paper="Masrani et al. 2019", fewest_samples=2, owns_kl=True, hyper={"nodes": (0.0, 0.1, 0.3)})  # fmt: skip
 
