@@ -14,13 +14,15 @@ from dvae_np.text import markdown_columns
 
 
 def bank(root):
-    """The modules of the bug bank."""
+    """The modules of the bug bank; the first has the whole of it."""
     if str(root / "tests") not in sys.path:
         sys.path.append(str(root / "tests"))
     import bugs
+    import bugs_bounds
+    import bugs_quantised
     import strangers
 
-    return bugs, strangers
+    return bugs, bugs_bounds, bugs_quantised, strangers
 
 
 def words(found):

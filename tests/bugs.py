@@ -1,14 +1,17 @@
 """The bug bank: mistakes that were found in real code, each with the check that catches it and, often, one that does not.
 
 A `Bug` has `caught`, a function that makes the mistake and runs the check that claims to see it: what comes back must not be
-`ok`, and must say `words`. `missed` runs a check that the same mistake passes: that is why the other one is needed.
+`ok`, and must say `words`. `missed` runs a check that the same mistake passes: that is why the other one is needed. Here are
+those of gradient estimators and of what they stand on; `bugs_bounds.py` and `bugs_quantised.py` have the others.
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import bugs_bounds
+import bugs_quantised
 import numpy as np
+from bug import Bug, gradient_of, rng
 from strangers import PECULIAR, arm_in_float32, gumbels_in_float32, in_float32, scored
 
 from dvae_np import categorical, concrete, ops, perturbed, vae
@@ -23,7 +26,6 @@ from dvae_np.check import (
     lookup_table,
     polynomial,
 )
-from dvae_np.check.backward import check_op
 from dvae_np.check.identities import equal, independent_noise
 from dvae_np.check.levels import estimator_results
 from dvae_np.coupling import pair_probability
@@ -32,22 +34,6 @@ from dvae_np.estimators.control_variate import relaxed
 from dvae_np.noise import draw
 
 B, N, K, S = 5, 2, 3, 4
-
-
-@dataclass(frozen=True)
-class Bug:
-    """One mistake: where it was seen, the level of the check that catches it, and the two functions."""
-
-    name: str
-    seen_in: str
-    level: int
-    caught: Callable
-    words: str = ""
-    missed: Callable | None = None
-
-
-def rng():
-    return np.random.default_rng(21)
 
 
 def wrong_kl(sign=1.0, log_p=None):
@@ -60,10 +46,6 @@ def wrong_kl(sign=1.0, log_p=None):
         return each.sum(-1), lambda d: sign * d[:, None, None] * q * (ratio - each[..., None])
 
     return kl
-
-
-def gradient_of(op, data=(), **inputs):
-    return check_op(op, inputs, rng(), data)
 
 
 def uniform_kl_of_itself(log_p):
@@ -248,32 +230,6 @@ def clipped_pairs():
     weight = (z[:, None] != z) * drawn[:, None] * drawn / pair * (fz[:, None] - fz)[..., None]
     dlogits = (weight.sum(1)[..., None] * one_hot(z, K, float)).sum(0) / 6
     return from_mean(enumeration.moments(weights, dlogits)[0], TABLE["exact"].estimate(logits, f).dlogits[0])
-
-
-def vimco_naive(fz):
-    """The bound without each weight, as log(e^total - e^w)."""
-    total = np.log(np.exp(-fz - (-fz).max(0)).sum(0)) + (-fz).max(0)
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(total - total) - np.exp(-fz - total)) + total - np.log(len(fz) - 1)
-
-
-def dominant_weight():
-    logw = np.array([[-500.0], [-900.0], [-900.0]])
-    rest = np.log(np.exp(logw[1:] + 900).sum(0)) - 900 - np.log(2)
-    return comparison("bound without the largest weight", vimco_naive(-logw)[0], rest)
-
-
-def vimco_without_path():
-    """VIMCO's learning signal alone, without the derivative of the weights, by enumeration."""
-    g = rng()
-    logits, f, samples = g.standard_normal((1, N, K)), lookup_table(g.standard_normal((K, K))), 2
-    z, weights = enumeration.every_code(logits, samples)
-    many = enumeration.tiled(logits, len(weights))
-    whole = TABLE["vimco"].estimate(many, f, z).dlogits
-    logw = -f(z)[0] - categorical.log_prob(many, z)[0]
-    path = scored(many, z, np.exp(logw) / np.exp(logw).sum(0))
-    target = complex_step(lambda a: enumeration.multi_sample_bound(a["logits"], f, samples).sum(), {"logits": logits})
-    return from_mean(enumeration.moments(weights, whole - path)[0], target["logits"][0])
 
 
 def half_softmax(x):
@@ -468,8 +424,6 @@ BANK = [
     Bug("pair probabilities clipped from below", "the CARMS authors' repository", 2, clipped_pairs, "along the gradient"),
     Bug("one noise matrix shared by the whole batch", "a well-known comparison repository", 5,
         lambda: independent_examples(True), "never vary", missed=lambda: independent_examples(False)),
-    Bug("naive log(e^total - e^w) in VIMCO", "common", 4, dominant_weight, "inf"),
-    Bug("VIMCO without the derivative of the weights", "common", 2, vimco_without_path, "along the gradient"),
     Bug("softmax Jacobian without its second term", "classic", 1, lambda: gradient_of(half_softmax, x=LOGITS), ""),
     Bug("sum over the batch", "classic", 0, lambda: wrong_row("reinforce_loo", summed_over_batch), "examples mixed"),
     Bug("missing 1/S", "classic", 2, lambda: wrong_row("reinforce_loo", summed_over_samples), "S = 2"),
@@ -497,4 +451,5 @@ BANK = [
         missed=lambda: correlated(0)),
     Bug("(S, B) minus (S,)", "NumPy", 0, lambda: broadcast_baseline(4, 5)[0], "not finite",
         missed=lambda: broadcast_baseline(4, 4)[0]),
+    *bugs_bounds.BANK, *bugs_quantised.BANK,
 ]  # fmt: skip

@@ -107,8 +107,10 @@ _BY_FILE = {
         ("(np.exp(log_weights) * sign * gap)", "(np.exp(log_weights) * gap)", "KL(p || q) with the wrong sign"),
     ),
     "experiments/quantised.py": (
-        ("float(nll.mean()) + N * float(np.log(quantiser.codes))", "float(nll.mean()) + float(np.log(quantiser.codes))", "the price of one code alone"),
-        ("averages = averages.moved(e, z)", "averages = averages.moved(vq_vae.vectors(params, batch), z)", "averages of vectors after the step"),
+        ("float(nll.mean()) + study.N * float(np.log(codes))", "float(nll.mean()) + float(np.log(codes))", "the price of one code alone"),
+        ("averages = averages.moved(e, z, DECAY)", "averages = averages.moved(vq_vae.vectors(params, batch), z, DECAY)", "averages of vectors after the step"),
+        ("run(seed=SEEDS[len(done)])", "run(seed=SEEDS[0])", "the first seed, again and again"),
+        ("range(0, len(x), CHUNK)", "range(0, len(x) - CHUNK, CHUNK)", "the last images are not coded"),
     ),
     "scalar_codes.py": (
         ("lambda dy: dy * (1 - t * t) * half", "lambda dy: dy * half", "rounded: without the slope of tanh"),

@@ -4,6 +4,8 @@ from dataclasses import replace
 from functools import partial
 
 import bugs
+import bugs_bounds
+import bugs_quantised
 import numpy as np
 import pytest
 
@@ -29,6 +31,28 @@ def test_and_here_is_a_check_that_does_not_see_it(bug):
 def test_the_unnormalised_and_the_unconditioned_draw_are_wrong_where_the_right_one_is_right():
     assert bugs.argmax_of_conditional(perturbed.conditional_gumbel).ok
     assert bugs.marginal_of_conditional(perturbed.conditional_gumbel).kind == "NO BIAS FOUND"
+
+
+def held_rotation(e):
+    turn = bugs_quantised.held_rotation()
+    return turn.ahead(e), turn.back
+
+
+@pytest.mark.parametrize("check", [
+    lambda: bugs_quantised.slopes_of_losses(bugs_quantised.published, "codebook"),
+    lambda: bugs_quantised.slopes_of_losses(bugs_quantised.published, "e"),
+    lambda: bugs_quantised.nothing_is_nearer(bugs_quantised.looked_up_first),
+    lambda: bugs_quantised.descends(bugs_quantised.looked_up_first),
+    lambda: bugs_quantised.unused_stays(bugs_quantised.looked_up_first, 3000),
+    lambda: bugs_quantised.is_an_entry(held_rotation),
+    lambda: bugs_quantised.levels_are_used(3),
+    lambda: bugs_quantised.levels_are_used(4),
+    lambda: bugs_quantised.zero_is_in_the_middle(4, np.arctanh),
+    lambda: bugs_bounds.slope_of_bound(lambda cost: softmax(-cost)[0], bugs_bounds.COSTS),
+    lambda: bugs_bounds.mean_of_operator(0.0, 6.9),
+])  # fmt: skip
+def test_the_checks_of_codebooks_and_bounds_pass_what_is_right(check):
+    assert check().ok, check()
 
 
 # A learner's functions: the gradient alone, with the mistakes of the bank.

@@ -277,7 +277,7 @@ def test_the_overview_leads_to_every_estimator_and_the_levels_to_the_code(site, 
 
 
 def test_every_mistake_of_the_bank_is_told_by_the_check_that_catches_it(site):
-    page = site_bugs.page(site, (bugs, sys.modules["strangers"]))
+    page = site_bugs.page(site, site_bugs.bank(ROOT))
     for bug in bugs.BANK:
         assert f"({label('bug', bug.name)})=" in page and site_facts.escaped(bug.seen_in) in page
     assert len({label("bug", bug.name) for bug in bugs.BANK}) == len(bugs.BANK)
@@ -292,7 +292,7 @@ def test_a_mistake_that_no_check_catches_is_refused():
 
 
 def test_mistakes_stand_on_the_pages_of_their_estimators():
-    known = site_bugs.sources((bugs, sys.modules["strangers"]))
+    known = site_bugs.sources(site_bugs.bank(ROOT))
     assert "VIMCO without the derivative of the weights" in str(site_bugs.mistakes_of("vimco", bugs, known))
     assert "missing 1/S" in str(site_bugs.mistakes_of("reinforce_loo", bugs, known))
     assert site_bugs.mistakes_of("local_expectation", bugs, known) == site_bugs.mistakes_of("exact", bugs, known) == []

@@ -33,11 +33,10 @@ def add_compare(verbs):
     words = "train by each estimator for equal time, four trials and three seeds each: hours; goes on where it stopped"
     add("--train", choices=("digits", "mnist"), help=words)
     add("--lessons", action="store_true", help="train the model of lesson 00 by what each lesson teaches")
-    add(
-        "--quantised",
-        action="store_true",
-        help="codebooks on the digits, and categorical VAEs of the same size beside them",
+    words = (
+        "train models with codebooks, PyTorch's where it is installed, and categorical VAEs; goes on where it stopped"
     )
+    add("--quantised", nargs="?", const="digits", choices=("digits", "mnist"), help=words)
     words = "wake-sleep, the thermodynamic and the multi-sample bound beside the ELBO; goes on where it stopped"
     add("--wake-sleep", action="store_true", help=words)
     add("--jobs", type=whole(1, 256), default=1, help="processes of --train at a time (%(default)s)")

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from dvae_np.cli.parts import progress
 from dvae_np.files import read_record, write_record
 from dvae_np.folders import alone
 
@@ -11,10 +10,13 @@ def train_quantised(options):
     """`compare --quantised`"""
     from dvae_np.experiments import quantised
 
-    with alone(options.out, "figures", ["data/quantised.json"]) as out:
-        record = quantised.quantised(progress("model"))
-        write_record(out / "data/quantised.json", record)
-    print(f"{quantised.quantised_table(record)}\n\nWritten to {options.out}: data/quantised.json")
+    study = quantised.STUDIES[options.quantised]
+    name = f"data/{study.record}.json"
+    with alone(options.out, "figures", [name]) as out:
+        out.expect_same(name, quantised.command_of(study))
+        known, save = read_record(out / name), partial(write_record, out / name)
+        record = quantised.quantised(study, options.data_dir, known, save, print)
+    print(f"\n{quantised.quantised_table(record)}\n\nWritten to {options.out}: {name}")
     return 0
 
 

@@ -546,15 +546,21 @@ print(f"codes there are: {np.exp(joint_6):.1f}")
 #
 # The gap is $-\log p(z \mid x)$, of the code that was chosen. $-\log p(z)$ is the price of the code, and with the uniform prior all codes have the same price. After training the codes are known, so a better prior can be fitted to those of the training images, for instance the autoregressive one of lesson 20, section 9. Its $-\log p(z)$ takes the place of $N \log K$, and the sum is still a bound.
 #
-# Here is a VQ-VAE of the digits: four latents of 16 codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
+# Here is a VQ-VAE of the digits: {{quantiser.N:d}} latents of {{quantiser.K:d}} codes each, with a codebook of moving averages that begins from data. `show` folds the training loop, which is short.
 
 # %%
 from dvae_np import vq_vae
-from dvae_np.experiments.quantised import KINDS, fitted_prior, train
+from dvae_np.experiments.quantised import (
+    STUDIES,
+    fitted_prior,
+    kinds_of,
+    train,
+)
 from dvae_np.train import load
 
 show(train, vq_vae.loss_and_gradients)
-data, kind = load("digits"), KINDS["averages, from data"]
+data, kinds = load("digits"), kinds_of(STUDIES["digits"])
+kind = kinds["averages, from data"]
 quantiser = kind.quantiser
 params = train(kind, data.train.x, seed=0, epochs=30)
 test = data.test.x
@@ -569,11 +575,11 @@ length = fitted_prior(train_codes, quantiser.K)(digit_codes).mean()
 print(f"bound with a fitted prior    {nll.mean() + length:6.2f} nats")
 
 # %% [markdown]
-# For one test image we decode all $16^4$ codes, and add up:
+# For one test image we decode all $K^N$ codes, {{len(every_code):,}} of them, and add up:
 
 # %%
 
-every_code = joint_states(quantiser.N, quantiser.K)  # (65536, 4)
+every_code = joint_states(quantiser.N, quantiser.K)  # (K^N, N)
 image = np.broadcast_to(test[:1], (len(every_code), test.shape[1]))
 losses = vq_vae.reconstruction_of(params, image, every_code, quantiser)
 joint_log = -losses.astype(float) - price  # log p(x, z)
@@ -599,12 +605,12 @@ axes[0, 0].set_ylabel("x")
 axes[1, 0].set_ylabel("decoded")
 picture(
     fig,
-    "Ten test digits, and below each what the decoder makes of its four "
+    "Ten test digits, and below each what the decoder makes of its "
     "codes: blurred digits, some of them others than the ones above.",
 )
 
 # %% [markdown]
-# `python -m dvae_np compare --quantised` trains such models for longer, with three seeds, beside categorical VAEs of the same size: equally many latents and codes, the same networks and steps. The table gives medians, and the range over the seeds. "Gradient" and "averages" say how the codebook moves; it begins at normal numbers where nothing else is said. "Learned prior" is fitted after training for the quantised models, and trained beside the model for the categorical ones.
+# `python -m dvae_np compare --quantised` trains such models for longer, with three seeds, beside categorical VAEs of the same size: equally many latents and codes, the same networks and steps. The table gives medians, and the range over the seeds. "Gradient" and "averages" say how the codebook moves; it begins at normal numbers where nothing else is said. "Learned prior" is fitted after training for the quantised models, and trained beside the model for the categorical ones. "PyTorch" is the model from data once more, by PyTorch's layers, autograd and Adam.
 
 # %%
 record = records.read("quantised")
@@ -627,16 +633,22 @@ for name, runs in record["runs"].items():
 table("\n".join(lines))
 
 
-def middle(name, what):
+def middle(name, what, record=record):
     return np.median([run[what] for run in record["runs"][name]])
 
 
-def best(family, what):
+def best(family, what, record=record):
     return min(
-        middle(name, what)
+        middle(name, what, record)
         for name, runs in record["runs"].items()
         if name.startswith(family) and what in runs[0]
     )
+
+
+mnist, ours, theirs = (
+    records.read("quantised-mnist"),
+    *(f"{maker}: averages, from data" for maker in ("VQ", "PyTorch")),
+)
 
 
 # %% [markdown]
@@ -646,8 +658,11 @@ def best(family, what):
 # - *The rotation* has a bound of {{middle("VQ: rotation, from data", "learned"):.1f}} nats with the fitted prior, the copy from the same start {{middle("VQ: averages, from data", "learned"):.1f}}. Look at the ranges before you call one of them better.
 # - *The price of the code.* The uniform prior charges {{record["N"] * np.log(record["K"]):.1f}} nats for every image. A fitted prior takes {{middle("VQ: averages, from data", "uniform") - middle("VQ: averages, from data", "learned"):.1f}} nats off the bound of the model from data.
 # - *Beside categorical VAEs.* The lowest median of a quantised model is {{best("VQ", "uniform"):.1f}} nats with the uniform prior and {{best("VQ", "learned"):.1f}} with a learned one; of a categorical model {{best("VAE", "uniform"):.1f}} and {{best("VAE", "learned"):.1f}}. The lowest medians of the reconstruction alone are {{best("VQ", "reconstruction"):.1f}} and {{best("VAE", "reconstruction"):.1f}}. The two families do not minimise the same: a VQ-VAE pays for a code whatever it is, and minimises the reconstruction. A categorical VAE may stay undecided, and its KL is then below $N \log K$. So compare bounds, not reconstructions.
+# - *Beside PyTorch.* The model from data reconstructs with a loss of {{spread(record["runs"][ours], "reconstruction"):s}} nats here and {{spread(record["runs"][theirs], "reconstruction"):s}} in PyTorch, and its perplexity is {{spread(record["runs"][ours], "perplexity"):s}} here and {{spread(record["runs"][theirs], "perplexity"):s}} there. From the same start both take the same steps, which a test confirms. So this is how far seeds alone go apart, and nothing smaller in the table is a finding.
 #
-# These are small models of small images, at one size. They say what to measure. They do not say which family is better elsewhere.
+# `python -m dvae_np compare --quantised mnist` does the same on MNIST, with {{mnist["N"]:d}} latents of {{mnist["K"]:d}} codes, for {{mnist["epochs"]:d}} epochs ([the whole table](../figures/README.md#quantised-codes)). The model from data has a loss of {{spread(mnist["runs"][ours], "reconstruction"):s}} nats here and {{spread(mnist["runs"][theirs], "reconstruction"):s}} in PyTorch, and perplexities of {{spread(mnist["runs"][ours], "perplexity"):s}} and {{spread(mnist["runs"][theirs], "perplexity"):s}}. The lowest median bound of a quantised model is {{best("VQ", "uniform", mnist):.1f}} nats with the uniform prior and {{best("VQ", "learned", mnist):.1f}} with a learned one, and of a categorical model {{best("VAE", "uniform", mnist):.1f}} and {{best("VAE", "learned", mnist):.1f}}.
+#
+# So few epochs show what learns fast, not what each family can reach. And these are small models, at one size for each data set. They say what to measure. They do not say which family is better elsewhere.
 #
 # ## 8 Break it
 #
