@@ -9,7 +9,7 @@ from dvae_np.perturbed import gumbel
 
 
 def implicit_mle(q, f, u, *, lam=1.0):
-    """(z - z') / lam: the code of the largest perturbed score, less that after a step of lam down f's slope [Eq. 20.22].
+    """(z - z') / lam: the code of the largest perturbed score, less that after a step of lam down f's slope [Eq. 20.21].
 
     Approximates: the gradient of E[f(z)], z the code of the largest score with Gumbel noise: of E_q[f] for one categorical,
                   whose code has the law q.

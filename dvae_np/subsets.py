@@ -74,7 +74,7 @@ class Subsets(NamedTuple):
         return np.stack(z[::-1], -1)
 
     def marginals(self):
-        """q(z_n = 0), q(z_n = 1): (B, N, 2); straight-through goes through their backward pass [Eq. 20.21]."""
+        """q(z_n = 0), q(z_n = 1): (B, N, 2); straight-through goes through their backward pass [Eq. 20.8]."""
         _, choices, _ = self._passed()
         joint = counted(choices)
         share = joint.sum(-1)
@@ -205,7 +205,7 @@ def counted(choices):
 
 
 def covariance(choices, joint, direction):
-    """The covariance of the codes' one-hots times a direction (B, N, 2): (B, N, 2) [Eq. 20.21].
+    """The covariance of the codes' one-hots times a direction (B, N, 2): (B, N, 2) [Eq. 20.8].
 
     It is what the marginals change by along that direction of the log-weights: both passes, with the derivative carried along.
     """

@@ -84,6 +84,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "check/backward": "backward checkers bugs",
     "check/own_objective": "own_objective",
     "check/observations": "likelihoods checkers check",
+    "check/enumeration": "subsets checkers check strangers bugs",
     "check/posteriors": "laws subsets",
     "check/levels": "estimators checkers check",
     "check/trial": "backward",
