@@ -1,6 +1,7 @@
 """The exercises of lesson 20, structured latents."""
 
-from itertools import combinations, combinations_with_replacement, pairwise, permutations, product
+from itertools import combinations, pairwise, product
+from itertools import combinations_with_replacement as repeated
 
 import numpy as np
 
@@ -156,38 +157,18 @@ def paths(rng):
         }
 
 
-def included(w, k, chance=None, orders=combinations):
-    """The sum of the chances of all choices of k items that hold each; of subsets by the products of their weights."""
-    every = [list(items) for items in orders(range(w.shape[1]), k)]
-    chance = chance or (lambda items: w[:, items].prod(1))
-    shares = np.stack([chance(items) for items in every])  # (M, B)
-    hits = np.array([np.isin(np.arange(w.shape[1]), items) for items in every])
-    return shares.T @ hits / shares.sum(0)[:, None]
+def among(w, k, beside=-1, choices=combinations):
+    """Each item's weight times the sum over all choices of k - 1 others, or k + `beside`, over the sum of all k: (B, N)."""
+    total = lambda w, k: sum(w[:, list(items)].prod(1) for items in choices(range(w.shape[1]), k))
+    return w * np.stack([total(np.delete(w, n, 1), k + beside) for n in range(w.shape[1])], 1) / total(w, k)[:, None]
 
 
 def one_by_one(w, k):
-    """The items that Gumbel-top-k takes."""
-    before = lambda items: np.cumsum(w[:, items], 1) - w[:, items]
-    return included(w, k, lambda items: (w[:, items] / (w.sum(1)[:, None] - before(items))).prod(1), permutations)
-
-
-def weighed_with(w, k, others):
-    """Each item's weight, or none, times the sum over all subsets of so many of the other items, over that of all of k."""
-    total = lambda w, k: sum(w[:, list(items)].prod(1) for items in combinations(range(w.shape[1]), k))
-    rest = np.stack([total(np.delete(w, n, 1), others) for n in range(w.shape[1])], 1)
-    return rest / total(w, k)[:, None]
-
-
-def with_repeats(w, k):
-    """As if an item could be taken several times."""
-    total = lambda w, k: sum(w[:, list(items)].prod(1) for items in combinations_with_replacement(range(w.shape[1]), k))
-    rest = np.stack([total(np.delete(w, n, 1), k - 1) for n in range(w.shape[1])], 1)
-    return w * rest / total(w, k)[:, None]
-
-
-def items(rng):
-    for B, N, k in ((3, 5, 2), (2, 7, 4), (4, 20, 3)):
-        yield {"w": np.exp(rng.standard_normal((B, N))), "k": k}
+    """The items that Gumbel-top-k takes: a first one, then k - 1 of the others."""
+    first, later = w / w.sum(1, keepdims=True), 0
+    for n in range(w.shape[1] if k > 1 else 0):
+        later = later + first[:, [n]] * np.insert(one_by_one(np.delete(w, n, 1), k - 1), n, 0, axis=1)
+    return first + later
 
 
 EXERCISES = (
@@ -252,19 +233,17 @@ EXERCISES = (
     ),
     Exercise(
         "20.5",
-        included,
-        lambda rng: list(items(rng)),
+        among,
+        lambda rng: [{"w": np.exp(rng.standard_normal((B, N))), "k": k} for B, N, k in ((3, 5, 2), (2, 7, 4), (4, 20, 3))],
         {"w": "BN"},
         returns=("the marginals",),
         library=(passed, Subsets.marginals, complex_step),
         mistakes={
             "the chance of each item by itself: given that k are on, it is another": lambda w, k: w / (1 + w),
-            "k times each item's share of the weights: as if items were drawn with replacement": lambda w, k: (
-                k * w / w.sum(1, keepdims=True)
-            ),
-            "the item with k of the other items: k - 1 others are on beside it": lambda w, k: w * weighed_with(w, k, k),
-            "the chance that an item is not in the subset": lambda w, k: weighed_with(w, k, k),
-            "a sum in which each item may come again: take the products from the last j to the first": with_repeats,
+            "k times each item's share of the weights: as if items came again": lambda w, k: k * w / w.sum(1)[:, None],
+            "the item with k of the other items: k - 1 others are on beside it": lambda w, k: among(w, k, 0),
+            "the chance that an item is not in the subset": lambda w, k: 1 - among(w, k),
+            "a sum in which an item may come again: begin with the last j": lambda w, k: among(w, k, -1, repeated),
             "the law of Gumbel-top-k: items drawn one by one, without replacement": one_by_one,
         },
     ),

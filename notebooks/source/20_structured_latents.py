@@ -1149,7 +1149,7 @@ def inclusion(w, k):
     return part / sums(range(N))[:, [k]]
 
 
-# %% wrong 20.5: each item may come again
+# %% wrong 20.5: an item may come again
 def inclusion(w, k):
     B, N = w.shape
 
