@@ -35,8 +35,10 @@ from dvae_np.networks import INTERFACES, decoder, encoder
 from dvae_np.noise import draw
 from dvae_np.ops import concatenation, embedding, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from dvae_np.padding import padded
+from dvae_np.perturb_and_map import implicit_mle
 from dvae_np.perturbed import conditional_gumbel, gumbel, gumbel_max
 from dvae_np.structure import PRIORS
+from dvae_np.subsets import Subsets, k_subsets
 from dvae_np.vae import (
     Loss,
     floored,
@@ -54,6 +56,7 @@ __all__ = [
     "Additive",
     "Autoregressive",
     "Chain",
+    "Subsets",
     "expected",
     "padded",
     "INTERFACES",
@@ -87,9 +90,11 @@ __all__ = [
     "floored",
     "gumbel",
     "gumbel_max",
+    "implicit_mle",
     "independent_logits",
     "joint",
     "joint_states",
+    "k_subsets",
     "keep_freed_memory",
     "kl",
     "kl_given",

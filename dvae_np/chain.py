@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_codes, expect_number, one_hot, summed_to
-from dvae_np.dependent import by_log_prob, by_uniforms, paired
+from dvae_np.dependent import by_log_prob, by_uniforms, paired, rounded
 from dvae_np.forward_backward import (
     backward,
     best,
@@ -223,9 +223,8 @@ class Chain(NamedTuple):
         return Chain(self._rounded(unary), self._rounded(pairwise))
 
     def _rounded(self, array):
-        """An array in this chain's precision, complex where it is."""
-        dtype = np.result_type(self.unary.dtype, self.pairwise.dtype)
-        return array.astype(np.result_type(dtype, np.complex64) if array.dtype.kind == "c" else dtype, copy=False)
+        """An array in this chain's precision."""
+        return rounded(array, np.result_type(self.unary.dtype, self.pairwise.dtype))
 
     def expect(self):
         """Raise `InputError` unless both arrays are of float32 or float64, and fit each other."""

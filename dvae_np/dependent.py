@@ -10,6 +10,11 @@ def by_log_prob(q, states):
     return chance, lambda dvalue: log_prob_backward(dvalue * chance)
 
 
+def rounded(array, dtype):
+    """An array, computed in double precision, in that of a law's arrays; complex where it is."""
+    return array.astype(np.result_type(dtype, np.complex64) if array.dtype.kind == "c" else dtype, copy=False)
+
+
 def by_uniforms(weights, u):
     """Codes (S, B) drawn by weights (S, B, K), not normalised, with uniforms u (S, B): as `Independent.codes` inverts them."""
     cumulated = np.cumsum(weights, axis=-1, dtype=np.float64)

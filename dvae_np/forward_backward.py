@@ -182,17 +182,17 @@ def _by_logarithms(unary, pairwise, wide):
     for n in range(N):
         if n:
             joint = a[:, n - 1, :, None] + pairwise[:, n - 1]  # (B, K, K)
-            transfer[:, n - 1], log_sum = _shares(joint, 1)
+            transfer[:, n - 1], log_sum = shares(joint, 1)
         a[:, n] = unary[:, n] + log_sum
         height = a[:, n].real.max(-1, keepdims=True)
         height = np.where(height > -np.inf, height, 0)
         a[:, n], log_z = a[:, n] - height, log_z + height[:, 0]
-    last, log_sum = _shares(a[:, -1], 1)
+    last, log_sum = shares(a[:, -1], 1)
     ones = np.ones_like(unary)
     return Filtered(log_z + log_sum, ones, transfer, ones[:, 1:], last, a)
 
 
-def _shares(a, axis):
+def shares(a, axis):
     """(softmax, log sum e^a) over an axis; 0 and -inf where all of it is -inf."""
     top = a.real.max(axis, keepdims=True)
     top = np.where(top > -np.inf, top, 0)

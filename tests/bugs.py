@@ -14,7 +14,7 @@ import numpy as np
 from bug import Bug, gradient_of, rng
 from strangers import PECULIAR, arm_in_float32, gumbels_in_float32, in_float32, scored
 
-from dvae_np import categorical, concrete, ops, perturbed, vae
+from dvae_np import categorical, concrete, ops, perturbed, subsets, vae
 from dvae_np.arrays import one_hot
 from dvae_np.check import (
     comparison,
@@ -361,6 +361,32 @@ def short_rebar_in_float32(logits, f, u, v):
 IN_FLOAT32 = (in_float32, gumbels_in_float32, arm_in_float32, rebar_in_float32)  # and right
 
 
+def plackett_luce(q):
+    """All subsets of q's items, and how often Gumbel-top-k draws each, for its one example: one by one, without replacement."""
+    gap = q.unary[0, :, 1] - q.unary[0, :, 0]
+    orders = np.array(list(itertools.permutations(range(len(gap)), q.k)))  # (M k!, k)
+    w = np.exp(gap)[orders]
+    chance = (w / (np.exp(gap).sum() - (np.cumsum(w, 1) - w))).prod(1)
+    states, place = np.unique(one_hot(orders, len(gap), int).sum(1), axis=0, return_inverse=True)
+    return states, np.bincount(place.ravel(), chance)
+
+
+def drawn_by_top_k(size):
+    """REINFORCE's mean where subsets are drawn by Gumbel-top-k and scored with the law of subsets, by all of them."""
+    g = rng()
+    q, f = subsets.k_subsets(size * g.standard_normal((1, 6, 2)), 3), lookup_table(g.standard_normal(6 * (2,)))
+    states, weights = plackett_luce(q)
+    dq = TABLE["reinforce"].estimate(enumeration.tiled(q, len(states)), f, states[None]).dq
+    return from_mean(enumeration.moments(weights, dq.unary)[0], TABLE["exact"].estimate(q, f).dq.unary[0])
+
+
+def all_reversed(logits, f, z):
+    """Leave-one-out by `~i` for "all but i": it counts the samples from the other end, and leaves none out."""
+    fz, _ = f(z)
+    i = np.arange(len(z))
+    return scored(logits, z, fz - fz[~i].mean(0)) / len(z)
+
+
 LOGITS = np.random.default_rng(22).standard_normal((B, N, K))
 
 
@@ -449,6 +475,10 @@ BANK = [
     Bug("a bias at peaked logits", "trained encoders", 5, lambda: never_seen(True), "BIASED", missed=lambda: never_seen(False)),
     Bug("draws of one Markov chain", "MCMC", 5, lambda: correlated(0.9), "INCONCLUSIVE (draws depend on one another",
         missed=lambda: correlated(0)),
+    Bug("Gumbel-top-k subsets scored with the law of k-subsets", "two published samplers of subsets", 2,
+        lambda: drawn_by_top_k(1), "along the gradient", missed=lambda: drawn_by_top_k(0)),
+    Bug("`~i` for all samples but i", "a published sampler of subsets", 2, lambda: enumerated_mean(all_reversed),
+        "includes its own sample"),
     Bug("(S, B) minus (S,)", "NumPy", 0, lambda: broadcast_baseline(4, 5)[0], "not finite",
         missed=lambda: broadcast_baseline(4, 4)[0]),
     *bugs_bounds.BANK, *bugs_quantised.BANK,

@@ -14,7 +14,7 @@ import fake_cupy
 import numpy as np
 import pytest
 
-from dvae_np import InputError, categorical, cli, perturbed, vae
+from dvae_np import InputError, categorical, cli, perturb_and_map, perturbed, vae
 from dvae_np.autoregressive import Autoregressive
 from dvae_np.chain import Chain
 from dvae_np.check.means import defaults, sizes
@@ -27,6 +27,7 @@ from dvae_np.model import Model
 from dvae_np.networks import INTERFACES
 from dvae_np.noise import draw
 from dvae_np.structure import PRIORS
+from dvae_np.subsets import Subsets, k_subsets
 from dvae_np.train import SGD, Adam, Settings, Training, evaluate, fit, load, usage
 from dvae_np.train.data import Split
 from dvae_np.train.resuming import state
@@ -270,17 +271,20 @@ LAW = {  # what a law can do, as ops of its arrays and of states
 @pytest.mark.parametrize("size", [1, 1000])  # products, and logarithms
 @pytest.mark.parametrize(
     ("kind", "method"),
-    [(kind, name) for kind in (Independent, Chain, Autoregressive) for name in LAW if hasattr(kind, name)],
+    [(kind, name) for kind in (Independent, Chain, Autoregressive, Subsets) for name in LAW if hasattr(kind, name)],
 )
 def test_laws_give_the_same_on_the_device(method, kind, size, there):
     """Each method's value and gradients; laws draw, and know their score, in the tests beside."""
     rng = np.random.default_rng(9)
     shapes = {"logits": (2, 3), "unary": (2, 3), "pairwise": (1, 3, 3), "table": (1, 3, 4), "out": (1, 4, 3)}
+    if kind is Subsets:
+        shapes, kind = {"unary": (4, 2)}, type(k_subsets(np.zeros((1, 4, 2)), 2))
+    states = (4, 2) if issubclass(kind, Subsets) else (2, 3)
     arrays = [[size * rng.standard_normal((B, *shapes[name])) for name in kind._fields] for _ in range(2)]
 
     def all_of(device):
         q, p = (kind(*map(device.put, own)) for own in arrays)
-        value, backward = LAW[method](q, p, joint_states(2, 3, like=q[0]))
+        value, backward = LAW[method](q, p, joint_states(*states, like=q[0]))
         found = backward(value)
         laws = found if found and not isinstance(found, kind) else [found]
         return [value, *(array for law in laws if law for array in law)]
@@ -290,6 +294,21 @@ def test_laws_give_the_same_on_the_device(method, kind, size, there):
         expect_same(there, one, other, rtol=1e-10)
     public = {name for name in vars(Independent) if not name.startswith("_")}
     assert set(LAW) == public - {"logits", "sizes", "score", "codes"}
+
+
+def test_subsets_draw_and_i_mle_finds_the_most_probable_on_the_device(there):
+    rng = np.random.default_rng(11)
+    logits, u, v = rng.standard_normal((B, 4, 2)), rng.random((6, B, 4)), rng.random((6, B, 4, 2))
+    slope = rng.standard_normal((4, 2))
+
+    def all_of(device):
+        q, g = k_subsets(device.put(logits), 2), device.put(slope)
+        z = q.codes(device.put(u))
+        f = lambda y: ((y * g).sum((-1, -2)), lambda d: (d[..., None, None] * g, {}))
+        return [z, *q.score(z), *perturb_and_map.implicit_mle(q, f, device.put(v)).dq]
+
+    for one, other in zip(all_of(there), all_of(CPU), strict=True):
+        expect_same(there, one, other, rtol=1e-10)
 
 
 def test_a_chain_draws_and_knows_its_score_on_the_device(there):

@@ -19,9 +19,10 @@ TOO_LONG = []
 LAYERS = """
     starting memory arrays text
     ops coupling perturbed codebook scalar_codes laws dependent forward_backward chain padding additive emissions autoregressive
+    subsets
     categorical concrete likelihoods noise
     networks structure model initial vq_vae
-    estimators vae thermodynamic wake_sleep dvae_np
+    estimators perturb_and_map vae thermodynamic wake_sleep dvae_np
     files device records train check
     folders bench figures experiments exercises shown lesson cli __main__
 """.split()  # what stands at the top of the package (dvae_np is its __init__): each imports from those before it alone

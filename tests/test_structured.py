@@ -12,6 +12,7 @@ from dvae_np import (
     Chain,
     Independent,
     InputError,
+    Subsets,
     draw,
     each_array,
     forward_backward,
@@ -24,6 +25,7 @@ from dvae_np.check.grouped import grouped
 from dvae_np.check.means import defaults
 
 ON_CHAINS = [name for name, row in TABLE.items() if hasattr(Chain, row.asks)]
+ON_SUBSETS = [name for name, row in TABLE.items() if hasattr(Subsets, row.asks)]
 ON_NETWORKS = [name for name, row in TABLE.items() if hasattr(Autoregressive, row.asks)]
 
 
@@ -36,6 +38,8 @@ def test_every_row_is_right_on_every_law_that_answers_it():
     assert not wrong(found)
     for name in ON_CHAINS:
         assert any(result.subject == name and "on a chain" in result.check for result in found)
+    for name in ON_SUBSETS:
+        assert any(result.subject == name and "on subsets" in result.check for result in found)
     for name in ON_NETWORKS:
         assert any(result.subject == name and "autoregressive" in result.check for result in found)
 
@@ -63,6 +67,19 @@ def test_a_gradient_that_is_bent_in_one_array_fails(name, array, monkeypatch):
     if "u" in row.noise and name != "stochastic_softmax" and array == "pairwise":
         pytest.skip("biased everywhere: its gradient is the op's, below")
     assert wrong(results)
+
+
+@pytest.mark.parametrize("name", ON_SUBSETS)
+def test_a_gradient_that_is_bent_on_subsets_fails(name, monkeypatch):
+    """A thousandth; straight-through fails where it is exact."""
+    row, right = TABLE[name], TABLE[name].estimate
+    bent = lambda *arguments, **hyper: (found := right(*arguments, **hyper))._replace(
+        dq=each_array(lambda array: 1.001 * array, found.dq)
+    )
+    changed, rng = replace(row, estimate=bent), np.random.default_rng(0)
+    monkeypatch.setitem(TABLE, name, changed)
+    check = structured.at_fixed_noise if "u" in row.noise else structured.by_enumeration
+    assert wrong(check(changed, structured.random_subsets(rng, 4, 2), rng))
 
 
 @pytest.mark.parametrize("shared", [True, False])

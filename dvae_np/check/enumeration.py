@@ -175,6 +175,35 @@ def gumbel_nodes(logits, nodes, scale=1.0):
     return noise, mass, z @ K ** np.arange(N)
 
 
+def every_winner(logits, moved):
+    """All pairs of winners of one categorical's logits (K,), and of moved ones (K,), under the same Gumbel noise.
+
+    Returns u (1, T, 1, K), which leads to them, and their probabilities (T,). With weights w = e^logits, v = e^moved, and
+    exponential variables E, the winners are those with the least E / w and E / v. They are both i where every other E_k is at
+    least E_i max(w_k / w_i, v_k / v_i). They are i and j where E_i / w_i = s, E_j / v_j = r s, and every other E_k is at least
+    s max(w_k, r v_k): with A(r) the sum of all these, it has the probability w_i v_j times the integral of 1 / A(r)^2 over r,
+    from w_j / v_j to w_i / v_i; A is linear from one w_k / v_k to the next.
+    """
+    w, v, K = np.exp(logits), np.exp(moved), len(logits)
+    least, weights = [], []
+    for i, j in itertools.product(range(K), repeat=2):
+        if i == j:
+            rates = np.maximum(w / w[i], v / v[i])
+            weights.append(1 / rates.sum())
+        else:
+            low, high = w[j] / v[j], w[i] / v[i]
+            if low >= high:
+                continue
+            ends = np.unique(np.clip(w / v, low, high))
+            total = np.maximum(w, ends[:, None] * v).sum(-1)  # A: w_i is the larger for i, r v_j for j
+            weights.append(w[i] * v[j] * (np.diff(ends) / (total[:-1] * total[1:])).sum())
+            rates = np.maximum(w, (low + high) / 2 * v)
+        others = ~np.isin(np.arange(K), (i, j))
+        least.append(np.where(others, 2, 1) * rates)
+    E = np.stack(least)
+    return np.exp(-E / E.max(-1, keepdims=True))[None, :, None], np.array(weights)
+
+
 def moments(weights, draws):
     """Mean and variance of weighted draws (T, ...), entry by entry [Eq. 5.3]."""
     mean = np.tensordot(weights, draws, 1)

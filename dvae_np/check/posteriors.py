@@ -11,16 +11,19 @@ from dvae_np.check.report import Result, joined
 from dvae_np.initial import encoder_parameters
 from dvae_np.laws import joint_states
 from dvae_np.structure import POSTERIORS
+from dvae_np.subsets import k_subsets
 
 SEED, DRAWS, SAMPLES = 7, 20_000, 4
+TINY = 1e-300  # in place of a variance of 0: what is impossible and drawn all the same is far off
 
 
 def law_results():
-    """Every `Result` on the posteriors of the table, as random networks make them of random data."""
+    """Every `Result` on the posteriors of the table, as random networks make them of random data, and on subsets."""
     rng = np.random.default_rng(SEED)
     for name in POSTERIORS:
         q, p = (example(name, rng, B) for B in (5, 1))
         yield from results_of_law(q, p, rng)
+    yield from results_of_law(*(k_subsets(rng.standard_normal((B, 4, 2)), 2) for B in (5, 1)), rng)
 
 
 def example(name, rng, B, N=2, K=3):
@@ -32,18 +35,23 @@ def example(name, rng, B, N=2, K=3):
 
 def results_of_law(q, p, rng):
     """A `Result` on everything that one law q can do (levels 1, 4, 5), of a few examples, beside a prior p of its kind, which
-    they share: q.sizes is (B, N, K), p.sizes (1, N, K)."""
+    they share: q.sizes is (B, N, K), p.sizes (1, N, K). What is impossible, with log q = -inf, must be so for all of them: then
+    the uniform law is that of the other joint states."""
     kind, (B, N, K) = type(q).__name__, q.sizes
-    states = joint_states(N, K)[:, None]  # (M, 1, N)
-    logq, logp = q.log_prob(states)[0], p.log_prob(states)[0]  # (M, B), (M, 1)
-    chance = np.exp(logq)
-    hits = states[..., None] == np.arange(K)  # (M, 1, N, K): one-hots of all states
-    z = rng.integers(0, K, (SAMPLES, B, N))
+    all_states = joint_states(N, K)
+    everywhere = q.log_prob(all_states[:, None])[0]  # (M, B)
+    possible = (everywhere != -np.inf).any(1)  # for any example
+    states = all_states[possible, None]  # (m, 1, N)
+    logq, logp = everywhere[possible], p.log_prob(states)[0]  # (m, B), (m, 1)
+    chance, chances = np.exp(logq), np.exp(everywhere)
+    hits = states[..., None] == np.arange(K)  # (m, 1, N, K): one-hots of all that are possible
+    chosen = rng.integers(0, len(states), (SAMPLES, B))
+    z = states[chosen, 0]
     yield equal("probabilities of all joint states sum to 1", chance.sum(0), np.ones(B), subject=kind)
-    each = np.stack([logq[z[s] @ K ** np.arange(N - 1, -1, -1), np.arange(B)] for s in range(SAMPLES)])
+    each = np.stack([logq[numbers, np.arange(B)] for numbers in chosen])
     yield equal("log q(z) of codes = of the same joint states", q.log_prob(z)[0], each, subject=kind)
-    yield equal("probability = e^(log q)", q.probability()(states[:, 0])[0], chance, subject=kind)
-    kl, to_uniform = ((chance * (logq - other)).sum(0) for other in (logp, -N * np.log(K)))
+    yield equal("probability = e^(log q)", q.probability()(all_states)[0], chances, subject=kind)
+    kl, to_uniform = ((chance * (logq - other)).sum(0) for other in (logp, -np.log(len(states))))
     if hasattr(q, "marginals"):
         yield equal("marginals: sums over the joint states", q.marginals()[0], _mean(chance, hits), subject=kind)
         yield equal("the most probable codes", q.mode(), states[chance.argmax(0), 0], subject=kind)
@@ -63,12 +71,12 @@ def results_of_law(q, p, rng):
         yield equal(f"the score is log q's gradient in {name}", whole, backward, subject=kind)
     if not hasattr(q, "marginals"):
         yield later_kls(q, p, states, rng)
-    for name, op, inputs in _ops(q, p, z, states):
+    for name, op, inputs in _ops(q, p, z, states, all_states):
         found = check_op(op, inputs, rng)
         error, ok = found.error("complex step"), found.kind == "right"
         check = f"complex step, {name}: d{', d'.join(found.gradients)}"
         yield Result(1, kind, check, f"error {error:.0e}" if ok else found.kind, ok, error, "" if ok else str(found))
-    yield drawn(q, chance, rng)
+    yield drawn(q, chances, rng)
 
 
 def later_kls(q, p, states, rng):
@@ -99,12 +107,12 @@ def _mean(chance, arrays):
     return np.einsum("mb,m...->b...", chance, arrays[:, 0].astype(float))
 
 
-def _ops(q, p, z, states):
+def _ops(q, p, z, states, all_states):
     """(its name, a method of q as an op of the arrays of q, or of q and p, its inputs) for all that have a gradient."""
     of_q = {
         "log_prob": lambda q: q.log_prob(z),
         "log_prob of states": lambda q: q.log_prob(states),
-        "probability": lambda q: q.probability()(states[:, 0]),
+        "probability": lambda q: q.probability()(all_states),
     }
     of_both = {}
     if hasattr(q, "marginals"):
@@ -123,7 +131,7 @@ def drawn(q, chance, rng):
     z = one.codes(rng.random((DRAWS, 1, N)))[:, 0]  # (DRAWS, N)
     found = np.bincount(z @ K ** np.arange(N - 1, -1, -1), minlength=K**N) / DRAWS
     expected = chance[:, 0]
-    z = np.abs(found - expected) / np.sqrt(expected * (1 - expected) / DRAWS)
+    z = np.abs(found - expected) / np.sqrt(np.maximum(expected * (1 - expected), TINY) / DRAWS)
     limit = 3.9 + 0.5 * np.log10(K**N)  # above the two-sided quantile of 1e-4 / K^N, for up to a million states
     return Result(5, type(q).__name__, f"codes: shares of {K**N} states in {DRAWS:,} draws",
                   f"{z.max():.1f} standard errors", bool(z.max() < limit))  # fmt: skip

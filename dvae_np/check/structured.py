@@ -1,6 +1,6 @@
 """Every estimator on every law that can answer it: exact means over all codes, or by quadrature over Gumbel noise.
 
-Independent latents are verified elsewhere, at many sizes; here are a chain and an autoregressive law.
+Independent latents are verified elsewhere, at many sizes; here are a chain, an autoregressive law and subsets.
 """
 
 import numpy as np
@@ -17,11 +17,14 @@ from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent, joint_states
 from dvae_np.noise import draw
+from dvae_np.subsets import Subsets, k_subsets
 
 SEED, NODES = 23, 201
 EXACT_OVER_NODES = {
     "straight_through"
 }  # of those that the table calls biased: exact on average where f is a sum over nodes
+
+ON = {"Chain": "on a chain", "Autoregressive": "autoregressive q", "Subsets": "on subsets"}
 
 
 def structured_results():
@@ -36,6 +39,9 @@ def structured_results():
             yield without_pairs(row, rng)
         if hasattr(Autoregressive, row.asks):
             yield from by_enumeration(row, random_network(rng, 3, 2), rng)
+        if hasattr(Subsets, row.asks):
+            q = random_subsets(rng, 4, 2)
+            yield from at_fixed_noise(row, q, rng) if "u" in row.noise else by_enumeration(row, q, rng)
     yield from relaxed_draws(rng)
     yield from own_objective(rng)
 
@@ -49,6 +55,11 @@ def random_network(rng, N, K, H=2):
     """One example's autoregressive law, with a network of normal numbers."""
     shapes = (1, N, K), (1, N - 1, K, H), (1, N - 1, H, K)
     return Autoregressive(*map(rng.standard_normal, shapes))
+
+
+def random_subsets(rng, N, k):
+    """One example's law of k of N items, with normal log-weights."""
+    return k_subsets(rng.standard_normal((1, N, 2)), k)
 
 
 def objectives(row, rng, N, K):
@@ -82,7 +93,7 @@ def compared(level, row, q, theta, objective, noise, weights, hyper, words, unbi
     mean, variance = enumeration.moments(weights, flat(estimate.dq, 1))
     found = verdicts.from_mean(mean, flat([slopes[f"q_{name}"] for name in q._fields]), how, tolerance)
     ok = found.ok if unbiased else found.kind == "BIASED"
-    on = "on a chain" if isinstance(q, Chain) else "autoregressive q"
+    on = ON[type(q).__name__]
     check = f"{on}, {words}: dq, {len(weights)} outcomes; variance {variance.sum():.3g}"
     text = f"{found.kind} ({found.detail})" + ("" if row.unbiased else ", as the table says" * (ok and not unbiased))
     yield Result(level, row.name, check, text, ok, found.error, found.explanation * (not ok))
@@ -103,10 +114,21 @@ def by_enumeration(row, q, rng):
     hyper = shifted(defaults(row, N, K)) if row.unbiased else defaults(row, N, K)
     outcomes = {"z": enumeration.every_code, "distinct": enumeration.every_sequence}
     noise, weights = outcomes[row.noise[0]](q, S) if row.noise else (None, np.ones(1))
-    arrays = () if noise is None else (noise,)
+    arrays = () if noise is None else (noise[:, weights > 0],)
+    weights = weights[weights > 0]
     for words, (theta, objective) in objectives(row, rng, N, K).items():
         right = row.unbiased or (words == "f over nodes" and row.name in EXACT_OVER_NODES)
         yield from compared(2, row, q, theta, objective, arrays, weights, hyper, f"{words}, N={N}, K={K}, S={S}", right)
+
+
+def at_fixed_noise(row, q, rng):
+    """Level 4: a gradient through relaxed codes is that of its own value, whatever the noise."""
+    _, N, K = q.sizes
+    theta, objective = objective_for(row, rng, N, K)
+    u, f, hyper = rng.random((2, *q.sizes)), objective(theta), defaults(row, N, K)
+    own = complex_step(lambda arrays: row.estimate(type(q)(**arrays), f, u, **hyper).value.sum(), q._asdict())
+    check = f"{ON[type(q).__name__]}: the complex step of its own value"
+    yield equal(check, flat(row.estimate(q, f, u, **hyper).dq), flat(own.values()), subject=row.name)
 
 
 def chain_nodes(q, nodes=NODES):

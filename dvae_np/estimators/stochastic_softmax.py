@@ -16,9 +16,9 @@ def stochastic_softmax(q, f, u, *, tau=1.0):
     With:         S evaluations of f and of its gradient, at relaxed codes.
     Unbiased?     No, except for its own objective.
 
-    q: a law whose first array is of the single latents, as a `Chain`, or logits (B, N, K), for which it is Gumbel-Softmax. u:
-    uniforms (S, B, N, K) in (0, 1). tau > 0 (else InputError): the temperature. (Paulus et al. 2020.) `value` and dtheta are
-    those of its own objective: not an ELBO.
+    q: a law whose first array is of the single latents, as a `Chain` or `Subsets`, or logits (B, N, K), for which it is
+    Gumbel-Softmax. u: uniforms (S, B, N, K) in (0, 1). tau > 0 (else InputError): the temperature. (Paulus et al. 2020.)
+    `value` and dtheta are those of its own objective: not an ELBO.
     """
     q, tau = law(q, "marginals"), expect_temperature("tau", tau)
     expect_uniforms(q, u)

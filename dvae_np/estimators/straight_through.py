@@ -15,7 +15,8 @@ def straight_through(q, f, z, *, tau=1.0):
     Unbiased?     No; exact on average for affine f and tau = 1: a first-order method.
 
     q: a law, or logits (B, N, K). z: codes drawn from q, (S, B, N). tau > 0 (else InputError): the temperature of the
-    backward pass. (Bengio et al. 2013, in the form with a softmax.) `value` and dtheta are unbiased.
+    backward pass. (Bengio et al. 2013, in the form with a softmax; on `Subsets` Ahmed et al. 2023.) `value` and dtheta are
+    unbiased.
     """
     q, z = law_and_codes(q, z, 1, "marginals")
     tau = expect_temperature("tau", tau)

@@ -1,6 +1,7 @@
 """The exercises of lesson 20, structured latents."""
 
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
+from itertools import combinations_with_replacement as repeated
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from dvae_np.check import complex_step
 from dvae_np.exercises.exercise import Exercise
 from dvae_np.exercises.lesson_02 import softmax_of
 from dvae_np.forward_backward import backward, forward
+from dvae_np.subsets import Subsets, passed
 
 
 def halved(unary, pairwise):
@@ -155,6 +157,20 @@ def paths(rng):
         }
 
 
+def among(w, k, beside=-1, choices=combinations):
+    """Each item's weight times the sum over all choices of k - 1 others, or k + `beside`, over the sum of all k: (B, N)."""
+    total = lambda w, k: sum(w[:, list(items)].prod(1) for items in choices(range(w.shape[1]), k))
+    return w * np.stack([total(np.delete(w, n, 1), k + beside) for n in range(w.shape[1])], 1) / total(w, k)[:, None]
+
+
+def one_by_one(w, k):
+    """The items that Gumbel-top-k takes: a first one, then k - 1 of the others."""
+    first, later = w / w.sum(1, keepdims=True), 0
+    for n in range(w.shape[1] if k > 1 else 0):
+        later = later + first[:, [n]] * np.insert(one_by_one(np.delete(w, n, 1), k - 1), n, 0, axis=1)
+    return first + later
+
+
 EXERCISES = (
     Exercise(
         "20.1",
@@ -213,6 +229,22 @@ EXERCISES = (
             "log p(z) without the first code's own probability": lambda z, initial, transition: markov(
                 z, 0 * initial, transition
             ) + np.log(len(initial)),
+        },
+    ),
+    Exercise(
+        "20.5",
+        among,
+        lambda rng: [{"w": np.exp(rng.standard_normal((B, N))), "k": k} for B, N, k in ((3, 5, 2), (2, 7, 4), (4, 20, 3))],
+        {"w": "BN"},
+        returns=("the marginals",),
+        library=(passed, Subsets.marginals, complex_step),
+        mistakes={
+            "the chance of each item by itself: given that k are on, it is another": lambda w, k: w / (1 + w),
+            "k times each item's share of the weights: as if items came again": lambda w, k: k * w / w.sum(1)[:, None],
+            "the item with k of the other items: k - 1 others are on beside it": lambda w, k: among(w, k, 0),
+            "the chance that an item is not in the subset": lambda w, k: 1 - among(w, k),
+            "a sum in which an item may come again: begin with the last j": lambda w, k: among(w, k, -1, repeated),
+            "the law of Gumbel-top-k: items drawn one by one, without replacement": one_by_one,
         },
     ),
 )  # fmt: skip

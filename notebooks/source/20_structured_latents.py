@@ -9,9 +9,10 @@
 # - draw codes from a chain, find the most probable one, and write its entropy and KL with their gradients,
 # - sum over all paths of a hidden Markov model of the digits, and say what factorised and amortised posteriors lose on it,
 # - take the gradient of any $f$ of a chain's codes by the estimators that you know, and say which of them are biased,
-# - train a VAE whose posterior and prior are chains, and name the part of the KL's gradient that is easily lost if they are autoregressive.
+# - train a VAE whose posterior and prior are chains, and name the part of the KL's gradient that is easily lost if they are autoregressive,
+# - choose exactly $k$ of $N$ items, send a gradient through that choice, and say why Gumbel-top-k is not how to draw it.
 #
-# *Needs:* lessons 01 to 08. *Takes:* 100 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 01 to 08. *Takes:* 120 minutes to read and run, 90 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt
@@ -27,19 +28,23 @@ from dvae_np import (
     Model,
     draw,
     expected,
+    implicit_mle,
     joint_states,
+    k_subsets,
     kl_given,
     log_evidence,
     log_softmax,
     parameters,
     reconstruction,
     records,
+    softmax,
     true_posterior,
 )
 from dvae_np.check import (
     comparison,
     complex_step,
     every_code,
+    every_winner,
     expectation,
     lookup_table,
     moments,
@@ -53,6 +58,7 @@ from dvae_np.forward_backward import (
     sampled,
 )
 from dvae_np.lesson import confirm, figure, picture, say, show, table
+from dvae_np.subsets import counted, passed
 from dvae_np.train import Settings, evaluate, fit, load
 
 rng = np.random.default_rng(16)
@@ -617,7 +623,118 @@ say(comparison("dunary", dq.unary, numeric["unary"]))
 # %% [markdown]
 # On the command line this is `train --posterior autoregressive`, or `--prior autoregressive`, with an estimator that draws codes. The same codes serve for the KL.
 #
-# ## 10 Break it
+# ## 10 Exactly k of N
+#
+# Which three of six words explain a verdict? Such a code has $N$ bits, $z_n = 1$ for an item that is chosen, and exactly $k$ of them are 1. (Here $k$ is that number, not a category.) With log-weights $u_n[0]$ for off and $u_n[1]$ for on,
+#
+# $$q(z) = \frac{1}{Z} \exp\Bigl(\sum_n u_n[z_n]\Bigr) \quad \text{if } \sum_n z_n = k, \text{ else } 0 . \tag{20.18}$$
+#
+# These are independent bits, given their number. A chain must remember its last code; here it is enough to remember *how many* items are on so far. Let $a_n[j]$ be the logarithm of the sum over all choices among the first $n$ items with $j$ of them on:
+#
+# $$a_{n+1}[j] = \log\bigl(e^{a_n[j] + u_{n+1}[0]} + e^{a_n[j-1] + u_{n+1}[1]}\bigr), \qquad a_0[0] = 0, \qquad \log Z = a_N[k] . \tag{20.19}$$
+#
+# These are $N$ steps of $k + 1$ numbers. The backward pass is as in section 3. The derivative of a step is a probability: $r_n[j]$, that item $n$ is on if $j$ of the first $n$ are on. Let $\nu_n$ be the law of the number of items that are on among the first $n$. Going back from $\nu_N[k] = 1$ gives the marginals $\mu_n = q(z_n = 1)$:
+#
+# $$r_n[j] = e^{a_{n-1}[j-1] + u_n[1] - a_n[j]}, \qquad \mu_n = \sum_j \nu_n[j]\, r_n[j], \qquad \nu_{n-1}[j] = \nu_n[j]\, (1 - r_n[j]) + \nu_n[j+1]\, r_n[j+1] . \tag{20.20}$$
+#
+# To draw a subset, go back in the same way: item $n$ is on with probability $r_n[j]$, where $j$ items are still to be on.
+#
+# By hand, $e^{a_n}$ are the coefficients of a polynomial: each item is a factor of two terms. For $\mu_n$, multiply the polynomial of the items before it by that of the items after it:
+
+# %%
+few = k_subsets(rng.standard_normal((1, 6, 2)), 3)
+w = np.exp(few.unary[0])  # (6, 2)
+
+
+def product(factors):
+    total = np.ones(1)
+    for factor in factors:
+        total = np.convolve(total, factor)
+    return total  # entry j: the sum over all choices with j items on
+
+
+Z = product(w)[3]
+others = [
+    np.convolve(product(w[:n]), product(w[n + 1 :])) for n in range(6)
+]
+inside = [w[n, 1] * others[n][2] / Z for n in range(6)]
+confirm("20.19", passed(few.unary, 3)[1][0], np.log(Z))
+confirm("20.20", few.marginals()[0][0, :, 1], inside)
+show(passed, counted)
+sixes = joint_states(6, 2)
+sixes = sixes[sixes.sum(1) == 3]  # 20 subsets
+share_of = few.probability()(sixes)[0][:, 0]
+confirm("20.18", share_of, w[np.arange(6), sixes].prod(1) / Z)
+
+# %% [markdown]
+# **The gradient.** All estimators that ask for $\log q(z)$ or marginals work as they are. Straight-through goes through the marginals, with the covariance by [Eq. 20.8]; this is SIMPLE (Ahmed et al. 2023). For affine $f$ its mean is the gradient, for a square it is not.
+#
+# **The trap.** *Gumbel-top-k* adds Gumbel noise to each $u_n[1] - u_n[0]$ and takes the $k$ largest. It draws one item after the other without replacement, as in [Eq. 12.2]. That is another law (Plackett-Luce), but for one item or equal weights. Published samplers draw with it and take the score or the marginals of [Eq. 20.18] ([the bug bank](../tests/bugs.py)). In 100,000 draws it shows:
+
+# %%
+slope = rng.standard_normal((6, 2))
+mean_of = lambda arrays: (
+    k_subsets(arrays["unary"], 3).marginals()[0] * slope
+).sum()
+numeric = complex_step(mean_of, few._asdict())["unary"]
+confirm("20.8", few.marginals()[1](slope[None]).unary, numeric)
+square = lambda y: (
+    (y * slope).sum((-1, -2)) ** 2,
+    lambda d: (
+        (2 * d * (y * slope).sum((-1, -2)))[..., None, None] * slope,
+        {},
+    ),
+)
+dq = (
+    TABLE["straight_through"]
+    .estimate(tiled(few, 20), square, sixes[None])
+    .dq
+)
+exact = TABLE["exact"].estimate(few, lambda z: square(np.eye(2)[z])).dq
+say(
+    comparison(
+        "dunary, of a square",
+        moments(share_of, dq.unary)[0],
+        exact.unary[0],
+    )
+)
+
+(z,) = draw(rng, tiled(few, 100_000), 1, ("z",))
+noise = -np.log(-np.log(rng.random((100_000, 6))))
+noisy = few.unary[..., 1] - few.unary[..., 0] + noise
+top = (noisy >= np.sort(noisy)[:, [-3]]).astype(int)
+for how, drawn in (("backwards", z[0]), ("Gumbel-top-k", top)):
+    found = (drawn[:, None] == sixes).all(-1).mean(0)
+    away = abs(found - share_of).sum() / 2
+    print(f"{how:12} total variation from q: {away:.3f}")
+
+# %% [markdown]
+# **If only the most probable code can be computed**, as by a solver for routes, *I-MLE* (Niepert et al. 2021) takes two of them under the same noise $G$, the second after a step of length $\lambda$ down the slope:
+#
+# $$z = \arg\max(u + G), \quad z' = \arg\max\bigl(u + G - \lambda f'(z)\bigr), \quad du = \frac{z - z'}{\lambda}, \qquad \mathbb{E}[du] = \frac{\mathrm{softmax}(u) - \mathrm{softmax}(u - \lambda f')}{\lambda} , \tag{20.21}$$
+#
+# with codes as one-hots. The mean is for one categorical and affine $f$: a difference quotient. A small $\lambda$ costs variance. Here are both, over all pairs of winners, in units of the gradient's norm and of its square; straight-through has neither here:
+
+# %%
+one, g = rng.standard_normal((2, 3))
+exact = softmax(one)[1](g)
+f = lambda y: (
+    (y * g).sum((-1, -2)),
+    lambda d: (d[..., None, None] * g, {}),
+)
+for lam in (2, 0.5, 0.1):
+    u, weights = every_winner(one, one - lam * g)
+    many = tiled(one[None, None], len(weights))
+    du = implicit_mle(many, f, u, lam=lam).dlogits[:, 0]
+    mean, variance = moments(weights, du)
+    moved = softmax(one - lam * g)[0]
+    confirm("20.21", mean, (softmax(one)[0] - moved) / lam)
+    off = np.linalg.norm(mean - exact) / np.linalg.norm(exact)
+    spread = variance.sum() / (exact @ exact)
+    print(f"lambda {lam:3}: bias {off:.0%}, variance {spread:.1f}")
+
+# %% [markdown]
+# ## 11 Break it
 #
 # In a sum over paths, indices are easily exchanged: $A_n[j, i]$ for $A_n[i, j]$ in the backward half. $\log Z$ stays right, because the forward half is right. Only the gradient is wrong, and training goes on with it. The complex step sees it:
 
@@ -636,6 +753,7 @@ say(comparison("dpairwise", turned, numeric["pairwise"]))
 # - Y. Fu, C. Tan, B. Bi, M. Chen, Y. Feng, A. Rush, *Latent template induction with Gumbel-CRFs*, 2020: a relaxation for chains.
 # - M. Paulus, D. Choi, D. Tarlow, A. Krause, C. Maddison, *Gradient estimation with stochastic softmax tricks*, 2020.
 # - K. Ahmed, Z. Zeng, M. Niepert, G. Van den Broeck, *SIMPLE: a gradient estimator for k-subset sampling*, 2023: straight-through the marginals.
+# - M. Niepert, P. Minervini, L. Franceschi, *Implicit MLE: backpropagating through discrete exponential family distributions*, 2021.
 # - A. Mnih, K. Gregor, *Neural variational inference and learning in belief networks*, 2014: autoregressive and layered posteriors, and their score.
 #
 # Next: [21 Quantised codes](21_quantised_codes.ipynb)
@@ -937,6 +1055,136 @@ def log_prior(z, initial, transition):
 def log_prior(z, initial, transition):
     steps = log_softmax(transition)[0]
     return steps[z[:, :-1], z[:, 1:]].sum(1)
+
+
+# %% [markdown] exercise 20.5: 2 points
+# ## 20.5 Implement: how often an item is among the k
+#
+# Write `inclusion(w, k)`: `w` (B, N) holds the weights $e^{u_n[1] - u_n[0]}$ of the items; return $q(z_n = 1)$ of exactly $k$ of $N$ items, (B, N), by [Eq. 20.20] or by polynomials. About 8 lines. The entries of each example add up to $k$.
+
+
+# %% solution 20.5
+def inclusion(w, k):
+    """The probability of each item to be one of the k: (B, N)."""
+    ### BEGIN SOLUTION
+    B, N = w.shape
+
+    def sums(items):  # (B, k+1): over all choices with j of them
+        total = np.zeros((B, k + 1))
+        total[:, 0] = 1
+        for n in items:
+            total[:, 1:] = total[:, 1:] + w[:, [n]] * total[:, :-1]
+        return total
+
+    rest = [sums(m for m in range(N) if m != n) for n in range(N)]
+    part = np.stack([w[:, n] * rest[n][:, k - 1] for n in range(N)], 1)
+    return part / sums(range(N))[:, [k]]
+    ### END SOLUTION
+
+
+# %% check 20.5
+from dvae_np.lesson import judge
+
+judge("20.5", inclusion)
+
+
+# %% right 20.5
+def inclusion(w, k):
+    a = np.zeros((w.shape[1] + 1, len(w), k + 1))
+    a[0, :, 0] = 1
+    for n in range(w.shape[1]):
+        a[n + 1] = a[n]
+        a[n + 1, :, 1:] += w[:, [n]] * a[n, :, :-1]
+    count, found = np.zeros_like(a[0]), []
+    count[:, k] = 1
+    for n in range(w.shape[1] - 1, -1, -1):
+        on = np.zeros_like(count)
+        on[:, 1:] = w[:, [n]] * a[n, :, :-1]
+        on = count * on / np.maximum(a[n + 1], 1e-300)
+        found.append(on.sum(1))
+        count = count - on
+        count[:, :-1] += on[:, 1:]
+    return np.stack(found[::-1], 1)
+
+
+# %% wrong 20.5: by itself
+def inclusion(w, k):
+    return w / (1 + w)
+
+
+# %% wrong 20.5: k times
+def inclusion(w, k):
+    return k * w / w.sum(1, keepdims=True)
+
+
+# %% wrong 20.5: k of the other items
+def inclusion(w, k):
+    B, N = w.shape
+
+    def sums(items):
+        total = np.zeros((B, k + 1))
+        total[:, 0] = 1
+        for n in items:
+            total[:, 1:] = total[:, 1:] + w[:, [n]] * total[:, :-1]
+        return total
+
+    rest = [sums(m for m in range(N) if m != n) for n in range(N)]
+    part = np.stack([w[:, n] * rest[n][:, k] for n in range(N)], 1)
+    return part / sums(range(N))[:, [k]]
+
+
+# %% wrong 20.5: is not in the subset
+def inclusion(w, k):
+    B, N = w.shape
+
+    def sums(items):
+        total = np.zeros((B, k + 1))
+        total[:, 0] = 1
+        for n in items:
+            total[:, 1:] = total[:, 1:] + w[:, [n]] * total[:, :-1]
+        return total
+
+    rest = [sums(m for m in range(N) if m != n) for n in range(N)]
+    part = np.stack([rest[n][:, k] for n in range(N)], 1)
+    return part / sums(range(N))[:, [k]]
+
+
+# %% wrong 20.5: an item may come again
+def inclusion(w, k):
+    B, N = w.shape
+
+    def sums(items):
+        total = np.zeros((B, k + 1))
+        total[:, 0] = 1
+        for n in items:
+            for j in range(1, k + 1):
+                total[:, j] = total[:, j] + w[:, n] * total[:, j - 1]
+        return total
+
+    rest = [sums(m for m in range(N) if m != n) for n in range(N)]
+    part = np.stack([w[:, n] * rest[n][:, k - 1] for n in range(N)], 1)
+    return part / sums(range(N))[:, [k]]
+
+
+# %% wrong 20.5: without replacement
+def inclusion(w, k):
+    B, N = w.shape
+    found = np.zeros((B, N))
+    for b in range(B):
+        chance = {(): 1.0}
+        for _ in range(k):
+            further = {}
+            for taken, p in chance.items():
+                left = [n for n in range(N) if n not in taken]
+                for n in left:
+                    key = tuple(sorted((*taken, n)))
+                    further[key] = (
+                        further.get(key, 0) + p * w[b, n] / w[b, left].sum()
+                    )
+            chance = further
+        for taken, p in chance.items():
+            found[b, list(taken)] += p
+    return found
 
 
 # %% [markdown] written 20.W: 3 points
