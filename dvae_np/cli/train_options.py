@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.options import add_data_dir, finite, number, probabilities, seed, sizes, whole
+from dvae_np.cli.options import add_data_dir, expect_looked_at, finite, number, probabilities, seed, sizes, whole
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.networks import INTERFACES
@@ -193,10 +193,7 @@ def expect_effect(options):
             "--prior learned, or another that is trained",
         ),
     }
-    for name in options.given:
-        looked_at, words = needs.get(name, (True, ""))
-        if not looked_at:
-            raise InputError(f"--{name.replace('_', '-')}: has an effect only with {words}")
+    expect_looked_at(options.given, needs)
 
 
 def hyper_parameter(row, text):
