@@ -11,7 +11,7 @@ from pathlib import Path
 from dvae_np import starting
 from dvae_np.arrays import InputError
 from dvae_np.cli import comparison, package, run, studies, tables, training, verify
-from dvae_np.cli.options import Parser
+from dvae_np.cli.options import Parser, as_option
 from dvae_np.cli.terminal import Patience
 from dvae_np.memory import keep_freed_memory
 
@@ -70,6 +70,8 @@ def run_command(arguments):
         return options.run(options)
     except SystemExit as error:  # the parser's, after --help or for what it cannot take
         return error.code
+    except InputError as error:
+        raise as_option(error, options) from None
 
 
 def explained(error):

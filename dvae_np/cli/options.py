@@ -40,6 +40,14 @@ class Recorded(argparse.Action):
         namespace.given = (*getattr(namespace, "given", ()), self.dest)
 
 
+def as_option(error, options):
+    """The `InputError`, under the name of the option that it is about, if a command has one of the name that it begins with."""
+    name, colon, words = str(error).partition(":")
+    if not (colon and hasattr(options, name.replace("-", "_"))):
+        return error
+    return InputError(f"--{name.replace('_', '-')}:{words}")
+
+
 def expect_looked_at(given, needs):
     """Raise `InputError` for an option on the command line that nothing would look at. needs: {name: (is it?, with what)}."""
     for name in given:

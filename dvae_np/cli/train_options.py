@@ -153,11 +153,7 @@ def settings_of_options(options):
     hyper = {"tau": options.tau} if options.tau is not None else {}
     hyper |= dict(hyper_parameter(row, text) for text in options.set)
     asked = {name: getattr(options, name) for name in CHOSEN if hasattr(options, name)}
-    try:
-        return Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
-    except InputError as error:
-        name, _, words = str(error).partition(":")
-        raise InputError(f"--{name.replace('_', '-')}:{words}" if name in (*DEFAULTS, "tau") else str(error)) from None
+    return Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
 
 
 def chosen(options):
