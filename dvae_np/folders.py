@@ -112,6 +112,8 @@ def alone(path, kind, names, option="--out"):
     finally:
         if lock:
             _unlock(path, lock)
+        if made and [file.name for file in path.glob("*")] == [MARK]:  # of files that were never written
+            (path / MARK).unlink()
         with contextlib.suppress(OSError):  # at the first that holds something
             for folder in made:
                 folder.rmdir()

@@ -18,7 +18,7 @@ import site_bugs
 import site_code
 import site_estimators
 import site_toy
-from site_pages import HERE, ROOT, Site, question
+from site_pages import HERE, PLACES, ROOT, Site, question
 
 from dvae_np import records
 from dvae_np.estimators import TABLE
@@ -39,16 +39,7 @@ CONFIGURATION = {
                            "show_toc_level": 2, "home_page_in_toc": True, "navbar_persistent": [],
                            "secondary_sidebar_items": {page: ["page-toc.html"] for page in SECOND}, "footer_content_items": []},
 }  # fmt: skip
-PLAIN = (
-    "notebooks/SYMBOLS.md",
-    "notebooks/RECIPES.md",
-    "notebooks/INSTRUCTORS.md",
-    "notebooks/PROJECT.md",
-    "notebooks/ERRATA.md",
-    "notebooks/CHANGES.md",
-    "figures/README.md",
-    "CONTRIBUTING.md",
-)
+OWN = ("README.md", "notebooks/README.md", "dvae_np/README.md")  # pages to which more is added
 OURS = ".dvae_np"  # a file in the folder of a site, which says whose it is
 CONTENTS = """
 
@@ -127,8 +118,9 @@ def write_sources(folder):
     site_code.reference(site, code)
     for module in code.asked:
         site.add(site.places[code.paths[module].relative_to(ROOT).as_posix()], code.page(module, site))
-    for path in PLAIN:
-        site.page(path)
+    for path in PLACES:
+        if path.endswith(".md") and path not in OWN:
+            site.page(path)
     site.add("index.md", site.page("README.md") + CONTENTS)
 
 

@@ -158,6 +158,9 @@ def test_unknown_options_exit_with_2(capsys, arguments, words):
     assert run(*arguments) == 2 and words in capsys.readouterr().err
 
 
+OPTIONS = [action.dest for action in cli.parser()._subparsers._group_actions[0].choices["train"]._actions]
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--K", "0"], "K: expected at least 1, a whole number, got 0"),
     (["--N", "9", "--K", "10"], "1000000000 joint states are more than 65536"),
@@ -193,6 +196,7 @@ def test_what_cannot_be_used_is_one_sentence_and_exit_status_2(tmp_path, capsys,
     assert run("train", *arguments, "--out", tmp_path / "run") == 2, capsys.readouterr().out
     error = capsys.readouterr().err
     assert error.startswith("dvae_np: ") and words in error and error.count("\n") == 1
+    assert not re.match(rf"dvae_np: ({'|'.join(OPTIONS)}):", error), "an option without its dashes"
     assert not (tmp_path / "run").exists()
 
 

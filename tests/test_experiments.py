@@ -145,7 +145,9 @@ def test_tables_show_the_error_of_bias_and_variance():
     line = {"estimator": "reinmax", "samples": 3, "evaluations": 3, "bias": 0.3, "bias_half_width": 0.1, "variance": 0.16,
             "bias_from": "enumerated", "variance_half_width": 0.0, "variance_from": "exact", "milliseconds": 2.0}  # fmt: skip
     words = compare.comparison_table({"lines": [line]}).splitlines()[-1].split()
-    assert words == ["reinmax", "3", "3", "0.300", "enumerated", "0.16", "exact", "0.50", "2.0"]
+    assert words == ["reinmax", "3", "3", "0.300,", "enumerated", "0.16,", "exact", "0.50", "2.0"]
+    sampled = line | {"bias_from": "sampled"}
+    assert "0.300 ± 0.1  0.16, exact" in compare.comparison_table({"lines": [sampled]})
 
 
 @pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.omega])

@@ -4,11 +4,15 @@ import json
 import re
 import shutil
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from dvae_np import cli, figures, records
 from dvae_np.arrays import InputError
@@ -34,6 +38,42 @@ def test_every_estimator_has_a_style_of_its_own():
     assert min(np.diff(greys)) > 0.01
 
 
+def faults(figure):
+    """Words of the figure that are cut off, too small, on one another, or struck through by a line of their axes."""
+    FigureCanvasAgg(figure).draw()
+    of_axis = {text for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+               for text in axis.findobj(Text) if text is not axis.label or not axes.axison}  # fmt: skip
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible() and text not in of_axis]
+    boxes = {text: Text.get_window_extent(text, figure.canvas.get_renderer()).padded(-1) for text in texts}
+    for text, box in boxes.items():
+        if min(box.extents) < 0 or box.x1 > figure.bbox.width or box.y1 > figure.bbox.height:
+            yield f"{text.get_text()!r} is cut off"
+        if text.get_fontsize() < 6.5:
+            yield f"{text.get_text()!r} is too small"
+        for line in text.axes.lines if text.axes else ():
+            if line.get_path().transformed(line.get_transform()).intersects_bbox(box, filled=False):
+                yield f"{text.get_text()!r} is struck through by {line.get_label()!r}"
+    for (one, box), (other, beside) in combinations(boxes.items(), 2):
+        if box.overlaps(beside):
+            yield f"{one.get_text()!r} and {other.get_text()!r} overlap"
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    """Every figure of the command `figures`."""
+    return gallery.drawings()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in gallery.WRITTEN if name.endswith(".png") and name not in figures.LESSONS]
+)
+def test_no_word_of_a_measured_figure_is_unreadable(name, drawings):
+    size, draw, *contents = drawings[name]
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure, *contents)
+    assert not list(faults(figure))
+
+
 @pytest.fixture
 def briefly(monkeypatch):
     """RELAX learns for 100 of its 600 steps: the same curves with fewer points; the whole is drawn with the notebooks."""
@@ -54,7 +94,7 @@ def test_a_lessons_figure_is_labelled_and_drawn_the_same_each_time(name, tmp_pat
     for axes in drawn[0].axes:
         if axes.axison and axes.has_data() and not axes.images:
             assert axes.get_xlabel(), f"{name}: an x axis without a label"
-    assert draw.__doc__
+    assert draw.__doc__ and not list(faults(drawn[0]))
 
 
 @pytest.mark.notebooks

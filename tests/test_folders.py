@@ -33,6 +33,9 @@ COMMANDS = {  # every command that writes into a folder: its words before the fo
     "tour": (["tour", "--out"], "figures", tour.WRITTEN),
     "compare": (["compare", "--out"], "figures", ["data/compare.json", "compare.png", "sweep.png"]),
     "compare --rule": (["compare", "--rule", "--out"], "figures", ["data/rule.json", "rule.png"]),
+    "compare --train": (["compare", "--train", "digits", "--out"], "figures", ["data/equal-time-digits.json"]),
+    "compare --lessons": (["compare", "--lessons", "--out"], "figures", ["data/first-model.json", "first_model.png"]),
+    "compare --quantised": (["compare", "--quantised", "--out"], "figures", ["data/quantised.json"]),
     "complete": (["complete", "--out"], "figures",
                  ["data/completion-digits.json", "data/completion-digits.npz", "completion-digits.png"]),
     "collapse": (["collapse", "--out"], "figures", ["data/collapse.json", "collapse.png"]),
@@ -130,7 +133,8 @@ def test_a_folder_that_cannot_be_made_is_refused_and_one_that_was_made_for_nothi
     for folder in (tmp_path / "file", tmp_path / "file" / "in", tmp_path / ("n" * 300)):
         assert cli.main([*COMMANDS[name][0], str(folder)]) == 2
         assert capsys.readouterr().err.startswith("dvae_np: --out: ")
-    with pytest.raises(InputError, match="stop"), alone(tmp_path / "a" / "b", "run", []):
+    with pytest.raises(InputError, match="stop"), alone(tmp_path / "a" / "b", "run", ["run.json"]) as out:
+        assert out / "run.json" == tmp_path / "a" / "b" / "run.json"  # which is never written
         raise InputError("stop")
     assert contents(tmp_path) == {"file": b""} and len(list(tmp_path.iterdir())) == 1
 

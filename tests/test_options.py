@@ -114,3 +114,32 @@ def test_every_hyper_parameter_is_of_the_kind_of_its_default(row, value, tmp_pat
         assert cli.main(["train", "--estimator", row.name, *K, "--epochs", "1", "--set", f"{name}={value}"]) == 2
         told = capsys.readouterr().err
         assert told.count("\n") == 1 and name in told and not any(tmp_path.iterdir())
+
+
+STUDIES = {
+    "--rule": (),
+    "--train digits": ("jobs",),
+    "--train mnist": ("jobs", "data_dir"),
+    "--lessons": (),
+    "--quantised": (),
+}
+GRADIENTS = ("problem", "evaluations", "N", "K")
+
+
+@pytest.mark.parametrize("study", ["", *STUDIES])
+def test_compare_refuses_every_option_that_its_study_does_not_look_at(study, tmp_path, capsys):
+    """And every second study. What all of them look at stands here."""
+    taken = (*STUDIES.get(study, (*GRADIENTS, "rule", "train", "lessons", "quantised")), "out", "all", "help")
+    for action in VERBS["compare"]._actions:
+        name = action.option_strings[-1]
+        if action.dest in taken or name in study:
+            continue
+        value = [] if action.nargs == 0 else [action.choices[0] if action.choices else str(action.default or tmp_path)]
+        assert cli.main(["compare", *study.split(), name, *value, "--out", str(tmp_path / "new")]) == 2, action
+        told = capsys.readouterr().err
+        assert told.startswith(f"dvae_np: {name}: ") and told.count("\n") == 1 and not any(tmp_path.iterdir()), told
+
+
+def test_complete_refuses_a_folder_of_mnist_for_other_digits(tmp_path, capsys):
+    assert cli.main(["complete", "--data-dir", str(tmp_path), "--out", str(tmp_path / "new")]) == 2
+    assert "--data-dir: has an effect only with --data mnist" in capsys.readouterr().err and not any(tmp_path.iterdir())

@@ -197,9 +197,9 @@ def test_a_file_is_trained_on_and_every_command_works_on_the_run(name, more, sai
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("a.txt", "1", "--data: expected digits, bars, mnist, or a file .npy, .npz, .csv, got"),
     ("a.csv", "x,y\n1,2\n3\n", "line 3 has 1 fields, the header 2"),
-    ("a.csv", "", "data: "),
-    ("a.npy", "no array", "data: "),
-    ("missing.npy", None, "data: "),
+    ("a.csv", "", "dvae_np: --data: "),
+    ("a.npy", "no array", "dvae_np: --data: "),
+    ("missing.npy", None, "missing.npy: No such file or directory"),
 ])  # fmt: skip
 def test_a_file_that_cannot_be_read_is_one_sentence(name, content, words, tmp_path, capsys):
     if content is not None:

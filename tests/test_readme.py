@@ -109,6 +109,8 @@ def test_the_licences_and_the_citation_are_those_of_the_package():
         and citation["title"].strip('"').startswith("dvae_np")
     )
     assert citation["version"] == project["version"] == dvae_np.__version__
+    changes = re.findall(r"^## (.+)$", (ROOT / "notebooks/CHANGES.md").read_text(encoding="utf-8"), re.M)
+    assert changes[:2] == ["Unreleased", project["version"]] or changes[0] == project["version"]
     assert citation["license"] == project["license"] == "MIT"
     assert f"- name: {project['authors'][0]['name']}" in (ROOT / "CITATION.cff").read_text()
     licence = (ROOT / "LICENSE").read_text()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dvae_np import cli
+from dvae_np.arrays import InputError
 from dvae_np.check import Result, suite
 from dvae_np.folders import LOCK
 from dvae_np.train import Checkpoints, Settings, checkpoint, fit, load
@@ -64,6 +65,26 @@ def test_whatever_goes_wrong_is_one_line_and_status_2(verb, monkeypatch, capsys)
 
     monkeypatch.setattr(cli, "parser", lambda: _with(verb, stopped))
     assert cli.main([verb, *WORDS.get(verb, [])]) == 130 and capsys.readouterr().err == "dvae_np: stopped\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), InputError("--N: too many"), KeyError("name")])
+def test_the_bar_is_gone_before_it_is_told_why(error, monkeypatch, capsys):
+    """A progress bar cleans up after itself when it is closed; what were told before would stand in the bar's line."""
+
+    def bar(items):
+        try:
+            yield from items
+        finally:
+            print("the bar is gone", file=sys.stderr)
+
+    def fails(options):
+        for _ in bar(range(3)):
+            raise error
+
+    monkeypatch.setattr(cli, "parser", lambda: _with("estimators", fails))
+    cli.main(["estimators"])
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "the bar is gone" and second.startswith("dvae_np: ")
 
 
 ORIGINAL = cli.parser

@@ -1,21 +1,24 @@
-"""An installed wheel, used from an empty folder: it holds the whole package, and commands and lessons find what they read."""
+"""An installed wheel, used from an empty folder: it holds the whole package, and commands and lessons find what they read.
 
-import importlib.metadata
+And the source distribution: tests run in it, and the wheel that is made of it is the one of the checkout, to the byte.
+"""
+
 import os
-import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 
 import build
 import pages
 import pytest
-from packaging.requirements import Requirement
 from test_notebooks import SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CACHES = {"__pycache__", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints"}
+MODULE = PROJECT["build-system"]["build-backend"]
 WITH_RECORDS = [stem for stem, path in SOURCES.items() if any(
     "records.read(" in source.read_text()
     for source in (path, *(ROOT / "dvae_np" / "figures").glob(f"lesson_{stem[:2]}.py"))
@@ -60,27 +63,45 @@ def pip(*arguments):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def backend(tmp_path_factory):
+    """A folder with what builds the package, as pip would fetch it."""
+    folder, needed = tmp_path_factory.mktemp("backend"), PROJECT["build-system"]["requires"]
+    fetched = pip("install", "--target", folder, *needed)
+    if "No matching distribution found" in fetched.stderr:
+        pytest.skip(f"nothing can be built: there is no network to fetch {', '.join(needed)}")
+    assert fetched.returncode == 0, fetched.stderr
+    return folder
+
+
+def built(kind, source, backend, folder):
+    """The "wheel" or "sdist" of a source tree, made in this folder."""
+    made = f"import {MODULE}, sys; print({MODULE}.build_{kind}(sys.argv[1]))"
+    return folder / run(backend, source, "-c", made, str(folder)).split()[-1]
+
+
+@pytest.fixture(scope="module")
+def wheel(backend, tmp_path_factory):
+    """The wheel of this checkout."""
+    return built("wheel", ROOT, backend, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(backend, tmp_path_factory):
+    """The source distribution of this checkout, unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(built("sdist", ROOT, backend, folder)) as archive:
+        archive.extractall(folder, filter="data")
+    (source,) = (path for path in folder.iterdir() if path.is_dir())
+    return source
+
+
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
     """A folder that the package is installed in, from a wheel, with nothing of this checkout beside it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "dvae_np", folder / "source" / "dvae_np", ignore=ignored)
-    for name in ("pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]):
-        shutil.copy(ROOT / name, folder / "source")
-    backend = Requirement(PROJECT["build-system"]["requires"][0])
-    try:
-        here = backend.specifier.contains(importlib.metadata.version(backend.name))
-    except importlib.metadata.PackageNotFoundError:
-        here = False
-    how = ["--no-build-isolation"] if here else []  # else pip fetches the backend for itself
-    built = pip("wheel", "--no-deps", *how, "--wheel-dir", folder, folder / "source")
-    if f"No matching distribution found for {backend.name}" in built.stderr:
-        pytest.skip(f"no wheel can be built: {backend} is not here, and there is no network to fetch it")
-    assert built.returncode == 0, built.stderr
-    (wheel,) = folder.glob("*.whl")
-    installed = pip("install", "--no-deps", "--no-index", "--no-compile", "--target", folder / "site", wheel)
+    folder = tmp_path_factory.mktemp("site")
+    installed = pip("install", "--no-deps", "--no-index", "--no-compile", "--target", folder, wheel)
     assert installed.returncode == 0, installed.stderr
-    return folder / "site"
+    return folder
 
 
 def run(site, folder, *arguments):
@@ -99,6 +120,25 @@ def test_the_wheel_holds_the_whole_package(site, tmp_path):
     assert "`exact`" in run(site, tmp_path, "-m", "dvae_np", "estimators")
     (licence,) = site.glob("*.dist-info/licenses/LICENSE")
     assert licence.read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_source_distribution_holds_what_the_tests_read_and_makes_the_same_wheel(backend, wheel, unpacked, tmp_path):
+    """The tests, and what they read: notebooks, figures and settings."""
+    for folder in ("tests", "notebooks", "figures", ".github"):
+        files = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
+        kept = [path for path in files if not CACHES & set(path.parts)]
+        assert kept and not [str(path) for path in kept if not (unpacked / path).is_file()]
+    assert all(
+        (unpacked / name).is_file() for name in ("README.md", "CONTRIBUTING.md", "requirements.txt", "CITATION.cff")
+    )
+    again = built("wheel", unpacked, backend, tmp_path)
+    assert again.name == wheel.name and again.read_bytes() == wheel.read_bytes()
+
+
+def test_tests_run_in_the_source_distribution(unpacked):
+    """Some that read records and notebooks: they are there."""
+    quick = ("tests/test_screens.py", "tests/test_project.py")
+    assert " passed" in run(unpacked, unpacked, "-m", "pytest", "-p", "no:cacheprovider", *quick)
 
 
 @pytest.mark.parametrize("script", [COMMANDS, FIGURES], ids=["commands", "figures"])

@@ -99,13 +99,14 @@ class Report:
     def condensed(self):
         """What fits a screen: a line for each estimator, one for all ops, the objectives, and the rest: how many checks, the
         largest complex-step error, the gradient's verdict; and all failures."""
-        rows, groups = [("what", "checks", "complex step", "verdict")], {}
+        rows, groups = [("what", "checks", "complex step", "verdict on the gradient")], {}
         for result in self.results:
             groups.setdefault(group_of(result.subject), []).append(result)
         for words, own in groups.items():
             errors = [r.error for r in own if r.level == 1 and r.error is not None and "complex step" in r.check]
             means = [r.verdict for r in own if r.level in (2, 3) and "dlogits" in r.check] or ["ok"]
-            verdict = next((f"FAILED: {r.verdict}"[:90] for r in own if not r.ok), means[-1])
+            found = means[-1].replace(" along the gradient", " along").removesuffix(", as the table says")
+            verdict = next((f"FAILED: {r.verdict}"[:90] for r in own if not r.ok), found)
             rows.append((words, str(len(own)), f"{max(errors):.0e}" if errors else "", verdict))
         return "\n".join([columns(rows), *self.failures(), self.summary()])
 

@@ -10,25 +10,25 @@ from pathlib import Path
 
 from dvae_np import starting
 from dvae_np.arrays import InputError
-from dvae_np.cli import package, run, studies, tables, training, verify
-from dvae_np.cli.options import Parser
+from dvae_np.cli import comparison, package, run, studies, tables, training, verify
+from dvae_np.cli.options import Parser, as_option
 from dvae_np.cli.terminal import Patience
 from dvae_np.memory import keep_freed_memory
 
 COMMANDS = (
     *(package.add_tour, verify.add_verify),
     *(training.add_train, run.add_evaluate, run.add_show, run.add_sample),
-    *(studies.add_compare, studies.add_complete, studies.add_collapse, studies.add_gaps, package.add_figures),
+    *(comparison.add_compare, studies.add_complete, studies.add_collapse, studies.add_gaps, package.add_figures),
     *(tables.add_reproduce, tables.add_sweep),
     *(package.add_estimators, studies.add_bench),
 )
 
 BEGIN = """\
 Discrete latent VAEs in NumPy: every gradient written by hand and proved.
-    python -m dvae_np tour                  see it: all gradients verified, four models trained, a page of it (a minute)
-    python -m jupyter lab notebooks         learn it: twenty-two lessons, beginning with 00
-    python -m dvae_np verify FILE.py:NAME   judge an estimator of your own; `verify --help` has PyTorch and JAX
-    python -m dvae_np --help                all commands: train, evaluate, show, sample, compare, ..."""
+    python -m dvae_np tour                  see it: a minute, and a page of it
+    python -m jupyter lab notebooks         learn it: lessons, from 00 to 23
+    python -m dvae_np verify FILE.py:NAME   judge an estimator of your own
+    python -m dvae_np --help                all commands: train, compare, ..."""
 TOO_LARGE = ("array is too big", "Maximum allowed")  # so NumPy's ValueErrors begin where a size is beyond all memory
 
 
@@ -50,11 +50,13 @@ def main(arguments=None):
             sys.stdout.flush()
             return status
         except KeyboardInterrupt:
-            print("dvae_np: stopped", file=sys.stderr)
-            return 130
+            words, status = "stopped", 130
         except Exception as error:
-            print(f"dvae_np: {' '.join(explained(error).split())}", file=sys.stderr)
-            return 2
+            words, status = " ".join(explained(error).split()), 2
+        print(
+            f"dvae_np: {words}", file=sys.stderr
+        )  # not before: the frames that the error held had a bar on the terminal
+        return status
 
 
 def run_command(arguments):
@@ -68,6 +70,8 @@ def run_command(arguments):
         return options.run(options)
     except SystemExit as error:  # the parser's, after --help or for what it cannot take
         return error.code
+    except InputError as error:
+        raise as_option(error, options) from None
 
 
 def explained(error):

@@ -32,6 +32,30 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"dvae_np: {words} (--help explains)\n")
 
 
+class Recorded(argparse.Action):
+    """Store an option's value, and remember in ``given`` that it was on the command line, whatever its value."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values)
+        namespace.given = (*getattr(namespace, "given", ()), self.dest)
+
+
+def as_option(error, options):
+    """The `InputError`, under the name of the option that it is about, if a command has one of the name that it begins with."""
+    name, colon, words = str(error).partition(":")
+    if not (colon and hasattr(options, name.replace("-", "_"))):
+        return error
+    return InputError(f"--{name.replace('_', '-')}:{words}")
+
+
+def expect_looked_at(given, needs):
+    """Raise `InputError` for an option on the command line that nothing would look at. needs: {name: (is it?, with what)}."""
+    for name in given:
+        looked_at, words = needs.get(name, (True, ""))
+        if not looked_at:
+            raise InputError(f"--{name.replace('_', '-')}: has an effect only with {words}")
+
+
 def read_as(kind, expect):
     """The type of an option: its text as this `kind` of number, of which `expect` says what it must be."""
 

@@ -57,7 +57,8 @@ def fit_with_bar(words, data, settings, checkpoints, start, where, go_on):
         with Interruption() as asked_to_stop:
             return fit(data, settings, bar, checkpoints, start, asked_to_stop, where)
     except Interrupted as stopped:
-        print(f"\n{stopped}; saved in {stopped.path}\n{go_on}")
+        bar.close()
+        print(f"{stopped}; saved in {stopped.path}\n{go_on}")
         return None
     finally:
         bar.close()

@@ -1,95 +1,15 @@
-"""Commands that measure something and draw it: compare, complete, collapse, gaps, bench."""
+"""Commands that measure something and draw it: complete, collapse, gaps, bench."""
 
-from functools import partial
-from itertools import product
+import textwrap
 
 import numpy as np
 
-from dvae_np.arrays import InputError, count_states
 from dvae_np.bench.summary import SECTIONS
-from dvae_np.cli.options import add_data_dir, add_out, number, sizes, whole
+from dvae_np.cli.options import Recorded, add_data_dir, add_out, expect_looked_at, number, sizes, whole
 from dvae_np.cli.parts import progress
-from dvae_np.cli.trained import train_first_models, train_for_equal_time, train_quantised, train_wake_sleep
 from dvae_np.files import read_record, write_record, written
 from dvae_np.folders import alone
-
-
-def add_compare(verbs):
-    """The parser of `compare`."""
-    command = verbs.add_parser(
-        "compare",
-        help="bias, variance, evaluations and seconds of every estimator on a trained VAE",
-        description="Measures every estimator on the gradients of a VAE trained on the digits, small enough to know the exact "
-        "gradient: exactly where that can be enumerated, else with 95-percent intervals, at equal numbers of evaluations "
-        "of f. With --rule: what a gradient of a given error costs as the number of joint states grows, each estimator at its "
-        "best temperature, and where the exact one stops paying; some ten minutes, and stopped and given again it goes on.",
-    )
-    add = command.add_argument
-    add("--problem", choices=("vae", "toy"), default="vae", help="a trained VAE, or a cubic toy (%(default)s)")
-    add("--evaluations", type=whole(2), default=12, metavar="E", help="of f, for each example (%(default)s)")
-    add("--N", type=whole(), default=2, metavar="N", help="latents of the VAE (%(default)s)")
-    add("--K", type=whole(2), default=5, metavar="K", help="categories of each (%(default)s)")
-    add("--rule", action="store_true", help="the practical rule, over models of up to 100,000 joint states, and chains")
-    words = "train by each estimator for equal time, four trials and three seeds each: hours; goes on where it stopped"
-    add("--train", choices=("digits", "mnist"), help=words)
-    add("--lessons", action="store_true", help="train the model of lesson 00 by what each lesson teaches")
-    words = (
-        "train models with codebooks, PyTorch's where it is installed, and categorical VAEs; goes on where it stopped"
-    )
-    add("--quantised", nargs="?", const="digits", choices=("digits", "mnist"), help=words)
-    words = "wake-sleep, the thermodynamic and the multi-sample bound beside the ELBO; goes on where it stopped"
-    add("--wake-sleep", action="store_true", help=words)
-    add("--jobs", type=whole(1, 256), default=1, help="processes of --train at a time (%(default)s)")
-    add_data_dir(command)
-    add_out(command, "runs/compare")
-    command.set_defaults(run=compare)
-
-
-def compare(options):
-    """`compare`"""
-    from dvae_np import figures
-    from dvae_np.experiments import compare, rule, tuning
-
-    if options.train:
-        return train_for_equal_time(options)
-    if options.lessons:
-        return train_first_models(options)
-    if options.quantised:
-        return train_quantised(options)
-    if options.wake_sleep:
-        return train_wake_sleep(options)
-    E, N, K = options.evaluations, options.N, options.K
-    if count_states(N, K) > 4096:
-        raise InputError(f"compare: expected --N and --K with K^N <= 4,096, got {N} and {K}")
-    name, pictures = ("rule", ["rule.png"]) if options.rule else ("compare", ["compare.png", "sweep.png"])
-    with alone(options.out, "figures", [f"data/{name}.json", *pictures]) as out:
-        if options.rule:
-            out.expect_same("data/rule.json", rule.COMMAND)
-            known, save = read_record(out / "data/rule.json"), partial(write_record, out / "data/rule.json")
-            record = rule.practical_rule(known, save, progress("model"))
-            drawings = [(rule.FIGURE, figures.practical_rule)]
-        else:
-            out.expect_same("data/compare.json", compare.command_of(options.problem, E, N, K))
-            record = compare.compare(options.problem, E, N, K, progress("estimator"))
-            drawings = [((11, 5.2), figures.comparison), ((8, 5.2), figures.sweep)]
-        write_record(out / f"data/{name}.json", record)
-        for picture, drawing in zip(pictures, drawings, strict=True):
-            figures.save(out / picture, *drawing, record)
-    if options.rule:
-        for error, family in product(rule.ERRORS, rule.FAMILIES):
-            words = f"{family}: milliseconds for a gradient of {rule.BATCH} digits with relative error {error:g}"
-            print(f"{words} (and the temperature):\n\n{rule.rule_table(record, error, family=family)}\n")
-    else:
-        print(
-            f"{record['problem']}; about {record['evaluations']} evaluations of f for each gradient; errors are relative\n"
-        )
-        print(compare.comparison_table(record))
-        print(
-            "\nExact variance on a toy (cubic f, N=1, K=3; binary rows N=2), before and after learning the tunables:\n"
-        )
-        print(tuning.learned_table(record))
-    print(f"\nWritten to {options.out}: {', '.join(pictures)}, data/{name}.json")
-    return 0
+from dvae_np.text import WIDTH
 
 
 def add_complete(verbs):
@@ -101,6 +21,7 @@ def add_complete(verbs):
         "that does not see the upper half, and with one that does. Prints the exact test log-likelihoods and draws several "
         "completions of the same upper halves. On digits a minute and a half; on mnist some twenty minutes of one core.",
     )
+    command.register("action", None, Recorded)
     add = command.add_argument
     add("--data", choices=("digits", "mnist"), default="digits", help="(%(default)s)")
     add_data_dir(command)
@@ -108,7 +29,7 @@ def add_complete(verbs):
     words = "the priors' step size, as a multiple of that of the rest (digits 0.2, mnist 0.02)"
     add("--prior-rate", type=number("a multiple of the step size", above=True), metavar="RATE", help=words)
     add_out(command, "runs/complete")
-    command.set_defaults(run=complete)
+    command.set_defaults(run=complete, given=())
 
 
 def complete(options):
@@ -117,6 +38,7 @@ def complete(options):
     from dvae_np.experiments.completion import completion, completion_table
     from dvae_np.figures import models
 
+    expect_looked_at(options.given, {"data_dir": (options.data == "mnist", "--data mnist")})
     given = {"hidden": options.hidden, "prior_rate": options.prior_rate}
     changed = {name: value for name, value in given.items() if value is not None}
     rate = () if options.prior_rate is None else ("rate", options.prior_rate)
@@ -200,6 +122,7 @@ def add_bench(verbs):
     words = ", ".join(SECTIONS) + " (all); may be repeated: those of an earlier run stay"
     command.add_argument("--section", action="append", choices=SECTIONS, metavar="NAME", help=words)
     command.add_argument("--runs", type=whole(), default=15, metavar="R", help="rounds of turns (%(default)s)")
+    command.add_argument("--all", action="store_true", help="print every table, and not only what fits a screen")
     add_out(command, "runs/bench")
     command.set_defaults(run=bench)
 
@@ -218,9 +141,10 @@ def bench(options):
         written = ["data/bench.json"]
         if record["growth"]:
             written.append(figures.save(out / "bench.png", *figures.BENCH, record).name)
-    print(f"{record['machine']}; {options.runs} rounds, medians\n")
-    for heading, table in summary.tables(record).values():
-        print(f"{heading}\n\n{table}\n")
+    print(textwrap.fill(f"{record['machine']}; {options.runs} rounds, medians", WIDTH), end="\n\n")
+    if options.all:
+        for heading, table in summary.tables(record).values():
+            print(f"{heading}\n\n{table}\n")
     print(summary.targets(record))
     print(f"\nWritten to {options.out}: {', '.join(written)}")
     return 0

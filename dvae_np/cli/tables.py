@@ -6,7 +6,7 @@ import shlex
 import numpy as np
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.options import Parser, add_data_dir, add_device, add_out, add_seed, seed, size, whole
+from dvae_np.cli.options import Parser, add_data_dir, add_device, add_out, add_seed, as_option, seed, size, whole
 from dvae_np.cli.parts import Interruption, fit_with_bar
 from dvae_np.cli.run import evaluation_text
 from dvae_np.cli.train_options import chosen, settings_of_options
@@ -128,7 +128,10 @@ def sweep(options):
         add_train(train.add_subparsers())
         for run in runs:
             asked = train.parse_args(run.command)  # what `train` would refuse is refused before any run
-            (settings_of_options if asked.data in NAMES else chosen)(asked)
+            try:
+                (settings_of_options if asked.data in NAMES else chosen)(asked)
+            except InputError as error:
+                raise as_option(error, asked) from None
             Output(run.folder, "run", ["log.txt"])
         write_record(out / "options.json", {"options": options.train, "S": options.S})
         if options.print:

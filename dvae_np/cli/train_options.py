@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from dvae_np.arrays import InputError
-from dvae_np.cli.options import add_data_dir, finite, number, probabilities, seed, sizes, whole
+from dvae_np.cli.options import add_data_dir, expect_looked_at, finite, number, probabilities, seed, sizes, whole
 from dvae_np.estimators import TABLE
 from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.networks import INTERFACES
@@ -153,11 +153,7 @@ def settings_of_options(options):
     hyper = {"tau": options.tau} if options.tau is not None else {}
     hyper |= dict(hyper_parameter(row, text) for text in options.set)
     asked = {name: getattr(options, name) for name in CHOSEN if hasattr(options, name)}
-    try:
-        return Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
-    except InputError as error:
-        name, _, words = str(error).partition(":")
-        raise InputError(f"--{name.replace('_', '-')}:{words}" if name in (*DEFAULTS, "tau") else str(error)) from None
+    return Settings(**asked, S=row.fewest_samples if options.S is None else options.S, hyper=hyper)
 
 
 def chosen(options):
@@ -193,10 +189,7 @@ def expect_effect(options):
             "--prior learned, or another that is trained",
         ),
     }
-    for name in options.given:
-        looked_at, words = needs.get(name, (True, ""))
-        if not looked_at:
-            raise InputError(f"--{name.replace('_', '-')}: has an effect only with {words}")
+    expect_looked_at(options.given, needs)
 
 
 def hyper_parameter(row, text):

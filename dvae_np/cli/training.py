@@ -9,7 +9,7 @@ import numpy as np
 
 from dvae_np.arrays import InputError
 from dvae_np.cli.opening import open_run
-from dvae_np.cli.options import add_device, number, path
+from dvae_np.cli.options import Recorded, add_device, number, path
 from dvae_np.cli.parts import fit_with_bar
 from dvae_np.cli.run import PICTURES, draw_figures, evaluation_text
 from dvae_np.cli.train_options import GROUPS, chosen
@@ -20,14 +20,6 @@ from dvae_np.folders import alone
 from dvae_np.train import Checkpoints, evaluate_on, usage
 
 WRITTEN = ("run.json", "history.csv", "parameters.npz", "evaluation.json", *PICTURES)
-
-
-class Recorded(argparse.Action):
-    """Store an option's value, and remember in ``given`` that it was on the command line, whatever its value."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values)
-        namespace.given = (*getattr(namespace, "given", ()), self.dest)
 
 
 def add_train(verbs):

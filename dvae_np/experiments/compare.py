@@ -46,23 +46,24 @@ def command_of(problem, evaluations=12, N=2, K=5):
 
 def comparison_table(record):
     """The comparison as text."""
-    rows = [("estimator", "S", "evaluations", "relative bias", "", "relative variance", "", "error", "ms")]
+    rows = [("estimator", "S", "evaluations", "bias", "variance", "error", "ms")]
     for line in record["lines"]:
         error = (line["bias"] ** 2 + line["variance"]) ** 0.5
-        off = f" ± {line['bias_half_width']:.2g}" if line["bias_from"] == "sampled" else ""
-        interval = "" if line["variance_from"] == "exact" else f" ± {line['variance_half_width']:.2g}"
+        samples = line["samples"] if TABLE[line["estimator"]].noise else "all"
+        measured = (_with_origin(line, "bias", ".3f"), _with_origin(line, "variance", ".3g"))
         row = (
             line["estimator"],
-            line["samples"] if TABLE[line["estimator"]].noise else "all",
+            samples,
             line["evaluations"],
-            f"{line['bias']:.3f}{off}",
-            line["bias_from"],
-        )
-        row += (
-            f"{line['variance']:.3g}{interval}",
-            line["variance_from"],
+            *measured,
             f"{error:.2f}",
             f"{line['milliseconds']:.1f}",
         )
         rows.append(tuple(map(str, row)))
     return columns(rows)
+
+
+def _with_origin(line, what, form):
+    """A number and how it is known: '0.781, exact'; with a sampled one goes its interval, '0.697 ± 0.012'."""
+    known = line[f"{what}_from"]
+    return f"{line[what]:{form}}" + (f" ± {line[f'{what}_half_width']:.2g}" if known == "sampled" else f", {known}")

@@ -13,7 +13,7 @@ from dvae_np.figures.models import completed
 from dvae_np.laws import each_array
 from dvae_np.networks import latents
 from dvae_np.structure import PRIORS
-from dvae_np.text import columns, markdown_columns
+from dvae_np.text import columns, markdown_columns, spread
 from dvae_np.train import Settings, evaluate, fit, load
 
 SEEDS = (0, 1, 2)
@@ -77,7 +77,6 @@ def completion_table(record, markdown=False):
             if variant.startswith("uncond")
             else f"{np.median(gains):+.2f} ({gains.min():+.2f} to {gains.max():+.2f})"
         )
-        spread = f"{np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})"
         left, kl, seconds = (np.median([run[key] for run in runs]) for key in ("prior_codes", "kl", "seconds"))
-        rows.append((variant, spread, gain, f"{left:.1f}", f"{kl:.2f}", f"{seconds:.0f}"))
+        rows.append((variant, spread(values), gain, f"{left:.1f}", f"{kl:.2f}", f"{seconds:.0f}"))
     return markdown_columns(rows) if markdown else columns(rows)

@@ -14,6 +14,7 @@ from dvae_np.estimators import TABLE
 from dvae_np.likelihoods.bernoulli import bernoulli
 from dvae_np.noise import draw
 from dvae_np.ops import embedding, log_sum_exp, sigmoid, softmax, softplus
+from dvae_np.text import columns, markdown_columns, spread
 from dvae_np.train import Adam, load
 
 COMMAND = "python -m dvae_np compare --lessons"
@@ -79,12 +80,12 @@ def negative_elbo(params, x):
     return float((q * (f + np.log(np.maximum(q, 1e-300)) + np.log(K))).sum(1).mean())
 
 
-def first_models(known=None, save=lambda record: None, progress=lambda words: None, names=LEARNT):
+def first_models(known=None, save=lambda record: None, progress=lambda names: names, names=LEARNT):
     """The record: {estimator: its setting, and a curve of the exact test loss for each seed}, those of `known` kept."""
     record = known or {"command": COMMAND, "steps": list(SEEN), "estimators": {}}
     data = load("digits")
     parts = {part: getattr(data, part).x.astype(np.float64) for part in ("train", "validation", "test")}
-    for name in names:
+    for name in progress(names):
         if name not in record["estimators"]:
             tried = []
             for rate, tau in product(RATES, TAUS if "tau" in getattr(TABLE.get(name), "hyper", ()) else (None,)):
@@ -93,8 +94,16 @@ def first_models(known=None, save=lambda record: None, progress=lambda words: No
                 tried.append({"rate": rate, "tau": tau, "validation": score, "test": [curve for _, curve in runs]})
             record["estimators"][name] = min(tried, key=lambda each: each["validation"])
             save(record)
-            progress(name)
     return record
+
+
+def first_models_table(record, markdown=False):
+    """What each estimator reaches at the end, at its best step size and temperature: median and range over the seeds."""
+    rows = [("estimator", "step size", "temperature", "test negative ELBO")]
+    for name, found in record["estimators"].items():
+        tau = "" if found["tau"] is None else f"{found['tau']:g}"
+        rows.append((name, f"{found['rate']:g}", tau, spread([curve[-1] for curve in found["test"]])))
+    return markdown_columns(rows) if markdown else columns(rows)
 
 
 def _run(name, parts, seed, rate, hyper):

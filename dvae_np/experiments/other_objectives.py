@@ -18,7 +18,7 @@ from dvae_np.estimators.row import SCORE
 from dvae_np.laws import joint_states
 from dvae_np.noise import draw
 from dvae_np.ops import log_softmax
-from dvae_np.text import columns, markdown_columns
+from dvae_np.text import columns, markdown_columns, spread
 from dvae_np.thermodynamic import thermodynamic
 from dvae_np.train import Adam, evaluate, load
 from dvae_np.wake_sleep import dreamed_images, prior_codes, sleep
@@ -121,10 +121,6 @@ def objectives_table(record, markdown=False):
     rows = [("method", "objective", "step", "-log p(x)", "negative ELBO", "KL(q || p)", "KL(p || q)")]
     for name, found in record["runs"].items():
         what = ("negative_log_likelihood", "negative_elbo", "kl_q_p", "kl_p_q")
-        spread = (_spread([run[each] for run in found["runs"]]) for each in what)
+        spread = (spread([run[each] for run in found["runs"]]) for each in what)
         rows.append((name, found["objective"], f"{found['rate']:g}", *spread))
     return markdown_columns(rows) if markdown else columns(rows)
-
-
-def _spread(values):
-    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -1,10 +1,7 @@
 """The page's sections on the practical rule: what a gradient of a given error costs, and what training for equal time gives."""
 
-import numpy as np
-
 from dvae_np import records
 from dvae_np.experiments import equal_time, first_model, rule, yardsticks
-from dvae_np.text import markdown_columns
 
 FAMILIES = {
     "independent": "Independent latents",
@@ -87,11 +84,6 @@ def _trained_on(name):
 def lessons():
     """The model of lesson 00, trained by what the lessons teach."""
     record = records.read("first-model")
-    rows = [("estimator", "step size", "temperature", "test negative ELBO")]
-    for name, found in record["estimators"].items():
-        last = [curve[-1] for curve in found["test"]]
-        tau = "" if found["tau"] is None else f"{found['tau']:g}"
-        rows.append((name, f"{found['rate']:g}", tau, f"{np.median(last):.2f} ({min(last):.2f} to {max(last):.2f})"))
     return f"""\
 ## The model of lesson 00
 
@@ -99,6 +91,6 @@ def lessons():
 {first_model.STEPS} steps, all images at once, {first_model.EVALUATIONS} evaluations of f for each image and step where it is
 sampled. Step size and temperature are chosen on validation images.
 
-{markdown_columns(rows)}
+{first_model.first_models_table(record, markdown=True)}
 
 ![Test loss against steps, a line for each estimator](first_model.png)"""

@@ -21,7 +21,7 @@ from dvae_np.bench.turns import FOLDER
 from dvae_np.codebook import Averages, perplexity
 from dvae_np.initial import prior_parameters
 from dvae_np.structure import autoregressive
-from dvae_np.text import columns, markdown_columns
+from dvae_np.text import columns, markdown_columns, spread
 from dvae_np.train import Adam, Settings, evaluate, fit, load
 from dvae_np.vq_vae import Quantiser
 
@@ -222,11 +222,5 @@ def quantised_table(record, markdown=False):
     rows = [("model", "-log p(x|z)", "negative ELBO, uniform prior", "with a learned prior", "perplexity")]
     for name, runs in record["runs"].items():
         what = ("reconstruction", "uniform", "learned", "perplexity")
-        rows.append((name, *(_spread([run.get(each) for run in runs]) for each in what)))
+        rows.append((name, *(spread([run.get(each) for run in runs]) for each in what)))
     return markdown_columns(rows) if markdown else columns(rows)
-
-
-def _spread(values):
-    if None in values:
-        return ""
-    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -150,6 +150,22 @@ def exact_up_to(record, error):
                    if model["family"] == "independent" and cheapest(model, error) == "exact"))  # fmt: skip
 
 
+def cheapest_table(record):
+    """The cheapest way to each error on each model of the record, and its milliseconds, as text."""
+    rows = [("model", "joint states", *(f"error {error:g}" for error in record["errors"]))]
+    for model in record["models"]:
+        names = [cheapest(model, error) for error in record["errors"]]
+        costs = [model["exact"] if name == "exact" else model[name]["costs"][str(error)]["milliseconds"]
+                 for name, error in zip(names, record["errors"], strict=True)]  # fmt: skip
+        cells = [f"{name} {cost:.3g}" for name, cost in zip(names, costs, strict=True)]
+        rows.append((model["name"], _in_words(model["states"]), *cells))
+    return columns(rows)
+
+
+def _in_words(states):
+    return f"{states:,.0f}" if states < 1e6 else f"{states:.0e}"
+
+
 def rule_table(record, error=0.3, markdown=False, family="independent", names=None):
     """The rule as text, or as a Markdown table: milliseconds to that relative error and the temperature that takes them.
 
@@ -164,8 +180,15 @@ def rule_table(record, error=0.3, markdown=False, family="independent", names=No
             cost = model[name]["costs"][str(error)]
             at = "" if cost["tau"] is None else f" ({cost['tau']:g})"
             cells.append("never" if cost["milliseconds"] is None else f"{cost['milliseconds']:.3g}{at}")
-        states = f"{model['states']:,.0f}" if model["states"] < 1e6 else f"{model['states']:.0e}"
-        rows.append((str(model["N"]), str(model["K"]), states, f"{model['exact']:.3g}", *cells, cheapest(model, error)))
+        row = (
+            model["N"],
+            model["K"],
+            _in_words(model["states"]),
+            f"{model['exact']:.3g}",
+            *cells,
+            cheapest(model, error),
+        )
+        rows.append(tuple(map(str, row)))
     return markdown_columns(rows) if markdown else columns(rows)
 
 

@@ -1,14 +1,13 @@
 """The tour: verify everything, train by four estimators on the embedded digits, print the numbers, draw the figures."""
 
 import html
-import re
 
 import numpy as np
 
 from dvae_np.check.report import Report
 from dvae_np.check.suite import results
 from dvae_np.files import write_record, write_text
-from dvae_np.text import columns
+from dvae_np.text import columns, spread
 from dvae_np.train import Settings, evaluate, fit, load
 
 PAGE = """<!DOCTYPE html>
@@ -85,27 +84,26 @@ def tour(out, say=print, progress=lambda description, total: None, checks=lambda
 
 def as_page(report, record):
     """A page of HTML with the numbers, the pictures and every check; it stands beside the pictures."""
-    cells = [re.split(r"  +", line.strip()) for line in results_table(record).splitlines() if set(line) - set("- ")]
-    rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
+    cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in _rows(record))
+    rows = "".join(f"<tr>{row}</tr>" for row in cells)
     return PAGE.format(data=html.escape(record["data"]), rows=rows, summary=html.escape(report.summary()),
                        checks=report._repr_html_())  # fmt: skip
 
 
 def results_table(record):
     """The trained numbers of a tour's record, as text: each a median and its range over the seeds."""
-    rows = [("estimator", "how", "test negative ELBO", "test log p(x)", "training seconds")]
+    return columns(_rows(record))
+
+
+def _rows(record):
+    rows = [("estimator", "how", "test negative ELBO", "test log p(x)", "s")]
     for name, runs in record["trained"].items():
         settings = runs[0]["settings"]
-        samples = "all states" if name == "exact" else f"S = {settings['S']}"
+        samples = "all states" if name == "exact" else f"S={settings['S']}"
         if "tau" in settings["hyper"]:
-            samples += f", tau = {settings['hyper']['tau']:g}"
+            samples += f", tau {settings['hyper']['tau']:g}"
         if settings["tau_end"] is not None:
             samples += f" to {settings['tau_end']:g}"
         numbers = [spread([run["test"][quantity] for run in runs]) for quantity in ("negative_elbo", "log_likelihood")]
         rows.append((name, samples, *numbers, f"{np.median([run['seconds'] for run in runs]):.1f}"))
-    return columns(rows)
-
-
-def spread(values):
-    """Median and range: '18.37 (18.30 to 18.52)'."""
-    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return rows

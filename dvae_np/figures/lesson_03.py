@@ -30,7 +30,7 @@ def elbo(figure):
     left.annotate(
         "gap: KL(q || posterior)", (2.3, 2.06), (1.3, 2.42), fontsize=8, arrowprops={"arrowstyle": "-", "lw": 0.7}
     )
-    left.annotate("-log p(x)", (0.02, evidence), (0, -11), textcoords="offset points", fontsize=8)
+    left.annotate("-log p(x)", (3, evidence), (0, -11), textcoords="offset points", fontsize=8, ha="right")
     left.plot([1], [evidence], "o", color="black", markersize=5)
     open_axes(left, xlabel="sharpness of q: 0 prior, 1 posterior", ylabel="nats", ylim=(0, 3.4))
     left.legend(frameon=False, fontsize=8, loc="upper right")

@@ -3,6 +3,7 @@
 from itertools import product, zip_longest
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from dvae_np.estimators import TABLE
 from dvae_np.figures.models import codes
@@ -112,7 +113,7 @@ def equal_time(figure, findings):
             axes.plot(ends, [place, place], color=style["color"], linewidth=1)
             for values, filled in ((each.negative_evidence, False), (each.negative_elbo, True)):
                 axes.plot([min(values), max(values)], [place, place], color=style["color"], linewidth=5, alpha=0.3)
-                axes.plot(np.median(values), place, **style, markersize=5, fillstyle="full" if filled else "none")
+                axes.plot(np.median(values), place, **style, markersize=6, fillstyle="full" if filled else "none")
         every = np.concatenate([each.negative_elbo for each in found])
         low = min(min(each.negative_evidence) for each in found)
         far = np.quantile(every, 0.8) + (np.quantile(every, 0.8) - low)  # a line that leaves the panel goes on
@@ -120,6 +121,8 @@ def equal_time(figure, findings):
         axes.set_yticks(range(len(found)), [each.estimator for each in found], fontsize=7)
         axes.invert_yaxis()
         open_axes(axes, title=size, xlabel="nats, test")
+    kinds = [Line2D([], [], color="black", marker="o", linestyle="", fillstyle=fill) for fill in ("none", "full")]
+    figure.legend(kinds, ["-log p(x)", "negative ELBO"], loc="outside lower center", ncols=2, fontsize=8, frameon=False)
 
 
 def first_models(figure, record, names=None):
@@ -131,7 +134,7 @@ def first_models(figure, record, names=None):
         axes.plot(record["steps"], np.median(curves, 0), **style, linewidth=1.8, label=name)
         axes.fill_between(record["steps"], curves.min(0), curves.max(0), color=style["color"], alpha=0.15, linewidth=0)
     open_axes(axes, xlabel="step", ylabel="test loss (nats)", ylim=(18, 30))
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, ncols=2)
 
 
 def first_steps(figure, record):

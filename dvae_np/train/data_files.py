@@ -22,7 +22,9 @@ def read_dataset(path, kind=None, *, labels=None, context=None, split=(0.7, 0.15
         raise InputError(f"data: expected a file {', '.join(READERS)}, got {path.name}")
     try:
         found = READERS[path.suffix](path, labels)
-    except (OSError, ValueError, KeyError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise InputError(f"data: {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise error if isinstance(error, InputError) else InputError(f"data: {path}: {error}") from error
     found["x"], kind = _of_kind(found["x"], kind)
     found = {"split": split} | found
