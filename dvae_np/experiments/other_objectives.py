@@ -121,6 +121,6 @@ def objectives_table(record, markdown=False):
     rows = [("method", "objective", "step", "-log p(x)", "negative ELBO", "KL(q || p)", "KL(p || q)")]
     for name, found in record["runs"].items():
         what = ("negative_log_likelihood", "negative_elbo", "kl_q_p", "kl_p_q")
-        spread = (spread([run[each] for run in found["runs"]]) for each in what)
-        rows.append((name, found["objective"], f"{found['rate']:g}", *spread))
+        numbers = (spread([run[each] for run in found["runs"]]) for each in what)
+        rows.append((name, found["objective"], f"{found['rate']:g}", *numbers))
     return markdown_columns(rows) if markdown else columns(rows)
