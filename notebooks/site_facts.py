@@ -66,9 +66,9 @@ def place_of(row, record):
 
     The error is the root of bias squared plus variance. Estimators for binary latents are on a problem of their own.
     """
-    if row.owns_kl or not row.noise:
+    if not row.noise:
         return None
-    alike = [name for name, other in TABLE.items() if other.binary == row.binary and other.noise and not other.owns_kl]
+    alike = [name for name, other in TABLE.items() if other.binary == row.binary and other.noise]
     error = {
         line["estimator"]: line["bias"] ** 2 + line["variance"]
         for line in record["lines"]
@@ -106,7 +106,7 @@ def strengths(row, known, compare, rule):
 def weaknesses(row, known, compare, rule):
     """Sentences on what it asks for, what it charges, and what it did not reach."""
     if row.owns_kl:
-        yield "Its gradient is that of the multi-sample bound, not of the ELBO: another objective."
+        yield "It belongs to the multi-sample bound, not to the ELBO: another objective, with another gradient."
     if not row.unbiased:
         yield f"It is biased; on the toy above by {known.bias}. More samples do not take this away [Eq. 14.1]."
     if row.gradient_of_f != "none":
@@ -140,8 +140,7 @@ def measured(row, record, rule):
         yield (f"`{record['command']}` compares estimators at {record['evaluations']} evaluations of f. Bias and variance are "
                "relative to the exact gradient and its square; milliseconds are of 100 examples in float32, the drawing of "
                "the noise included.")  # fmt: skip
-        known = {"proved": "0, proved", "own bound": "0, of its own bound"}
-        bias = known.get(line["bias_from"], f"{line['bias']:.2f}, {line['bias_from']}")
+        bias = "0, proved" if line["bias_from"] == "proved" else f"{line['bias']:.2f}, {line['bias_from']}"
         samples = str(line["samples"]) if row.noise else "all states"
         yield markdown_columns([("samples", "evaluations of f", "bias", "variance", "milliseconds"),
                                 (samples, str(line["evaluations"]), bias, f"{line['variance']:.3g}, {line['variance_from']}",

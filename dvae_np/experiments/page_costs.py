@@ -18,8 +18,8 @@ def comparison():
 
 `{record["command"]}`: {record["problem"]}.
 Errors are relative to the exact gradient. "exact" and "enumerated" are sums over all outcomes; "proved" is a bias of zero by
-[the verification](../README.md#how-it-is-proved); "own bound" is the same for the multi-sample bound, another quantity;
-the rest are sampled, with 95 % intervals.
+[the verification](../README.md#how-it-is-proved); the rest are sampled, with 95 % intervals. Estimators of a bound have another
+gradient, and are left out.
 
 ```text
 {compare.comparison_table(record)}

@@ -14,9 +14,9 @@ GAP = 0.042  # between two labels, as a share of the axes' height
 def comparison(figure, record):
     """Unbiased estimators: standard deviation against milliseconds. Biased ones: standard deviation against bias.
 
-    Both are relative to the exact gradient, which costs what the thin line says. VIMCO is left out: it is a bound's gradient.
+    Both are relative to the exact gradient, which costs what the thin line says.
     """
-    lines = [line for line in record["lines"] if line["estimator"] != "exact" and not TABLE[line["estimator"]].owns_kl]
+    lines = [line for line in record["lines"] if line["estimator"] != "exact"]
     exact = next(line for line in record["lines"] if line["estimator"] == "exact")
     panels = figure.subplots(1, 2, width_ratios=(1.25, 1), sharey=True)
     for axes, unbiased in zip(panels, (True, False), strict=True):

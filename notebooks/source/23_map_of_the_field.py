@@ -58,7 +58,7 @@ for needs, words in ASKS.items():
 #
 # ## 2 What does it charge?
 #
-# Nothing is free. An estimator pays in bias, in variance, or in evaluations of $f$. The picture shows all estimators at about the same number of evaluations, on the models of lesson 14. On the left are the unbiased ones: standard deviation against time. The vertical line is the time of the exact gradient. On the right are the biased ones: standard deviation against bias. *Down and left* is good. Colours show families. Two things are not comparable: the binary estimators were measured on a model of their own, and VIMCO is left out, since its gradient is that of a bound.
+# Nothing is free. An estimator pays in bias, in variance, or in evaluations of $f$. The picture shows all estimators at about the same number of evaluations, on the models of lesson 14. On the left are the unbiased ones: standard deviation against time. The vertical line is the time of the exact gradient. On the right are the biased ones: standard deviation against bias. *Down and left* is good. Colours show families. Two things are not comparable: the binary estimators were measured on a model of their own, and estimators of a bound (`vimco`, `ovis`, `wake_phi`) are left out, since their gradient is another one.
 
 # %%
 record = records.read("compare")
@@ -85,12 +85,12 @@ figure(
 #
 # | method | idea | source |
 # |---|---|---|
-# | RODEO | a Stein operator makes control variates out of any function, from values and slopes | J. Shi et al., *Gradient estimation with discrete Stein operators*, 2022 |
-# | OVIS | better control variates for many samples, where VIMCO's signal fades | V. Liévin et al., *Optimal variance control of the score-function gradient estimator for importance-weighted bounds*, 2020 |
-# | thermodynamic objective | $\log p(x)$ as an integral of expectations from $q$ to the posterior | V. Masrani et al., *The thermodynamic variational objective*, 2019 |
-# | implicit maximum likelihood | differences of two perturbed optima, where only an optimiser of the law is available | M. Niepert et al., *Implicit MLE*, 2021 |
-# | subsets of fixed size | exact marginals of $k$ out of $n$ by dynamic programming | K. Ahmed et al., *SIMPLE: a gradient estimator for k-subset sampling*, 2023 |
-# | tokenisers | one code for each patch, nearest neighbour in a codebook, a slope that is copied | A. van den Oord et al., *Neural discrete representation learning*, 2017 |
+# | RODEO with a network | the surrogate is learned from values and tangents; the package's `rodeo` has the mean tangent | J. Shi et al., *Gradient estimation with discrete Stein operators*, 2022 |
+# | ReinMax with less noise | ReinMax averaged over the noise, and with control variates | [ReinMax_ASC](https://github.com/danielwang0452/ReinMax_ASC), 2026 |
+# | straight-through of least variance | a family of estimators that use the slope, and its best member | *Generalized and optimal straight-through estimators*, [AISTATS 2026](https://openreview.net/forum?id=5LZQfHUVER) |
+# | weighted maximum likelihood | an autoregressive encoder learns from codes weighed by a power of $w$, a place on the path of lesson 22 | [DAPS](https://drolet.io/daps), 2026 |
+# | residual quantisers | a second codebook for what the first one left over, and so on | N. Zeghidour et al., *SoundStream*, 2021 |
+# | discrete diffusion | codes are spoiled step by step, and a network learns to repair them | J. Austin et al., *Structured denoising diffusion models in discrete state-spaces*, 2021 |
 #
 # ## 4 Open questions
 #
@@ -105,7 +105,7 @@ figure(
 # - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih, *Monte Carlo gradient estimation in machine learning*, 2020: the survey.
 # - I. A. M. Huijben, W. Kool, M. B. Paulus, R. J. G. van Sloun, *A review of the Gumbel-max trick and its extensions for discrete stochasticity in machine learning*, 2022.
 #
-# This was the last lesson. (The numbers 21 and 22 are kept for quantised codes and for wake-sleep.) Back to [the start](00_why_discrete.ipynb).
+# This was the last lesson. Back to [the start](00_why_discrete.ipynb).
 
 # %% [markdown] exercise 23.1: 1 point
 # ## 23.1 Implement: what a budget buys
