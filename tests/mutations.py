@@ -48,6 +48,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "chain": "chain laws structured",
     "padding": "chain",
     "codebook": "codebook",
+    "text": "screens",
     "experiments/quantised": "quantised",
     "vq_vae": "vq_vae",
     "scalar_codes": "codebook",
