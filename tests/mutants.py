@@ -796,6 +796,10 @@ _BY_FILE = {
         ("for settings in cells.values()) - done", "for settings in cells.values())", "runs that are done are still left"),
         ("found += trials or runs", "found += runs", "no trials"),
     ),
+    "text.py": (
+        ("{np.median(values):.2f} ({min(values):.2f}", "{np.mean(values):.2f} ({min(values):.2f}", "a mean for a median"),
+        ("sum(widths) + 2 * (len(widths) - 1)", "sum(widths)", "a line without its gaps"),
+    ),
     "experiments/yardsticks.py": (
         ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),
         ("ranked = sorted(found, key=lambda each: np.median(", "ranked = sorted(found, key=lambda each: -np.median(", "the worst for the best"),
@@ -843,14 +847,13 @@ _BY_FILE = {
         ("len(running) < jobs", "len(running) <= jobs", "one job too many"),
     ),
     "experiments/tour.py": (
-        ("{np.median(values):.2f} ({min(values):.2f}", "{np.mean(values):.2f} ({min(values):.2f}", "a mean for a median"),
         ("evaluate(run.params, data.test.x)", "evaluate(run.params, data.validation.x)", "the wrong split"),
     ),
     "experiments/page.py": (
         ("rule.exact_up_to(rules, 0.1)", "rule.exact_up_to(rules, 0.3)", "another error than the words say"),
     ),
     "experiments/page_rule.py": (
-        ("f\"{np.median(last):.2f} (", "f\"{max(last):.2f} (", "the worst seed for the median"),
+        ("took {min(rebar):,.0f}", "took {max(rebar):,.0f}", "the longest tuning for the shortest"),
     ),
     "experiments/page_models.py": (
         ("{N * np.log(K):.2f}", "{K * np.log(N):.2f}", "K log N for N log K"),

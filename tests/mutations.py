@@ -50,6 +50,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "perturb_and_map": "subsets device",
     "padding": "chain",
     "codebook": "codebook",
+    "text": "screens",
     "experiments/quantised": "quantised",
     "experiments/other_objectives": "wake_sleep",
     "vq_vae": "vq_vae",

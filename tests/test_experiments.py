@@ -277,10 +277,6 @@ def test_gains_are_over_the_prior_that_sees_nothing():
     assert rows[0].split(" | ")[1] == "1.10 (1.00 to 1.20)"
 
 
-def test_a_spread_is_the_median_and_the_range():
-    assert tour.spread([1.0, 9.0, 2.0]) == "2.00 (1.00 to 9.00)"
-
-
 def test_the_starts_of_the_first_steps_differ_from_the_published_in_what_their_names_say():
     published, own = reproduce.settings_of("8x4", "exact", 0), Settings("exact", N=2, K=8)
     made = {name: start(published, own) for name, start in first_steps.STARTS.items()}

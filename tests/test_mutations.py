@@ -9,7 +9,7 @@ from mutants import MUTATIONS
 
 PACKAGE = Path(__file__).resolve().parents[1] / "dvae_np"
 WITHOUT_ARITHMETIC = (  # where files begin that name, parse, print, draw or start processes, but compute nothing
-    *("__init__", "__main__", "starting", "text", "memory", "records/", "cli/", "figures/"),
+    *("__init__", "__main__", "starting", "memory", "records/", "cli/", "figures/"),
     *(
         "likelihoods/__init__",
         "estimators/__init__",

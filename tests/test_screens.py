@@ -21,7 +21,7 @@ from dvae_np.experiments import (
     tuning,
     yardsticks,
 )
-from dvae_np.text import WIDTH, columns
+from dvae_np.text import WIDTH, columns, spread
 
 LINES = 40
 AROUND = 5  # lines that a command prints above and below its table
@@ -98,3 +98,7 @@ def test_a_wide_table_keeps_every_word_and_breaks_no_range(copies):
     assert all(
         line[at - 2 : at].strip() == "" for line in lines for at in starts[1:]
     )  # the gaps between columns are free
+
+
+def test_a_spread_is_the_median_and_the_range():
+    assert spread([1.0, 9.0, 2.0]) == "2.00 (1.00 to 9.00)"

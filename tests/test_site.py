@@ -34,7 +34,7 @@ EQUATIONS = re.findall(r"^\| (\d+\.\d+) \|", SHEET, re.M)
 RECORDS = records.read("compare"), records.read("rule")
 sphinx = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("sphinx", "myst_nb", "sphinx_book_theme")),
-    reason="Sphinx is not installed",
+    reason=site_build.MISSING,
 )
 chromium = pytest.mark.skipif(not measure_site.browser(), reason="Chromium is not here")
 
