@@ -163,10 +163,11 @@ def about(compare):
 ## What the columns say
 
 *Unbiased* is about the gradient of the mean of f; for vimco, ovis and wake_phi, of the multi-sample bound. *Bias* and
-*deviation* are those on a toy, relative to the length of the exact gradient: a cubic polynomial f of one latent with three categories. Estimators for
-binary latents have two of these, so their numbers compare with one another alone. Each takes {site_toy.SAMPLES} samples, or
-as near to it as it can; tunables are as they start. Both numbers are exact: all outcomes of the codes are summed [Eq. 5.3],
-Gumbel noise is integrated. The bias is along the gradient, with its sign, and in all [Eq. 15.1].
+*deviation* are those on a toy, relative to the length of the exact gradient: a cubic polynomial f of one latent with three
+categories. Estimators for binary latents have two of these, so their numbers compare with one another alone. Each takes
+{site_toy.SAMPLES} samples, or as near to it as it can; tunables are as they start. Both numbers are exact: all outcomes of
+the codes are summed [Eq. 5.3], Gumbel noise is integrated. The bias is along the gradient, with its sign, and in all
+[Eq. 15.1].
 
 *ms* are milliseconds of a gradient of 100 examples of a trained model at {compare["evaluations"]} evaluations of f, from the
 record of `{compare["command"]}`; [its page](../numbers.md#bias-variance-and-time-of-every-estimator) has more."""
