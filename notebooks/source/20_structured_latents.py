@@ -667,9 +667,9 @@ share_of = few.probability()(sixes)[0][:, 0]
 confirm("20.18", share_of, w[np.arange(6), sixes].prod(1) / Z)
 
 # %% [markdown]
-# **The gradient.** All estimators that ask for $\log q(z)$ or marginals work as they are. Straight-through goes through the marginals, with the covariance by [Eq. 20.8]; this is SIMPLE (Ahmed et al. 2023). For affine $f$ its mean is the gradient, for a square it is not.
+# **The gradient.** All estimators that ask for $\log q(z)$ or marginals work as they are. Straight-through goes through the marginals, with the covariance by [Eq. 20.8]; this is SIMPLE (Ahmed et al. 2023). For affine $f$ its mean is the gradient. For a square it is not.
 #
-# **The trap.** *Gumbel-top-k* adds Gumbel noise to each $u_n[1] - u_n[0]$ and takes the $k$ largest. It draws one item after the other without replacement, as in [Eq. 12.2]. That is another law (Plackett-Luce), but for one item or equal weights. Published samplers draw with it and take the score or the marginals of [Eq. 20.18] ([the bug bank](../tests/bugs.py)). In 100,000 draws it shows:
+# **The trap.** *Gumbel-top-k* adds Gumbel noise to each $u_n[1] - u_n[0]$ and takes the $k$ largest. It draws one item after the other without replacement, as in [Eq. 12.2]. That is another law, called Plackett-Luce. The two agree only for $k = 1$, for $k = N$, and for equal weights. Published samplers draw with it and take the score or the marginals of [Eq. 20.18] ([the bug bank](../tests/bugs.py)). In 100,000 draws it shows:
 
 # %%
 slope = rng.standard_normal((6, 2))
@@ -713,7 +713,7 @@ for how, drawn in (("backwards", z[0]), ("Gumbel-top-k", top)):
 #
 # $$z = \arg\max(u + G), \quad z' = \arg\max\bigl(u + G - \lambda f'(z)\bigr), \quad du = \frac{z - z'}{\lambda}, \qquad \mathbb{E}[du] = \frac{\mathrm{softmax}(u) - \mathrm{softmax}(u - \lambda f')}{\lambda} , \tag{20.21}$$
 #
-# with codes as one-hots. The mean is for one categorical and affine $f$: a difference quotient. A small $\lambda$ costs variance. Here are both, over all pairs of winners, in units of the gradient's norm and of its square; straight-through has neither here:
+# with codes as one-hots. The mean is that of one categorical and affine $f$. It is a difference quotient in the place of the derivative. A small $\lambda$ makes it right, and costs variance. Here are both, over all pairs of winners, in units of the gradient's norm and of its square. Straight-through has no bias and no variance here:
 
 # %%
 one, g = rng.standard_normal((2, 3))
