@@ -41,7 +41,7 @@ class Size:
 ANY = ("reinforce_loo", "nvil", "vimco", "gumbel_softmax", "straight_through_gumbel", "straight_through")
 CHAIN = {"posterior": "chain", "prior": "markov"}
 FAMILIES = {  # what the model is, and the estimators that take its posterior
-    "independent": ({}, (*ANY, "local_expectation", "rebar", "reinmax")),
+    "independent": ({}, (*ANY, "local_expectation", "rebar", "reinmax", "double_cv", "rodeo")),
     "chain": (CHAIN, (*ANY, "stochastic_softmax")),
     "rows": (CHAIN | {"prior": "transition", "interface": "emission"}, (*ANY, "stochastic_softmax")),
 }
