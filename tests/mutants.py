@@ -109,7 +109,7 @@ _BY_FILE = {
     "experiments/quantised.py": (
         ("float(nll.mean()) + study.N * float(np.log(codes))", "float(nll.mean()) + float(np.log(codes))", "the price of one code alone"),
         ("averages = averages.moved(e, z, DECAY)", "averages = averages.moved(vq_vae.vectors(params, batch), z, DECAY)", "averages of vectors after the step"),
-        ("run(seed=SEEDS[len(done)])", "run(seed=SEEDS[0])", "the first seed, again and again"),
+        ("run(seed=seed)", "run(seed=0)", "the first seed, again and again"),
         ("range(0, len(x), CHUNK)", "range(0, len(x) - CHUNK, CHUNK)", "the last images are not coded"),
     ),
     "scalar_codes.py": (

@@ -131,8 +131,8 @@ def test_pytorch_is_measured_as_this_package_is(data):
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(quantised, "SEEDS", (0, 1))
-    monkeypatch.setitem(STUDIES, "digits", replace(DIGITS, epochs=1, prior_steps=3))
+    monkeypatch.setattr(quantised, "SEEDS", 2)
+    monkeypatch.setitem(STUDIES, "digits", replace(DIGITS, epochs=1, prior_steps=3, pairs=3))
 
 
 def test_the_command_writes_the_record_prints_the_table_and_goes_on(tmp_path, short, capsys):
@@ -142,7 +142,10 @@ def test_the_command_writes_the_record_prints_the_table_and_goes_on(tmp_path, sh
     torch = importlib.util.find_spec("torch") is not None
     assert len(record["runs"]) == len(KINDS) + len(quantised.CATEGORICAL) + torch
     assert all(f"\n{name}  " in printed for name in record["runs"])
-    assert all(first != second for first, second in record["runs"].values())
+    assert all(runs[0] != runs[1] for runs in record["runs"].values())
+    assert {name: len(runs) for name, runs in record["runs"].items() if len(runs) != 2} == {
+        f"{maker}: {IN_PYTORCH}": 3 for maker in ("VQ", "PyTorch")[: 1 + torch]
+    }
     assert record["command"] == "python -m dvae_np compare --quantised" and record["epochs"] == 1
     lost = record["runs"]["VQ: averages"].pop()
     path.write_text(json.dumps(record))

@@ -175,10 +175,12 @@ below is the draws. On MNIST the runs are short, and what learns faster is ahead
 
 
 def _quantised_table(record):
+    seeds = [len(runs) for runs in record["runs"].values()]
+    more = f", {max(seeds)} of the two that are compared with each other" if max(seeds) > min(seeds) else ""
     return f"""\
 `{record["command"]}`, {record["data"]}.
 There are {record["N"]} latents of {record["K"]} codes, one hidden layer of {record["hidden"][0]} on either side,
-{record["epochs"]} epochs and {len(record["seeds"])} seeds.
+{record["epochs"]} epochs and {min(seeds)} seeds{more}.
 
 {quantised.quantised_table(record, markdown=True)}"""
 

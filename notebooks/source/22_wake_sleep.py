@@ -274,7 +274,7 @@ print(f"VIMCO, unbiased for the bound, S = 64: {of_vimco:.2f}")
 # %% [markdown]
 # A signal-to-noise ratio of {{calm[64][1]:.0f}}, and an error of {{calm[64][0]:.0%}}. Low noise is not a proof: nearly all draws agree, and all these are wrong. (VIMCO is unbiased for its bound here too. Its mean comes from rare draws of the missing code with huge weights, and its ratio, {{of_vimco:.2f}}, says so.)
 #
-# A *defensive mixture* helps (Le et al. 2019): draw from $r = (1 - \delta)\, q + \delta\, u$, where $u$ is uniform over all joint states, and weigh by $p(x, z) / r(z)$. The score is still that of $q$. Mix whole codes: to mix the law of each latent alone would be another, independent law.
+# A *defensive mixture* helps (Le et al. 2019). A share $\delta$ of the draws comes from $u$, which is uniform over all joint states: draw from $r = (1 - \delta)\, q + \delta\, u$, and weigh by $p(x, z) / r(z)$. The score is still that of $q$. Mix whole codes: to mix the law of each latent alone would be another, independent law.
 
 # %%
 S, delta = 16, 0.2
@@ -291,7 +291,7 @@ print(f"delta = {delta}, S = {S}: relative error of the mean {mixed:.2f}")
 # %% [markdown]
 # ## 5 From the bound to wake-sleep: OVIS
 #
-# Lesson 09 met OVIS, a signal for the bound with the constant chosen well. Its authors have a parameter $\gamma$. With shares $\tilde w_s$ the signal is $-\log(1 - \tilde w_s) - (1 - \gamma)\, \tilde w_s + \gamma \log(1 - 1/S)$. What does $\gamma$ do to the mean? The difference to $\gamma = 0$ is $\gamma\, \tilde w_s$, and a constant, which has no mean. Compare with [Eq. 22.3]:
+# Lesson 09 met OVIS, a signal for the bound with the constant chosen well. Its authors have a parameter $\gamma$. Write $L_S$ for the bound, as there. With shares $\tilde w_s$ the signal is $-\log(1 - \tilde w_s) - (1 - \gamma)\, \tilde w_s + \gamma \log(1 - 1/S)$. What does $\gamma$ do to the mean? The difference to $\gamma = 0$ is $\gamma\, \tilde w_s$, and a constant, which has no mean. Compare with [Eq. 22.3]:
 #
 # $$\mathbb{E}[\text{OVIS}_{\gamma}] = -\nabla_{\ell} L_S + \gamma\; \mathbb{E}[\text{wake-phi}] . \tag{22.6}$$
 #
@@ -471,7 +471,7 @@ low, high = spread(best_cover, "kl_p_q")
 # %% [markdown]
 # How to read it.
 #
-# - *As models*, by $-\log p(x)$, those trained on the ELBO come last: {{between(ELBO, "negative_log_likelihood"):s}} nats, as the exact gradient and leave-one-out agree. The multi-sample bound (VIMCO, OVIS) reaches {{between(BOUND, "negative_log_likelihood"):s}}, methods with dreams {{between(DREAMS, "negative_log_likelihood"):s}}, wake-phi alone {{between(WAKE, "negative_log_likelihood"):s}}, the left sum of the path {{between(LEFT, "negative_log_likelihood"):s}}.
+# - *As models*, by $-\log p(x)$, those trained on the ELBO come last, together with wake-phi at few samples: {{between(ELBO, "negative_log_likelihood"):s}} nats, as the exact gradient and leave-one-out agree. The multi-sample bound (VIMCO, OVIS) reaches {{between(BOUND, "negative_log_likelihood"):s}}, methods with dreams {{between(DREAMS, "negative_log_likelihood"):s}}, wake-phi alone {{between(WAKE, "negative_log_likelihood"):s}}, the left sum of the path {{between(LEFT, "negative_log_likelihood"):s}}.
 # - *By the ELBO* the order is turned round: {{between(ELBO, "negative_elbo"):s}} nats for the ELBO's own methods, {{between(BOUND, "negative_elbo"):s}} for the bound, {{between(DREAMS, "negative_elbo"):s}} with dreams. A decoder that is trained with 16 weighed codes need not have a posterior that one independent $q$ can follow: $\mathrm{KL}(q \,\|\, p)$ is the difference of the two columns.
 # - *The encoder.* {{best_cover:s}} has the least $\mathrm{KL}(p \,\|\, q)$, {{middle(best_cover, "kl_p_q"):.2f}} nats ({{low:.2f}} to {{high:.2f}}), of a model of its own. Wake-phi has {{between(WAKE, "kl_p_q"):s}}, no less than the models of the ELBO, {{between(ELBO, "kl_p_q"):s}}. The posterior differs from model to model, so compare these columns with care.
 #
