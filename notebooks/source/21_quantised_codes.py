@@ -12,7 +12,7 @@
 # - quantise without a codebook, by rounding or by signs, and name a trap of each,
 # - state the likelihood bound of a VQ-VAE, and compare it with categorical VAEs of the same size.
 #
-# *Needs:* lessons 03, 04, 07 and 08 (a section: 20). *Takes:* 100 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 03, 04, 07 and 08 (a section: 20). *Takes:* 105 minutes to read and run, 80 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt
