@@ -60,3 +60,8 @@ def markdown_columns(rows):
 def spread(values):
     """Median and range: '18.37 (18.30 to 18.52)'."""
     return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def shortened(lines, most):
+    """At most so many lines: the last one says how many more there are."""
+    return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
