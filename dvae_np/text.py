@@ -8,9 +8,9 @@ import numpy as np
 WIDTH = 100  # characters of a line, wherever a table can be made so narrow
 
 
-def columns(rows):
+def columns(rows, width=WIDTH):
     """Rows of text, the first one the headings, aligned in columns; what is too wide for a line is broken between words."""
-    widths = _narrowed([[_words(cell) for cell in column] for column in zip(*rows, strict=True)])
+    widths = _narrowed([[_words(cell) for cell in column] for column in zip(*rows, strict=True)], width)
     lines = []
     for row in rows:
         broken = [_broken(_words(cell), width) for cell, width in zip(row, widths, strict=True)]
@@ -34,8 +34,8 @@ def _broken(words, width):
     return lines
 
 
-def _narrowed(columns):
-    """The widths of columns of cells of words. Headings give way first, then the first column, then the others."""
+def _narrowed(columns, width):
+    """The widths of columns of cells of words. Headings give way first, then all columns but the first, then that one."""
     widths, bodies, least = [], [], []
     for column in columns:
         lengths = [len(" ".join(words)) for words in column]
@@ -44,8 +44,8 @@ def _narrowed(columns):
         bodies.append(max(lengths[1:], default=0))
         least.append(longest)
     bodies = [*map(max, bodies, least)]
-    for floor in (bodies, [least[0], *bodies[1:]], least):
-        while sum(widths) + 2 * (len(widths) - 1) > WIDTH and widths != floor:
+    for floor in (bodies, [bodies[0], *least[1:]], least):
+        while sum(widths) + 2 * (len(widths) - 1) > width and widths != floor:
             widest = max(range(len(widths)), key=lambda i: widths[i] if widths[i] > floor[i] else 0)
             widths[widest] -= 1
     return widths
@@ -62,3 +62,8 @@ def spread(values):
     if None in values:
         return ""
     return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def shortened(lines, most):
+    """At most so many lines: the last one says how many more there are."""
+    return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]

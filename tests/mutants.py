@@ -798,7 +798,7 @@ _BY_FILE = {
     ),
     "text.py": (
         ("{np.median(values):.2f} ({min(values):.2f}", "{np.mean(values):.2f} ({min(values):.2f}", "a mean for a median"),
-        ("sum(widths) + 2 * (len(widths) - 1)", "sum(widths)", "a line without its gaps"),
+        ("sum(widths) + 2 * (len(widths) - 1) > width", "sum(widths) > width", "a line without its gaps"),
     ),
     "experiments/yardsticks.py": (
         ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),

@@ -139,11 +139,16 @@ def test_train_on_bars_without_hidden_layers_and_one_latent(tmp_path, capsys):
 
 
 def test_train_with_too_many_states_to_visit(tmp_path, capsys):
+    """What is printed of twenty latents that have collapsed fits a screen."""
     options = ["--estimator", "straight_through_gumbel", "--N", "20", "--K", "10", "--epochs", "1"]
     assert run("train", *options, "--out", tmp_path) == 0
     printed = capsys.readouterr().out
     assert "(sampled, S=100;" in printed and "test log p(x)" not in printed
     assert "test bound on log p(x), importance-weighted" in printed and "latent 1 has collapsed" in printed
+    assert run("evaluate", tmp_path) == 0
+    evaluated = capsys.readouterr().out
+    assert "\n... and 5 more\n" in evaluated and "warning: ... and 13 more\n" in printed
+    assert printed.count("\n") < 20 and evaluated.count("\n") < 40
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

@@ -473,14 +473,14 @@ def test_the_two_yardsticks_of_equal_time():
     assert yardsticks.best(found, "negative_evidence") == ["vimco"]
     assert [each.setting for each in found] == ["lr 0.001"] * 3 and found[0].waited == 0.5
     assert found[0].doubling is None and found[2].doubling == pytest.approx(0.25)
-    table = yardsticks.training_table(record).splitlines()
-    assert "20.20 (20.00 to 20.40)" in table[2] and table[2].endswith("exact")
-    assert "at most 19.10 (19.00 to 19.20)" in table[4] and table[4].endswith("-0.250")
-    (line,) = yardsticks.answers(record).splitlines()[2:]
+    table = yardsticks.training_table(record, markdown=True).splitlines()
+    assert "20.20 (20.00 to 20.40)" in table[2] and table[2].endswith("exact |")
+    assert "at most 19.10 (19.00 to 19.20)" in table[4] and table[4].endswith("-0.250 |")
+    (line,) = yardsticks.answers(record, markdown=True).splitlines()[2:]
     assert "exact, reinforce_loo" in line and "20.20 / 19.60" in line and "too many states" in line
     assert yardsticks.finished(record) == yardsticks.findings(record)
     record["cells"]["independent 2x8 vimco"]["runs"].pop("3")  # not done: no finding
-    assert yardsticks.finished(record) == {} and len(yardsticks.answers(record).splitlines()) == 2
+    assert yardsticks.finished(record) == {} and len(yardsticks.answers(record, markdown=True).splitlines()) == 2
     assert [each.estimator for each in yardsticks.findings(record)["independent 2x8"]] == ["exact", "reinforce_loo"]
 
 

@@ -141,7 +141,7 @@ def test_the_command_writes_the_record_prints_the_table_and_goes_on(tmp_path, sh
     record, printed = json.loads(path.read_text()), capsys.readouterr().out
     torch = importlib.util.find_spec("torch") is not None
     assert len(record["runs"]) == len(KINDS) + len(quantised.CATEGORICAL) + torch
-    assert all(f"\n{name}  " in printed for name in record["runs"])
+    assert all(f"\n{name.partition(',')[0]}" in printed for name in record["runs"])
     assert all(runs[0] != runs[1] for runs in record["runs"].values())
     assert {name: len(runs) for name, runs in record["runs"].items() if len(runs) != 2} == {
         f"{maker}: {IN_PYTORCH}": 3 for maker in ("VQ", "PyTorch")[: 1 + torch]

@@ -48,7 +48,7 @@ def test_finished_runs_stay_and_failures_are_told(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(sweep, "start", sabotaged)
     assert cli.main(arguments) == 2
     printed = capsys.readouterr().out
-    assert "failed: 3x1-straight_through-s0: dvae_np: lr: training diverged in epoch 1" in printed
+    assert "failed: 3x1-straight_through-s0: dvae_np: --lr: training diverged in epoch 1" in printed
     record = json.loads((tmp_path / "3x1-exact-s0" / "run.json").read_text())
     assert f"{record['test']['negative_elbo']:.3f}" in printed
     lines = (tmp_path / "sweep.csv").read_text().splitlines()

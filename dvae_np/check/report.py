@@ -88,7 +88,7 @@ class Report:
     def __str__(self):
         rows = [("level", "what", "checked against", "verdict")]
         rows += [(str(r.level), r.subject, r.check, r.verdict) for r in self.results]
-        return "\n".join([columns(rows), *self.measurements(), *self.failures(), self.summary()])
+        return "\n".join([columns(rows, math.inf), *self.measurements(), *self.failures(), self.summary()])
 
     def measurements(self):
         """Of one estimator: a line on bias and variance, for the first means that are off; else for the last z-test."""

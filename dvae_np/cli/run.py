@@ -9,6 +9,7 @@ from dvae_np.device import device
 from dvae_np.files import write_record, written
 from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.structure import POSTERIORS
+from dvae_np.text import shortened
 from dvae_np.train import clusters, evaluate_on, usage
 from dvae_np.train.data_files import rows_like
 from dvae_np.train.evaluation import MOST_SAMPLES
@@ -76,13 +77,13 @@ def evaluate(options):
     print(f"{path}: {len(x):,} images of {what if options.file else data.name}")
     print(evaluation_text(found, what, data, settings))
     seen = "(x, c)" if data.conditional else "x"
-    for n in range(settings.N):
-        print(f"z{n + 1}: {measured.used[n]} of {settings.K} categories used, perplexity {measured.perplexity[n]:.2f}, "
-              f"{measured.information[n]:.3f} nats about {seen}{measured.kl_of(n, 3)}")  # fmt: skip
+    latents = [f"z{n + 1}: {measured.used[n]} of {settings.K} categories used, perplexity {measured.perplexity[n]:.2f}, "
+               f"{measured.information[n]:.3f} nats about {seen}{measured.kl_of(n, 3)}" for n in range(settings.N)]  # fmt: skip
+    print("\n".join(shortened(latents, 16)))
     if named:
         print(f"{named.codes} codes name the class of {named.accuracy:.1%} of the images, by their classes among the training "
               f"images; normalised mutual information {named.mutual_information:.3f}")  # fmt: skip
-    for warning in measured.warnings:
+    for warning in shortened(measured.warnings, 8):
         print(f"warning: {warning}")
     print(f"written to {options.run_folder / 'evaluation.json'}")
     return 0

@@ -142,7 +142,7 @@ def bench(options):
         if record["growth"]:
             written.append(figures.save(out / "bench.png", *figures.BENCH, record).name)
     print(textwrap.fill(f"{record['machine']}; {options.runs} rounds, medians", WIDTH), end="\n\n")
-    if options.all:
+    if options.all or options.section:
         for heading, table in summary.tables(record).values():
             print(f"{heading}\n\n{table}\n")
     print(summary.targets(record))

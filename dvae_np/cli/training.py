@@ -17,6 +17,7 @@ from dvae_np.device import device
 from dvae_np.estimators import TABLE
 from dvae_np.files import read_record, write_record, write_table, written
 from dvae_np.folders import alone
+from dvae_np.text import shortened
 from dvae_np.train import Checkpoints, evaluate_on, usage
 
 WRITTEN = ("run.json", "history.csv", "parameters.npz", "evaluation.json", *PICTURES)
@@ -84,7 +85,7 @@ def train(options):
         print(f"{settings.estimator}, N={settings.N}, K={settings.K}, {epochs} epochs in {run.seconds:.1f} s"
               + ("" if run.best_epoch is None else f"; the best by validation, epoch {run.best_epoch}, is kept"))  # fmt: skip
         print(evaluation_text(evaluation, "test", data, settings))
-        for warning in usage(run.params, data.test.x, data.test.c, settings.model).warnings:
+        for warning in shortened(usage(run.params, data.test.x, data.test.c, settings.model).warnings, 8):
             print(f"warning: {warning}")
         write_run(out, data, run, evaluation)
     return 0

@@ -635,7 +635,9 @@ say(comparison("dunary", dq.unary, numeric["unary"]))
 #
 # These are $N$ steps of $k + 1$ numbers. The backward pass is as in section 3. The derivative of a step is a probability: $r_n[j]$, that item $n$ is on if $j$ of the first $n$ are on. Let $\nu_n$ be the law of the number of items that are on among the first $n$. Going back from $\nu_N[k] = 1$ gives the marginals $\mu_n = q(z_n = 1)$:
 #
-# $$r_n[j] = e^{a_{n-1}[j-1] + u_n[1] - a_n[j]}, \qquad \mu_n = \sum_j \nu_n[j]\, r_n[j], \qquad \nu_{n-1}[j] = \nu_n[j]\, (1 - r_n[j]) + \nu_n[j+1]\, r_n[j+1] . \tag{20.20}$$
+# $$r_n[j] = e^{a_{n-1}[j-1] + u_n[1] - a_n[j]} ,$$
+#
+# $$\mu_n = \sum_j \nu_n[j]\, r_n[j], \qquad \nu_{n-1}[j] = \nu_n[j]\, (1 - r_n[j]) + \nu_n[j+1]\, r_n[j+1] . \tag{20.20}$$
 #
 # To draw a subset, go back in the same way: item $n$ is on with probability $r_n[j]$, where $j$ items are still to be on.
 #
@@ -711,7 +713,9 @@ for how, drawn in (("backwards", z[0]), ("Gumbel-top-k", top)):
 # %% [markdown]
 # **If only the most probable code can be computed**, as by a solver for routes, *I-MLE* (Niepert et al. 2021) takes two of them under the same noise $G$, the second after a step of length $\lambda$ down the slope:
 #
-# $$z = \arg\max(u + G), \quad z' = \arg\max\bigl(u + G - \lambda f'(z)\bigr), \quad du = \frac{z - z'}{\lambda}, \qquad \mathbb{E}[du] = \frac{\mathrm{softmax}(u) - \mathrm{softmax}(u - \lambda f')}{\lambda} , \tag{20.21}$$
+# $$z = \arg\max(u + G), \qquad z' = \arg\max\bigl(u + G - \lambda f'(z)\bigr) ,$$
+#
+# $$du = \frac{z - z'}{\lambda}, \qquad \mathbb{E}[du] = \frac{\mathrm{softmax}(u) - \mathrm{softmax}(u - \lambda f')}{\lambda} , \tag{20.21}$$
 #
 # with codes as one-hots. The mean is that of one categorical and affine $f$. It is a difference quotient in the place of the derivative. A small $\lambda$ makes it right, and costs variance. Here are both, over all pairs of winners, in units of the gradient's norm and of its square. Straight-through has no bias and no variance here:
 
