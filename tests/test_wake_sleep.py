@@ -1,6 +1,7 @@
 """Wake-sleep and the path from q to the posterior: dreams, the sleep update, the thermodynamic bound, their experiment."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from dvae_np.model import Model
 from dvae_np.noise import draw
 from dvae_np.ops import log_softmax, log_sum_exp
 from dvae_np.thermodynamic import path, thermodynamic
+from dvae_np.train import load
 from dvae_np.wake_sleep import dreamed_images, prior_codes, sleep
 
 B, D, N, K, C = 5, 3, 2, 3, 4
@@ -228,3 +230,27 @@ def test_the_command_writes_the_record_and_prints_it(monkeypatch, tmp_path, caps
     record, printed = json.loads((tmp_path / "w/data/wake-sleep.json").read_text()), capsys.readouterr().out
     assert record["command"] == experiment.COMMAND and list(record["runs"]) == ["wake-phi, S = 2"]
     assert printed.count("wake-phi, S") == 2 and "data/wake-sleep.json" in printed
+
+
+def test_awake_and_asleep_share_the_encoders_gradient(monkeypatch):
+    """The first step with half of each is the mean of the two alone: the noise is the same, and so are the dreams."""
+    steps = []
+
+    class Once:
+        def __init__(self, params, rate):
+            pass
+
+        def step(self, gradients):
+            steps.append(gradients)
+            raise StopIteration
+
+    monkeypatch.setattr(experiment, "Adam", Once)
+    data = load("digits")
+    for asleep in (0.0, 0.5, 1.0):
+        with pytest.raises(StopIteration):
+            experiment.train(replace(experiment.METHODS["wake-phi"], asleep=asleep), data, 4, 0, 0.01)
+    awake, both, asleep = steps
+    for name in awake["psi"]:
+        np.testing.assert_allclose(both["psi"][name], (awake["psi"][name] + asleep["psi"][name]) / 2, atol=1e-7)
+        assert abs(awake["psi"][name] - asleep["psi"][name]).max() > 1e-3
+        np.testing.assert_array_equal(awake["theta"]["table"], asleep["theta"]["table"])

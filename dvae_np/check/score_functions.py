@@ -44,6 +44,7 @@ def among_codes(rng):
     for name in ("double_cv", "rodeo"):
         yield equal("with weights of zero it is leave-one-out", estimate(name, logits, slope, z, omega=still),
                     estimate("reinforce_loo", logits, slope, z), subject=name)  # fmt: skip
+    yield by_stein(rng)
     yield from least_variance(rng)
     yield from vimco_with_prior(rng)
     alone = rng.standard_normal((B, 1, K))
@@ -66,6 +67,34 @@ def among_codes(rng):
     by_hand = ((share - whole + baselines)[..., None, None] * categorical.score(logits, z)).sum(0)
     yield equal("geometric mean: its own weight replaced by the others'", estimate("vimco", logits, f, z), by_hand,
                 subject="vimco")  # fmt: skip
+
+
+def by_stein(rng, alpha=0.4, beta=0.7):
+    """RODEO, latent by latent and sample by sample, by the operator as it is defined [Eq. 13.7, 13.8]."""
+    N, K, S = 3, 4, 3
+    logits, f = rng.standard_normal((1, N, K)), toys.polynomial(rng.standard_normal((2, N, K)), 3)
+    (z,), q = draw(rng, logits, S, ("z",)), softmax(logits)[0][0]
+    hot = np.eye(K)[z[:, 0]]  # (S, N, K)
+    fz, f_backward = f(hot[:, None])
+    slopes = f_backward(np.ones_like(fz))[0][:, 0]
+
+    def stein(h, y):
+        moved = [(q[n, k], [*y[:n], np.eye(K)[k], *y[n + 1 :]]) for n in range(N) for k in range(K)]
+        return sum(chance * h(np.array(other)) for chance, other in moved) / N - h(y)
+
+    def surrogate(s):
+        others = [t for t in range(S) if t != s]
+        return lambda y: np.mean([(slopes[t] * (y - hot[t])).sum() for t in others])
+
+    corrected = fz[:, 0] + [alpha * stein(surrogate(t), hot[t]) for t in range(S)]
+    by_hand = 0.0
+    for s, h in enumerate(map(surrogate, range(S))):
+        signal = fz[s, 0] - np.delete(corrected, s).mean()
+        by_hand = by_hand + (signal * (hot[s] - q) + beta * stein(lambda y, h=h: h(y) * (y - q), hot[s])) / S
+    omega = {"alpha": np.array(alpha), "beta": np.array(beta)}
+    return equal(
+        "the Stein operator, by hand", estimate("rodeo", logits, f, z, omega=omega)[0], by_hand, subject="rodeo"
+    )
 
 
 def among_weights(rng):

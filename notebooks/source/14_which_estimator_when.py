@@ -203,7 +203,7 @@ figure(
 #
 # `python -m dvae_np compare --rule` trains models of growing size. For each it measures the milliseconds that a gradient of 100 digits with a given relative error costs, by [Eq. 14.2]. Every estimator that has a temperature is measured at {{len(record["taus"]):d}} of them. The best one counts, and it stands in brackets. Tunables are learned first. "never" means that at each temperature the bias alone is larger than that error.
 #
-# The tables show three estimators of nine; [the page of measured numbers](../figures/README.md#which-estimator-when) has all. "cheapest" is of all but VIMCO, whose gradient is that of another objective.
+# The tables show three of the {{len(rule.FAMILIES["independent"][1]):d}} estimators that were measured; [the page of measured numbers](../figures/README.md#which-estimator-when) has all. "cheapest" is of all but VIMCO, whose gradient is that of another objective.
 
 # %%
 record = records.read("rule")

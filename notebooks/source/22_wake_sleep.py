@@ -333,7 +333,7 @@ show(dvae_np.ovis)
 #
 # $$\log p(x) = \int_0^1 \mathbb{E}_{\pi_t}[\log w]\, dt, \qquad \pi_t(z) \propto q(z)\, w(z)^t . \tag{22.7}$$
 #
-# The curve rises, since its own derivative is the variance of $\log w$ under $\pi_t$. It begins at the ELBO. It ends at $\mathbb{E}_{p(z \mid x)}[\log w] = \log p(x) + \mathrm{KL}(p(z \mid x) \,\|\, q)$, an *upper* bound. Rectangles by the left sides give a lower bound: one rectangle is the ELBO, and a second one adds to it.
+# The curve rises, since its own derivative is the variance of $\log w$ under $\pi_t$. It begins at the ELBO. It ends at $\mathbb{E}_{p(z \mid x)}[\log w] = \log p(x) + \mathrm{KL}(p(z \mid x) \,\|\, q)$, an *upper* bound. Rectangles by the left sides give a lower bound: one rectangle is the ELBO, and a second one adds to it. (In the picture all values are below zero, so areas count as negative.)
 
 # %%
 at, quadrature = np.polynomial.legendre.leggauss(30)
@@ -358,8 +358,8 @@ for level, words, style in (
     (log_p, "log p(x)", "--"),
     (top, "log p(x) + KL(p || q)", ":"),
 ):
-    ax.axhline(level, color="C0", linestyle=style, linewidth=1)
-    ax.text(1.01, level, words, va="center", fontsize=9)
+    ax.plot([0, 1], [level, level], "C0", linestyle=style, linewidth=1)
+    ax.text(1.02, level, words, va="center", fontsize=9)
 ax.set(xlabel="t", xlim=(0, 1.28), ylim=(low, top + 0.1))
 ax.set_xticks([*nodes, 1])
 ax.set_ylabel("$\\mathrm{E}_{\\pi_t}[\\log w]$ (nats)")
@@ -377,7 +377,7 @@ print(f"ELBO {elbo:.3f}, left sum {left_sum:.3f}, log p(x) {log_p:.3f}")
 #
 # $$\nabla_{\ell}\, \mathbb{E}_{\pi_t}[\log w] = -\mathbb{E}_{\pi_t}[\mathrm{score}] + (1 - t)\, \mathrm{Cov}_{\pi_t}(\mathrm{score}, \log w) . \tag{22.8}$$
 #
-# Both ends are old friends. At $t = 0$ the score has mean zero, and the covariance is that of REINFORCE: this is the ELBO's gradient. At $t = 1$ the covariance drops out, and $-\mathbb{E}_{p(z \mid x)}[\mathrm{score}]$ is left: wake-phi descends the *upper* bound.
+# Both ends are known. At $t = 0$ the score has mean zero, and the covariance is that of REINFORCE: this is the ELBO's gradient. At $t = 1$ the covariance drops out, and $-\mathbb{E}_{p(z \mid x)}[\mathrm{score}]$ is left: wake-phi descends the *upper* bound.
 
 
 # %%
