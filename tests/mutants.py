@@ -488,11 +488,11 @@ _BY_FILE = {
     "estimators/unordered_set.py": (("logq.astype(np.float64)), 1e-30)", "logq.astype(np.float64)), 1e-4)", "probabilities clipped at 1e-4"),),
     "estimators/vimco.py": (
         ("own = (logw.sum(0) - logw) / (S - 1)", "own = (logw.sum(0) - logw) / S", "geometric mean: S for S - 1, unbiased"),
-        ("log_sum_with(-np.inf, logw) - math.log(S - 1)", "log_sum_with(-np.inf, logw) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
+        ("logw) - math.log(S - 1)", "logw) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
     ),
     "estimators/weights.py": (
         ("logw = -fz - logq", "logw = -fz", "weights by the joint alone"),
-        ("np.where(itself, own, logw)", "np.where(itself, logw, logw)", "its own weight among the others'"),
+        ("np.where(itself, own[:, None], logw)", "np.where(itself, logw, logw)", "its own weight among the others'"),
         ("_, dtheta = f_backward(share)", "_, dtheta = f_backward(share / len(z))", "the decoder's gradient: a mean where shares sum to 1"),
     ),
     "estimators/ovis.py": (

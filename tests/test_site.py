@@ -212,7 +212,7 @@ def test_what_is_said_follows_from_the_row():
 
 def test_places_are_counted_among_estimators_of_one_problem():
     record = {"lines": [{"estimator": name, "bias": bias, "variance": variance} for name, bias, variance in
-                        (("reinforce", 0, 4), ("reinmax", 1, 1), ("arm", 0, 1), ("vimco", 0, 0), ("exact", 0, 0))]}  # fmt: skip
+                        (("reinforce", 0, 4), ("reinmax", 1, 1), ("arm", 0, 1), ("exact", 0, 0))]}  # fmt: skip
     assert site_facts.place_of(TABLE["reinmax"], record) == (1, 2)
     assert site_facts.place_of(TABLE["reinforce"], record) == (2, 2)
     assert site_facts.place_of(TABLE["arm"], record) == (1, 1)

@@ -17,6 +17,7 @@ from dvae_np.check.report import Result
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent, joint_states
 from dvae_np.noise import draw
+from dvae_np.ops import softmax
 from dvae_np.subsets import Subsets, k_subsets
 
 SEED, NODES = 23, 201
@@ -119,6 +120,17 @@ def by_enumeration(row, q, rng):
     for words, (theta, objective) in objectives(row, rng, N, K).items():
         right = row.unbiased or (words == "f over nodes" and row.name in EXACT_OVER_NODES)
         yield from compared(2, row, q, theta, objective, arrays, weights, hyper, f"{words}, N={N}, K={K}, S={S}", right)
+    if row.name == "wake_phi":  # whose mean is no gradient of the bound
+        yield by_shares(row, q, objective(theta), arrays[0])
+
+
+def by_shares(row, q, f, z):
+    """Level 4: wake-phi, at every outcome z (S, T, N): the scores of q, weighed by what a sample's share lacks to 1/S."""
+    many = enumeration.tiled(q, z.shape[1])
+    logq, logq_backward = many.log_prob(z)
+    share = softmax((-f(z)[0] - logq).T)[0].T
+    check = f"{ON[type(q).__name__]}: scores weighed by the shares"
+    return equal(check, flat(row.estimate(many, f, z).dq), flat(logq_backward(1 / len(z) - share)), subject=row.name)
 
 
 def at_fixed_noise(row, q, rng):

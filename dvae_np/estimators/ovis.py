@@ -22,5 +22,5 @@ def ovis(q, f, z, *, gamma=0.0):
     """
     S, (logw, share, bound, estimate) = len(z), weigh(q, f, z)
     gamma = in_dtype(gamma, share.dtype)
-    log_rest = log_sum_with(-np.inf, logw) - (bound + math.log(S))  # log(1 - v_s)
+    log_rest = log_sum_with(np.full_like(logw, -np.inf), logw) - (bound + math.log(S))  # log(1 - v_s)
     return estimate(log_rest + (1 - gamma) * share - gamma * math.log(1 - 1 / S))

@@ -27,6 +27,6 @@ def vimco(q, f, z, *, mean="geometric"):
     if mean == "geometric":
         own = (logw.sum(0) - logw) / (S - 1)
     else:
-        own = log_sum_with(-np.inf, logw) - math.log(S - 1)
+        own = log_sum_with(np.full_like(logw, -np.inf), logw) - math.log(S - 1)
     baseline = log_sum_with(own, logw) - math.log(S)
     return estimate(share - (bound - baseline))

@@ -43,12 +43,11 @@ def weigh(q, f, z):
 
 
 def log_sum_with(own, logw):
-    """log of the sum of all weights, each sample's own replaced by exp(own), (S, B) or a number: (S, B).
+    """log of the sum of all weights, each sample's own replaced by exp(own): (S, B), of own and log-weights (S, B).
 
     The others are added up anew: their sum is never a difference, which is 0 where one weight dominates.
     """
     S = len(logw)
     samples = np.arange(S, like=logw)
     itself = (samples[:, None] == samples)[..., None]  # (S, S, 1)
-    own = own if np.ndim(own) == 0 else own[:, None]
-    return log_sum_exp(np.where(itself, own, logw), 1)
+    return log_sum_exp(np.where(itself, own[:, None], logw), 1)

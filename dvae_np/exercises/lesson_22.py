@@ -124,7 +124,7 @@ def node(logits, log_joint, t):
 def parts(logits, log_joint, t):
     """pi, E[log w], and both terms of the gradient: E[score] and the covariance."""
     logq = log_softmax(logits)[0]
-    pi, logw = softmax_of((1 - t) * logq + t * log_joint), log_joint - logq
+    pi, logw = np.exp(log_softmax((1 - t) * logq + t * log_joint)[0]), log_joint - logq
     mean, scores = pi @ logw, np.eye(len(logits)) - np.exp(logq)
     return mean, pi @ scores, (pi * (logw - mean)) @ scores
 
@@ -141,7 +141,7 @@ def combined(weigh):
 
 def to_the_power(logits, log_joint, t):
     logq = log_softmax(logits)[0]
-    pi, logw = softmax_of(t * log_joint), log_joint - logq
+    pi, logw = np.exp(log_softmax(t * log_joint)[0]), log_joint - logq
     mean, scores = pi @ logw, np.eye(len(logits)) - np.exp(logq)
     return mean, (pi * ((1 - t) * (logw - mean) - 1)) @ scores
 

@@ -12,7 +12,7 @@
 # - train a VAE whose posterior and prior are chains, and name the part of the KL's gradient that is easily lost if they are autoregressive,
 # - choose exactly $k$ of $N$ items, send a gradient through that choice, and say why Gumbel-top-k is not how to draw it.
 #
-# *Needs:* lessons 01 to 08. *Takes:* 120 minutes to read and run, 90 minutes for the exercises. Everything is in nats.
+# *Needs:* lessons 01 to 08. *Takes:* 125 minutes to read and run, 90 minutes for the exercises. Everything is in nats.
 
 # %% setup
 import matplotlib.pyplot as plt

@@ -114,7 +114,8 @@ best = {
     "KL(p || q)": np.outer(*marginals),
 }
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), layout="constrained")
-shown = {"posterior": two_groups, **{f"q of least {n}": v for n, v in best.items()}}  # fmt: skip
+shown = {"posterior": two_groups}
+shown |= {f"q of least {name}": law for name, law in best.items()}
 for ax, (name, law) in zip(axes, shown.items(), strict=True):
     ax.imshow(law, cmap="gray_r", vmin=0)
     ax.set(title=name, xlabel="$z_2$", xticks=place, yticks=place)
