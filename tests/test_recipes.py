@@ -20,6 +20,8 @@ SAYS = {  # a part of what some of them print
     "A table with columns of categories": "('A', 'F', 'N', 'Na')",
     "Your own f: a black box": "allows: exact, reinforce",
     "Your own f: gates that choose features": "[0 5]",
+    "Your own f: exactly k of N features": "[0 5]",
+    "Another objective: wake-sleep, or your own bound": "exact, 64 states",
     "Your own f: a simulator": "3 servers",
     "A run, saved and put to use": "exact, 64 states",
     "Text, as rows of symbols": "by dynamic programming",
