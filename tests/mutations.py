@@ -127,7 +127,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "experiments/tuning": "experiments cli",
     "experiments/published_toys": "published_toys",
     "experiments/best_weights": "published_toys",
-    "experiments/page_toys": "published_toys readme",
+    "experiments/page_toys": "figures published_toys",
     "figures/published": "published_toys figures",
     "exercises/": "exercises",
     "bench/": "bench readme figures",

@@ -101,6 +101,17 @@ def test_latents_apart_are_integrated_as_all_together(name):
     assert two.variance == pytest.approx(found.variance / 2) and (two.mean == found.mean).all()
 
 
+@pytest.mark.parametrize("name", ["reinforce", "arm", "local_expectation", "rebar"])
+def test_the_mean_of_two_samples_has_half_the_variance(name):
+    """Whether their outcomes are enumerated together or one at a time."""
+    logits, hyper = TOYS["three-bernoullis"].logits(0.5), defaults(TABLE[name], 3, 2)
+    one, two = (
+        row_moments(TABLE[name], logits, published_toys.powers(published_toys.TARGETS, 2), S, hyper) for S in (1, 2)
+    )
+    assert two.variance == pytest.approx(one.variance / 2, rel=1e-9, abs=1e-25)
+    np.testing.assert_allclose(two.mean, one.mean, atol=1e-13)
+
+
 @pytest.mark.parametrize("power", [1.5, 2, 3])
 def test_only_the_score_function_sees_the_number_of_latents(power):
     """Variance over squared gradient: (1 - 3 v) / v + L - 2 for REINFORCE less the mean of f, the same for any L otherwise."""
@@ -209,7 +220,7 @@ def test_the_command_writes_record_and_figures_and_goes_on(tmp_path, monkeypatch
 
     def quick(toy, case, odds):
         asked.append(odds)
-        return {"reinforce": (0.0, 1.0 + odds), "reinmax": (0.5, 2.0)}, np.full(2, 0.5**0.5)
+        return {"reinforce": (0.0, 1.0 + odds), "reinmax": (0.1, 2.0)}, np.array([0.12, -0.16])
 
     monkeypatch.setattr(published_toys, "measured", quick)
     for _ in range(2):
