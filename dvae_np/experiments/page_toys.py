@@ -62,10 +62,10 @@ where the code of RELAX starts.
 - **Here.** A Bernoulli has two outcomes, and with the baseline (1 - q) f(1) + q f(0) both give the same estimate: a constant
   takes *all* the variance away. RELAX's surrogate holds a constant. REBAR's is f at a relaxed code: a constant, eta f(1/2),
   only at an infinite temperature, and with a huge eta, as f(1/2) is nearly 0. So at t = 0.499 and its best REBAR still has
-  {at["rebar" + BEST]:.2g}, as REINFORCE has ({at["reinforce"]:.2g}), and as it starts (eta = 1, tau = 0.5) it has more:
+  {at["rebar" + BEST]:.2g}, as REINFORCE has ({at["reinforce"]:.2g}), and more as it starts (eta = 1, tau = 0.5),
   {at["rebar"]:.2g}. Leave-one-out has (1 - 2t)^2 q (1 - q) (1/2 - q (1 - q)), {at["reinforce_loo"]:.1g}, and ARM
   {at["arm"]:.1g}: both see only the difference of two values of f, which are almost equal. So the toy that is hard for REBAR
-  is easy for any baseline.
+  is easy for a good constant.
 - **What differs.** In the code of RELAX the tunables learn by Adam while q moves; here they stand as they start, and at their
   best. Its surrogate is a network of 10 rectified units, ours one of 16 tanh units."""
 
@@ -75,8 +75,8 @@ def _three_bernoullis(record):
     return f"""\
 ### Three Bernoullis with one probability: sums over some states
 
-f(b) = sum_i (b_i - c_i)^2, c = (0.6, 0.51, 0.48), and one logit for all three (Liu et al. 2019; Kool et al. 2020 run the same
-notebook). The table is at log-odds 0 and -4, where both papers measure.
+f(b) = sum_i (b_i - c_i)^2, c = (0.6, 0.51, 0.48), and one logit for all three (Liu et al. 2019; Kool et al. 2020 adapt the
+same notebook). The table is at log-odds 0 and -4, where both papers measure.
 
 {_shown(record, "three-bernoullis", "Exact variance and bias against the shared log-odds of three Bernoullis")}
 
@@ -111,7 +111,7 @@ There L = 128; here L = 2.
   {ratio["straight_through_gumbel"]:.0f} for `straight_through_gumbel`, {ratio["gumbel_rao"]:.0f} for `gumbel_rao` and
   {ratio["reinmax"]:.0f} for `reinmax`. REINFORCE sees the whole f. With the mean of f as its baseline, variance over squared
   gradient is (1 - 3 q (1 - q)) / (q (1 - q)) + L - 2: 1 at L = 2, 127 at L = 128, where it is worse than all of these.
-- **What differs.** Where p is no even number, f has a kink at relaxed codes, and a quadrature over them converges slowly:
+- **What differs.** Where p is no even number, f is not smooth at relaxed codes, and a quadrature over them converges slowly:
   `gumbel_softmax`, `stochastic_softmax`, `rebar` and `relax` are given at p = 2 alone."""
 
 
