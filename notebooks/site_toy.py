@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.check import enumeration, verdicts
-from dvae_np.check.gumbel import NODES, additive_variance, heavy_nodes
+from dvae_np.check.exactly import row_moments
+from dvae_np.check.gumbel import NODES
 from dvae_np.check.means import QUADRATURE, defaults, derivatives
 from dvae_np.check.toys import polynomial
 from dvae_np.figures.style import open_axes, save
@@ -21,12 +22,6 @@ PLANES = {  # of gradients (N, K): an orthonormal basis of the numbers that add 
     (2, 2): np.array([[-1, 1, 0, 0], [0, 0, -1, 1]]) / np.sqrt(2),
 }
 WINDOW = 9  # lengths of the exact gradient, the width of a picture
-OUTCOMES = {
-    "z": enumeration.every_code,
-    "distinct": enumeration.every_sequence,
-    "coupled": enumeration.every_coupled,
-    "e": lambda logits, S: enumeration.threshold_nodes(logits),
-}
 
 
 @dataclass(frozen=True)
@@ -77,32 +72,14 @@ def found(row):
     _, N, K = logits.shape
     S, hyper = row.samples(SAMPLES), defaults(row, N, K)
     exact = derivatives(row, logits, {}, lambda theta: f, S)["dlogits"][0]
-    tolerance, variance, how = verdicts.ENUMERATION, None, "enumerated"
-    if not row.noise:
-        noise, weights, words, shared = (), np.ones(1), f"a sum over {K**N} states", 1
-    elif {"u", "v"} & set(row.noise):
-        nodes, weights, winner = heavy_nodes(logits, NODES)
-        noise = tuple(nodes[name] for name in row.noise)
-        how, tolerance, words, shared = (
-            "quadrature",
-            QUADRATURE,
-            f"quadrature over Gumbel noise, {NODES} nodes a dimension",
-            S,
-        )
-    else:
-        outcomes, weights = OUTCOMES[row.noise[0]](logits, S)
-        noise, weights = (outcomes[:, weights > 0],), weights[weights > 0]
-        uniform = row.noise == ("e",)  # of one sample at a time
-        words, shared = (
-            f"all {len(weights)} {'nodes of its uniforms' if uniform else 'outcomes of its codes'}",
-            S if uniform else 1,
-        )
-    dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, *noise, **hyper).dlogits
-    mean, each = enumeration.moments(weights, dlogits)
-    if how == "quadrature":
-        variance = additive_variance(row, logits, f, noise, weights, winner, hyper, dlogits)
-    variance = float(each.sum() if variance is None else variance) / shared  # independent samples: their mean's
-    return Found(S, exact, mean, variance, verdicts.from_mean(mean, exact, how, tolerance), words)
+    moments = row_moments(row, logits, f, S, hyper)
+    words, tolerance = f"quadrature over Gumbel noise, {NODES} nodes a dimension", QUADRATURE
+    if moments.how == "enumerated":
+        what = {(): "states", ("e",): "nodes of its uniforms"}.get(row.noise, "outcomes of its codes")
+        words = f"all {moments.outcomes} {what}" if row.noise else f"a sum over {K**N} {what}"
+        tolerance = verdicts.ENUMERATION
+    verdict = verdicts.from_mean(moments.mean, exact, moments.how, tolerance)
+    return Found(S, exact, moments.mean, moments.variance, verdict, words)
 
 
 def picture(path, row, known):

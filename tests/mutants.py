@@ -775,6 +775,32 @@ _BY_FILE = {
     "experiments/gradient_problems.py": (
         ("polynomial(w.astype(dtype), 3))", "polynomial(w.astype(dtype), 2))", "batches of another f than the examples'"),
     ),
+    "check/exactly.py": (
+        ("_weighted(weights / alone, dlogits - mean)", "_weighted(weights, dlogits - mean)", "uniforms of one sample taken for S"),
+        ("equal * (parts.reshape", "(parts.reshape", "ten equal parts of the noise count once in the mean"),
+        ("_weighted(equal * chance[code] * share", "_weighted(chance[code] * share", "and in the variance"),
+        ("deviations.append(_weighted(chance, mean - total))", "pass", "no variance between the codes"),
+        ("np.concatenate(deviations) / S**0.5", "np.concatenate(deviations)", "the variance of one sample for that of S"),
+    ),
+    "experiments/best_weights.py": (
+        ("names if logits.shape[1] == 1 else scalars", "scalars", "RELAX's network left as it starts"),
+        ("(low, right) if variance(left) < variance(right)", "(low, right) if variance(left) > variance(right)", "the search goes up"),
+        ("np.linalg.lstsq(controls, -plain", "np.linalg.lstsq(controls, plain", "weights of the wrong sign"),
+    ),
+    "experiments/published_toys.py": (
+        ("row.samples(1 if row.averages else 2)", "row.samples(1)", "one sample without replacement"),
+        ("pairs = c**2 - c * np.add.outer(p, p)", "pairs = c**2 + c * np.add.outer(p, p)", "another quadratic form"),
+        ("- np.log(self.K - 1)", "", "log-odds of one category against each other, not all"),
+        ("((kurtosis - 1) / draws) ** 0.5", "(kurtosis - 1) / draws", "a squared standard error"),
+        ("bias / gradient:.0%", "bias:.0%", "a bias that is not relative"),
+    ),
+    "experiments/page_toys.py": (
+        ("between = (10 * ten - one) / 9", "between = ten", "what ten draws leave taken for what none adds"),
+        ("variance / length**2", "variance / length", "a variance over a length"),
+    ),
+    "figures/published.py": (
+        ("shared.setdefault(same, []).append(name)", "shared.setdefault(same, [name])", "curves without a name"),
+    ),
     "experiments/tuning.py": (
         ("gradient / B for", "gradient / 64 for", "a sum over the batch but for one size"),
         ("Adam({\"omega\": hyper[\"omega\"]}, 0.01)", "Adam({\"omega\": hyper[\"omega\"]}, 0.0)", "tunables that stay as they are"),

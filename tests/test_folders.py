@@ -14,7 +14,7 @@ from dvae_np import cli
 from dvae_np.arrays import InputError
 from dvae_np.cli.run import PICTURES
 from dvae_np.cli.training import WRITTEN
-from dvae_np.experiments import compare, gallery, tour
+from dvae_np.experiments import compare, gallery, published_toys, tour
 from dvae_np.folders import LOCK, MARK, Output, alone
 from dvae_np.train import Checkpoints, checkpoint
 
@@ -36,6 +36,8 @@ COMMANDS = {  # every command that writes into a folder: its words before the fo
     "compare --train": (["compare", "--train", "digits", "--out"], "figures", ["data/equal-time-digits.json"]),
     "compare --lessons": (["compare", "--lessons", "--out"], "figures", ["data/first-model.json", "first_model.png"]),
     "compare --quantised": (["compare", "--quantised", "--out"], "figures", ["data/quantised.json"]),
+    "compare --toys": (["compare", "--toys", "--out"], "figures",
+                       ["data/published-toys.json", *published_toys.PICTURES.values()]),
     "complete": (["complete", "--out"], "figures",
                  ["data/completion-digits.json", "data/completion-digits.npz", "completion-digits.png"]),
     "collapse": (["collapse", "--out"], "figures", ["data/collapse.json", "collapse.png"]),

@@ -10,6 +10,7 @@ differences   numeric gradients (complex step, central differences, Taylor remai
 hints         from a wrong gradient to the mistake that makes it
 enumeration   exact means and variances of estimators: every outcome of the noise, weighted
 verdicts      UNBIASED, NO BIAS FOUND, BIASED, INCONCLUSIVE, INVALID; samples: sums of a stream; bias: its size and intervals
+exactly       any row's exact mean and covariance on one problem
 toys          objectives small enough to know everything about
 contract      what an estimator must keep whatever its mean is
 suite         the whole verification; report prints it
@@ -31,6 +32,7 @@ from dvae_np.check.enumeration import (
     threshold_nodes,
     tiled,
 )
+from dvae_np.check.exactly import RowMoments, row_moments
 from dvae_np.check.gumbel import additive_variance
 from dvae_np.check.judging import judge, judge_samples
 from dvae_np.check.means import defaults
@@ -47,6 +49,7 @@ __all__ = [
     "OpVerdict",
     "Report",
     "Result",
+    "RowMoments",
     "VarianceRatio",
     "Verdict",
     "additive_variance",
@@ -74,6 +77,7 @@ __all__ = [
     "polynomial",
     "relative_error",
     "results_of_law",
+    "row_moments",
     "taylor_order",
     "threshold_nodes",
     "tiled",

@@ -42,6 +42,8 @@ def add_compare(verbs):
     study.add_argument("--quantised", nargs="?", const="digits", choices=("digits", "mnist"), help=words)
     words = "train by wake-sleep, by the thermodynamic and the multi-sample bound, beside the ELBO; some twenty minutes"
     study.add_argument("--wake-sleep", action="store_true", help=words)
+    words = "the toys of published papers, with every estimator on each: exact variances and biases; some five minutes"
+    study.add_argument("--toys", action="store_true", help=words)
     command.set_defaults(run=compare, given=())
 
 
@@ -53,6 +55,7 @@ def compare(options):
         "lessons": train_first_models,
         "quantised": train_quantised,
         "wake_sleep": train_wake_sleep,
+        "toys": compare_on_toys,
     }
     study = next((name for name in studies if getattr(options, name)), None)
     gradients = study is None, f"the comparison of gradients, not with --{(study or '').replace('_', '-')}"
@@ -173,4 +176,24 @@ def train_wake_sleep(options):
         known, save = read_record(out / name), partial(write_record, out / name)
         record = other_objectives.other_objectives(known, progress("method"), save)
     print(f"{other_objectives.objectives_table(record)}\n\nWritten to {options.out}: {name}")
+    return 0
+
+
+def compare_on_toys(options):
+    """`compare --toys`"""
+    from dvae_np import figures
+    from dvae_np.experiments import published_toys
+
+    name, pictures = "data/published-toys.json", published_toys.PICTURES
+    with alone(options.out, "figures", [name, *pictures.values()]) as out:
+        out.expect_same(name, published_toys.COMMAND)
+        known, save = read_record(out / name), partial(write_record, out / name)
+        record = published_toys.published_toys(known, progress("case"), save)
+        for key, picture in pictures.items():
+            figures.save(out / picture, figures.toy_size(record, key), figures.toy_variances, record, key)
+    for key in published_toys.TOYS if options.all else ("three-bernoullis",):
+        places = " and ".join(f"{odds:g}" for odds in published_toys.TOYS[key].odds)
+        print(f"The toy {key} at log-odds {places}; a bias is relative to the exact gradient's length:\n")
+        print(f"{published_toys.toy_table(record, key)}\n")
+    print(f"Written to {options.out}: {', '.join(pictures.values())}, {name}")
     return 0

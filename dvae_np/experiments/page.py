@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np import records
 from dvae_np.bench import summary
-from dvae_np.experiments import completion, page_costs, page_judge, page_models, page_rule, rule
+from dvae_np.experiments import completion, page_costs, page_judge, page_models, page_rule, page_toys, rule
 from dvae_np.text import markdown_columns
 
 TITLE = "# Pictures and measured numbers"
@@ -31,7 +31,7 @@ def page():
             page_models.beside_the_elbo,
         ),
         *(page_rule.practical_rule, page_rule.training, page_rule.lessons),
-        *(page_costs.comparison, page_costs.cost, page_costs.growth, page_costs.on_gpu),
+        *(page_costs.comparison, page_toys.toys, page_costs.cost, page_costs.growth, page_costs.on_gpu),
         *(page_judge.public_packages, page_models.published, page_models.first_steps),
     )
     return "\n\n".join([TITLE, INTRODUCTION, *(section() for section in sections)]) + "\n"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvae_np.check import enumeration
-from dvae_np.check.gumbel import additive_variance
+from dvae_np.check.exactly import row_moments
 from dvae_np.check.means import defaults
 from dvae_np.check.toys import polynomial
 from dvae_np.estimators import TABLE
@@ -41,23 +41,13 @@ def learned_variances(steps=1500):
         N, K = (2, 2) if row.binary else (1, 3)
         logits, f = rng.standard_normal((1, N, K)), polynomial(rng.standard_normal((2, N, K)), 3)
         hyper, many, S = defaults(row, N, K), enumeration.tiled(logits, 64), row.samples(1)
-        variances = [exact_variance(row, logits, f, hyper)]
+        variances = [row_moments(row, logits, f, S, hyper).variance]
         optimiser = Adam({"omega": hyper["omega"]}, 0.01)
         for _ in range(steps):
             estimate = row.estimate(many, f, *draw(rng, many, S, row.noise), **hyper)
             optimiser.step({"omega": {name: gradient / 64 for name, gradient in estimate.domega.items()}})
-        found[row.name] = (*variances, exact_variance(row, logits, f, hyper))
+        found[row.name] = (*variances, row_moments(row, logits, f, S, hyper).variance)
     return found
-
-
-def exact_variance(row, logits, f, hyper):
-    """The total variance of one gradient, by enumeration of codes or by quadrature over Gumbel noise."""
-    if "u" in row.noise:
-        nodes, weights, winner = enumeration.gumbel_nodes(logits, 186)
-        return additive_variance(row, logits, f, tuple(nodes[name] for name in row.noise), weights, winner, hyper)
-    z, weights = enumeration.every_code(logits, row.samples(1))
-    dlogits = row.estimate(enumeration.tiled(logits, len(weights)), f, z, **hyper).dlogits
-    return float(enumeration.moments(weights, dlogits)[1].sum())
 
 
 def learned_table(record):

@@ -4,6 +4,7 @@ style      colours, markers and dashes of the estimators, and `save`
 growth     how cost and memory grow
 estimators_map  where the estimators stand, a label for each
 measured   plots of numbers that commands have measured
+published  toys of papers: variances and biases against the log-odds
 models     pictures of a trained model
 lesson_NN  the figure that carries lesson NN's idea, computed when it is drawn
 """
@@ -22,6 +23,7 @@ from dvae_np.figures.measured import (
     sweep,
     training_curves,
 )
+from dvae_np.figures.published import toy_size, toy_variances
 from dvae_np.figures.style import STYLE, save
 
 
@@ -169,6 +171,8 @@ __all__ = [
     "practical_rule",
     "save",
     "sweep",
+    "toy_size",
+    "toy_variances",
     "training_curves",
 ]
 

@@ -44,17 +44,19 @@ def comparison(figure, record):
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
 
 
-def labelled(axes, across, up, words):
-    """Names in a column at the right, in the order of the points' heights, each with a thin line to its point."""
-    if not words:
+def labelled(axes, across, up, names, words=None):
+    """Words, or the estimators' names themselves, in a column at the right, in the order of the points' heights, each with a
+    thin line to its point. A name may go on after a comma, which is no part of the estimator's."""
+    if not names:
         return
     bounds = np.log(axes.get_ylim())
     share = (np.log(up) - bounds[0]) / (bounds[1] - bounds[0])
     for i, height in zip(np.argsort(share), spread(np.sort(share), GAP), strict=True):
-        colour = STYLE[words[i]]["color"]
-        axes.annotate(words[i], (across[i], up[i]), (1.02, height), textcoords="axes fraction", fontsize=7, va="center",
-                      color=colour, annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6})  # fmt: skip
+        colour = STYLE[names[i].split(",")[0]]["color"]
+        axes.annotate((words or names)[i], (across[i], up[i]), (1.02, height), textcoords="axes fraction", fontsize=7,
+                      va="center", color=colour, annotation_clip=False,
+                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6,
+                                  "relpos": (0, 0.5)})  # fmt: skip
 
 
 def spread(heights, gap):

@@ -347,7 +347,20 @@ print(
     f"best constant {best:.2f}: variance {best_constant:.3f}"
 )
 
+# %%
+from dvae_np import records
+
+toys, t = records.read("published-toys"), 0.499
+start = toys["at"].index(0)  # log-odds 0: both values have q = 1/2
+at_start = {
+    name: found["variance"][start]
+    for name, found in toys["toys"]["bernoulli"][f"t = {t}"]["rows"].items()
+}
+
 # %% [markdown]
+# The RELAX paper draws variances for one Bernoulli $b$ and $f(b) = (b - {{t:g}})^2$. Does REBAR's variance vanish there? A constant's does: $b$ has two values, and at one baseline both give the same estimate. REBAR's stand-in is a constant only at an infinite temperature. At $q = \frac{1}{2}$ it has {{at_start["rebar"]:.3f}} as it starts and {{at_start["rebar, best"]:.3f}} at its best $\eta$ and $\tau \le 10$, as REINFORCE has ({{at_start["reinforce"]:.3f}}); leave-one-out with two draws has {{at_start["reinforce_loo"]:.1e}}.
+# ([All estimators on this toy](../figures/README.md#published-toys-exactly), exactly.)
+#
 # ## 6 What it buys
 #
 # Now the model of lesson 00, trained by REBAR. Its training loop changes in one line, and gains one that descends on the variance (lesson 11 says how `domega` is found):
@@ -362,7 +375,6 @@ print(
 # Every image gets one draw at each step, and so three evaluations of $f$. REINFORCE and leave-one-out have four draws. In the picture `gumbel_softmax` and `rebar` share a blue: a dash and one dot is `gumbel_softmax`, a dash and two dots is `rebar`.
 
 # %%
-from dvae_np import records
 from dvae_np.experiments.first_model import negative_elbo, taught, train
 from dvae_np.figures import first_models
 from dvae_np.train import load
