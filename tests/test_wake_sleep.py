@@ -1,7 +1,9 @@
 """Wake-sleep and the path from q to the posterior: dreams, the sleep update, the thermodynamic bound, their experiment."""
 
+import copy
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -212,12 +214,39 @@ def test_the_experiment_goes_on_where_it_stopped_and_its_kls_are_the_gaps(monkey
     record = experiment.other_objectives(save=lambda record: kept.append(len(record["runs"])), epochs=1)
     assert kept == [1, 2] and set(record["runs"]) == {"leave-one-out, S = 4", "sleep, S = 4"}
     for found in record["runs"].values():
-        for run in found["runs"]:
-            gap = run["negative_elbo"] - run["negative_log_likelihood"]
-            assert run["kl_q_p"] == pytest.approx(gap, abs=1e-4) and run["kl_p_q"] > 0
-    marked = {name: found | {"rate": 7.0} for name, found in record["runs"].items()}
+        for by in experiment.BY:
+            assert found[by]["rate"] in experiment.RATES
+            for run in found[by]["runs"]:
+                gap = run["negative_elbo"] - run["negative_log_likelihood"]
+                assert run["kl_q_p"] == pytest.approx(gap, abs=1e-4) and run["kl_p_q"] > 0
+    marked = {name: found | {"objective": "seen"} for name, found in record["runs"].items()}
     assert experiment.other_objectives({"runs": marked}, epochs=1)["runs"] == marked
-    assert all(name in experiment.objectives_table(record, markdown=True) for name in record["runs"])
+    for by in experiment.BY:
+        assert all(name in experiment.objectives_table(record, markdown=True, by=by) for name in record["runs"])
+
+
+def test_parameters_are_those_of_the_least_criterion_and_steps_by_a_seed_of_their_own(monkeypatch):
+    """With a validation that is told: the likelihood is best at the second look, the ELBO at the first; steps likewise."""
+    told = {0.1: [(5, 1), (4, 2), (6, 3)], 0.2: [(3, 9), (2, 8), (7, 7)]}
+    looks, rates = [], []
+
+    def evaluation(params, x):
+        looks.append(copy.deepcopy(params))
+        likelihood, elbo = told[rates[-1]][(len(looks) - 1) % 3]
+        return SimpleNamespace(log_likelihood=-likelihood, negative_elbo=elbo)
+
+    whole = experiment.train
+    monkeypatch.setattr(experiment, "RATES", tuple(told))
+    monkeypatch.setattr(experiment, "LOOK", 1)
+    monkeypatch.setattr(experiment, "evaluate", evaluation)
+    monkeypatch.setattr(experiment, "train", lambda *given: rates.append(given[4]) or whole(*given))
+    monkeypatch.setattr(experiment, "measured", lambda params, data: params)
+    found = experiment.judged(experiment.METHODS["wake-phi"], load("digits"), 2, 3)
+    assert {by: found[by]["rate"] for by in experiment.BY} == {"negative_log_likelihood": 0.2, "negative_elbo": 0.1}
+    start = {rate: 3 * rates.index(rate, len(told)) for rate in told}  # of the looks of its first run to be judged
+    for by, look in (("negative_log_likelihood", start[0.2] + 1), ("negative_elbo", start[0.1])):
+        kept = found[by]["runs"][0]
+        np.testing.assert_array_equal(kept["theta"]["table"], looks[look]["theta"]["table"])
 
 
 def test_the_command_writes_the_record_and_prints_it(monkeypatch, tmp_path, capsys):

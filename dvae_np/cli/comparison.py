@@ -175,7 +175,10 @@ def train_wake_sleep(options):
         out.expect_same(name, other_objectives.COMMAND)
         known, save = read_record(out / name), partial(write_record, out / name)
         record = other_objectives.other_objectives(known, progress("method"), save)
-    print(f"{other_objectives.objectives_table(record)}\n\nWritten to {options.out}: {name}")
+    for by, words in zip(other_objectives.BY, ("-log p(x)", "negative ELBO"), strict=True):
+        if options.all or by == other_objectives.BY[0]:
+            print(f"Chosen by {words}:\n\n{other_objectives.objectives_table(record, by=by)}\n")
+    print(f"Written to {options.out}: {name}")
     return 0
 
 

@@ -36,6 +36,10 @@ def by_the_joint_alone(logits, f, z):
     return weighed(1 / len(z) - shares(-f(z)[0]), logits, z)
 
 
+def over_the_batch(logits, f, z):
+    return weighed(1 / len(z) - shares((-f(z)[0] - log_prob(logits, z)[0]).T).T, logits, z)
+
+
 def not_normalised(logits, f, z):
     w = np.exp(-f(z)[0] - log_prob(logits, z)[0])
     return weighed(w.mean(0) - w, logits, z)
@@ -86,7 +90,7 @@ def mixed_wake(logits, f, z, delta):
     """By the probability that q gives each latent's code."""
     each, (_, N, K) = of_each(logits, z), logits.shape
     log_r = np.log((1 - delta) * each.prod(-1) + delta * float(K) ** -N)
-    return weighed(1 / len(z) - shares(-f(z)[0] - log_r), logits, z)
+    return weighed(-shares(-f(z)[0] - log_r), logits, z)
 
 
 def of_each(logits, z):
@@ -99,9 +103,13 @@ def by_proposal(r):
 
     def update(logits, f, z, delta):
         log_r = np.log(r(of_each(logits, z), delta, logits.shape[-1]))
-        return weighed(1 / len(z) - shares(-f(z)[0] - log_r), logits, z)
+        return weighed(-shares(-f(z)[0] - log_r), logits, z)
 
     return update
+
+
+def centred_all_the_same(logits, f, z, delta):
+    return mixed_wake(logits, f, z, delta) + score(logits, z).mean(0)
 
 
 def mixtures(rng):
@@ -146,6 +154,13 @@ def to_the_power(logits, log_joint, t):
     return mean, (pi * ((1 - t) * (logw - mean) - 1)) @ scores
 
 
+def without_q_in_pi(logits, log_joint, t):
+    logq = log_softmax(logits)[0]
+    logw = log_joint - logq
+    pi, scores = np.exp(log_softmax(t * logw)[0]), np.eye(len(logits)) - np.exp(logq)
+    return pi @ logw, (pi * ((1 - t) * (logw - pi @ logw) - 1)) @ scores
+
+
 def nodes(rng):
     for K, t, low in ((4, 0.3, 0), (6, 0.8, -1000), (5, 0.6, 0)):
         yield {"logits": rng.standard_normal(K), "log_joint": low + 2 * rng.standard_normal(K), "t": t}
@@ -163,6 +178,7 @@ EXERCISES = (
             "the update without the 1/S: right on average, and noisier": not_centred,
             "the update by p(x, z) alone: log w has -log q in it": by_the_joint_alone,
             "the update with weights that do not sum to 1: divide by their sum": not_normalised,
+            "the update with shares that sum to 1 over the batch: over the samples, for each example": over_the_batch,
             "the mean over the samples, where they add up": lambda *case: wake(*case) / len(case[2]),
             "the gradient of a loss in which the shares are differentiated too: hold them": through_the_shares,
         },
@@ -175,7 +191,7 @@ EXERCISES = (
         returns=("the mean",),
         mistakes={
             "the limit of many samples": limit,
-            "the update of one of the two samples": lambda *case: mean_of_two(*case) / 2,
+            "the update of one of the two samples, or of each pair once": lambda *case: mean_of_two(*case) / 2,
             "the mean with weights without q: w = p / q": without_q,
             "the limit with the bias of first order": first_order,
         },
@@ -196,6 +212,7 @@ EXERCISES = (
             "the update with 1/K for the uniform law: it is over all joint states": by_proposal(
                 lambda each, delta, K: (1 - delta) * each.prod(-1) + delta / K
             ),
+            "the update with 1/S subtracted: the score's mean under r is not zero": centred_all_the_same,
             "the update with the roles of q and the uniform law exchanged": lambda logits, f, z, delta: (
                 mixed_wake(logits, f, z, 1 - delta)
             ),
@@ -212,6 +229,7 @@ EXERCISES = (
             "the gradient with t in the place of 1 - t": combined(lambda e, c, t: t * c - e),
             "the covariance alone: log q in log w has a derivative too": combined(lambda e, c, t: (1 - t) * c),
             "the derivative of log w alone: pi has one too": combined(lambda e, c, t: -e),
+            "the node of w to the power t, without q: the sums are over all codes, not over draws": without_q_in_pi,
             "the node of another law, q w to the power t: only w is raised": to_the_power,
         },
     ),

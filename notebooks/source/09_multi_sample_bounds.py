@@ -446,7 +446,7 @@ picture(
 # %% [markdown]
 # All five have the same mean, to rounding. In the first problem the signal-to-noise ratio of arithmetic VIMCO *falls* from {{ratio["near", "arithmetic"][0]:.2f}} at $S = 2$ to {{ratio["near", "arithmetic"][-1]:.2f}} at $S = 32$. With the constant it *rises*, to {{ratio["near", "centred"][-1]:.1f}} (centred) and {{ratio["near", "OVIS 0"][-1]:.1f}} (OVIS 0).
 #
-# In the second problem $q$ puts most of its mass on a code that has little of the posterior's. There the constant *loses* at few samples: at $S = 2$ the ratio is {{ratio["far", "arithmetic"][0]:.2f}} without it, and {{ratio["far", "centred"][0]:.2f}} and {{ratio["far", "OVIS 0"][0]:.2f}} with it. (There even no baseline has more, {{ratio["far", "no baseline"][0]:.2f}}.) At $S = 32$ it wins here too: {{ratio["far", "centred"][-1]:.1f}} against {{ratio["far", "geometric"][-1]:.1f}} for the geometric mean.
+# In the second problem $q$ puts most of its mass on a code that has little of the posterior's. There the constant *loses* at few samples: at $S = 2$ the ratio is {{ratio["far", "arithmetic"][0]:.2f}} without it, and {{ratio["far", "centred"][0]:.2f}} and {{ratio["far", "OVIS 0"][0]:.2f}} with it. (There even no baseline has more, {{ratio["far", "no baseline"][0]:.2f}}.) At $S = 32$ the centred signal wins here too: {{ratio["far", "centred"][-1]:.1f}} against {{ratio["far", "geometric"][-1]:.1f}} for the geometric mean.
 #
 # That a constant changes no mean is certain, and OVIS's constant is in their formula. The centred one and these measurements are this course's own, and not reviewed by others. The package's default stays the geometric mean.
 #

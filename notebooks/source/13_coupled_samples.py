@@ -387,7 +387,7 @@ show(dvae_np.double_cv)
 #
 # $$\frac{1}{S} \sum_s \Bigl[\Bigl(f_s - \frac{1}{S-1} \sum_{t \ne s} \bigl(f_t + \alpha\, (A h_t)(z_t)\bigr)\Bigr)\, \mathrm{score}(z_s) + \beta\, \bigl(A\, [h_s\, \mathrm{score}]\bigr)(z_s)\Bigr] . \tag{13.8}$$
 #
-# Both additions have mean zero if $h_s$ does not see sample $s$. So let it be made of the others: the mean of their tangents, $h_s(y) = \frac{1}{S-1} \sum_{t \ne s} \langle f'_t, y - z_t \rangle$. It is linear, so $A$ costs sums over its slope, and no evaluation of $f$. (The authors learn a network of the tangents. The package has their mean alone, with two weights that are learned. If $h$ were $f$ itself, $N = 1$ and $\beta = 1$, nothing would be left to chance.)
+# Both additions have mean zero if $h_s$ does not see sample $s$: average over $z_s$ first, in the baselines over $z_t$. So let $h_s$ be made of the others: the mean of their tangents, $h_s(y) = \frac{1}{S-1} \sum_{t \ne s} \langle f'_t, y - z_t \rangle$. It is linear, so $A$ costs sums over its slope, and no evaluation of $f$. (The authors learn a network of the tangents. The package has their mean alone, with two weights that are learned. If $h_s$ were $f$ less the baseline of sample $s$, with $N = 1$, $\alpha = 0$ and $\beta = 1$, nothing would be left to chance.) The operator redraws one latent from its own $q$, so the latents must be independent.
 
 
 # %%

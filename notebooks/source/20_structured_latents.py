@@ -633,7 +633,7 @@ say(comparison("dunary", dq.unary, numeric["unary"]))
 #
 # $$a_{n+1}[j] = \log\bigl(e^{a_n[j] + u_{n+1}[0]} + e^{a_n[j-1] + u_{n+1}[1]}\bigr), \qquad a_0[0] = 0, \qquad \log Z = a_N[k] . \tag{20.19}$$
 #
-# These are $N$ steps of $k + 1$ numbers. The backward pass is as in section 3. The derivative of a step is a probability: $r_n[j]$, that item $n$ is on if $j$ of the first $n$ are on. Let $\nu_n$ be the law of the number of items that are on among the first $n$. Going back from $\nu_N[k] = 1$ gives the marginals $\mu_n = q(z_n = 1)$:
+# Here $a_0[j] = -\infty$ for $j \ne 0$, and $a_n[-1] = -\infty$. These are $N$ steps of $k + 1$ numbers. The backward pass is as in section 3. The derivative of a step is a probability: $r_n[j]$, that item $n$ is on if $j$ of the first $n$ are on (zero where $a_n[j] = -\infty$). Let $\nu_n$ be the law of the number of items that are on among the first $n$. Going back from $\nu_N[k] = 1$ gives the marginals $\mu_n = q(z_n = 1)$:
 #
 # $$r_n[j] = e^{a_{n-1}[j-1] + u_n[1] - a_n[j]} ,$$
 #

@@ -45,7 +45,7 @@ for needs, words in ASKS.items():
             print(f"\n{words}; {'unbiased' if unbiased else 'biased'}")
         for row in rows:
             marks = "here: binary latents" * row.binary
-            marks += "a bound, not the ELBO" * row.owns_kl
+            marks += "a bound, or another KL" * row.owns_kl
             print(
                 f"  {row.name:28}lesson {row.lesson:02}  evaluations of f: "
                 f"{row.evaluations.words:10}{marks}"
@@ -58,7 +58,7 @@ for needs, words in ASKS.items():
 #
 # ## 2 What does it charge?
 #
-# Nothing is free. An estimator pays in bias, in variance, or in evaluations of $f$. The picture shows all estimators at about the same number of evaluations, on the models of lesson 14. On the left are the unbiased ones: standard deviation against time. The vertical line is the time of the exact gradient. On the right are the biased ones: standard deviation against bias. *Down and left* is good. Colours show families. Two things are not comparable: the binary estimators were measured on a model of their own, and estimators of a bound (`vimco`, `ovis`, `wake_phi`) are left out, since their gradient is another one.
+# Nothing is free. An estimator pays in bias, in variance, or in evaluations of $f$. The picture shows all estimators at about the same number of evaluations, on the models of lesson 14. On the left are the unbiased ones: standard deviation against time. The vertical line is the time of the exact gradient. On the right are the biased ones: standard deviation against bias. *Down and left* is good. Colours show families. Two things are not comparable: the binary estimators were measured on a model of their own, and estimators of a bound or of another KL (`vimco`, `ovis`, `wake_phi`) are left out, since their gradient is another one.
 
 # %%
 record = records.read("compare")
@@ -88,7 +88,7 @@ figure(
 # | RODEO with a network | the surrogate is learned from values and tangents; the package's `rodeo` has the mean tangent | J. Shi et al., *Gradient estimation with discrete Stein operators*, 2022 |
 # | ReinMax with less noise | ReinMax averaged over the noise, and with control variates | [ReinMax_ASC](https://github.com/danielwang0452/ReinMax_ASC), 2026 |
 # | straight-through of least variance | a family of estimators that use the slope, and its best member | *Generalized and optimal straight-through estimators*, [AISTATS 2026](https://openreview.net/forum?id=5LZQfHUVER) |
-# | weighted maximum likelihood | an autoregressive encoder learns from codes weighed by a power of $w$, a place on the path of lesson 22 | [DAPS](https://drolet.io/daps), 2026 |
+# | weighted maximum likelihood | an autoregressive encoder learns from weighed codes; with $\beta = 1$ and a uniform prior their law is a place on the path of lesson 22 | [DAPS](https://drolet.io/daps), 2026 |
 # | residual quantisers | a second codebook for what the first one left over, and so on | N. Zeghidour et al., *SoundStream*, 2021 |
 # | discrete diffusion | codes are spoiled step by step, and a network learns to repair them | J. Austin et al., *Structured denoising diffusion models in discrete state-spaces*, 2021 |
 #
