@@ -90,7 +90,8 @@ def unpacked(backend, tmp_path_factory):
     """The source distribution of this checkout, unpacked."""
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(built("sdist", ROOT, backend, folder)) as archive:
-        archive.extractall(folder, filter="data")
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later have it
+        archive.extractall(folder, **safely)
     (source,) = (path for path in folder.iterdir() if path.is_dir())
     return source
 

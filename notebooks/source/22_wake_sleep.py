@@ -790,7 +790,7 @@ def mixed_wake(logits, f, z, delta):
     return -(share[..., None, None] * score(logits, z)).sum(0)
 
 
-# %% wrong 22.3: the mean under r is not zero
+# %% wrong 22.3: mean under r is not zero
 def mixed_wake(logits, f, z, delta):
     _, N, K = logits.shape
     q_of_z = np.exp(log_prob(logits, z)[0])

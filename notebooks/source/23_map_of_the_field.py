@@ -45,7 +45,7 @@ for needs, words in ASKS.items():
             print(f"\n{words}; {'unbiased' if unbiased else 'biased'}")
         for row in rows:
             marks = "here: binary latents" * row.binary
-            marks += "a bound, or another KL" * row.owns_kl
+            marks += "another objective" * row.owns_kl
             print(
                 f"  {row.name:28}lesson {row.lesson:02}  evaluations of f: "
                 f"{row.evaluations.words:10}{marks}"
