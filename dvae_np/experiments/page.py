@@ -39,8 +39,8 @@ def page():
 
 def headline():
     """What README shows, a Markdown table: what, how much, by which command. Raises InputError where a record is missing."""
-    tour, mnist, completed, rules, bench = (
-        records.read(name) for name in ("tour", "mnist512", "completion-mnist", "rule", "bench")
+    tour, mnist, completed, codes, rules, bench = (
+        records.read(name) for name in ("tour", "mnist512", "completion-mnist", "quantised-mnist", "rule", "bench")
     )
     loss = {
         name: f"{np.median([run['test']['negative_elbo'] for run in runs]):.2f} nats"
@@ -48,6 +48,8 @@ def headline():
     }
     samples = tour["trained"]["reinforce_loo"][0]["settings"]["S"]
     gain = completion.completion_table(completed, markdown=True).splitlines()[-1].split(" | ")[2].split(" ")[0]
+    ours, theirs = (np.median([run["reconstruction"] for run in codes["runs"][f"{whose}: averages, from data"]])
+                    for whose in ("VQ", "PyTorch"))  # fmt: skip
     step = next(
         line.split(" | ")[2] for line in summary.targets(bench, markdown=True).splitlines() if "PyTorch eager" in line
     )
@@ -58,6 +60,7 @@ def headline():
         (f"MNIST, one latent of {mnist['settings']['K']} categories: exact test log p(x)",
          f"{mnist['test']['log_likelihood']:.2f} nats", mnist),
         ("completing MNIST digits: gain of a prior that sees the upper half", f"{gain} nats", completed),
+        ("VQ-VAE of MNIST: -log p(x|z), ours; PyTorch's", f"{ours:.1f} nats; {theirs:.1f} nats", codes),
         (f"the exact gradient is the cheapest of {rule.ways()} ways to an error of 10 %",
          f"up to {rule.exact_up_to(rules, 0.1):,} joint states", rules),
         ("a training step, over the time of PyTorch's", f"{step} at worst", bench),
