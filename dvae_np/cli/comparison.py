@@ -1,5 +1,6 @@
 """`compare`: the gradients of every estimator side by side, or what is trained with them."""
 
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 
@@ -68,6 +69,14 @@ def compare(options):
     return studies.get(study, compare_gradients)(options)
 
 
+@contextmanager
+def going_on(options, name, command, *pictures):
+    """(its folder, the record that an earlier call has left there, what saves it) of a study that goes on where it stopped."""
+    with alone(options.out, "figures", [name, *pictures]) as out:
+        out.expect_same(name, command)
+        yield out, read_record(out / name), partial(write_record, out / name)
+
+
 def compare_gradients(options):
     """`compare` without a study"""
     from dvae_np import figures
@@ -102,9 +111,7 @@ def compare_cost(options):
     from dvae_np.experiments import rule
 
     name, picture = "data/rule.json", "rule.png"
-    with alone(options.out, "figures", [name, picture]) as out:
-        out.expect_same(name, rule.COMMAND)
-        known, save = read_record(out / name), partial(write_record, out / name)
+    with going_on(options, name, rule.COMMAND, picture) as (out, known, save):
         record = rule.practical_rule(known, save, progress("model"))
         figures.save(out / picture, rule.FIGURE, figures.practical_rule, record)
     if options.all:
@@ -123,14 +130,13 @@ def train_for_equal_time(options):
     from dvae_np.experiments import equal_time, yardsticks
 
     name = f"data/equal-time-{options.train}.json"
-    with alone(options.out, "figures", [name]) as out, tqdm(unit="run", disable=None, leave=False) as bar:
+    study = going_on(options, name, equal_time.command_of(options.train))
+    with study as (_, known, save), tqdm(unit="run", disable=None, leave=False) as bar:
 
         def progress(words):
             bar.write(words)
             bar.update()
 
-        out.expect_same(name, equal_time.command_of(options.train))
-        known, save = read_record(out / name), partial(write_record, out / name)
         record = equal_time.equal_time(options.train, options.data_dir, known, save, options.jobs, progress)
     table = yardsticks.training_table if options.all else yardsticks.answers
     print(f"\n{table(record)}\n\nWritten to {options.out}: {name}")
@@ -143,9 +149,7 @@ def train_first_models(options):
     from dvae_np.experiments import first_model
 
     name, picture = "data/first-model.json", "first_model.png"
-    with alone(options.out, "figures", [name, picture]) as out:
-        out.expect_same(name, first_model.COMMAND)
-        known, save = read_record(out / name), partial(write_record, out / name)
+    with going_on(options, name, first_model.COMMAND, picture) as (out, known, save):
         record = first_model.first_models(known, save, progress("estimator"))
         figures.save(out / picture, (7.4, 3.6), figures.first_models, record)
     print(f"{first_model.first_models_table(record)}\n\nWritten to {options.out}: {picture}, {name}")
@@ -158,9 +162,7 @@ def train_quantised(options):
 
     study = quantised.STUDIES[options.quantised]
     name = f"data/{study.record}.json"
-    with alone(options.out, "figures", [name]) as out:
-        out.expect_same(name, quantised.command_of(study))
-        known, save = read_record(out / name), partial(write_record, out / name)
+    with going_on(options, name, quantised.command_of(study)) as (_, known, save):
         record = quantised.quantised(study, options.data_dir, known, save, print)
     print(f"\n{quantised.quantised_table(record)}\n\nWritten to {options.out}: {name}")
     return 0
@@ -171,9 +173,7 @@ def train_wake_sleep(options):
     from dvae_np.experiments import other_objectives
 
     name = "data/wake-sleep.json"
-    with alone(options.out, "figures", [name]) as out:
-        out.expect_same(name, other_objectives.COMMAND)
-        known, save = read_record(out / name), partial(write_record, out / name)
+    with going_on(options, name, other_objectives.COMMAND) as (_, known, save):
         record = other_objectives.other_objectives(known, progress("method"), save)
     for by, words in zip(other_objectives.BY, ("-log p(x)", "negative ELBO"), strict=True):
         if options.all or by == other_objectives.BY[0]:
@@ -188,9 +188,7 @@ def compare_on_toys(options):
     from dvae_np.experiments import published_toys
 
     name, pictures = "data/published-toys.json", published_toys.PICTURES
-    with alone(options.out, "figures", [name, *pictures.values()]) as out:
-        out.expect_same(name, published_toys.COMMAND)
-        known, save = read_record(out / name), partial(write_record, out / name)
+    with going_on(options, name, published_toys.COMMAND, *pictures.values()) as (out, known, save):
         record = published_toys.published_toys(known, progress("case"), save)
         for key, picture in pictures.items():
             figures.save(out / picture, figures.toy_size(record, key), figures.toy_variances, record, key)
