@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from dvae_np.arrays import InputError, evaluated, expect_few_states
+from dvae_np.arrays import InputError, expect_few_states
 from dvae_np.estimators.estimate import Estimate
-from dvae_np.laws import joint_states, law, law_and_codes
+from dvae_np.estimators.weights import log_weights
+from dvae_np.laws import joint_states, law
 from dvae_np.ops import softmax
 
 __all__ = ["path", "thermodynamic"]
@@ -45,10 +46,7 @@ def thermodynamic(q, f, z, *, nodes=(0.0, 0.1)):
     nodes: rising numbers t from 0 to below 1. Covariances have the factor S/(S-1). Raises InputError for others, and S = 1.
     """
     expect_nodes(nodes)
-    q, z = law_and_codes(q, z, fewest=2)
-    fz, f_backward = evaluated(f, z)  # (S, B)
-    logq, logq_backward = q.log_prob(z)
-    S, logw = len(z), -fz - logq
+    S, (logw, logq_backward, f_backward) = len(z), log_weights(q, f, z)
     value, dlogq, dfz = 0.0, 0.0, 0.0
     for t, following in pairwise((*map(float, nodes), 1.0)):
         v = softmax(t * logw.T)[0].T

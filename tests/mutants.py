@@ -491,7 +491,7 @@ _BY_FILE = {
         ("logw) - math.log(S - 1)", "logw) - math.log(S)", "arithmetic mean: S for S - 1, unbiased"),
     ),
     "estimators/weights.py": (
-        ("logw = -fz - logq", "logw = -fz", "weights by the joint alone"),
+        ("return -fz - logq,", "return -fz,", "weights by the joint alone"),
         ("np.where(itself, own[:, None], logw)", "np.where(itself, logw, logw)", "its own weight among the others'"),
         ("_, dtheta = f_backward(share)", "_, dtheta = f_backward(share / len(z))", "the decoder's gradient: a mean where shares sum to 1"),
     ),

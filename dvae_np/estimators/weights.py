@@ -28,10 +28,7 @@ def weigh(q, f, z):
 
     The value of the estimate is the negative bound, and its dtheta the gradient of that. Raises InputError for S = 1.
     """
-    q, z = law_and_codes(q, z, fewest=2)
-    fz, f_backward = evaluated(f, z)  # (S, B)
-    logq, logq_backward = q.log_prob(z)
-    logw = -fz - logq
+    logw, logq_backward, f_backward = log_weights(q, f, z)
     log_share = log_softmax(logw.T)[0].T
     share, bound = np.exp(log_share), (logw - log_share)[0] - math.log(len(z))
 
@@ -40,6 +37,14 @@ def weigh(q, f, z):
         return Estimate(-bound, logq_backward(weights), dtheta)
 
     return Weights(logw, share, bound, estimate)
+
+
+def log_weights(q, f, z):
+    """log w (S, B), and the backward passes of log q and of f. Raises InputError for S = 1."""
+    q, z = law_and_codes(q, z, fewest=2)
+    fz, f_backward = evaluated(f, z)  # (S, B)
+    logq, logq_backward = q.log_prob(z)
+    return -fz - logq, logq_backward, f_backward
 
 
 def log_sum_with(own, logw):
