@@ -781,11 +781,11 @@ _BY_FILE = {
         ("_weighted(equal * chance[code] * share", "_weighted(chance[code] * share", "and in the variance"),
         ("deviations.append(_weighted(chance, mean - total))", "pass", "no variance between the codes"),
         ("np.concatenate(deviations) / S**0.5", "np.concatenate(deviations)", "the variance of one sample for that of S"),
+        ("np.linalg.lstsq(controls, -plain", "np.linalg.lstsq(controls, plain", "weights of the wrong sign"),
     ),
     "experiments/best_weights.py": (
         ("names if logits.shape[1] == 1 else scalars", "scalars", "RELAX's network left as it starts"),
         ("(low, right) if variance(left) < variance(right)", "(low, right) if variance(left) > variance(right)", "the search goes up"),
-        ("np.linalg.lstsq(controls, -plain", "np.linalg.lstsq(controls, plain", "weights of the wrong sign"),
     ),
     "experiments/published_toys.py": (
         ("row.samples(1 if row.averages else 2)", "row.samples(1)", "one sample without replacement"),

@@ -56,6 +56,29 @@ def row_moments(row, logits, f, S, hyper, nodes=NODES):
     return RowMoments(mean, _weighted(weights / alone, dlogits - mean), "enumerated", len(weights))
 
 
+def fitted(row, logits, f, S, hyper, names, read=np.ravel, nodes=NODES):
+    """(hyper-parameters with the weights of these names in omega that have the least variance, that variance), all else held.
+
+    The estimate is linear in these weights, and what they weigh has mean zero: a least-squares fit of deviations. read: from
+    gradients in the logits (..., N, K) to those whose variance counts, linear.
+    """
+    omega = hyper["omega"]
+    ends = np.cumsum([0, *(omega[name].size for name in names)])
+
+    def with_weights(weights):
+        parts = {name: weights[low:high].reshape(omega[name].shape)
+                 for name, low, high in zip(names, ends, ends[1:], strict=False)}  # fmt: skip
+        return hyper | {"omega": omega | parts}
+
+    def deviations(weights):
+        return read(row_moments(row, logits, f, S, with_weights(weights), nodes).deviations).ravel()
+
+    plain = deviations(np.zeros(ends[-1]))
+    controls = np.stack([deviations(unit) - plain for unit in np.eye(ends[-1])], 1)
+    weights = np.linalg.lstsq(controls, -plain, rcond=None)[0]
+    return with_weights(weights), float(((plain + controls @ weights) ** 2).sum())
+
+
 def _integrated(row, logits, f, S, hyper, nodes):
     """Given the code, the estimate is a sum of functions of each latent's u and of each of its v.
 

@@ -11,6 +11,7 @@ from dvae_np import vae
 from dvae_np.categorical import log_prob, score
 from dvae_np.check import differences, enumeration, toys, verdicts
 from dvae_np.check.contract import contract
+from dvae_np.check.exactly import OUTCOMES
 from dvae_np.check.gumbel import integrated
 from dvae_np.check.identities import equal
 from dvae_np.check.means import (
@@ -130,12 +131,7 @@ def enumerated(row, rng, mistakes=None):
     mistakes: a function (row, logits, f, exact, S) that returns the means that known mistakes would have, for the hints. With
     it the row is a stranger's function, and one whose mean cannot be computed is left to the z-tests.
     """
-    outcomes = {
-        "z": enumeration.every_code,
-        "distinct": enumeration.every_sequence,
-        "coupled": enumeration.every_coupled,
-        "e": lambda logits, S: enumeration.threshold_nodes(logits),
-    }[row.noise[0]]
+    outcomes = OUTCOMES[row.noise[0]]
     points = POINTS if row.unbiased else POINTS[:1]  # a bias is measured once
     for point in points:
         if point.masked and row.binary:

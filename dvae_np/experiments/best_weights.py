@@ -6,7 +6,7 @@ the constant eta f(1 / K), which is no longer what REBAR is about.
 
 import numpy as np
 
-from dvae_np.check.exactly import row_moments
+from dvae_np.check.exactly import fitted
 
 WEIGHTS = {  # of each row that has any: the tunables in which its estimate is linear, the others as they start
     "reinforce_ema": ("baseline",),
@@ -32,31 +32,12 @@ def best_tunables(row, logits, f, S, hyper, read):
     scalars = tuple(name for name in names if name != "w1")
 
     def variance(log_tau):
-        return _fitted(row, logits, f, S, hyper | {"omega": omega | {"log_tau": log_tau}}, scalars, read)[1]
+        return fitted(row, logits, f, S, hyper | {"omega": omega | {"log_tau": log_tau}}, scalars, read, COARSE)[1]
 
     if "log_tau" in omega:
         omega = omega | {"log_tau": np.array(_lowest(variance))}
     names = names if logits.shape[1] == 1 else scalars
-    return _fitted(row, logits, f, S, hyper | {"omega": omega}, names, read)[0]
-
-
-def _fitted(row, logits, f, S, hyper, names, read):
-    """(hyper-parameters with the best weights of these names, their variance), all else held."""
-    omega = hyper["omega"]
-    ends = np.cumsum([0, *(omega[name].size for name in names)])
-
-    def with_weights(weights):
-        parts = {name: weights[low:high].reshape(omega[name].shape)
-                 for name, low, high in zip(names, ends, ends[1:], strict=False)}  # fmt: skip
-        return hyper | {"omega": omega | parts}
-
-    def deviations(weights):
-        return read(row_moments(row, logits, f, S, with_weights(weights), COARSE).deviations).ravel()
-
-    plain = deviations(np.zeros(ends[-1]))
-    controls = np.stack([deviations(unit) - plain for unit in np.eye(ends[-1])], 1)
-    weights = np.linalg.lstsq(controls, -plain, rcond=None)[0]
-    return with_weights(weights), float(((plain + controls @ weights) ** 2).sum())
+    return fitted(row, logits, f, S, hyper | {"omega": omega}, names, read, COARSE)[0]
 
 
 def _lowest(variance):

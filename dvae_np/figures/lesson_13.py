@@ -4,16 +4,12 @@ from functools import cache
 
 import numpy as np
 
-from dvae_np.check import enumeration, toys
+from dvae_np.check import toys
+from dvae_np.check.exactly import fitted, row_moments
+from dvae_np.check.means import defaults
 from dvae_np.estimators import TABLE
 from dvae_np.figures.style import STYLE, open_axes
 
-OUTCOMES = {
-    "z": enumeration.every_code,
-    "distinct": enumeration.every_sequence,
-    "coupled": enumeration.every_coupled,
-    "e": lambda logits, S: enumeration.threshold_nodes(logits),
-}
 DRAWN = {  # estimator: its numbers of samples, and the evaluations of f at each
     "reinforce": ((1, 2, 3, 4), lambda S: S),
     "reinforce_loo": ((2, 3, 4), lambda S: S),
@@ -36,41 +32,19 @@ def problem(scale=0.6):
     return logits, toys.polynomial(w, 3)
 
 
-def exact_variance(name, logits, f, S, **hyper):
+def exact_variance(name, logits, f, S):
     """The total variance of an estimator's gradient at S samples, over every outcome of its noise."""
-    noise, weights = OUTCOMES[TABLE[name].noise[0]](logits, S)
-    estimate = TABLE[name].estimate(enumeration.tiled(logits, len(weights)), f, noise, **hyper)
-    return float(enumeration.moments(weights, estimate.dlogits)[1].sum())
-
-
-def best_weights(name, S):
-    """(weights by name, variance): the weights of an estimator's control variates with the least exact variance, and that.
-
-    The estimate is linear in the weights, and each control variate has mean zero: they are a least-squares fit.
-    """
-    logits, f = problem()
-    row, (noise, chance) = TABLE[name], OUTCOMES["z"](logits, S)
-    names, many = list(row.omega(None, *logits.shape[1:])), enumeration.tiled(logits, len(chance))
-
-    def estimate(of):
-        omega = {each: np.array(float(each == of)) for each in names}
-        return row.estimate(many, f, noise, omega=omega).dlogits.reshape(len(chance), -1)
-
-    plain = estimate(None)
-    root = np.sqrt(chance)[:, None]
-    controls = np.stack([(root * (estimate(each) - plain)).ravel() for each in names], 1)
-    target = (root * (plain - chance @ plain)).ravel()
-    weights = np.linalg.lstsq(controls, -target, rcond=None)[0]
-    return dict(zip(names, weights, strict=True)), float(((target + controls @ weights) ** 2).sum())
+    return row_moments(TABLE[name], logits, f, S, {}).variance
 
 
 @cache
 def curve(name):
     """{evaluations of f: exact variance} of an estimator; where it has weights to learn, at the best of them."""
-    samples, evaluations = DRAWN[name]
-    if TABLE[name].omega:
-        return {evaluations(S): best_weights(name, S)[1] for S in samples}
-    return {evaluations(S): exact_variance(name, *problem(), S) for S in samples}
+    (samples, evaluations), (logits, f), row = DRAWN[name], problem(), TABLE[name]
+    if row.omega:
+        hyper = defaults(row, *logits.shape[1:])
+        return {evaluations(S): fitted(row, logits, f, S, hyper, tuple(hyper["omega"]))[1] for S in samples}
+    return {evaluations(S): exact_variance(name, logits, f, S) for S in samples}
 
 
 def variance_evaluations(figure):
