@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dvae_np.arrays import InputError, expect, expect_codes, expect_number, one_hot, summed_to
-from dvae_np.dependent import by_log_prob, by_uniforms, paired, rounded
+from dvae_np.dependent import by_uniforms, paired, rounded
 from dvae_np.forward_backward import (
     backward,
     best,
     centred,
+    chances,
     covariance,
     edges,
     forward,
@@ -59,19 +60,14 @@ class Chain(NamedTuple):
     def both_marginals(self):
         """q(z_n) (B, N, K) and q(z_n, z_(n+1)) (B, N-1, K, K), as a `Chain`; backward takes one."""
         _, both, marginals_backward = self._marginals()
-        return self._own(*both), lambda dvalue: self._own(*marginals_backward(*dvalue))
+        return Chain(*map(self._rounded, both)), lambda dvalue: self._own(*marginals_backward(*dvalue))
 
     def _marginals(self):
         """log Z, both marginals, and their backward, as precise as they are computed."""
         self.expect()
         filtered = forward(*self)
         nodes, r = backward(filtered)
-
-        def marginals_backward(dnodes, dedges):
-            dunary, dpairwise = covariance(filtered, dnodes, dedges)
-            return dunary, summed_to(self.pairwise.shape, dpairwise)
-
-        return filtered.log_z, (nodes, edges(filtered, r)), marginals_backward
+        return filtered.log_z, (nodes, edges(filtered, r)), partial(covariance, filtered)
 
     def marginals(self):
         """q(z_n = k): (B, N, K)."""
@@ -102,8 +98,9 @@ class Chain(NamedTuple):
         return self._rounded(score - log_z), log_prob_backward
 
     def probability(self):
-        """The op states (m, N) -> q(z) (m, B), for sums over all joint states."""
-        return partial(by_log_prob, self)
+        """The op states (m, N) -> q(z) (m, B), for sums over all joint states; its gradient is q(z) times the score."""
+        self.expect()
+        return chances(forward(*self), self._rounded, self._own)
 
     def codes(self, u):
         """Codes drawn from the last latent to the first, one uniform of u (S, B, N) each: (S, B, N)."""
@@ -219,8 +216,8 @@ class Chain(NamedTuple):
         return Chain(weighted.sum(0), paired(weighted[..., :-1, :], nodes[..., 1:, :], len(self.pairwise) == 1))
 
     def _own(self, unary, pairwise):
-        """Arrays as a `Chain` of this one's precision."""
-        return Chain(self._rounded(unary), self._rounded(pairwise))
+        """Gradients as a `Chain` of this one's shapes and precision."""
+        return Chain(self._rounded(unary), self._rounded(summed_to(self.pairwise.shape, pairwise)))
 
     def _rounded(self, array):
         """An array in this chain's precision."""

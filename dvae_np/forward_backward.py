@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dvae_np.ops import rows_by_code
+
 SAFE = {4: 80.0, 8: 600.0}  # by the bytes of a real number: the logarithm of what a product may span
 
 
@@ -116,6 +118,38 @@ def covariance(filtered, direction, edge_direction):
         nodes.append(pairs[-1].sum(-1))
         marginal = own.sum(-1)
     return np.stack(nodes[::-1], 1), np.stack(pairs[::-1], 1) if pairs else w
+
+
+def chances(filtered, rounded, own):
+    """The op states (m, N) -> q(z) (m, B): q(z_N) times each q(z_n | z_(n+1)), and no logarithm for each state.
+
+    `rounded` puts an array into the law's precision; `own` makes its gradient of (B, N, K), (B or 1, N-1, K, K): q(z) times the
+    score, summed over the states.
+    """
+    given, (nodes, _) = kernels(filtered), backward(filtered)
+    (B, N, K), shared = nodes.shape, len(filtered.transfer) == 1
+    tables, last = rounded(given).reshape(B, N - 1, K * K).transpose(1, 2, 0).copy(), rounded(filtered.last).T.copy()
+
+    def op(states):
+        pairs = states[:, :-1] * K + states[:, 1:]
+        value = last[states[:, -1]]
+        for n in range(N - 1):
+            value *= tables[n][pairs[:, n]]
+
+        def chances_backward(dvalue):
+            weighted = value * dvalue
+            total = weighted.sum(0)[:, None, None]
+            hits = rows_by_code(
+                pairs, weighted.sum(1, keepdims=True) if shared else weighted, K * K
+            )  # (N-1, K^2, B or 1)
+            hits = hits.transpose(2, 0, 1).reshape(filtered.transfer.shape)
+            less = given * (total * nodes[:, 1:])[:, :, None]
+            dunary = rows_by_code(states, weighted, K).transpose(2, 0, 1) - total * nodes
+            return own(dunary, hits - (less.sum(0, keepdims=True) if shared else less))
+
+        return value, chances_backward
+
+    return op
 
 
 def through_messages(filtered, da):

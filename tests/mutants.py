@@ -69,6 +69,10 @@ _BY_FILE = {
         ("{4: 80.0, 8: 600.0}", "{4: 600.0, 8: 600.0}", "float32's products as far as float64's"),
         ("log_z += np.log(total[:, 0])", "log_z -= np.log(total[:, 0])", "products: log Z with a flipped sign"),
         ("a[:, n] - height, log_z + height[:, 0]", "a[:, n] - height, log_z", "logarithms: heights not counted"),
+        ("value *= tables[n][pairs[:, n]]", "value *= tables[0][pairs[:, n]]", "chances: the first pair's table for all"),
+        ("less = given * (total * nodes[:, 1:])", "less = given * (total * nodes[:, :-1])", "chances: the marginals of the wrong end"),
+        ("weighted = value * dvalue", "weighted = dvalue", "chances: the gradient without q(z)"),
+        ("K).transpose(2, 0, 1) - total * nodes", "K).transpose(2, 0, 1)", "chances: hits without marginals"),
     ),
     "chain.py": (
         ("own, height = centred(share[0].real.dtype, *self)", "own, height = list(self), 0", "KL of large potentials in float32"),
@@ -852,8 +856,16 @@ _BY_FILE = {
         ("entropy(logits)[0].mean()) / settings.N", "entropy(logits)[0].mean())", "entropy of all latents for one"),
         ("replace(published, embedding_scale=1.0)", "replace(published, embedding_scale=2.0)", "another start"),
     ),
+    "experiments/encoder_gaps.py": (
+        ("Adam({\"psi\": self.params[\"psi\"]}, LR)", "Adam({\"theta\": self.params[\"theta\"]}, LR)", "the decoder goes on alone"),
+        ("starts = [q, own, np.eye(K)[mode], *rng", "starts = [*rng", "no start but random ones", "random starts find the same best on small problems; the others make sure"),
+        (".reshape(B, *(K,) * N) - N * np.log(K)", ".reshape(B, *(K,) * N)", "log p(x, z) without the prior", "a constant, which the posterior does not see"),
+        ("found.posterior_gap - family", "found.posterior_gap", "the family's part counted twice"),
+        ("if m != n:", "if m > n:", "the mean over later latents alone"),
+        ("negative_entropy - expected", "negative_entropy + expected", "KL with a flipped sign"),
+    ),
     "experiments/gaps.py": (
-        ("logits += (q[:, n - 1, None] @ target.pairwise[:, n - 1])[:, 0]", "logits += (q[:, n - 1, None] @ target.pairwise[:, n - 1].transpose(0, 2, 1))[:, 0]", "coordinate ascent: a pair turned round"),
+        ("mean += (q[:, n - 1, None] @ chain.pairwise[:, n - 1])[:, 0]", "mean += (q[:, n - 1, None] @ chain.pairwise[:, n - 1].transpose(0, 2, 1))[:, 0]", "coordinate ascent: a pair turned round"),
         ("np.full(len(x), -1 / len(x))", "np.full(len(x), 1 / len(x))", "log p(x) descended"),
     ),
     "experiments/completion.py": (

@@ -53,6 +53,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "text": "screens",
     "experiments/quantised": "quantised",
     "experiments/other_objectives": "wake_sleep",
+    "experiments/encoder_gaps": "encoder_gaps",
     "vq_vae": "vq_vae",
     "scalar_codes": "codebook",
     "check/grouped": "ops additive",

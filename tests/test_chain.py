@@ -6,7 +6,7 @@ import pytest
 from dvae_np import Autoregressive, Chain, Independent, InputError, padded
 from dvae_np import forward_backward as dynamic
 from dvae_np.check.posteriors import results_of_law
-from dvae_np.dependent import by_uniforms
+from dvae_np.dependent import by_log_prob, by_uniforms
 from dvae_np.laws import joint_states
 
 SIZES = [1, 30, 100, 300, 1e3, 1e4]  # of normal potentials
@@ -88,6 +88,28 @@ def test_one_node_ruled_out_or_nearly_so_does_not_slow_down_the_whole_batch(monk
     lengths = np.full(50, 4)
     lengths[3] = 2
     assert max(errors(padded(*chain(np.random.default_rng(2), 50, dtype=np.float32), lengths)[0])) < 1e-6
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("size", [*SIZES, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_probability_of_every_state_is_what_log_q_says(dtype, size, shared):
+    """And so is its gradient, of one block of states after another; -inf: pairs and a code are ruled out."""
+    rng = np.random.default_rng(4)
+    q = chain(rng, 6, size=1 if size == -np.inf else size, dtype=dtype, shared=shared)
+    if size == -np.inf:
+        q.unary[1, 2, 0] = q.pairwise[:, 0, 1, 2] = q.pairwise[:, 2, 0] = size
+    op, states = q.probability(), joint_states(*q.sizes[1:])
+    exact = Chain(*(array.astype(np.float64) for array in q))
+    limit = 2e-5 if dtype == np.float32 else 1e-12 * max(1, abs(size) / 100 if size > 0 else 1)
+    for block in (states[:50], states[50:]):
+        (value, backward), (chance, right) = op(block), by_log_prob(exact, block)
+        np.testing.assert_allclose(value, chance, rtol=0, atol=limit)
+        assert value.dtype == dtype
+        dvalue = rng.standard_normal(value.shape)
+        for mine, theirs, array in zip(backward(dvalue.astype(dtype)), right(dvalue), q, strict=True):
+            assert mine.dtype == dtype and mine.shape == array.shape
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=10 * limit)
 
 
 def test_a_node_that_is_ruled_out_altogether_is_not_a_crash():

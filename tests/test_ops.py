@@ -29,7 +29,7 @@ NO_OPS = {
     "evaluated": "asks whether f's answer is a pair",
     "as_law": "hands on what one's own encoder says", "as_prior": "hands on what one's own prior says",
     "answered": "looks at one's own functions' answers", "backward": "the second half of the chain's ops",
-    "by_log_prob": "is `probability` of chains and autoregressive laws",
+    "by_log_prob": "is `probability` of autoregressive laws and subsets", "chances": "is that of chains",
     "added": "is the decoder's", "mixed": "is the decoder's", "scaled": "is the decoder's", "uniform": "has no law",
     "quantise": "is not the derivative of its value; tests/test_codebook.py", "rounded": "the same", "signs": "the same",
     "coded": "goes backward by surrogates; tests/test_vq_vae.py",

@@ -120,6 +120,7 @@ STUDIES = {
     "--rule": (),
     "--train digits": ("jobs",),
     "--train mnist": ("jobs", "data_dir"),
+    "--encoders": (),
     "--lessons": (),
     "--quantised": (),
     "--quantised mnist": ("data_dir",),

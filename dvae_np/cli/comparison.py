@@ -37,6 +37,8 @@ def add_compare(verbs):
     study.add_argument("--rule", action="store_true", help=words)
     words = "train by each estimator for equal time, four trials and three seeds each; hours"
     study.add_argument("--train", choices=("digits", "mnist"), help=words)
+    words = "why the two yardsticks of --train digits disagree: whose is the gap between them; some forty minutes"
+    study.add_argument("--encoders", action="store_true", help=words)
     words = "train the model of lesson 00 by what each lesson teaches"
     study.add_argument("--lessons", action="store_true", help=words)
     words = "train models with codebooks, PyTorch's where it is installed, and categorical VAEs of the same size"
@@ -53,6 +55,7 @@ def compare(options):
     studies = {
         "rule": compare_cost,
         "train": train_for_equal_time,
+        "encoders": take_gaps_apart,
         "lessons": train_first_models,
         "quantised": train_quantised,
         "wake_sleep": train_wake_sleep,
@@ -140,6 +143,19 @@ def train_for_equal_time(options):
         record = equal_time.equal_time(options.train, options.data_dir, known, save, options.jobs, progress)
     table = yardsticks.training_table if options.all else yardsticks.answers
     print(f"\n{table(record)}\n\nWritten to {options.out}: {name}")
+    return 0
+
+
+def take_gaps_apart(options):
+    """`compare --encoders`"""
+    from dvae_np import records
+    from dvae_np.experiments import encoder_gaps
+
+    name, timed = "data/encoder-gaps.json", records.read("equal-time-digits")
+    with going_on(options, name, encoder_gaps.COMMAND) as (_, known, save):
+        record = encoder_gaps.encoder_gaps(timed, known, save, progress("run"))
+    print(f"Nats, the median of three seeds and their range:\n\n{encoder_gaps.encoders_table(record)}\n")
+    print(f"Written to {options.out}: {name}")
     return 0
 
 

@@ -116,15 +116,21 @@ def study_data(name, data_dir=None):
     return replace(data, **few)
 
 
-def run_of(name, data_dir, settings, steps):
-    """One run of so many steps: its choice's score on the validation split, and the test numbers, in nats."""
+def trained(name, data_dir, settings, steps):
+    """A finished training of so many steps; its `best` has the parameters."""
     data = study_data(name, data_dir)
     epochs = max(1, round(steps / math.ceil(len(data.train.x) / settings.batch)))
     patience = epochs if settings.tau_schedule != "constant" else math.ceil(PATIENCE * epochs)
     training = Timed(data, replace(settings, epochs=epochs, patience=patience))
     while not training.finished:
         training.step()
-    params, model = training.best["params"], training.model
+    return training
+
+
+def run_of(name, data_dir, settings, steps):
+    """One run of so many steps: its choice's score on the validation split, and the test numbers, in nats."""
+    training = trained(name, data_dir, settings, steps)
+    params, model, data = training.best["params"], training.model, training.data
     found = evaluate(params, data.test.x, rng=np.random.default_rng(2), S=BOUNDS[-1], model=model)
     sampled = found.log_likelihood is None
     bounds = {str(S): bound_of(params, data.test.x, model, S) for S in BOUNDS} if sampled else None

@@ -16,6 +16,7 @@ from dvae_np.additive import log_evidence, true_posterior
 from dvae_np.estimators import TABLE
 from dvae_np.laws import Independent
 from dvae_np.model import Model
+from dvae_np.ops import softmax
 from dvae_np.structure import PRIORS
 from dvae_np.text import columns, markdown_columns
 from dvae_np.train import Adam, Settings, evaluate, load
@@ -109,25 +110,32 @@ def best_factorised_gap(params, x, seed):
     target, rng = true_posterior(p, f), np.random.default_rng(seed)
     B, _, K = target.sizes
     starts = [target.marginals()[0], np.eye(K)[target.mode()], *rng.dirichlet(np.ones(K), (STARTS - 2, B, N))]
-    return np.min([ascended(q.copy(), target) for q in starts], axis=0)
+    found = [ascended(q, lambda q, n: mean_potentials(target, q, n)) for q in starts]
+    with np.errstate(divide="ignore"):
+        return np.min([target.kl_from(Independent(np.log(q)))[0][:, 0] for q in found], axis=0)
 
 
-def ascended(q, target):
-    """KL to the target (B,) after coordinate ascent from marginals q (B, N, K), which change in place."""
+def mean_potentials(chain, q, n):
+    """The mean log-weight of each value of latent n of a `Chain`, its neighbours from the marginals q: (B, K)."""
+    mean = chain.unary[:, n].copy()
+    if n > 0:
+        mean += (q[:, n - 1, None] @ chain.pairwise[:, n - 1])[:, 0]
+    if n < N - 1:
+        mean += (chain.pairwise[:, n] @ q[:, n + 1, :, None])[..., 0]
+    return mean
+
+
+def ascended(q, potentials):
+    """Marginals (B, N, K) that coordinate ascent reaches from q: each becomes softmax(potentials(q, n)), the best beside the
+    others, until none moves."""
+    q = q.copy()
     for _ in range(SWEEPS):
         before = q.copy()
-        for n in range(N):
-            logits = target.unary[:, n].copy()
-            if n > 0:
-                logits += (q[:, n - 1, None] @ target.pairwise[:, n - 1])[:, 0]
-            if n < N - 1:
-                logits += (target.pairwise[:, n] @ q[:, n + 1, :, None])[..., 0]
-            e = np.exp(logits - logits.max(-1, keepdims=True))
-            q[:, n] = e / e.sum(-1, keepdims=True)
+        for n in range(q.shape[1]):
+            q[:, n] = softmax(potentials(q, n))[0]
         if abs(q - before).max() < 1e-6:
             break
-    with np.errstate(divide="ignore"):
-        return target.kl_from(Independent(np.log(q)))[0][:, 0]
+    return q
 
 
 ROWS = {  # of the table: the words, and the number of a line of the record

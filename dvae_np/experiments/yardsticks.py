@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.experiments.equal_time import BOUNDS, SEEDS, choice_of, trials_of
-from dvae_np.text import columns, markdown_columns
+from dvae_np.text import columns, markdown_columns, spread
 
 YARDSTICKS = ("negative_elbo", "negative_evidence")
 
@@ -84,8 +84,3 @@ def answers(record, markdown=False):
                  if name in by_name else "too many states" for name in shown]  # fmt: skip
         rows.append((size, *(", ".join(best(found, yardstick)) for yardstick in YARDSTICKS), *cells))
     return markdown_columns(rows) if markdown else columns(rows)
-
-
-def spread(values):
-    """'18.60 (18.55 to 18.71)'"""
-    return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -85,13 +85,14 @@ def _visited(params, model, x, c):
     """E_q[-log p(x|z)], KL and log p(x) = log sum_z p(z) p(x|z) [Eq. 4.1, 4.5], each (B,), every state decoded once."""
     (q, p), f = posterior_and_prior(params, x, c, model), reconstruction(params["theta"], x, c, model)
     _, N, K = q.sizes
-    expected, divergence, evidence = 0.0, 0.0, -np.inf
+    probability, expected, divergence, evidence = q.probability(), 0.0, 0.0, -np.inf
     block = BLOCK if c is None and not model.sequential else max(1, PAIRS // len(x))
     for start in range(0, K**N, block):
         z = joint_states(N, K, start, min(start + block, K**N), like=x)[:, None]  # (m, 1, N)
         fz, _ = f(z)  # (m, B)
         log_prior = -N * np.log(K) if p is None else p.log_prob(z)[0]
-        expected = expected + ((weights := np.exp(q.log_prob(z)[0])) * fz).sum(0)
+        weights, _ = probability(z[:, 0])  # (m, B): q(z)
+        expected = expected + (weights * fz).sum(0)
         if model.sequential:
             divergence = divergence + kl_given(q, p, z, weights)[0].sum(-1)
         evidence = np.logaddexp(evidence, log_sum_exp((log_prior - fz).astype(fz.dtype), 0))
