@@ -858,8 +858,6 @@ _BY_FILE = {
     ),
     "experiments/encoder_gaps.py": (
         ("Adam({\"psi\": self.params[\"psi\"]}, LR)", "Adam({\"theta\": self.params[\"theta\"]}, LR)", "the decoder goes on alone"),
-        ("starts = [q, own, np.eye(K)[mode], *rng", "starts = [*rng", "no start but random ones", "random starts find the same best on small problems; the others make sure"),
-        (".reshape(B, *(K,) * N) - N * np.log(K)", ".reshape(B, *(K,) * N)", "log p(x, z) without the prior", "a constant, which the posterior does not see"),
         ("found.posterior_gap - family", "found.posterior_gap", "the family's part counted twice"),
         ("if m != n:", "if m > n:", "the mean over later latents alone"),
         ("negative_entropy - expected", "negative_entropy + expected", "KL with a flipped sign"),

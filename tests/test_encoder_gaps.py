@@ -54,7 +54,9 @@ def test_the_parts_of_a_gap_add_up_to_it():
     params["theta"]["table"] *= 5
     x = (rng.random((6, 8)) < 0.5).astype(float)
     found, whole = encoder_gaps.gap_of(params, x), evaluate(params, x)
-    assert found["negative_elbo"] == pytest.approx(found["negative_evidence"] + found["family"] + found["encoder"], abs=1e-12)
+    assert found["negative_elbo"] == pytest.approx(
+        found["negative_evidence"] + found["family"] + found["encoder"], abs=1e-12
+    )
     assert found["negative_evidence"] == pytest.approx(-whole.log_likelihood, rel=1e-6)  # in float32
     assert found["encoder"] > 0.01 and found["family"] > 1e-4
 
@@ -83,7 +85,9 @@ def test_the_command_goes_on_where_it_stopped_and_adds_up(monkeypatch, tmp_path,
     timed = {"cells": {f"{size.name} vimco": {"steps": 60, "trials": trials} for size in sizes}}
     monkeypatch.setattr(records, "read", lambda name: timed)
     trained, rates = equal_time.trained, []
-    monkeypatch.setattr(equal_time, "trained", lambda *given: rates.append((given[2].lr, given[2].seed)) or trained(*given))
+    monkeypatch.setattr(
+        equal_time, "trained", lambda *given: rates.append((given[2].lr, given[2].seed)) or trained(*given)
+    )
     for _ in range(2):
         assert cli.main(["compare", "--encoders", "--out", str(tmp_path)]) == 0
         printed = capsys.readouterr().out

@@ -75,10 +75,11 @@ def gap_of(params, x):
 
 
 def log_joint(params, x):
-    """log p(x, z) of each image and joint state, under a uniform prior: (B, K, ..., K), an axis for each latent."""
+    """log p(x, z) of each image and joint state: (B, K, ..., K), an axis for each latent; without the uniform prior, a number
+    that the posterior does not see."""
     (q, _), f = posterior_and_prior(params, x), reconstruction(params["theta"], x)
     B, N, K = q.sizes
-    return -f(joint_states(N, K)[:, None])[0].T.reshape(B, *(K,) * N) - N * np.log(K)
+    return -f(joint_states(N, K)[:, None])[0].T.reshape(B, *(K,) * N)
 
 
 def best_gap(q, table):
