@@ -375,7 +375,7 @@ def test_a_sweep_has_as_many_processes_as_it_may(jobs, monkeypatch, tmp_path):
 
 
 def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
-    """Two cells of a tiny study: four trials, then three seeds at the best of them; nothing is done twice."""
+    """Three cells of a tiny study: four trials, six with a temperature, then three seeds at the best; nothing is done twice."""
     names = ("independent 1x4 exact", "independent 1x4 vimco", "independent 1x4 gumbel_softmax")
     small = equal_time.cells_of((rule.Size("independent", 1, 4),))
     cells = {name: replace(small[name], hidden=(4,)) for name in names}
@@ -384,11 +384,14 @@ def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
         record["cells"][name] = {"milliseconds": 1.0, "steps": 40, "trials": {}, "runs": {}}
     saved = []
     first = next(iter(equal_time.tasks_of(record, cells)))
-    assert first == (names[0], "trials", "0") and equal_time.runs_left(record, cells) == 21
+    assert (
+        first == (names[0], "trials", "0")
+        and equal_time.runs_left(record, cells) == equal_time.runs_of(cells) == 7 + 7 + 9
+    )
     record = equal_time.equal_time("digits", None, record, lambda record: saved.append(len(str(record))), cells=cells)
-    assert len(saved) == 3 * 7 and not equal_time.tasks_of(record, cells) and not equal_time.runs_left(record, cells)
+    assert len(saved) == 23 and not equal_time.tasks_of(record, cells) and not equal_time.runs_left(record, cells)
     for name, known in record["cells"].items():
-        scores = [known["trials"][str(i)]["validation"] for i in range(4)]
+        scores = [known["trials"][str(i)]["validation"] for i in range(6 if "gumbel" in name else 4)]
         assert scores[equal_time.choice_of(known)] == min(scores)
         assert [run["seed"] for run in known["runs"].values()] == [1, 2, 3]
         for run in known["runs"].values():
@@ -400,6 +403,11 @@ def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
         assert [epoch for epoch, *_ in known["runs"]["1"]["curve"]] == [1, 2, 3]
         assert known["runs"]["2"]["curve"] is None  # one seed's is kept
     again = equal_time.equal_time("digits", None, record, lambda record: pytest.fail("a run again"), cells=cells)
+    first = record["cells"][names[0]]
+    first["trials"][str((equal_time.choice_of(first) + 1) % 4)]["validation"] = (
+        0.0  # as one that is added, and the best
+    )
+    assert equal_time.tasks_of(record, cells) == [(names[0], "runs", str(seed)) for seed in (1, 2, 3)]
     assert again is record and "lr " in yardsticks.training_table(record)
 
 
@@ -435,7 +443,7 @@ def test_a_temperature_on_its_way_is_waited_for(monkeypatch):
     monkeypatch.setattr(equal_time.Timed, "validation_loss", lambda self: float(next(worse)))
     settings = Settings("gumbel_softmax", N=1, K=4, hidden=(4,))
     assert equal_time.run_of("digits", None, settings, 13 * 50)["epochs"] == 16
-    falling = replace(settings, **equal_time.ANNEALED)
+    falling = replace(settings, **equal_time.COOLING[0])
     assert equal_time.run_of("digits", None, falling, 13 * 50)["epochs"] == 50
 
 

@@ -35,7 +35,7 @@ def add_compare(verbs):
     words = "what a gradient of a given error costs as the number of joint states grows, each estimator at its best "
     words += "temperature, and where the exact one stops paying; some ten minutes"
     study.add_argument("--rule", action="store_true", help=words)
-    words = "train by each estimator for equal time, four trials and three seeds each; hours"
+    words = "train by each estimator for equal time, four to six trials and three seeds each; hours"
     study.add_argument("--train", choices=("digits", "mnist"), help=words)
     words = "why the two yardsticks of --train digits disagree: whose is the gap between them; some forty minutes"
     study.add_argument("--encoders", action="store_true", help=words)

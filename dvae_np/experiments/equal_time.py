@@ -2,8 +2,8 @@
 
 Equal time is a number of steps: the seconds that all get, over the milliseconds of a step, which are measured once and kept.
 So a run can be repeated to its last digit on a machine that is slower, or busy. Training draws the pixels anew for each batch:
-of pixels that are fixed, every model would learn the training images by heart, the quick ones first. The step size, and the
-temperature's schedule, are chosen by four trials with seed 0; what is reported comes from seeds 1 to 3. Within a run the best
+of pixels that are fixed, every model would learn the training images by heart, the quick ones first. The step size is chosen
+by four trials with seed 0, step size and temperature by six; what is reported comes from seeds 1 to 3. Within a run the best
 parameters are kept, by the validation ELBO, for VIMCO by its own bound. The yardsticks are the test ELBO and what is known of
 log p(x).
 """
@@ -23,8 +23,11 @@ from dvae_np.train.evaluation import MOST_STATES
 from dvae_np.train.loop import Training
 
 SECONDS = {"digits": 60, "mnist": 300}
-SIZES = (*(Size("independent", N, K) for N, K in ((2, 8), (4, 8), (5, 8), (20, 10), (1, 4096))), Size("chain", 8, 4))
-ROWS = {"digits": Size("rows", 8, 32), "mnist": Size("rows", 28, 32)}  # a latent for each row of pixels
+SIZES = {  # in the order of their runs: what tells most comes first; "rows" has a latent for each row of pixels
+    name: (Size("independent", 20, 10), Size("independent", 1, 4096), Size("rows", rows, 32), Size("independent", 4, 8),
+           Size("chain", 8, 4), Size("independent", 5, 8), Size("independent", 2, 8))
+    for name, rows in (("digits", 8), ("mnist", 28))
+}  # fmt: skip
 CHAINS = ("exact", "reinforce_loo", "vimco", "gumbel_softmax", "straight_through_gumbel", "straight_through")
 ESTIMATORS = {
     "independent": ("exact", "reinforce_loo", "local_expectation", "rebar", "vimco", "gumbel_softmax",
@@ -34,19 +37,21 @@ ESTIMATORS = {
 }  # fmt: skip
 SAMPLES = {"reinforce_loo": 4, "vimco": 4}  # the others the fewest that they take
 RATES = tuple({"lr": lr} for lr in (3e-4, 1e-3, 3e-3, 1e-2))
-ANNEALED = {"hyper": {"tau": 0.5}, "tau_schedule": "geometric", "tau_end": 0.1}
-TEMPERED = tuple({"lr": lr} | how for lr in (1e-3, 3e-3) for how in ({"hyper": {"tau": 0.2}}, ANNEALED))
+COOLING = tuple(
+    {"hyper": {"tau": tau}, "tau_schedule": "geometric", "tau_end": end} for tau, end in ((0.5, 0.1), (1.0, 0.3))
+)
+TEMPERED = tuple({"lr": lr} | how for how in ({"hyper": {"tau": 0.2}}, *COOLING) for lr in (1e-3, 3e-3))
 SEEDS, BOUNDS, MOST_IMAGES = (1, 2, 3), (2500, 5000), 1000
 PATIENCE = 0.3  # of all epochs, without a better validation score; a temperature on its way is waited for
 TRIAL = {"digits": 1.0, "mnist": 0.2}  # of the steps of a run
 
 
 def trials_of(name):
-    """Four settings to choose from."""
+    """The settings to choose from: four, and six where there is a temperature to be chosen too."""
     return TEMPERED if name in ("gumbel_softmax", "straight_through_gumbel") else RATES
 
 
-def cells_of(sizes=SIZES):
+def cells_of(sizes):
     """{"independent 4x8 reinmax": settings} of every size and estimator; the exact sum where the states can be visited, or
     where dynamic programming does it."""
     cells = {}
@@ -145,7 +150,7 @@ def equal_time(
 ):
     """Carry out all that the record lacks, `jobs` processes at a time, and save after each run; returns the record."""
     record = known or {"command": command_of(name), "data": name, "seconds": SECONDS[name], "cells": {}}
-    cells = cells_of((*SIZES, ROWS[name])) if cells is None else cells
+    cells = cells_of(SIZES[name]) if cells is None else cells
     data = study_data(name, data_dir)
     for cell, settings in cells.items():
         if cell not in record["cells"]:
@@ -165,7 +170,8 @@ def equal_time(
                 return record
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 cell, kind, key = running.pop(done)
-                record["cells"][cell][kind][key] = outcome(done)
+                chosen = {} if kind == "trials" else {"trial": choice_of(record["cells"][cell])}
+                record["cells"][cell][kind][key] = outcome(done) | chosen
                 save(record)
                 progress(f"{cell}: {kind} {key}")
 
@@ -186,7 +192,10 @@ def tasks_of(record, cells):
         trials = [
             (cell, "trials", str(i)) for i in range(len(trials_of(settings.estimator))) if str(i) not in known["trials"]
         ]
-        runs = [(cell, "runs", str(seed)) for seed in SEEDS if str(seed) not in known["runs"]]
+        chosen = None if trials else choice_of(known)
+        runs = [
+            (cell, "runs", str(seed)) for seed in SEEDS if known["runs"].get(str(seed), {}).get("trial") != chosen
+        ]  # trials that are added later may choose anew
         found += trials or runs
     return found
 
@@ -208,7 +217,12 @@ def choice_of(known):
 def runs_left(record, cells):
     """How many trials and runs of the study are still to do."""
     done = sum(len(known["trials"]) + len(known["runs"]) for known in record["cells"].values())
-    return sum(len(trials_of(settings.estimator)) + len(SEEDS) for settings in cells.values()) - done
+    return runs_of(cells) - done
+
+
+def runs_of(cells):
+    """How many trials and runs they take in all."""
+    return sum(len(trials_of(settings.estimator)) + len(SEEDS) for settings in cells.values())
 
 
 def command_of(name):

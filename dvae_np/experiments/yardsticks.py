@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np.experiments.equal_time import BOUNDS, SEEDS, choice_of, trials_of
+from dvae_np.experiments.rule import FAMILIES
 from dvae_np.text import columns, markdown_columns, spread
 
 YARDSTICKS = ("negative_elbo", "negative_evidence")
+WORDS = dict(zip(YARDSTICKS, ("negative ELBO: nats behind the best", "-log p(x): nats behind the best"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,21 @@ class Found:
 
 
 def findings(record):
-    """{"independent 4x8": [Found, ...]} of the cells whose runs are all there."""
+    """{"independent 4x8": [Found, ...]} of the cells whose runs are all there, the smallest models of a family first."""
     found = {}
     for cell, known in record["cells"].items():
         runs = [run for run in known["runs"].values() if "error" not in run]
         if len(known["runs"]) == len(SEEDS) and runs:
             size, _, name = cell.rpartition(" ")
             found.setdefault(size, []).append(_found(name, known, runs))
-    return found
+    return dict(sorted(found.items(), key=lambda item: _place(item[0])))
+
+
+def _place(size):
+    """Where "independent 4x8" stands: independent latents, chains, rows; by the number of codes, several latents first."""
+    family, sizes = size.split()
+    N, K = map(int, sizes.split("x"))
+    return list(FAMILIES).index(family), N == 1, N * np.log(K)
 
 
 def finished(record):
@@ -44,7 +53,7 @@ def _found(name, known, runs):
     setting = trials_of(name)[choice_of(known)]
     words = f"lr {setting['lr']:g}"
     if "hyper" in setting:
-        words += ", tau " + ("0.5 to 0.1" if "tau_end" in setting else f"{setting['hyper']['tau']:g}")
+        words += ", tau " + " to ".join(f"{tau:g}" for tau in (setting["hyper"]["tau"], setting.get("tau_end")) if tau)
     few, many = ([run["bounds"][str(S)] for run in runs] if runs[0]["bounds"] else None for S in BOUNDS)
     evidence = [run["log_likelihood"] for run in runs] if many is None else many
     return Found(
@@ -60,6 +69,23 @@ def best(found, yardstick):
     ranked = sorted(found, key=lambda each: np.median(getattr(each, yardstick)))
     worst = max(getattr(ranked[0], yardstick))
     return [each.estimator for each in ranked if min(getattr(each, yardstick)) <= worst]
+
+
+def behind(models):
+    """{yardstick in words: {model in words: {estimator: (nats behind the best median, does another beat it?)}}}.
+
+    models: {model in words: [Found, ...]}.
+    """
+    panels = {}
+    for yardstick, words in WORDS.items():
+        panels[words] = {}
+        for model, found in models.items():
+            medians = {each.estimator: float(np.median(getattr(each, yardstick))) for each in found}
+            level = best(found, yardstick)
+            panels[words][model] = {
+                name: (median - min(medians.values()), name not in level) for name, median in medians.items()
+            }
+    return panels
 
 
 def training_table(record, markdown=False):

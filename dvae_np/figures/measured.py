@@ -163,3 +163,25 @@ def first_steps(figure, record):
     figure.legend(
         *panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
     )
+
+
+def nats_behind(figure, panels):
+    """Which estimator when: how many nats each is behind the best of its model, a panel for each yardstick; dark is far behind.
+
+    panels: {yardstick in words: {model in words: {estimator: (nats, does another beat it?)}}}; bold: no other does.
+    """
+    found = [model for models in panels.values() for model in models.values()]
+    estimators = [name for name in TABLE if any(name in model for model in found)]
+    for axes, (words, models) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+        nats = np.array([[model.get(name, (np.nan,))[0] for model in models.values()] for name in estimators])
+        axes.imshow(nats, cmap="Blues", vmin=0, vmax=2, aspect="auto")
+        for row, column in np.argwhere(~np.isnan(nats)):
+            beaten = list(models.values())[column][estimators[row]][1]
+            colour, weight = "white" if nats[row, column] > 1.2 else "black", None if beaten else "bold"
+            axes.text(column, row, f"{nats[row, column]:.2f}", ha="center", va="center", fontsize=7.5, color=colour,
+                      fontweight=weight)  # fmt: skip
+        axes.set_xticks(range(len(models)), models, fontsize=7.5)
+        axes.set_yticks(range(len(estimators)), estimators, fontsize=8)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_title(words, fontsize=10)
