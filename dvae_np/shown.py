@@ -67,9 +67,11 @@ def figure(draw, *contents, size=(7, 3.6), alt="", **more):
 def picture(canvas, alt):
     """Display a figure of Matplotlib, with words for those who do not see it; one of pyplot is closed, to be shown once."""
     from IPython.display import Image, display
+    from PIL import Image as Pixels  # Matplotlib's own
 
-    png = io.BytesIO()
-    canvas.savefig(png, dpi=90, metadata={"Software": None})
+    drawn, png = io.BytesIO(), io.BytesIO()
+    canvas.savefig(drawn, dpi=90)
+    Pixels.open(drawn).convert("RGB").quantize(256).save(png, "PNG", optimize=True)  # a third of the bytes
     display(Image(png.getvalue(), alt=alt))
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(canvas)

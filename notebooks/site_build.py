@@ -49,6 +49,7 @@ CONTENTS = """
 
 lessons/index
 estimators/index
+which
 equations
 glossary
 ```

@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 PLACES = {  # of the repository, on the site
     "README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "figures/README.md": "numbers.md",
+    "figures/WHICH_ESTIMATOR.md": "which.md",
     "dvae_np/README.md": "api.md", "notebooks/README.md": "equations.md", "notebooks/SYMBOLS.md": "glossary.md",
     "notebooks/RECIPES.md": "recipes.md", "notebooks/INSTRUCTORS.md": "instructors.md", "notebooks": "lessons/index.md",
     "notebooks/PROJECT.md": "project.md", "notebooks/ERRATA.md": "errata.md", "notebooks/CHANGES.md": "changes.md",

@@ -823,7 +823,8 @@ _BY_FILE = {
         ("steps = round(1e3 * record[\"seconds\"] / milliseconds)", "steps = round(1e3 * record[\"seconds\"] * milliseconds)", "a slow step gets more of them"),
         ("return -bound_of(self.params", "return bound_of(self.params", "VIMCO's worst epoch for its best"),
         ("return int(min(scores", "return int(max(scores", "the worst trial for the best"),
-        ("for settings in cells.values()) - done", "for settings in cells.values())", "runs that are done are still left"),
+        ("return runs_of(cells) - done", "return runs_of(cells)", "runs that are done are still left"),
+        (".get(\"trial\") != chosen", ".get(\"trial\") == chosen", "runs at another trial's setting are kept"),
         ("found += trials or runs", "found += runs", "no trials"),
     ),
     "text.py": (
@@ -886,7 +887,13 @@ _BY_FILE = {
         ("evaluate(run.params, data.test.x)", "evaluate(run.params, data.validation.x)", "the wrong split"),
     ),
     "experiments/page.py": (
-        ("rule.exact_up_to(rules, 0.1)", "rule.exact_up_to(rules, 0.3)", "another error than the words say"),
+        ("np.median([run[\"reconstruction\"]", "np.max([run[\"reconstruction\"]", "the worst of the seeds for the median"),
+    ),
+    "experiments/page_answer.py": (
+        ("return min(others, key=", "return max(others, key=", "the worst of the others for the best"),
+        ("- self.nats(size, estimator)\n", "+ self.nats(size, estimator)\n", "a lead that is a sum"),
+        ("(2 * i, 2 * i + 1)", "(i, i + 3)", "step sizes for temperatures"),
+        ("part(SINGLE, \"gumbel_softmax\", what) - part(", "part(SMALL, \"gumbel_softmax\", what) - part(", "another model than the words say"),
     ),
     "experiments/page_rule.py": (
         ("took {min(rebar):,.0f}", "took {max(rebar):,.0f}", "the longest tuning for the shortest"),

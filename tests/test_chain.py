@@ -1,5 +1,7 @@
 """The chain law: forward-backward against enumeration, at potentials of every size, shared or padded or ruled out."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -314,3 +316,19 @@ def test_float32_stays_where_the_prior_is_uniform():
         found = backward(value)
         assert value.dtype == np.float32
         assert all(array.dtype == np.float32 for array in (found[0] if isinstance(found[0], Chain) else found))
+
+
+def test_a_sum_over_all_states_takes_no_score_for_each():
+    """q(z) as a product of conditionals is some ten times faster than by log q, forward and backward."""
+    q = chain(np.random.default_rng(5), 100, 8, 4, dtype=np.float32)
+    states, dvalue = joint_states(8, 4, 0, 1024), np.ones((1024, 100), np.float32)
+
+    def seconds(op):
+        def once():
+            started = time.perf_counter()
+            op(states)[1](dvalue)
+            return time.perf_counter() - started
+
+        return min(once() for _ in range(7))
+
+    assert seconds(lambda z: by_log_prob(q, z)) > 4 * seconds(q.probability())

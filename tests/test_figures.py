@@ -18,7 +18,6 @@ from dvae_np import cli, figures, records
 from dvae_np.arrays import InputError
 from dvae_np.estimators import TABLE
 from dvae_np.experiments import gallery
-from dvae_np.experiments.page import page
 from dvae_np.experiments.page_costs import on_gpu
 from dvae_np.figures import lesson_11
 from dvae_np.figures.style import MARKERS, STYLE
@@ -102,7 +101,7 @@ def test_all_figures_are_written_and_are_those_that_are_shown(tmp_path):
     """The command writes exactly the pictures that the folder holds; the README shows only such."""
     assert cli.main(["figures", "--out", str(tmp_path)]) == 0
     written, kept = ({path.name for path in folder.glob("*.png")} for folder in (tmp_path, FIGURES))
-    assert written | {"README.md"} == kept | {"README.md"} == set(gallery.WRITTEN)
+    assert written | set(gallery.PAGES) == kept | set(gallery.PAGES) == set(gallery.WRITTEN)
     shown = set(re.findall(r"!\[.*?\]\(figures/(.*?)\)", README))
     assert shown <= written
 
@@ -138,11 +137,11 @@ def test_records_name_their_command():
         assert records.read(path.stem)["command"].startswith(("python -m dvae_np ", "python tests/")), path.name
 
 
-def test_the_page_of_measured_numbers_is_what_the_command_writes():
-    assert (FIGURES / "README.md").read_text(
-        encoding="utf-8"
-    ) == page()  # to mend: python -m dvae_np figures --out figures
-    assert "nan" not in page()
+@pytest.mark.parametrize("name", gallery.PAGES)
+def test_a_page_of_measured_numbers_is_what_the_command_writes(name):
+    text = gallery.PAGES[name]()
+    assert (FIGURES / name).read_text(encoding="utf-8") == text  # to mend: python -m dvae_np figures --out figures
+    assert "nan" not in text
 
 
 def test_another_page_is_not_overwritten(tmp_path, capsys):
@@ -153,8 +152,9 @@ def test_another_page_is_not_overwritten(tmp_path, capsys):
 
 
 def test_every_picture_is_shown_with_words_for_those_who_do_not_see_it():
-    """On the page, but for those of the lessons."""
-    shown = {name: words for words, name in re.findall(r"!\[(.*?)\]\((.*?)\)", page())}
+    """On a page, but for those of the lessons."""
+    shown = "".join(text() for text in gallery.PAGES.values())
+    shown = {name: words for words, name in re.findall(r"!\[(.*?)\]\((.*?)\)", shown)}
     assert {path.name for path in FIGURES.glob("*.png")} - set(figures.LESSONS) <= set(shown)
     assert all((FIGURES / name).exists() and len(words) > 15 for name, words in shown.items())
 

@@ -34,8 +34,8 @@ def add_figures(verbs):
         "figures",
         help="draw every figure again, and write the page of measured numbers",
         description="Draws all figures: those of measured numbers from the records that come with the package, those of the "
-        "lessons by computing what they show; and writes the page of all measured numbers, README.md, beside them. "
-        "Deterministic; half a minute. The repository's own are written by --out figures.",
+        "lessons by computing what they show; and writes beside them the page of all measured numbers, README.md, and the one "
+        "that says which estimator to take. Deterministic; half a minute. The repository's own are written by --out figures.",
     )
     add_out(command, "runs/figures", "folder for the figures and the page")
     command.set_defaults(run=figures)
@@ -43,16 +43,16 @@ def add_figures(verbs):
 
 def figures(options):
     """`figures`"""
-    from dvae_np.experiments.gallery import WRITTEN, drawings
-    from dvae_np.experiments.page import page
+    from dvae_np.experiments.gallery import PAGES, WRITTEN, drawings
     from dvae_np.figures import save
 
     with alone(options.out, "figures", WRITTEN) as out:
         found = drawings()
-        write_text(out / "README.md", page())
+        for name, text in PAGES.items():
+            write_text(out / name, text())
         for name in progress("figure")(found):
             save(out / name, *found[name])
-    print(f"Written to {options.out}: README.md, {', '.join(found)}")
+    print(f"Written to {options.out}: {', '.join([*PAGES, *found])}")
     return 0
 
 

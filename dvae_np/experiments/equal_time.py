@@ -40,7 +40,8 @@ RATES = tuple({"lr": lr} for lr in (3e-4, 1e-3, 3e-3, 1e-2))
 COOLING = tuple(
     {"hyper": {"tau": tau}, "tau_schedule": "geometric", "tau_end": end} for tau, end in ((0.5, 0.1), (1.0, 0.3))
 )
-TEMPERED = tuple({"lr": lr} | how for how in ({"hyper": {"tau": 0.2}}, *COOLING) for lr in (1e-3, 3e-3))
+TEMPERATURES = {"hyper": {"tau": 0.2}}, *COOLING
+TEMPERED = tuple({"lr": lr} | how for how in TEMPERATURES for lr in (1e-3, 3e-3))
 SEEDS, BOUNDS, MOST_IMAGES = (1, 2, 3), (2500, 5000), 1000
 PATIENCE = 0.3  # of all epochs, without a better validation score; a temperature on its way is waited for
 TRIAL = {"digits": 1.0, "mnist": 0.2}  # of the steps of a run

@@ -4,19 +4,22 @@ import numpy as np
 
 from dvae_np import figures, records
 from dvae_np.arrays import InputError
+from dvae_np.experiments import page_answer
 from dvae_np.experiments.equal_time import SECONDS
+from dvae_np.experiments.page import page
 from dvae_np.experiments.published_toys import PICTURES
 from dvae_np.experiments.rule import FIGURE
 from dvae_np.experiments.tour import MODEL
-from dvae_np.experiments.yardsticks import finished
+from dvae_np.experiments.yardsticks import behind, finished
 from dvae_np.figures import models
 from dvae_np.train import Settings, fit, load
 
 COMPLETIONS = ("digits", "mnist")
 TRAINED = [name for name in SECONDS if (records.FOLDER / f"equal-time-{name}.json").exists()]
+PAGES = {"README.md": page, "WHICH_ESTIMATOR.md": page_answer.answer}
 WRITTEN = (*figures.LESSONS, "bench.png", "compare.png", "sweep.png", "rule.png", "first_model.png", "tour.png",
            "reconstructions.png", "samples.png", *(f"completion-{name}.png" for name in COMPLETIONS),
-           *(f"equal-time-{name}.png" for name in TRAINED), *PICTURES.values(), "README.md")  # fmt: skip
+           *(f"equal-time-{name}.png" for name in TRAINED), *PICTURES.values(), page_answer.PICTURE, *PAGES)  # fmt: skip
 
 
 def drawings():
@@ -34,6 +37,7 @@ def drawings():
     found["first_model.png"] = (7.4, 3.6), figures.first_models, records.read("first-model")
     for name in TRAINED:
         found[f"equal-time-{name}.png"] = (13, 5.4), figures.equal_time, finished(records.read(f"equal-time-{name}"))
+    found[page_answer.PICTURE] = (11, 3.8), figures.nats_behind, behind(page_answer.models())
     toys = records.read("published-toys")
     found |= {name: (figures.toy_size(toys, key), figures.toy_variances, toys, key) for key, name in PICTURES.items()}
     for name in COMPLETIONS:

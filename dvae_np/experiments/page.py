@@ -4,7 +4,7 @@ import numpy as np
 
 from dvae_np import records
 from dvae_np.bench import summary
-from dvae_np.experiments import completion, page_costs, page_judge, page_models, page_rule, page_toys, rule
+from dvae_np.experiments import completion, page_costs, page_judge, page_models, page_rule, page_toys
 from dvae_np.text import markdown_columns
 
 TITLE = "# Pictures and measured numbers"
@@ -39,8 +39,8 @@ def page():
 
 def headline():
     """What README shows, a Markdown table: what, how much, by which command. Raises InputError where a record is missing."""
-    tour, mnist, completed, codes, rules, bench = (
-        records.read(name) for name in ("tour", "mnist512", "completion-mnist", "quantised-mnist", "rule", "bench")
+    tour, mnist, completed, codes, bench = (
+        records.read(name) for name in ("tour", "mnist512", "completion-mnist", "quantised-mnist", "bench")
     )
     loss = {
         name: f"{np.median([run['test']['negative_elbo'] for run in runs]):.2f} nats"
@@ -61,8 +61,6 @@ def headline():
          f"{mnist['test']['log_likelihood']:.2f} nats", mnist),
         ("completing MNIST digits: gain of a prior that sees the upper half", f"{gain} nats", completed),
         ("VQ-VAE of MNIST: -log p(x|z), ours; PyTorch's", f"{ours:.1f} nats; {theirs:.1f} nats", codes),
-        (f"the exact gradient is the cheapest of {rule.ways()} ways to an error of 10 %",
-         f"up to {rule.exact_up_to(rules, 0.1):,} joint states", rules),
         ("a training step, over the time of PyTorch's", f"{step} at worst", bench),
     )  # fmt: skip
     rows = [("what", "measured", "`python -m dvae_np` ...")]

@@ -139,11 +139,6 @@ def cheapest(model, error):
     return min(reached, key=reached.get)
 
 
-def ways():
-    """How many ways to a gradient of independent latents are compared, the exact one among them."""
-    return 1 + sum(not TABLE[name].owns_kl for name in FAMILIES["independent"][1])
-
-
 def exact_up_to(record, error):
     """The most joint states of independent latents, of the record's models, at which `exact` is the cheapest to that error."""
     return int(max(model["states"] for model in record["models"]

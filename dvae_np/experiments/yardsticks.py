@@ -51,9 +51,7 @@ def finished(record):
 
 def _found(name, known, runs):
     setting = trials_of(name)[choice_of(known)]
-    words = f"lr {setting['lr']:g}"
-    if "hyper" in setting:
-        words += ", tau " + " to ".join(f"{tau:g}" for tau in (setting["hyper"]["tau"], setting.get("tau_end")) if tau)
+    words = f"lr {setting['lr']:g}" + (f", tau {tau_in_words(setting)}" if "hyper" in setting else "")
     few, many = ([run["bounds"][str(S)] for run in runs] if runs[0]["bounds"] else None for S in BOUNDS)
     evidence = [run["log_likelihood"] for run in runs] if many is None else many
     return Found(
@@ -61,6 +59,18 @@ def _found(name, known, runs):
         None if many is None else float(np.median(np.subtract(many, few))),
         float(np.median([run["best_epoch"] / run["epochs"] for run in runs])),
     )  # fmt: skip
+
+
+def tau_in_words(setting):
+    """'0.2', or '1 to 0.3'."""
+    return " to ".join(f"{tau:g}" for tau in (setting["hyper"]["tau"], setting.get("tau_end")) if tau)
+
+
+def in_words(size):
+    """'4 latents of 8' of "independent 4x8"; 'rows: 8 latents of 32'."""
+    family, sizes = size.split()
+    N, K = sizes.split("x")
+    return ("" if family == "independent" else f"{family}: ") + f"{N} latent{'s' * (N != '1')} of {K}"
 
 
 def best(found, yardstick):

@@ -25,13 +25,20 @@ from dvae_np.check import (
     tiled,
 )
 from dvae_np.experiments import (
+    encoder_gaps,
     first_model,
     gradient_problems,
     measurement,
+    page_answer,
     rule,
     yardsticks,
 )
-from dvae_np.figures import comparison, practical_rule, sweep
+from dvae_np.figures import (
+    comparison,
+    nats_behind,
+    practical_rule,
+    sweep,
+)
 from dvae_np.lesson import confirm, figure, picture, say, show, table
 
 # %% [markdown]
@@ -284,50 +291,58 @@ for name in ("gumbel_softmax", "straight_through_gumbel"):
 # %% [markdown]
 # If the temperature falls, the bias of Gumbel-Softmax falls from {{at_tau["gumbel_softmax", 1.0][0]:.2f}} to {{at_tau["gumbel_softmax", 0.25][0]:.2f}} of the gradient's length. Its deviation grows from {{at_tau["gumbel_softmax", 1.0][1]:.2f}} to {{at_tau["gumbel_softmax", 0.25][1]:.2f}}. The bias of straight-through Gumbel need not fall: here it is {{at_tau["straight_through_gumbel", 1.0][0]:.2f}}, {{at_tau["straight_through_gumbel", 0.5][0]:.2f}} and {{at_tau["straight_through_gumbel", 0.25][0]:.2f}}.
 #
-# **Does the better gradient train the better model?** `python -m dvae_np compare --train digits` gives every estimator {{timed["seconds"]:d}} seconds on one core, that is as many steps as fit in. Four trials choose its step size and temperature. Three more seeds are measured on test images, by two yardsticks: the negative ELBO, and $-\log p(x)$. {{len(sizes):d}} model sizes are finished so far, all of independent latents. A cell names all estimators that no other beats by more than the seeds vary:
+# **Does the better gradient train the better model?** `python -m dvae_np compare --train digits` gives every estimator {{timed.record["seconds"]:d}} seconds on one core, that is as many steps as fit in. Four trials choose its step size; six choose a temperature too. Three more seeds are measured on test images, by two yardsticks: the negative ELBO, and $-\log p(x)$. The picture shows how many nats each estimator is behind the best of its model. Bold: no other is better by more than the seeds vary.
 
 # %%
-timed = records.read("equal-time-digits")
-sizes = yardsticks.finished(timed)
-table(yardsticks.answers(timed, markdown=True))
-
-
-def nats(size, name, yardstick="negative_elbo"):
-    """The median over the seeds."""
-    (found,) = (each for each in sizes[size] if each.estimator == name)
-    return np.median(getattr(found, yardstick))
-
-
-gaps = [
-    nats(size, "gumbel_softmax") - nats(size, "reinforce_loo")
-    for size in sizes
-]
+timed = page_answer.Measured("digits")
+figure(
+    nats_behind,
+    yardsticks.behind(page_answer.models()),
+    size=(9.4, 3.6),
+    alt="Two tables of numbers, by the negative ELBO and by -log p(x): a "
+    "row an estimator, a column a model, each cell the nats behind the "
+    "best.",
+)
 five, large = "independent 5x8", "independent 20x10"
-single = "independent 1x4096"
-others = [each for each in sizes[single] if each.estimator != "exact"]
-runner = min(others, key=lambda each: np.median(each.negative_elbo))
+single, rows = "independent 1x4096", "rows 8x32"
+behind = timed.behind("gumbel_softmax", "reinforce_loo")
 
 # %% [markdown]
-# - **The exact sum pays as long as it gets enough steps.** With $8^4$ codes it is level with the best. With $8^5$ it is {{nats(five, "exact") - nats(five, "local_expectation"):.2f}} nats behind the local expectation: a better gradient, but too few steps in the time. So the border is lower for training than for one precise gradient.
-# - **One latent of thousands of categories asks for the sum.** With 4,096 categories the exact sum reaches {{nats(single, "exact"):.2f}} nats, and the next best, `{{runner.estimator:s}}`, {{np.median(runner.negative_elbo):.2f}}. A draw tells about one category; the sum tells about all of them, and decodes each once for the whole batch.
-# - **Unbiased gradients stay level in large spaces.** With $10^{20}$ codes leave-one-out reaches {{nats(large, "reinforce_loo"):.2f}} nats and ReinMax {{nats(large, "reinmax"):.2f}}. Gumbel-Softmax is {{min(gaps):.2f}} to {{max(gaps):.2f}} nats behind leave-one-out by the ELBO, at every size. It is the simplest choice, and this is its price here.
-# - **The yardsticks disagree about VIMCO.** It has the lowest $-\log p(x)$ wherever there are several latents, and a poor ELBO: {{nats(large, "vimco", "negative_evidence"):.2f}} and {{nats(large, "vimco"):.2f}} nats with $10^{20}$ codes, where leave-one-out has {{nats(large, "reinforce_loo", "negative_evidence"):.2f}} and {{nats(large, "reinforce_loo"):.2f}}. Its bound (lesson 09) lets the decoder be good while single draws of $q$ are poor. Which number counts is decided by what the model is for: codes of images, or probabilities.
+# - **The exact sum pays as long as it gets enough steps.** With $8^4$ codes it is level with the best. With $8^5$ it is {{-timed.lead(five):.2f}} nats behind: a better gradient, but too few steps. So the border is lower for training than for one precise gradient.
+# - **One latent of thousands of categories asks for the sum.** With 4,096 categories the exact sum reaches {{timed.nats(single, "exact"):.2f}} nats, and the next best, `{{timed.runner_up(single):s}}`, {{timed.nats(single, timed.runner_up(single)):.2f}}. A draw tells about one category, the sum about all.
+# - **Dynamic programming wins where it applies.** If each of 8 latents in a chain emits a row of pixels, the exact gradient reaches {{timed.nats(rows, "exact"):.2f}} nats, and the next best, `{{timed.runner_up(rows):s}}`, {{timed.nats(rows, timed.runner_up(rows)):.2f}}. Under a decoder that mixes the latents of a chain the sum is {{-timed.lead("chain 8x4"):.2f}} nats behind.
+# - **Unbiased gradients stay level in large spaces.** With $10^{20}$ codes leave-one-out reaches {{timed.nats(large, "reinforce_loo"):.2f}} nats and ReinMax {{timed.nats(large, "reinmax"):.2f}}. Gumbel-Softmax is the simplest choice. Its price by the ELBO is {{min(behind):.2f}} to {{max(behind):.2f}} nats, beside leave-one-out.
+# - **The yardsticks disagree about VIMCO.** It has the lowest $-\log p(x)$ wherever a decoder sees several latents at once, and a poor ELBO: {{timed.nats(large, "vimco", "negative_evidence"):.2f}} and {{timed.nats(large, "vimco"):.2f}} nats with $10^{20}$ codes, where leave-one-out has {{timed.nats(large, "reinforce_loo", "negative_evidence"):.2f}} and {{timed.nats(large, "reinforce_loo"):.2f}}. Its bound (lesson 09) forgives single draws of $q$ that are poor.
 #
-# Not known yet: chains, and larger images, which the study goes on with.
+# $-\log p(x)$ judges the decoder and the prior. The ELBO adds the gap, which judges the encoder. `python -m dvae_np compare --encoders` takes this gap apart. One part is what the best *independent* $q$ of each image still lacks: the family's. The rest is the encoder's. In the last column the encoder went on alone, by the exact gradient.
+
+# %%
+gaps = records.read("encoder-gaps")
+table(encoder_gaps.encoders_table(gaps, markdown=True))
+
+
+def part(name, what):
+    """The median over the seeds, for 4 latents of 8 categories."""
+    runs = gaps["runs"][f"independent 4x8 {name}"].values()
+    return np.median([run[what] for run in runs])
+
+
+# %% [markdown]
+# VIMCO's gap of {{part("vimco", "family") + part("vimco", "encoder"):.2f}} nats is mostly the encoder's, {{part("vimco", "encoder"):.2f}}, and the encoder alone can make up for {{part("vimco", "negative_elbo") - part("vimco", "refitted"):.2f}} of it. What the model is for decides which number counts: codes of images, or probabilities. [One page](../figures/WHICH_ESTIMATOR.md) has the whole answer, what was wrong in earlier ones, and what nobody has measured.
 #
 # ## 5 A decision, in order
 #
 # | your model | take | lesson |
 # |---|---|---|
-# | up to some thousand codes, a decoder without a context | `exact` | 04 |
+# | up to some thousand codes, or one latent of thousands of categories; a decoder without a context | `exact` | 04 |
 # | a chain whose latents emit parts of $x$ | `exact`, by dynamic programming | 20 |
 # | many codes, an $f$ that is cheap or has no slope, no bias allowed | `reinforce_loo` with $S = 4$ or more | 06 |
 # | several latents of few categories | `local_expectation`: every alternative of one latent, the others sampled | 12 |
-# | one latent of thousands of categories, few of them likely | `sum_and_sample`; `unordered_set` for few samples, as its time grows fast with $S$ | 12 |
+# | one latent of thousands of categories, few of them likely, and an $f$ that must be computed for each example | `sum_and_sample`; `unordered_set` for few samples, as its time grows fast with $S$ | 12 |
 # | binary latents, two evaluations (measured in lesson 13) | `disarm` | 13 |
 # | a smooth $f$, many latents or a chain, a bias is acceptable | `reinmax` (independent latents), or `gumbel_softmax` with its temperature tuned | 08, 07 |
 # | a smooth $f$, independent latents, no bias allowed | `double_cv` or `rodeo`, their weights learned beside the model | 13 |
-# | $\log p(x)$ counts, and not the ELBO | `vimco`, or `wake_phi` with dreams | 09, 22 |
+# | $\log p(x)$ counts, and not the ELBO | `vimco`, then its encoder alone; or `wake_phi` with dreams | 09, 22 |
 # | you must know what the others do wrong | `exact` on a small copy of your model, and `judge` | 15 |
 #
 # ## 6 Measure your own
