@@ -78,6 +78,8 @@ et al. 2020), and `straight_through` goes through the marginals.
 
 ## What to take
 
+A pair of numbers is the negative ELBO / -log p(x) after training.
+
 {what_to_take(digits)}
 
 {first_half(cost, digits)}
