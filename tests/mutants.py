@@ -832,6 +832,8 @@ _BY_FILE = {
         ("sum(widths) + 2 * (len(widths) - 1) > width", "sum(widths) > width", "a line without its gaps"),
     ),
     "experiments/yardsticks.py": (
+        ("return min(others, key=", "return max(others, key=", "the worst of the others for the best"),
+        ("self.runner_up(size, estimator)) - self", "self.runner_up(size, estimator)) + self", "a lead that is a sum"),
         ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),
         ("ranked = sorted(found, key=lambda each: np.median(", "ranked = sorted(found, key=lambda each: -np.median(", "the worst for the best"),
         ("min(getattr(each, yardstick)) <= worst", "min(getattr(each, yardstick)) >= worst", "those that are beaten"),
@@ -847,7 +849,7 @@ _BY_FILE = {
         ("left = error**2 - bias**2", "left = error**2 - bias", "the bias not squared"),
         ("max(1.0, line[\"variance\"] / left)", "line[\"variance\"] / left", "fewer samples than were measured"),
         ("return min(reached, key=reached.get)", "return max(reached, key=reached.get)", "the dearest for the cheapest"),
-        ("and cheapest(model, error) == \"exact\"", "and cheapest(model, error) != \"exact\"", "where exact is not the cheapest"),
+        ("cheapest(model, error) == \"exact\", models", "cheapest(model, error) != \"exact\", models", "where exact is not the cheapest"),
         ("at_default = [cost for cost, line in reached if line[\"tau\"] == default]", "at_default = [cost for cost, line in reached]", "the default temperature costs what the best one does"),
         ("reached = sorted((", "reached = list((", "the first setting for the cheapest"),
     ),
@@ -890,8 +892,6 @@ _BY_FILE = {
         ("np.median([run[\"reconstruction\"]", "np.max([run[\"reconstruction\"]", "the worst of the seeds for the median"),
     ),
     "experiments/page_answer.py": (
-        ("return min(others, key=", "return max(others, key=", "the worst of the others for the best"),
-        ("- self.nats(size, estimator)\n", "+ self.nats(size, estimator)\n", "a lead that is a sum"),
         ("(2 * i, 2 * i + 1)", "(i, i + 3)", "step sizes for temperatures"),
         ("part(SINGLE, \"gumbel_softmax\", what) - part(", "part(SMALL, \"gumbel_softmax\", what) - part(", "another model than the words say"),
     ),

@@ -457,6 +457,27 @@ def test_the_data_of_the_study(monkeypatch):
     np.testing.assert_array_equal(few.test.x, data.test.x[:100])
 
 
+def test_a_run_that_diverged_is_the_worst_and_not_forgotten():
+    record = study(
+        exact=((20.0, 20.2, 20.4), (19.5, 19.6, 19.7), False), vimco=((21.0, 21.1, 21.2), (19.0, 19.1, 19.2), True)
+    )
+    for name in ("exact", "vimco"):
+        record["cells"][f"independent 2x8 {name}"]["runs"]["2"] = {"validation": None, "error": "lr: training diverged"}
+    for found in yardsticks.findings(record)["independent 2x8"]:
+        assert sorted(found.negative_elbo)[2] == sorted(found.negative_evidence)[2] == np.inf
+    for name in ("exact", "vimco"):
+        record["cells"][f"independent 2x8 {name}"]["runs"] = {seed: {"error": "lr"} for seed in "123"}
+    assert "inf (inf to inf)" in yardsticks.training_table(record)
+
+
+def test_exact_pays_up_to_where_something_else_is_cheaper_for_the_first_time():
+    model = lambda states, exact, other: {"name": "", "family": "independent", "states": states, "exact": exact,
+                                          "gumbel_softmax": {"costs": {"0.1": {"milliseconds": other}}}}  # fmt: skip
+    record = {"models": [model(100, 5.0, 2.0), model(4, 1.0, None), model(10, 1.0, 2.0), model(1000, 1.0, 2.0)]}
+    assert rule.exact_up_to(record, 0.1) == 10
+    assert rule.exact_up_to({"models": record["models"][:1]}, 0.1) == 0
+
+
 def study(**losses):
     """A record of one size, with (negative ELBO, -log p(x)) of each estimator's three seeds; log p(x) a bound where told."""
     cells = {}

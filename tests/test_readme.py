@@ -23,6 +23,7 @@ from dvae_np.estimators import TABLE, markdown_by_lesson, markdown_table
 from dvae_np.experiments import page_answer, reproduce
 from dvae_np.experiments.completion import VARIANTS
 from dvae_np.experiments.page import headline
+from dvae_np.experiments.yardsticks import Measured
 from dvae_np.likelihoods import OBSERVATIONS
 from dvae_np.networks import INTERFACES
 from dvae_np.structure import POSTERIORS, PRIORS
@@ -109,7 +110,7 @@ def test_the_kinds_are_as_many_as_the_tables_have():
 
 def test_the_few_numbers_are_the_recorded_ones():
     assert between("numbers") == headline()
-    assert between("answer") == page_answer.what_to_take(page_answer.Measured("digits"), short=True)
+    assert between("answer") == page_answer.what_to_take(Measured("digits"), short=True)
 
 
 def test_the_gpu_is_said_to_be_untested_until_it_is_tested():

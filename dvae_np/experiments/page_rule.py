@@ -65,8 +65,9 @@ batch. The step size is chosen by four trials with seed 0 on validation images; 
 six trials choose the temperature too (0.2, or falling from 0.5 to 0.1, or from 1 to 0.3). The numbers are medians and ranges of
 seeds 1 to 3 on test images.
 Two yardsticks: the negative ELBO, and -log p(x), exact where all codes can be visited or summed, else bounded by
-{equal_time.BOUNDS[-1]:,} samples ("doubling S" is the change from half of them). VIMCO is trained, stopped and chosen by its
-own bound.
+{equal_time.BOUNDS[-1]:,} samples ("doubling S" is the change from half of them). VIMCO is trained
+on its own bound, and stopped and chosen by log p(x), or a bound of 100 samples on it; the others by the ELBO. A run that has
+not become better for {equal_time.PATIENCE:.0%} of its epochs is stopped.
 
 {(chr(10) * 2).join(parts)}"""
 

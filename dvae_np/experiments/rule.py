@@ -7,6 +7,7 @@ the best of these settings costs, and beside it stands what the default costs.
 """
 
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -140,9 +141,12 @@ def cheapest(model, error):
 
 
 def exact_up_to(record, error):
-    """The most joint states of independent latents, of the record's models, at which `exact` is the cheapest to that error."""
-    return int(max(model["states"] for model in record["models"]
-                   if model["family"] == "independent" and cheapest(model, error) == "exact"))  # fmt: skip
+    """The joint states of independent latents, of the record's models, up to which `exact` is the cheapest to that error."""
+    models = sorted(
+        (model for model in record["models"] if model["family"] == "independent"), key=lambda model: model["states"]
+    )
+    reached = list(takewhile(lambda model: cheapest(model, error) == "exact", models))
+    return int(reached[-1]["states"]) if reached else 0
 
 
 def cheapest_table(record):

@@ -1,9 +1,11 @@
 """What training for equal time found, by two yardsticks: the test ELBO, and log p(x). Both are losses here: less is better."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from dvae_np import records
 from dvae_np.experiments.equal_time import BOUNDS, SEEDS, choice_of, trials_of
 from dvae_np.experiments.rule import FAMILIES
 from dvae_np.text import columns, markdown_columns, spread
@@ -29,10 +31,9 @@ def findings(record):
     """{"independent 4x8": [Found, ...]} of the cells whose runs are all there, the smallest models of a family first."""
     found = {}
     for cell, known in record["cells"].items():
-        runs = [run for run in known["runs"].values() if "error" not in run]
-        if len(known["runs"]) == len(SEEDS) and runs:
+        if len(known["runs"]) == len(SEEDS):
             size, _, name = cell.rpartition(" ")
-            found.setdefault(size, []).append(_found(name, known, runs))
+            found.setdefault(size, []).append(_found(name, known, list(known["runs"].values())))
     return dict(sorted(found.items(), key=lambda item: _place(item[0])))
 
 
@@ -52,12 +53,15 @@ def finished(record):
 def _found(name, known, runs):
     setting = trials_of(name)[choice_of(known)]
     words = f"lr {setting['lr']:g}" + (f", tau {tau_in_words(setting)}" if "hyper" in setting else "")
-    few, many = ([run["bounds"][str(S)] for run in runs] if runs[0]["bounds"] else None for S in BOUNDS)
-    evidence = [run["log_likelihood"] for run in runs] if many is None else many
+    diverged = [math.inf] * sum("error" in run for run in runs)  # the worst that a run can be
+    runs = [run for run in runs if "error" not in run]
+    bounded = any(run["bounds"] for run in runs)
+    few, many = ([run["bounds"][str(S)] for run in runs] if bounded else None for S in BOUNDS)
+    evidence = many if bounded else [run["log_likelihood"] for run in runs]
     return Found(
-        name, known["steps"], words, [run["negative_elbo"] for run in runs], [-value for value in evidence],
-        None if many is None else float(np.median(np.subtract(many, few))),
-        float(np.median([run["best_epoch"] / run["epochs"] for run in runs])),
+        name, known["steps"], words, [run["negative_elbo"] for run in runs] + diverged,
+        [-value for value in evidence] + diverged, float(np.median(np.subtract(many, few))) if bounded else None,
+        float(np.median([run["best_epoch"] / run["epochs"] for run in runs])) if runs else math.nan,
     )  # fmt: skip
 
 
@@ -120,3 +124,42 @@ def answers(record, markdown=False):
                  if name in by_name else "too many states" for name in shown]  # fmt: skip
         rows.append((size, *(", ".join(best(found, yardstick)) for yardstick in YARDSTICKS), *cells))
     return markdown_columns(rows) if markdown else columns(rows)
+
+
+class Measured:
+    """What equal time found on one data set: medians over the seeds, in nats, by size and estimator."""
+
+    def __init__(self, name):
+        self.record = records.read(f"equal-time-{name}")
+        self.sizes = finished(self.record)
+
+    def nats(self, size, estimator, yardstick="negative_elbo"):
+        """The loss of one cell."""
+        (found,) = (each for each in self.sizes[size] if each.estimator == estimator)
+        return float(np.median(getattr(found, yardstick)))
+
+    def both(self, size, estimator):
+        """'22.32 / 21.77': negative ELBO and -log p(x)."""
+        return " / ".join(f"{self.nats(size, estimator, yardstick):.2f}" for yardstick in YARDSTICKS)
+
+    def runner_up(self, size, estimator="exact"):
+        """The best of the others, by the ELBO."""
+        others = [each.estimator for each in self.sizes[size] if each.estimator != estimator]
+        return min(others, key=lambda name: self.nats(size, name))
+
+    def lead(self, size, estimator="exact"):
+        """By how much the best of the others is behind an estimator, by the ELBO; negative where it is ahead."""
+        return self.nats(size, self.runner_up(size, estimator)) - self.nats(size, estimator)
+
+    def ahead(self, estimator, size):
+        """How many nats it is ahead of Gumbel-Softmax, by the ELBO."""
+        return self.nats(size, "gumbel_softmax") - self.nats(size, estimator)
+
+    def steps(self, size, estimator):
+        """The steps that fit into the time."""
+        return self.record["cells"][f"{size} {estimator}"]["steps"]
+
+    def behind(self, estimator, other, yardstick="negative_elbo"):
+        """How many nats one is behind another, of each size that has both."""
+        return [self.nats(size, estimator, yardstick) - self.nats(size, other, yardstick)
+                for size, found in self.sizes.items() if {estimator, other} <= {each.estimator for each in found}]  # fmt: skip

@@ -252,7 +252,7 @@ lost = rule.lost_by_defaults(record, 0.3)
 # %% [markdown]
 # **The first half of the rule holds far.** Exact marginalisation decodes each code *once for the whole batch* (lesson 04). A sampling estimator decodes $S$ codes for *every* example. In this record the sum over all codes is the cheapest way to an error of $0.1$ up to {{rule.exact_up_to(record, 0.1):,}} codes. To an error of $0.3$ it is the cheapest up to {{rule.exact_up_to(record, 0.3):,}} codes, where it takes {{border["exact"]:.1f}} ms.
 #
-# **The second half holds for large spaces, if the temperature is tuned.** With {{of("exact", largest)["states"]:,.0f}} codes the exact sum takes {{of("exact", largest)["exact"]:.0f}} ms. To an error of $0.3$ Gumbel-Softmax takes {{of("gumbel_softmax", largest)["milliseconds"]:.0f}} ms at $\tau = {{of("gumbel_softmax", largest)["tau"]:g}}$, ReinMax {{of("reinmax", largest)["milliseconds"]:.0f}} ms at its default, and leave-one-out {{of("reinforce_loo", largest)["milliseconds"]:.0f}} ms. Leave-one-out has no bias and needs no slope of $f$. At its default $\tau = 1$ Gumbel-Softmax reaches that error on {{lost["gumbel_softmax"][0]:d}} of the {{len(record["models"]):d}} models of the record, chains included; tuned, it reaches it on {{lost["gumbel_softmax"][1]:d}}. (Who measures at $\tau = 1$ alone would say "never" of most of them.)
+# **The second half holds for large spaces, if the temperature is tuned.** With {{of("exact", largest)["states"]:,.0f}} codes the exact sum takes {{of("exact", largest)["exact"]:.0f}} ms. To an error of $0.3$ Gumbel-Softmax takes {{of("gumbel_softmax", largest)["milliseconds"]:.0f}} ms at $\tau = {{of("gumbel_softmax", largest)["tau"]:g}}$, ReinMax {{of("reinmax", largest)["milliseconds"]:.0f}} ms at its default, and leave-one-out {{of("reinforce_loo", largest)["milliseconds"]:.0f}} ms. Leave-one-out has no bias and needs no slope of $f$. At its default $\tau = 1$ Gumbel-Softmax reaches that error on {{lost["gumbel_softmax"][0]:d}} of the {{len(record["models"]):d}} models of the record, chains included; tuned, it reaches it on {{lost["gumbel_softmax"][1]:d}}.
 #
 # **A rough direction is what relaxations are best at.** To an error of 1 they are the cheapest beyond {{rule.exact_up_to(record, 1.0):,}} codes. For a precise gradient their bias must go, and their advantage goes with it.
 #
@@ -291,10 +291,10 @@ for name in ("gumbel_softmax", "straight_through_gumbel"):
 # %% [markdown]
 # If the temperature falls, the bias of Gumbel-Softmax falls from {{at_tau["gumbel_softmax", 1.0][0]:.2f}} to {{at_tau["gumbel_softmax", 0.25][0]:.2f}} of the gradient's length. Its deviation grows from {{at_tau["gumbel_softmax", 1.0][1]:.2f}} to {{at_tau["gumbel_softmax", 0.25][1]:.2f}}. The bias of straight-through Gumbel need not fall: here it is {{at_tau["straight_through_gumbel", 1.0][0]:.2f}}, {{at_tau["straight_through_gumbel", 0.5][0]:.2f}} and {{at_tau["straight_through_gumbel", 0.25][0]:.2f}}.
 #
-# **Does the better gradient train the better model?** `python -m dvae_np compare --train digits` gives every estimator {{timed.record["seconds"]:d}} seconds on one core, that is as many steps as fit in. Four trials choose its step size; six choose a temperature too. Three more seeds are measured on test images, by two yardsticks: the negative ELBO, and $-\log p(x)$. The picture shows how many nats each estimator is behind the best of its model. Bold: no other is better by more than the seeds vary.
+# **Does the better gradient train the better model?** `python -m dvae_np compare --train digits` gives every estimator {{timed.record["seconds"]:d}} seconds on one core, that is as many steps as fit in. Four trials choose its step size; six choose a temperature too. Three more seeds are measured on test images, by two yardsticks: the negative ELBO, and $-\log p(x)$. The picture shows how many nats each estimator is behind the best of its model. Bold: the best, and those whose range over the seeds meets its own.
 
 # %%
-timed = page_answer.Measured("digits")
+timed = yardsticks.Measured("digits")
 figure(
     nats_behind,
     yardsticks.behind(page_answer.models()),
@@ -311,8 +311,8 @@ behind = timed.behind("gumbel_softmax", "reinforce_loo")
 # - **The exact sum pays as long as it gets enough steps.** With $8^4$ codes it is level with the best. With $8^5$ it is {{-timed.lead(five):.2f}} nats behind: a better gradient, but too few steps. So the border is lower for training than for one precise gradient.
 # - **One latent of thousands of categories asks for the sum.** With 4,096 categories the exact sum reaches {{timed.nats(single, "exact"):.2f}} nats, and the next best, `{{timed.runner_up(single):s}}`, {{timed.nats(single, timed.runner_up(single)):.2f}}. A draw tells about one category, the sum about all.
 # - **Dynamic programming wins where it applies.** If each of 8 latents in a chain emits a row of pixels, the exact gradient reaches {{timed.nats(rows, "exact"):.2f}} nats, and the next best, `{{timed.runner_up(rows):s}}`, {{timed.nats(rows, timed.runner_up(rows)):.2f}}. Under a decoder that mixes the latents of a chain the sum is {{-timed.lead("chain 8x4"):.2f}} nats behind.
-# - **Unbiased gradients stay level in large spaces.** With $10^{20}$ codes leave-one-out reaches {{timed.nats(large, "reinforce_loo"):.2f}} nats and ReinMax {{timed.nats(large, "reinmax"):.2f}}. Gumbel-Softmax is the simplest choice. Its price by the ELBO is {{min(behind):.2f}} to {{max(behind):.2f}} nats, beside leave-one-out.
-# - **The yardsticks disagree about VIMCO.** It has the lowest $-\log p(x)$ wherever a decoder sees several latents at once, and a poor ELBO: {{timed.nats(large, "vimco", "negative_evidence"):.2f}} and {{timed.nats(large, "vimco"):.2f}} nats with $10^{20}$ codes, where leave-one-out has {{timed.nats(large, "reinforce_loo", "negative_evidence"):.2f}} and {{timed.nats(large, "reinforce_loo"):.2f}}. Its bound (lesson 09) forgives single draws of $q$ that are poor.
+# - **Leave-one-out and ReinMax lead in large spaces.** With $10^{20}$ codes they reach {{timed.nats(large, "reinforce_loo"):.2f}} and {{timed.nats(large, "reinmax"):.2f}} nats. REBAR and the local expectation have no bias, and too few steps. Gumbel-Softmax is the simplest choice. Its price by the ELBO is {{min(behind):.2f}} to {{max(behind):.2f}} nats, beside leave-one-out.
+# - **The yardsticks disagree about VIMCO.** It has the lowest $-\log p(x)$ wherever a decoder sees several latents at once, and a poor ELBO: {{timed.nats(large, "vimco", "negative_evidence"):.2f}} and {{timed.nats(large, "vimco"):.2f}} nats with $10^{20}$ codes, where leave-one-out has {{timed.nats(large, "reinforce_loo", "negative_evidence"):.2f}} and {{timed.nats(large, "reinforce_loo"):.2f}}. Its bound (lesson 09) forgives single draws of $q$ that are poor. (It is also stopped and chosen by $\log p(x)$, the others by the ELBO.)
 #
 # $-\log p(x)$ judges the decoder and the prior. The ELBO adds the gap, which judges the encoder. `python -m dvae_np compare --encoders` takes this gap apart. One part is what the best *independent* $q$ of each image still lacks: the family's. The rest is the encoder's. In the last column the encoder went on alone, by the exact gradient.
 
@@ -337,7 +337,7 @@ def part(name, what):
 # | up to some thousand codes, or one latent of thousands of categories; a decoder without a context | `exact` | 04 |
 # | a chain whose latents emit parts of $x$ | `exact`, by dynamic programming | 20 |
 # | many codes, an $f$ that is cheap or has no slope, no bias allowed | `reinforce_loo` with $S = 4$ or more | 06 |
-# | several latents of few categories | `local_expectation`: every alternative of one latent, the others sampled | 12 |
+# | several latents of few categories, up to some ten thousand codes | `local_expectation`: every alternative of one latent, the others sampled | 12 |
 # | one latent of thousands of categories, few of them likely, and an $f$ that must be computed for each example | `sum_and_sample`; `unordered_set` for few samples, as its time grows fast with $S$ | 12 |
 # | binary latents, two evaluations (measured in lesson 13) | `disarm` | 13 |
 # | a smooth $f$, many latents or a chain, a bias is acceptable | `reinmax` (independent latents), or `gumbel_softmax` with its temperature tuned | 08, 07 |
