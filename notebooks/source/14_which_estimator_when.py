@@ -314,7 +314,7 @@ behind = timed.behind("gumbel_softmax", "reinforce_loo")
 # - **Leave-one-out and ReinMax lead in large spaces.** With $10^{20}$ codes they reach {{timed.nats(large, "reinforce_loo"):.2f}} and {{timed.nats(large, "reinmax"):.2f}} nats. REBAR and the local expectation have no bias, and too few steps. Gumbel-Softmax is the simplest choice. Its price by the ELBO is {{min(behind):.2f}} to {{max(behind):.2f}} nats, beside leave-one-out.
 # - **The yardsticks disagree about VIMCO.** It has the lowest $-\log p(x)$ wherever a decoder sees several latents at once, and a poor ELBO: {{timed.nats(large, "vimco", "negative_evidence"):.2f}} and {{timed.nats(large, "vimco"):.2f}} nats with $10^{20}$ codes, where leave-one-out has {{timed.nats(large, "reinforce_loo", "negative_evidence"):.2f}} and {{timed.nats(large, "reinforce_loo"):.2f}}. Its bound (lesson 09) forgives single draws of $q$ that are poor. (It is also stopped and chosen by $\log p(x)$, the others by the ELBO.)
 #
-# $-\log p(x)$ judges the decoder and the prior. The ELBO adds the gap, which judges the encoder. `python -m dvae_np compare --encoders` takes this gap apart. One part is what the best *independent* $q$ of each image still lacks: the family's. The rest is the encoder's. In the last column the encoder went on alone, by the exact gradient.
+# $-\log p(x)$ judges the decoder and the prior. The ELBO adds the gap, which judges the encoder. `python -m dvae_np compare --encoders` takes this gap apart. One part is what the best *independent* $q$ of each image still lacks: the family's. The rest is the encoder's. Last, the encoder went on alone, by the exact gradient.
 
 # %%
 gaps = records.read("encoder-gaps")
@@ -328,7 +328,7 @@ def part(name, what):
 
 
 # %% [markdown]
-# VIMCO's gap of {{part("vimco", "family") + part("vimco", "encoder"):.2f}} nats is mostly the encoder's, {{part("vimco", "encoder"):.2f}}, and the encoder alone can make up for {{part("vimco", "negative_elbo") - part("vimco", "refitted"):.2f}} of it. What the model is for decides which number counts: codes of images, or probabilities. [One page](../figures/WHICH_ESTIMATOR.md) has the whole answer, what was wrong in earlier ones, and what nobody has measured.
+# VIMCO's gap of {{part("vimco", "family") + part("vimco", "encoder"):.2f}} nats is mostly the encoder's, {{part("vimco", "encoder"):.2f}}, and the encoder alone can make up for {{part("vimco", "negative_elbo") - part("vimco", "refitted"):.2f}} of it. What the model is for decides which number counts: codes of images, or probabilities. [One page](../figures/WHICH_ESTIMATOR.md) has the whole answer, and what is not known.
 #
 # ## 5 A decision, in order
 #
