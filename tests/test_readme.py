@@ -102,7 +102,7 @@ def test_the_kinds_are_as_many_as_the_tables_have():
     for kind, table in {
         "models of the data": OBSERVATIONS,
         "posteriors": POSTERIORS,
-        "interfaces": INTERFACES,
+        "ways how codes enter the decoder": INTERFACES,
         "priors": PRIORS,
     }.items():
         assert f"{words[len(table)]} {kind}" in " ".join(README.split()), kind
@@ -110,11 +110,16 @@ def test_the_kinds_are_as_many_as_the_tables_have():
 
 def test_the_few_numbers_are_the_recorded_ones():
     assert between("numbers") == headline()
+    runs = records.read("quantised-mnist")["runs"]
+    ours, theirs = (
+        [run["reconstruction"] for run in runs[f"{whose}: averages, from data"]] for whose in ("VQ", "PyTorch")
+    )
+    assert "ranges overlap" in README and min(theirs) < max(ours) and min(ours) < max(theirs)
     assert between("answer") == page_answer.what_to_take(Measured("digits"), short=True)
 
 
 def test_the_gpu_is_said_to_be_untested_until_it_is_tested():
-    assert ("stand-in for CuPy only" in README) != (records.FOLDER / "gpu.json").exists()
+    assert ("has never run on a GPU" in README) != (records.FOLDER / "gpu.json").exists()
 
 
 def test_the_licences_and_the_citation_are_those_of_the_package():

@@ -77,9 +77,9 @@ def what_to_take(digits, short=False):
         ),
         ("one latent of thousands of categories", "`exact`", SINGLE, "exact", digits.runner_up(SINGLE)),
         ("a chain that emits parts of x", "`exact`, by dynamic programming", ROWS, "exact", digits.runner_up(ROWS)),
-        ("more codes", "`reinforce_loo`, 4 samples", HUGE, "reinforce_loo", "reinmax"),
-        ("more codes, in the fewest lines", "`gumbel_softmax`, temperature tried out", HUGE, "gumbel_softmax", ""),
-        ("more codes, and log p(x) counts", "`vimco`", HUGE, "vimco", ""),
+        ("still more codes", "`reinforce_loo`, 4 samples", HUGE, "reinforce_loo", "reinmax"),
+        ("still more, in the fewest lines", "`gumbel_softmax`, temperature tried out", HUGE, "gumbel_softmax", ""),
+        ("still more, and log p(x) counts", "`vimco`", HUGE, "vimco", ""),
     )
     rows = [("your model", "take", "it reaches", "beside it")]
     for model, take, size, estimator, other in lines:
