@@ -121,7 +121,7 @@ def covariance(filtered, direction, edge_direction):
 
 
 def chances(filtered, rounded, own):
-    """The op states (m, N) -> q(z) (m, B): q(z_N) times each q(z_n | z_(n+1)), and no logarithm for each state.
+    """The op states (m, N) -> q(z) (m, B): q(z_N) times each q(z_n | z_(n+1)) [Eq. 20.4], and no logarithm for each state.
 
     `rounded` puts an array into the law's precision; `own` makes its gradient of (B, N, K), (B or 1, N-1, K, K): q(z) times the
     score, summed over the states.

@@ -102,7 +102,7 @@ def test_the_kinds_are_as_many_as_the_tables_have():
     for kind, table in {
         "models of the data": OBSERVATIONS,
         "posteriors": POSTERIORS,
-        "ways how codes enter the decoder": INTERFACES,
+        "ways to feed codes to the decoder": INTERFACES,
         "priors": PRIORS,
     }.items():
         assert f"{words[len(table)]} {kind}" in " ".join(README.split()), kind
