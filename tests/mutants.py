@@ -826,12 +826,14 @@ _BY_FILE = {
         ("return runs_of(cells) - done", "return runs_of(cells)", "runs that are done are still left"),
         (".get(\"trial\") != chosen", ".get(\"trial\") == chosen", "runs at another trial's setting are kept"),
         ("found += trials or runs", "found += runs", "no trials"),
+        ("(best | other for other in OTHERS)", "(FIRST | other for other in OTHERS)", "step sizes at the default temperature"),
     ),
     "text.py": (
         ("{np.median(values):.2f} ({min(values):.2f}", "{np.mean(values):.2f} ({min(values):.2f}", "a mean for a median"),
         ("sum(widths) + 2 * (len(widths) - 1) > width", "sum(widths) > width", "a line without its gaps"),
     ),
     "experiments/yardsticks.py": (
+        ("(RATES[0][\"lr\"], RATES[-1][\"lr\"])", "(RATES[0][\"lr\"],)", "one edge of two"),
         ("return min(others, key=", "return max(others, key=", "the worst of the others for the best"),
         ("self.runner_up(size, estimator)) - self", "self.runner_up(size, estimator)) + self", "a lead that is a sum"),
         ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),
@@ -858,6 +860,12 @@ _BY_FILE = {
         ("float(common**0.5)", "float(common)", "|mean g| squared"),
         ("entropy(logits)[0].mean()) / settings.N", "entropy(logits)[0].mean())", "entropy of all latents for one"),
         ("replace(published, embedding_scale=1.0)", "replace(published, embedding_scale=2.0)", "another start"),
+    ),
+    "experiments/again.py": (
+        ("max(min(first), min(second)) > min(max(first)", "max(min(first), min(second)) < min(max(first)", "ranges apart that meet"),
+        ("_half_width(first, what) + _half_width(second, what) + rounding", "rounding", "no interval"),
+        ("{cell: done[cell] | {\"runs\": {}}}", "{cell: done[cell]}", "nothing trained again"),
+        ("if name != estimator}", "if name}", "nothing measured again"),
     ),
     "experiments/encoder_gaps.py": (
         ("Adam({\"psi\": self.params[\"psi\"]}, LR)", "Adam({\"theta\": self.params[\"theta\"]}, LR)", "the decoder goes on alone"),
@@ -892,7 +900,7 @@ _BY_FILE = {
         ("np.median([run[\"reconstruction\"]", "np.max([run[\"reconstruction\"]", "the worst of the seeds for the median"),
     ),
     "experiments/page_answer.py": (
-        ("(2 * i, 2 * i + 1)", "(i, i + 3)", "step sizes for temperatures"),
+        ("[each[str(i)][\"validation\"]", "[each[str(i + 3)][\"validation\"]", "step sizes for temperatures"),
         ("part(SINGLE, \"gumbel_softmax\", what) - part(", "part(SMALL, \"gumbel_softmax\", what) - part(", "another model than the words say"),
     ),
     "experiments/page_rule.py": (

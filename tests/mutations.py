@@ -54,6 +54,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "experiments/quantised": "quantised",
     "experiments/other_objectives": "wake_sleep",
     "experiments/encoder_gaps": "encoder_gaps",
+    "experiments/again": "again",
     "experiments/page_answer": "answer figures",
     "experiments/yardsticks": "experiments answer",
     "vq_vae": "vq_vae",

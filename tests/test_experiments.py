@@ -392,7 +392,7 @@ def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
     assert len(saved) == 23 and not equal_time.tasks_of(record, cells) and not equal_time.runs_left(record, cells)
     for name, known in record["cells"].items():
         scores = [known["trials"][str(i)]["validation"] for i in range(6 if "gumbel" in name else 4)]
-        assert scores[equal_time.choice_of(known)] == min(scores)
+        assert scores[equal_time.choice_of(known["trials"])] == min(scores)
         assert [run["seed"] for run in known["runs"].values()] == [1, 2, 3]
         for run in known["runs"].values():
             exact = run["log_likelihood"]
@@ -404,11 +404,35 @@ def test_training_for_equal_time_goes_on_where_it_stopped(tmp_path):
         assert known["runs"]["2"]["curve"] is None  # one seed's is kept
     again = equal_time.equal_time("digits", None, record, lambda record: pytest.fail("a run again"), cells=cells)
     first = record["cells"][names[0]]
-    first["trials"][str((equal_time.choice_of(first) + 1) % 4)]["validation"] = (
+    first["trials"][str((equal_time.choice_of(first["trials"]) + 1) % 4)]["validation"] = (
         0.0  # as one that is added, and the best
     )
     assert equal_time.tasks_of(record, cells) == [(names[0], "runs", str(seed)) for seed in (1, 2, 3)]
     assert again is record and "lr " in yardsticks.training_table(record)
+
+
+def test_a_temperature_is_chosen_first_and_then_the_step_size_at_it():
+    """Three trials of temperatures; three more, of the other step sizes at the best of them, once all three are known."""
+    cells = equal_time.cells_of((rule.Size("independent", 1, 4),))
+    cells = {name: settings for name, settings in cells.items() if name.endswith("1x4 gumbel_softmax")}
+    (name,) = cells
+    scores = {}
+    record = {"cells": {name: {"trials": scores, "runs": {}}}}
+    for number, score in (("2", 5.0), ("0", 7.0), ("1", None)):
+        assert [task[1:] for task in equal_time.tasks_of(record, cells)] == [
+            ("trials", key) for key in "012" if key not in scores
+        ]
+        scores[number] = {"validation": score}
+    tasks = equal_time.tasks_of(record, cells)
+    assert tasks == [(name, "trials", key) for key in "345"]
+    for task, lr in zip(tasks, (3e-4, 3e-3, 1e-2), strict=True):
+        *_, settings = equal_time.task_settings(task, record, cells)
+        assert (settings.lr, settings.hyper, settings.tau_end) == (lr, {"tau": 1.0}, 0.3) and settings.seed == 0
+    scores |= {key: {"validation": score} for key, score in zip("345", (6.0, 4.0, 9.0), strict=True)}
+    assert equal_time.tasks_of(record, cells) == [(name, "runs", seed) for seed in "123"]
+    *_, settings = equal_time.task_settings((name, "runs", "2"), record, cells)
+    assert (settings.lr, settings.hyper, settings.seed) == (3e-3, {"tau": 1.0}, 2)
+    assert len(equal_time.trials_of("exact", {})) == len({each["lr"] for each in equal_time.RATES}) == 4
 
 
 def test_equal_time_is_a_number_of_steps_that_is_recorded(monkeypatch):
@@ -570,4 +594,4 @@ def test_a_diverging_trial_is_the_worst_of_all():
         "error": "lr: training diverged in epoch 1",
     }  # JSON knows no inf
     known = {"trials": {"0": equal_time.outcome(Done()), "1": {"validation": 3.0}}}
-    assert equal_time.choice_of(known) == 1
+    assert equal_time.choice_of(known["trials"]) == 1

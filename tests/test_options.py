@@ -16,6 +16,7 @@ TEXTS = {
     ("sweep", "train"),
     ("train", "set"),
     ("train", "labels"),
+    ("compare", "cell"),
     *(("verify", name) for name in ("set", "beside", "data")),
 }  # read by the command itself
 FRACTIONS = {
@@ -117,9 +118,9 @@ def test_every_hyper_parameter_is_of_the_kind_of_its_default(row, value, tmp_pat
 
 
 STUDIES = {
-    "--rule": (),
-    "--train digits": ("jobs",),
-    "--train mnist": ("jobs", "data_dir"),
+    "--rule": ("cell",),
+    "--train digits": ("jobs", "cell"),
+    "--train mnist": ("jobs", "cell", "data_dir"),
     "--encoders": (),
     "--lessons": (),
     "--quantised": (),

@@ -28,6 +28,8 @@ def add_compare(verbs):
     add("--K", type=whole(2), default=5, metavar="K", help="categories of each (%(default)s)")
     add("--all", action="store_true", help="print every table, and not only what fits a screen")
     add("--jobs", type=whole(1, 256), default=1, help="processes of --train at a time (%(default)s)")
+    words = "one of --rule or --train made anew, beside its record, as 'independent 2x8 exact'"
+    add("--cell", metavar="'MODEL ESTIMATOR'", help=words)
     add_data_dir(command, "folder of the MNIST files, for --train mnist and --quantised mnist")
     add_out(command, "runs/compare")
     words = "one of these in place of it; stopped and given again, each goes on"
@@ -66,6 +68,7 @@ def compare(options):
     needs = dict.fromkeys(("problem", "evaluations", "N", "K"), gradients)
     needs |= {
         "jobs": (study == "train", "--train"),
+        "cell": (study in ("rule", "train"), "--rule or --train"),
         "data_dir": ("mnist" in (options.train, options.quantised), "--train mnist or --quantised mnist"),
     }
     expect_looked_at(options.given, needs)
@@ -111,9 +114,16 @@ def compare_gradients(options):
 def compare_cost(options):
     """`compare --rule`"""
     from dvae_np import figures
-    from dvae_np.experiments import rule
+    from dvae_np.experiments import again, rule
 
     name, picture = "data/rule.json", "rule.png"
+    if options.cell is not None:
+        with alone(options.out, "figures", [name]) as out:
+            out.expect_same(name, again.command_of(rule.COMMAND, options.cell))
+            record = again.gradient_cell(options.cell)
+            write_record(out / name, record)
+        print(f"{again.gradients_again(options.cell, record)}\n\nWritten to {options.out}: {name}")
+        return 0
     with going_on(options, name, rule.COMMAND, picture) as (out, known, save):
         record = rule.practical_rule(known, save, progress("model"))
         figures.save(out / picture, rule.FIGURE, figures.practical_rule, record)
@@ -130,19 +140,21 @@ def train_for_equal_time(options):
     """`compare --train`"""
     from tqdm import tqdm
 
-    from dvae_np.experiments import equal_time, yardsticks
+    from dvae_np.experiments import again, equal_time, yardsticks
 
-    name = f"data/equal-time-{options.train}.json"
-    study = going_on(options, name, equal_time.command_of(options.train))
+    data, cell, name = options.train, options.cell, f"data/equal-time-{options.train}.json"
+    start, cells = again.training_cell(data, cell) if cell is not None else (None, None)
+    study = going_on(options, name, start["command"] if cell else equal_time.command_of(data))
     with study as (_, known, save), tqdm(unit="run", disable=None, leave=False) as bar:
 
         def progress(words):
             bar.write(words)
             bar.update()
 
-        record = equal_time.equal_time(options.train, options.data_dir, known, save, options.jobs, progress)
+        record = equal_time.equal_time(data, options.data_dir, known or start, save, options.jobs, progress, cells)
     table = yardsticks.training_table if options.all else yardsticks.answers
-    print(f"\n{table(record)}\n\nWritten to {options.out}: {name}")
+    found = again.training_again(data, cell, record) if cell else table(record)
+    print(f"\n{found}\n\nWritten to {options.out}: {name}")
     return 0
 
 

@@ -2,11 +2,10 @@
 
 Equal time is a number of steps: the seconds that all get, over the milliseconds of a step, which are measured once and kept.
 So a run can be repeated to its last digit on a machine that is slower, or busy. Training draws the pixels anew for each batch:
-of pixels that are fixed, every model would learn the training images by heart, the quick ones first. The step size is chosen
-by four trials with seed 0, step size and temperature by six; what is reported comes from seeds 1 to 3. Within a run the best
-parameters are kept, by the validation ELBO,
-for VIMCO by log p(x) or a bound of 100 samples. The yardsticks are the test ELBO and what is known of
-log p(x).
+of pixels that are fixed, every model would learn the training images by heart, the quick ones first. The step size is one of
+four, chosen by trials with seed 0; where there is a temperature, it is chosen first, of three. What is reported comes from
+seeds 1 to 3. Within a run the best parameters are kept, by the validation ELBO, for VIMCO by log p(x) or a bound of 100
+samples. The yardsticks are the test ELBO and what is known of log p(x).
 """
 
 import math
@@ -24,11 +23,12 @@ from dvae_np.train.evaluation import MOST_STATES
 from dvae_np.train.loop import Training
 
 SECONDS = {"digits": 60, "mnist": 300}
+MANY, SEVERAL, FEW, ONE = (Size("independent", N, K) for N, K in ((20, 10), (4, 8), (2, 8), (1, 4096)))
+CHAIN = Size("chain", 8, 4)
 SIZES = {  # in the order of their runs: what tells most comes first; "rows" has a latent for each row of pixels
-    name: (Size("independent", 20, 10), Size("independent", 1, 4096), Size("rows", rows, 32), Size("independent", 4, 8),
-           Size("chain", 8, 4), Size("independent", 5, 8), Size("independent", 2, 8))
-    for name, rows in (("digits", 8), ("mnist", 28))
-}  # fmt: skip
+    "digits": (MANY, ONE, Size("rows", 8, 32), SEVERAL, CHAIN, Size("independent", 5, 8), FEW),
+    "mnist": (MANY, SEVERAL, CHAIN, ONE, FEW),
+}
 CHAINS = ("exact", "reinforce_loo", "vimco", "gumbel_softmax", "straight_through_gumbel", "straight_through")
 ESTIMATORS = {
     "independent": ("exact", "reinforce_loo", "local_expectation", "rebar", "vimco", "gumbel_softmax",
@@ -37,20 +37,30 @@ ESTIMATORS = {
     "rows": CHAINS,
 }  # fmt: skip
 SAMPLES = {"reinforce_loo": 4, "vimco": 4}  # the others the fewest that they take
-RATES = tuple({"lr": lr} for lr in (3e-4, 1e-3, 3e-3, 1e-2))
+FIRST, OTHERS = {"lr": 1e-3}, tuple({"lr": lr} for lr in (3e-4, 3e-3, 1e-2))
+RATES = (OTHERS[0], FIRST, *OTHERS[1:])
 COOLING = tuple(
     {"hyper": {"tau": tau}, "tau_schedule": "geometric", "tau_end": end} for tau, end in ((0.5, 0.1), (1.0, 0.3))
 )
 TEMPERATURES = {"hyper": {"tau": 0.2}}, *COOLING
-TEMPERED = tuple({"lr": lr} | how for how in TEMPERATURES for lr in (1e-3, 3e-3))
+TEMPERED = "gumbel_softmax", "straight_through_gumbel"
 SEEDS, BOUNDS, MOST_IMAGES = (1, 2, 3), (2500, 5000), 1000
 PATIENCE = 0.3  # of all epochs, without a better validation score; a temperature on its way is waited for
 TRIAL = {"digits": 1.0, "mnist": 0.2}  # of the steps of a run
 
 
-def trials_of(name):
-    """The settings to choose from: four, and six where there is a temperature to be chosen too."""
-    return TEMPERED if name in ("gumbel_softmax", "straight_through_gumbel") else RATES
+def trials_of(name, trials):
+    """The settings to choose from: the step sizes; or temperatures first, then the other step sizes at the best of them.
+
+    trials: {number: outcome} of those that are done.
+    """
+    if name not in TEMPERED:
+        return RATES
+    first = {str(i): FIRST | how for i, how in enumerate(TEMPERATURES)}
+    if not first.keys() <= trials.keys():
+        return tuple(first.values())
+    best = TEMPERATURES[choice_of({key: trials[key] for key in first})]
+    return *first.values(), *(best | other for other in OTHERS)
 
 
 def cells_of(sizes):
@@ -172,7 +182,7 @@ def equal_time(
                 return record
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 cell, kind, key = running.pop(done)
-                chosen = {} if kind == "trials" else {"trial": choice_of(record["cells"][cell])}
+                chosen = {} if kind == "trials" else {"trial": choice_of(record["cells"][cell]["trials"])}
                 record["cells"][cell][kind][key] = outcome(done) | chosen
                 save(record)
                 progress(f"{cell}: {kind} {key}")
@@ -191,10 +201,9 @@ def tasks_of(record, cells):
     found = []
     for cell, settings in cells.items():
         known = record["cells"][cell]
-        trials = [
-            (cell, "trials", str(i)) for i in range(len(trials_of(settings.estimator))) if str(i) not in known["trials"]
-        ]
-        chosen = None if trials else choice_of(known)
+        numbers = map(str, range(len(trials_of(settings.estimator, known["trials"]))))
+        trials = [(cell, "trials", number) for number in numbers if number not in known["trials"]]
+        chosen = None if trials else choice_of(known["trials"])
         runs = [
             (cell, "runs", str(seed)) for seed in SEEDS if known["runs"].get(str(seed), {}).get("trial") != chosen
         ]  # trials that are added later may choose anew
@@ -205,14 +214,14 @@ def tasks_of(record, cells):
 def task_settings(task, record, cells):
     """(cell, kind, key, the settings of that run)."""
     cell, kind, key = task
-    settings, seed = cells[cell], 0 if kind == "trials" else int(key)
-    chosen = int(key) if kind == "trials" else choice_of(record["cells"][cell])
-    return cell, kind, key, replace(settings, seed=seed, **trials_of(settings.estimator)[chosen])
+    settings, trials = cells[cell], record["cells"][cell]["trials"]
+    seed, chosen = (0, int(key)) if kind == "trials" else (int(key), choice_of(trials))
+    return cell, kind, key, replace(settings, seed=seed, **trials_of(settings.estimator, trials)[chosen])
 
 
-def choice_of(known):
+def choice_of(trials):
     """The number of the trial with the best validation score."""
-    scores = {key: trial["validation"] for key, trial in known["trials"].items()}
+    scores = {key: trial["validation"] for key, trial in trials.items()}
     return int(min(scores, key=lambda key: math.inf if scores[key] is None else scores[key]))
 
 
@@ -224,7 +233,8 @@ def runs_left(record, cells):
 
 def runs_of(cells):
     """How many trials and runs they take in all."""
-    return sum(len(trials_of(settings.estimator)) + len(SEEDS) for settings in cells.values())
+    tempered = len(TEMPERATURES) + len(OTHERS)
+    return sum((tempered if each.estimator in TEMPERED else len(RATES)) + len(SEEDS) for each in cells.values())
 
 
 def command_of(name):

@@ -37,7 +37,7 @@ def drawings():
     found["first_model.png"] = (7.4, 3.6), figures.first_models, records.read("first-model")
     for name in TRAINED:
         found[f"equal-time-{name}.png"] = (13, 5.4), figures.equal_time, finished(records.read(f"equal-time-{name}"))
-    found[page_answer.PICTURE] = (11, 3.8), figures.nats_behind, behind(page_answer.models())
+    found[page_answer.PICTURE] = (9.4, 5.6), figures.nats_behind, behind(page_answer.models())
     toys = records.read("published-toys")
     found |= {name: (figures.toy_size(toys, key), figures.toy_variances, toys, key) for key, name in PICTURES.items()}
     for name in COMPLETIONS:

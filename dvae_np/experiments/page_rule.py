@@ -32,7 +32,8 @@ def practical_rule():
 models of growing size ([lesson 14](../notebooks/14_which_estimator_when.ipynb)), at the best of {len(record["taus"])}
 temperatures, which stands in brackets, and of two numbers of samples. "never": the bias alone is larger than the error at
 each of them. VIMCO is measured on its own bound, another objective, and is not ranked. The exact gradient decodes each joint
-state once for the whole batch; a sampling estimator decodes S codes for every example.
+state once for the whole batch; a sampling estimator decodes S codes for every example. To measure one of them anew, beside its
+record: `{record["command"]} --cell "{rule.SHOWN} reinmax"`.
 
 {tables}
 
@@ -61,13 +62,15 @@ def training():
 
 `python -m dvae_np compare --train digits` (or `mnist`): every estimator gets the same seconds, that is as many steps as fit
 into them by the milliseconds of a step on one core, measured once and recorded. Training draws the pixels anew for each
-batch. The step size is chosen by four trials with seed 0 on validation images; for Gumbel-Softmax and its straight-through form
-six trials choose the temperature too (0.2, or falling from 0.5 to 0.1, or from 1 to 0.3). The numbers are medians and ranges of
-seeds 1 to 3 on test images.
+batch. One of four step sizes is chosen by trials with seed 0 on validation images. For Gumbel-Softmax and its straight-through
+form the temperature is chosen first (0.2, or falling from 0.5 to 0.1, or from 1 to 0.3), at a step size of
+{equal_time.FIRST["lr"]}, and then the step size at that temperature. The numbers are medians and ranges of seeds 1 to 3 on test
+images.
 Two yardsticks: the negative ELBO, and -log p(x), exact where all codes can be visited or summed, else bounded by
 {equal_time.BOUNDS[-1]:,} samples ("doubling S" is the change from half of them). VIMCO is trained
 on its own bound, and stopped and chosen by log p(x), or a bound of 100 samples on it; the others by the ELBO. A run that has
-not become better for {equal_time.PATIENCE:.0%} of its epochs is stopped.
+not become better for {equal_time.PATIENCE:.0%} of its epochs is stopped. To train one of them anew, beside its record:
+`python -m dvae_np compare --train digits --cell "independent 2x8 exact"`.
 
 {(chr(10) * 2).join(parts)}"""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np import records
-from dvae_np.experiments.equal_time import BOUNDS, SEEDS, choice_of, trials_of
+from dvae_np.experiments.equal_time import BOUNDS, RATES, SEEDS, choice_of, trials_of
 from dvae_np.experiments.rule import FAMILIES
 from dvae_np.text import columns, markdown_columns, spread
 
@@ -51,7 +51,7 @@ def finished(record):
 
 
 def _found(name, known, runs):
-    setting = trials_of(name)[choice_of(known)]
+    setting = trials_of(name, known["trials"])[choice_of(known["trials"])]
     words = f"lr {setting['lr']:g}" + (f", tau {tau_in_words(setting)}" if "hyper" in setting else "")
     diverged = [math.inf] * sum("error" in run for run in runs)  # the worst that a run can be
     runs = [run for run in runs if "error" not in run]
@@ -154,6 +154,15 @@ class Measured:
     def ahead(self, estimator, size):
         """How many nats it is ahead of Gumbel-Softmax, by the ELBO."""
         return self.nats(size, "gumbel_softmax") - self.nats(size, estimator)
+
+    def choice(self, size, estimator):
+        """The settings that the trials chose."""
+        trials = self.record["cells"][f"{size} {estimator}"]["trials"]
+        return trials_of(estimator, trials)[choice_of(trials)]
+
+    def at_an_edge(self, size, estimator):
+        """Is the chosen step size the smallest or the largest that was tried?"""
+        return self.choice(size, estimator)["lr"] in (RATES[0]["lr"], RATES[-1]["lr"])
 
     def steps(self, size, estimator):
         """The steps that fit into the time."""

@@ -172,7 +172,7 @@ def nats_behind(figure, panels):
     """
     found = [model for models in panels.values() for model in models.values()]
     estimators = [name for name in TABLE if any(name in model for model in found)]
-    for axes, (words, models) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+    for axes, (words, models) in zip(figure.subplots(len(panels), 1, sharex=True), panels.items(), strict=True):
         nats = np.array([[model.get(name, (np.nan,))[0] for model in models.values()] for name in estimators])
         axes.imshow(nats, cmap="Blues", vmin=0, vmax=2, aspect="auto")
         for row, column in np.argwhere(~np.isnan(nats)):

@@ -291,14 +291,14 @@ for name in ("gumbel_softmax", "straight_through_gumbel"):
 # %% [markdown]
 # If the temperature falls, the bias of Gumbel-Softmax falls from {{at_tau["gumbel_softmax", 1.0][0]:.2f}} to {{at_tau["gumbel_softmax", 0.25][0]:.2f}} of the gradient's length. Its deviation grows from {{at_tau["gumbel_softmax", 1.0][1]:.2f}} to {{at_tau["gumbel_softmax", 0.25][1]:.2f}}. The bias of straight-through Gumbel need not fall: here it is {{at_tau["straight_through_gumbel", 1.0][0]:.2f}}, {{at_tau["straight_through_gumbel", 0.5][0]:.2f}} and {{at_tau["straight_through_gumbel", 0.25][0]:.2f}}.
 #
-# **Does the better gradient train the better model?** `python -m dvae_np compare --train digits` gives every estimator {{timed.record["seconds"]:d}} seconds on one core, that is as many steps as fit in. Four trials choose its step size; six choose a temperature too. Three more seeds are measured on test images, by two yardsticks: the negative ELBO, and $-\log p(x)$. The picture shows how many nats each estimator is behind the best of its model. Bold: the best, and those whose range over the seeds meets its own.
+# **Does the better gradient train the better model?** `python -m dvae_np compare --train digits` gives every estimator {{timed.record["seconds"]:d}} seconds on one core, that is as many steps as fit in. Trials choose its step size out of four, and before that its temperature out of three. Three more seeds are measured on test images, by two yardsticks: the negative ELBO, and $-\log p(x)$. The picture shows how many nats each estimator is behind the best of its model. Bold: the best, and those whose range over the seeds meets its own.
 
 # %%
 timed = yardsticks.Measured("digits")
 figure(
     nats_behind,
     yardsticks.behind(page_answer.models()),
-    size=(9.4, 3.6),
+    size=(9.4, 5.6),
     alt="Two tables of numbers, by the negative ELBO and by -log p(x): a "
     "row an estimator, a column a model, each cell the nats behind the "
     "best.",
