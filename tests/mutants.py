@@ -826,6 +826,7 @@ _BY_FILE = {
         ("return runs_of(cells) - done", "return runs_of(cells)", "runs that are done are still left"),
         (".get(\"trial\") != chosen", ".get(\"trial\") == chosen", "runs at another trial's setting are kept"),
         ("found += trials or runs", "found += runs", "no trials"),
+        ("training.batches = round(steps / epochs)", "pass", "a whole epoch for a few steps"),
         ("(best | other for other in OTHERS)", "(FIRST | other for other in OTHERS)", "step sizes at the default temperature"),
     ),
     "text.py": (

@@ -46,6 +46,7 @@ TEMPERATURES = {"hyper": {"tau": 0.2}}, *COOLING
 TEMPERED = "gumbel_softmax", "straight_through_gumbel"
 SEEDS, BOUNDS, MOST_IMAGES = (1, 2, 3), (2500, 5000), 1000
 PATIENCE = 0.3  # of all epochs, without a better validation score; a temperature on its way is waited for
+FEW_EPOCHS, ROUNDS = 10, 9
 TRIAL = {"digits": 1.0, "mnist": 0.2}  # of the steps of a run
 
 
@@ -109,20 +110,17 @@ def bound_of(params, x, model, S):
     return found.bound if found.log_likelihood is None else found.log_likelihood
 
 
-def step_milliseconds(data, settings, blocks=5):
-    """The median time of a training step, over blocks of at least 50 ms."""
+def step_milliseconds(data, settings):
+    """The time of a training step, over at least 50 ms."""
     training = Training(data, replace(settings, epochs=10**6))
     training.step()
-    taken = []
-    for _ in range(blocks):
-        started, steps = time.perf_counter(), 0
-        while time.perf_counter() - started < 0.05:
-            if training.batch == training.batches - 1:
-                training.batch = 0  # what ends an epoch is not timed
-            training.step()
-            steps += 1
-        taken.append((time.perf_counter() - started) / steps)
-    return 1e3 * float(np.median(taken))
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < 0.05:
+        if training.batch == training.batches - 1:
+            training.batch = 0  # what ends an epoch is not timed
+        training.step()
+        steps += 1
+    return 1e3 * (time.perf_counter() - started) / steps
 
 
 def study_data(name, data_dir=None):
@@ -134,11 +132,18 @@ def study_data(name, data_dir=None):
 
 
 def trained(name, data_dir, settings, steps):
-    """A finished training of so many steps; its `best` has the parameters."""
+    """A finished training of so many steps; its `best` has the parameters.
+
+    Ten epochs and more are whole ones, which meets the steps to a twentieth. Fewer are cut to measure: each takes as many
+    images as it has steps for, drawn anew.
+    """
     data = study_data(name, data_dir)
-    epochs = max(1, round(steps / math.ceil(len(data.train.x) / settings.batch)))
+    whole = steps / math.ceil(len(data.train.x) / settings.batch)
+    epochs = round(whole) if whole >= FEW_EPOCHS else math.ceil(whole)
     patience = epochs if settings.tau_schedule != "constant" else math.ceil(PATIENCE * epochs)
     training = Timed(data, replace(settings, epochs=epochs, patience=patience))
+    if whole < FEW_EPOCHS:
+        training.batches = round(steps / epochs)
     while not training.finished:
         training.step()
     return training
@@ -164,12 +169,14 @@ def equal_time(
     record = known or {"command": command_of(name), "data": name, "seconds": SECONDS[name], "cells": {}}
     cells = cells_of(SIZES[name]) if cells is None else cells
     data = study_data(name, data_dir)
-    for cell, settings in cells.items():
-        if cell not in record["cells"]:
-            milliseconds = step_milliseconds(data, settings)
-            steps = round(1e3 * record["seconds"] / milliseconds)
-            record["cells"][cell] = {"milliseconds": milliseconds, "steps": steps, "trials": {}, "runs": {}}
-            save(record)
+    taken = {cell: [] for cell in cells if cell not in record["cells"]}
+    for cell in list(taken) * ROUNDS:  # in turn: a busy moment meets them all
+        taken[cell].append(step_milliseconds(data, cells[cell]))
+    for cell, times in taken.items():
+        milliseconds = float(np.median(times))
+        steps = round(1e3 * record["seconds"] / milliseconds)
+        record["cells"][cell] = {"milliseconds": milliseconds, "steps": steps, "trials": {}, "runs": {}}
+        save(record)
     with ProcessPoolExecutor(jobs) as pool:
         running = {}
         while True:

@@ -144,7 +144,7 @@ class Training:
                 validation = math.nan
         if not math.isfinite(validation):
             raise self.diverged(not_finite(self.params) or "the validation loss")
-        means = [total / len(self.data.train.x) for total in self.sums]
+        means = [total / min(len(self.data.train.x), self.batches * self.settings.batch) for total in self.sums]
         for name, value in zip(self.history, (*means, *varied.values(), validation), strict=True):
             self.history[name].append(value)
         self.epoch, self.batch, self.order, self.sums = self.epoch + 1, 0, None, [0.0, 0.0]
