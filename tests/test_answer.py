@@ -126,5 +126,10 @@ def test_what_is_said_of_mnist_follows_the_record(monkeypatch, tmp_path):
     monkeypatch.setattr(records, "FOLDER", tmp_path)
     assert page_answer.mnist() == "nothing is finished on MNIST"
     (tmp_path / "equal-time-mnist.json").touch()
-    monkeypatch.setattr(records, "read", lambda name: study(exact=(1, 1)))
+    begun = study(exact=(1, 1))
+    monkeypatch.setattr(records, "read", lambda name: begun)
+    runs = begun["cells"]["independent 2x8 exact"]["runs"]
+    last = {"3": runs.pop("3")}
+    assert page_answer.mnist() == "nothing is finished on MNIST" and yardsticks.data_sets() == []
+    runs |= last
     assert page_answer.mnist() == "on MNIST 1 of 5 sizes are finished"

@@ -5,17 +5,16 @@ import numpy as np
 from dvae_np import figures, records
 from dvae_np.arrays import InputError
 from dvae_np.experiments import page_answer
-from dvae_np.experiments.equal_time import SECONDS
 from dvae_np.experiments.page import page
 from dvae_np.experiments.published_toys import PICTURES
 from dvae_np.experiments.rule import FIGURE
 from dvae_np.experiments.tour import MODEL
-from dvae_np.experiments.yardsticks import behind, finished
+from dvae_np.experiments.yardsticks import behind, data_sets, finished
 from dvae_np.figures import models
 from dvae_np.train import Settings, fit, load
 
 COMPLETIONS = ("digits", "mnist")
-TRAINED = [name for name in SECONDS if (records.FOLDER / f"equal-time-{name}.json").exists()]
+TRAINED = data_sets()
 PAGES = {"README.md": page, "WHICH_ESTIMATOR.md": page_answer.answer}
 WRITTEN = (*figures.LESSONS, "bench.png", "compare.png", "sweep.png", "rule.png", "first_model.png", "tour.png",
            "reconstructions.png", "samples.png", *(f"completion-{name}.png" for name in COMPLETIONS),
@@ -36,7 +35,8 @@ def drawings():
     found["rule.png"] = FIGURE, figures.practical_rule, rule
     found["first_model.png"] = (7.4, 3.6), figures.first_models, records.read("first-model")
     for name in TRAINED:
-        found[f"equal-time-{name}.png"] = (13, 5.4), figures.equal_time, finished(records.read(f"equal-time-{name}"))
+        sizes = finished(records.read(f"equal-time-{name}"))
+        found[f"equal-time-{name}.png"] = figures.equal_time_size(sizes), figures.equal_time, sizes
     found[page_answer.PICTURE] = (9.4, 5.6), figures.nats_behind, behind(page_answer.models())
     toys = records.read("published-toys")
     found |= {name: (figures.toy_size(toys, key), figures.toy_variances, toys, key) for key, name in PICTURES.items()}

@@ -16,12 +16,11 @@ CHAIN, ROWS = "chain 8x4", "rows 8x32"
 def models():
     """{model in words: [Found, ...]} of every size and data set that is finished, for the picture."""
     found = {}
-    for name in equal_time.SECONDS:
-        if (records.FOLDER / f"equal-time-{name}.json").exists():
-            for size, cells in Measured(name).sizes.items():
-                family, _, sizes = size.partition(" ")
-                many = "latents" if family == "independent" else family
-                found[f"{many}\n{sizes.replace('x', ' of ')}\n{name}"] = cells
+    for name in yardsticks.data_sets():
+        for size, cells in Measured(name).sizes.items():
+            family, _, sizes = size.partition(" ")
+            many = "latents" if family == "independent" else family
+            found[f"{many}\n{sizes.replace('x', ' of ')}\n{name}"] = cells
     return found
 
 
@@ -225,6 +224,6 @@ def corrections(cost, digits):
 
 def mnist():
     """What is known of MNIST so far, in words."""
-    if not (records.FOLDER / "equal-time-mnist.json").exists():
+    if "mnist" not in yardsticks.data_sets():
         return "nothing is finished on MNIST"
     return f"on MNIST {len(Measured('mnist').sizes)} of {len(equal_time.SIZES['mnist'])} sizes are finished"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvae_np import records
-from dvae_np.experiments.equal_time import BOUNDS, RATES, SEEDS, choice_of, trials_of
+from dvae_np.experiments.equal_time import BOUNDS, RATES, SECONDS, SEEDS, choice_of, trials_of
 from dvae_np.experiments.rule import FAMILIES
 from dvae_np.text import columns, markdown_columns, spread
 
@@ -124,6 +124,12 @@ def answers(record, markdown=False):
                  if name in by_name else "too many states" for name in shown]  # fmt: skip
         rows.append((size, *(", ".join(best(found, yardstick)) for yardstick in YARDSTICKS), *cells))
     return markdown_columns(rows) if markdown else columns(rows)
+
+
+def data_sets():
+    """The names of the data sets with a finished size."""
+    there = [name for name in SECONDS if (records.FOLDER / f"equal-time-{name}.json").exists()]
+    return [name for name in there if finished(records.read(f"equal-time-{name}"))]
 
 
 class Measured:

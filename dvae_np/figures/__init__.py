@@ -16,6 +16,7 @@ from dvae_np.figures.estimators_map import comparison
 from dvae_np.figures.growth import cost_growth
 from dvae_np.figures.measured import (
     equal_time,
+    equal_time_size,
     first_models,
     first_steps,
     nats_behind,
@@ -165,6 +166,7 @@ __all__ = [
     "STYLE",
     "comparison",
     "equal_time",
+    "equal_time_size",
     "first_models",
     "first_steps",
     "lesson_figure",

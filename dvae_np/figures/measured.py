@@ -99,6 +99,11 @@ def practical_rule(figure, record):
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=6, fontsize=7, frameon=False)
 
 
+def equal_time_size(findings):
+    """The inches of that picture: four panels a row."""
+    return max(6.5, 3.25 * min(4, len(findings))), 2.7 * -(-len(findings) // 4)
+
+
 def equal_time(figure, findings):
     """A panel for each model, a line for each estimator: from -log p(x), open, to the negative ELBO, filled; medians and
     ranges over the seeds. Its length is how far q is from the true posterior."""
