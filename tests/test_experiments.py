@@ -544,6 +544,9 @@ def test_the_two_yardsticks_of_equal_time():
     table = yardsticks.training_table(record, markdown=True).splitlines()
     assert "20.20 (20.00 to 20.40)" in table[2] and table[2].endswith("exact |")
     assert "at most 19.10 (19.00 to 19.20)" in table[4] and table[4].endswith("-0.250 |")
+    lines = yardsticks.ranked(found).splitlines()[2:]
+    assert [line.split()[1] for line in lines] == ["exact", "reinforce_loo", "vimco"]
+    assert [f"| independent 2x8 {line}" for line in lines] == table[2:]
     (line,) = yardsticks.answers(record, markdown=True).splitlines()[2:]
     assert "exact, reinforce_loo" in line and "20.20 / 19.60" in line and "too many states" in line
     assert yardsticks.finished(record) == yardsticks.findings(record)

@@ -65,7 +65,7 @@ into them by the milliseconds of a step on one core, measured once and recorded 
 draws the pixels anew for each batch. One of four step sizes is chosen by trials with seed 0 on validation images. For
 Gumbel-Softmax and its straight-through form the temperature is chosen first (0.2, or falling from 0.5 to 0.1, or from 1 to
 0.3), at a step size of {equal_time.FIRST["lr"]}, and then the step size at that temperature. The numbers are medians and ranges
-of seeds 1 to 3 on test images.
+of seeds 1 to 3 on test images, at most {equal_time.MOST_IMAGES:,}.
 Two yardsticks: the negative ELBO, and -log p(x), exact where all codes can be visited or summed, else bounded by
 {equal_time.BOUNDS[-1]:,} samples ("doubling S" is the change from half of them). VIMCO is trained
 on its own bound, and stopped and chosen by log p(x), or a bound of 100 samples on it; the others by the ELBO. A run that has
@@ -80,7 +80,7 @@ def _trained_on(name):
     cells = equal_time.cells_of(equal_time.SIZES[name])
     left = equal_time.runs_left(record, cells)
     finished = len(yardsticks.finished(record))
-    so_far = f" {finished} sizes are finished; {left} of {equal_time.runs_of(cells)} runs are left." if left else ""
+    so_far = f" Finished sizes: {finished}; {left} of {equal_time.runs_of(cells)} runs are left." if left else ""
     return f"""\
 {name}, {record["seconds"]} seconds.{so_far}
 

@@ -11,6 +11,7 @@ from dvae_np.experiments.rule import FAMILIES
 from dvae_np.text import columns, markdown_columns, spread
 
 YARDSTICKS = ("negative_elbo", "negative_evidence")
+COLUMNS = ("estimator", "steps", "chosen", "test negative ELBO", "-log p(x), or a bound", "doubling S")
 WORDS = dict(zip(YARDSTICKS, ("negative ELBO: nats behind the best", "-log p(x): nats behind the best"), strict=True))
 
 
@@ -104,14 +105,22 @@ def behind(models):
 
 def training_table(record, markdown=False):
     """Medians and ranges over the seeds of the cells that are done."""
-    rows = [("model", "estimator", "steps", "chosen", "test negative ELBO", "-log p(x), or a bound", "doubling S")]
-    for size, found in findings(record).items():
-        for each in found:
-            exact = each.doubling is None
-            rows.append((size, each.estimator, f"{each.steps:,}", each.setting, spread(each.negative_elbo),
-                         ("" if exact else "at most ") + spread(each.negative_evidence),
-                         "exact" if exact else f"{-each.doubling:+.3f}"))  # fmt: skip
+    rows = [("model", *COLUMNS)]
+    rows += [(size, *_row(each)) for size, found in findings(record).items() for each in found]
     return markdown_columns(rows) if markdown else columns(rows)
+
+
+def ranked(found):
+    """The same of one size as a Markdown table, the best by the ELBO first."""
+    rows = sorted(found, key=lambda each: np.median(each.negative_elbo))
+    return markdown_columns([COLUMNS, *map(_row, rows)])
+
+
+def _row(each):
+    exact = each.doubling is None
+    return (each.estimator, f"{each.steps:,}", each.setting, spread(each.negative_elbo),
+            ("" if exact else "at most ") + spread(each.negative_evidence),
+            "exact" if exact else f"{-each.doubling:+.3f}")  # fmt: skip
 
 
 def answers(record, markdown=False):
