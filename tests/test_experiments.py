@@ -553,6 +553,8 @@ def test_the_two_yardsticks_of_equal_time():
     record["cells"]["independent 2x8 vimco"]["runs"].pop("3")  # not done: no finding
     assert yardsticks.finished(record) == {} and len(yardsticks.answers(record, markdown=True).splitlines()) == 2
     assert [each.estimator for each in yardsticks.findings(record)["independent 2x8"]] == ["exact", "reinforce_loo"]
+    record["cells"]["independent 2x8 vimco"]["runs"] = {}  # its trials alone: the others can be shown
+    assert yardsticks.finished(record) == yardsticks.findings(record) != {}
 
 
 def test_the_first_model_is_lesson_00s():

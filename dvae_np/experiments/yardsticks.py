@@ -46,8 +46,8 @@ def _place(size):
 
 
 def finished(record):
-    """The same, of the sizes at which every estimator is done."""
-    begun = [cell.rpartition(" ")[0] for cell in record["cells"]]
+    """The same, of the sizes at which every estimator is done whose runs have begun."""
+    begun = [cell.rpartition(" ")[0] for cell, known in record["cells"].items() if known["runs"]]
     return {size: found for size, found in findings(record).items() if len(found) == begun.count(size)}
 
 
