@@ -144,6 +144,14 @@ def test_the_words_about_larger_images(digits):
     assert not {"reinmax", "straight_through_gumbel"} & set(done)  # the page says that they are not done
 
 
+def test_a_smaller_size_does_not_stand_in_for_the_larger_one(monkeypatch):
+    """Once MNIST has more sizes, the words are still about 20 latents of 10."""
+    mnist = Measured("mnist")
+    words = page_answer.larger_images(mnist)
+    monkeypatch.setattr(mnist, "sizes", {SMALL: Measured("digits").sizes[SMALL]} | mnist.sizes)
+    assert page_answer.larger_images(mnist) == words
+
+
 def test_a_data_set_is_there_once_a_size_is_finished(monkeypatch, tmp_path):
     monkeypatch.setattr(records, "FOLDER", tmp_path)
     begun = study(exact=(1, 1))
