@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dvae_np import records
-from dvae_np.experiments import page_answer, rule, yardsticks
+from dvae_np.experiments import equal_time, page_answer, rule, yardsticks
 from dvae_np.experiments.again import ranges_apart
 from dvae_np.experiments.page_answer import CHAIN, HUGE, LARGE, ROWS, SINGLE, SMALL
 from dvae_np.experiments.yardsticks import Measured
@@ -123,10 +123,13 @@ def test_the_gaps_are_those_of_the_study(digits):
 
 
 def test_the_words_about_larger_images(digits):
-    """On MNIST Gumbel-Softmax is ahead of leave-one-out by both yardsticks, at equal epochs too; on the digits it is behind."""
+    """On MNIST relaxations lead, Gumbel-Softmax by both yardsticks, at equal epochs too; on the digits it is behind."""
     mnist = Measured("mnist")
-    elbo = yardsticks.best(mnist.sizes[HUGE], "negative_elbo")
-    assert elbo[0] == yardsticks.best(mnist.sizes[HUGE], "negative_evidence")[0] == "gumbel_softmax"
+    assert yardsticks.best(mnist.sizes[HUGE], "negative_elbo")[0] == "gumbel_softmax"
+    assert set(yardsticks.best(mnist.sizes[HUGE], "negative_elbo")) == {*equal_time.TEMPERED, "reinmax"}
+    assert yardsticks.best(mnist.sizes[HUGE], "negative_evidence") == ["gumbel_softmax"]
+    spread = {found.estimator: np.ptp(found.negative_elbo) for found in mnist.sizes[HUGE]}
+    assert max(spread, key=spread.get) == "reinmax"
     for yardstick in yardsticks.YARDSTICKS:
         nats = lambda study, name, by=yardstick: study.nats(HUGE, name, by)
         assert nats(mnist, "gumbel_softmax") < nats(mnist, "reinforce_loo") - 3 < nats(mnist, "rebar") - 3
@@ -140,8 +143,6 @@ def test_the_words_about_larger_images(digits):
     epoch, _, last = loo["curve"][-1]
     assert there[max(each for each in there if each <= epoch)] < last - 1
     assert all(abs(found.doubling) < 0.5 for found in mnist.sizes[HUGE])
-    done = [found.estimator for found in mnist.sizes[HUGE]]
-    assert not {"reinmax", "straight_through_gumbel"} & set(done)  # the page says that they are not done
 
 
 def test_a_smaller_size_does_not_stand_in_for_the_larger_one(monkeypatch):
