@@ -836,6 +836,7 @@ _BY_FILE = {
     "experiments/yardsticks.py": (
         ("(RATES[0][\"lr\"], RATES[-1][\"lr\"])", "(RATES[0][\"lr\"],)", "one edge of two"),
         ("return min(others, key=", "return max(others, key=", "the worst of the others for the best"),
+        ("second - first < max(runs)", "second - first > max(runs)", "a clear choice for a close one"),
         ("self.runner_up(size, estimator)) - self", "self.runner_up(size, estimator)) + self", "a lead that is a sum"),
         ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),
         ("ranked = sorted(found, key=lambda each: np.median(", "ranked = sorted(found, key=lambda each: -np.median(", "the worst for the best"),
@@ -903,6 +904,9 @@ _BY_FILE = {
     "experiments/page_answer.py": (
         ("[each[str(i)][\"validation\"]", "[each[str(i + 3)][\"validation\"]", "step sizes for temperatures"),
         ("part(SINGLE, \"gumbel_softmax\", what) - part(", "part(SMALL, \"gumbel_softmax\", what) - part(", "another model than the words say"),
+    ),
+    "experiments/page_larger.py": (
+        ("if losses[1] < losses[0]]", "if losses[1] > losses[0]]", "the epochs at which the other one is ahead"),
     ),
     "experiments/page_rule.py": (
         ("took {min(rebar):,.0f}", "took {max(rebar):,.0f}", "the longest tuning for the shortest"),

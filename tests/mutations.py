@@ -56,6 +56,7 @@ TESTS = {  # by the beginning of the file's path, the longest that fits: the tes
     "experiments/encoder_gaps": "encoder_gaps",
     "experiments/again": "again",
     "experiments/page_answer": "answer figures",
+    "experiments/page_larger": "answer figures",
     "experiments/yardsticks": "experiments answer",
     "vq_vae": "vq_vae",
     "scalar_codes": "codebook",

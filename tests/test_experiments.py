@@ -435,6 +435,20 @@ def test_a_temperature_is_chosen_first_and_then_the_step_size_at_it():
     assert len(equal_time.trials_of("exact", {})) == len({each["lr"] for each in equal_time.RATES}) == 4
 
 
+def test_whatever_has_a_temperature_is_tried_at_three():
+    """Every estimator of the study; of those with hard codes the default is among them, and one on either side of it."""
+    for name in {each for many in equal_time.ESTIMATORS.values() for each in many}:
+        default = TABLE[name].hyper.get("tau")
+        if default is None:
+            assert len(equal_time.trials_of(name, {})) == 4, name
+            continue
+        first = equal_time.trials_of(name, {})
+        taus = sorted(each["hyper"]["tau"] for each in first)
+        assert len(first) == 3 and all(each["lr"] == equal_time.FIRST["lr"] for each in first), name
+        if TABLE[name].noise == ("z",):
+            assert taus[0] < default == taus[1] < taus[2] and all("tau_end" not in each for each in first), name
+
+
 def test_equal_time_is_a_number_of_steps_that_is_recorded(monkeypatch):
     """The median of rounds in which all are timed in turn: four busy rounds of nine move nothing."""
     timed = []

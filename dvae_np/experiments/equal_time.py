@@ -42,8 +42,9 @@ RATES = (OTHERS[0], FIRST, *OTHERS[1:])
 COOLING = tuple(
     {"hyper": {"tau": tau}, "tau_schedule": "geometric", "tau_end": end} for tau, end in ((0.5, 0.1), (1.0, 0.3))
 )
-TEMPERATURES = {"hyper": {"tau": 0.2}}, *COOLING
-TEMPERED = "gumbel_softmax", "straight_through_gumbel"
+SOFT = {"hyper": {"tau": 0.2}}, *COOLING
+HARD = tuple({"hyper": {"tau": tau}} for tau in (1.0, 1.5, 0.7))  # the codes are drawn at 1, only the slope is not
+TEMPERATURES = {"gumbel_softmax": SOFT, "straight_through_gumbel": SOFT, "reinmax": HARD, "straight_through": HARD}
 SEEDS, BOUNDS, MOST_IMAGES = (1, 2, 3), (2500, 5000), 1000
 PATIENCE = 0.3  # of all epochs, without a better validation score; a temperature on its way is waited for
 FEW_EPOCHS, ROUNDS = 10, 9
@@ -55,12 +56,12 @@ def trials_of(name, trials):
 
     trials: {number: outcome} of those that are done.
     """
-    if name not in TEMPERED:
+    if name not in TEMPERATURES:
         return RATES
-    first = {str(i): FIRST | how for i, how in enumerate(TEMPERATURES)}
+    first = {str(i): FIRST | how for i, how in enumerate(TEMPERATURES[name])}
     if not first.keys() <= trials.keys():
         return tuple(first.values())
-    best = TEMPERATURES[choice_of({key: trials[key] for key in first})]
+    best = TEMPERATURES[name][choice_of({key: trials[key] for key in first})]
     return *first.values(), *(best | other for other in OTHERS)
 
 
@@ -240,8 +241,8 @@ def runs_left(record, cells):
 
 def runs_of(cells):
     """How many trials and runs they take in all."""
-    tempered = len(TEMPERATURES) + len(OTHERS)
-    return sum((tempered if each.estimator in TEMPERED else len(RATES)) + len(SEEDS) for each in cells.values())
+    warmths = (len(TEMPERATURES.get(each.estimator, (1,))) for each in cells.values())
+    return sum(warmth + len(OTHERS) + len(SEEDS) for warmth in warmths)
 
 
 def command_of(name):

@@ -30,10 +30,10 @@ def practical_rule():
 
 `{record["command"]}`: milliseconds for the gradient of {record["batch"]} digits with a given relative error, on trained
 models of growing size ([lesson 14](../notebooks/14_which_estimator_when.ipynb)), at the best of {len(record["taus"])}
-temperatures, which stands in brackets, and of two numbers of samples. "never": the bias alone is larger than the error at
-each of them. VIMCO is measured on its own bound, another objective, and is not ranked. The exact gradient decodes each joint
-state once for the whole batch; a sampling estimator decodes S codes for every example. To measure one of them anew, beside its
-record: `{record["command"]} --cell "{rule.SHOWN} reinmax"`.
+temperatures up to {max(record["taus"]):g}, which stands in brackets, and of two numbers of samples. "never": the bias alone
+is larger than the error at each of them. VIMCO is measured on its own bound, another objective, and is not ranked. The exact
+gradient decodes each joint state once for the whole batch; a sampling estimator decodes S codes for every example. To measure
+one of them anew, beside its record: `{record["command"]} --cell "{rule.SHOWN} reinmax"`.
 
 {tables}
 
@@ -62,17 +62,24 @@ def training():
 
 `python -m dvae_np compare --train digits` (or `mnist`): every estimator gets the same seconds, that is as many steps as fit
 into them by the milliseconds of a step on one core, measured once and recorded (to a twentieth, as epochs are whole). Training
-draws the pixels anew for each batch. One of four step sizes is chosen by trials with seed 0 on validation images. For
-Gumbel-Softmax and its straight-through form the temperature is chosen first (0.2, or falling from 0.5 to 0.1, or from 1 to
-0.3), at a step size of {equal_time.FIRST["lr"]}, and then the step size at that temperature. The numbers are medians and ranges
-of seeds 1 to 3 on test images, at most {equal_time.MOST_IMAGES:,}.
+draws the pixels anew for each batch. One of four step sizes is chosen by trials with seed 0 on validation images. A
+temperature is chosen first, at a step size of {equal_time.FIRST["lr"]}, and then the step size at that temperature:
+{_temperatures("gumbel_softmax")} for Gumbel-Softmax and its straight-through form, {_temperatures("reinmax")} for ReinMax and
+straight-through. A trial on MNIST has a fifth of the steps. The numbers are medians and ranges of seeds 1 to 3 on test images,
+at most {equal_time.MOST_IMAGES:,}.
 Two yardsticks: the negative ELBO, and -log p(x), exact where all codes can be visited or summed, else bounded by
 {equal_time.BOUNDS[-1]:,} samples ("doubling S" is the change from half of them). VIMCO is trained
 on its own bound, and stopped and chosen by log p(x), or a bound of 100 samples on it; the others by the ELBO. A run that has
-not become better for {equal_time.PATIENCE:.0%} of its epochs is stopped. To train one of them anew, beside its record:
+not become better for {equal_time.PATIENCE:.0%} of its epochs is stopped, unless its temperature falls. To train one of them anew, beside its record:
 `python -m dvae_np compare --train digits --cell "independent 2x8 exact"`.
 
 {(chr(10) * 2).join(parts)}"""
+
+
+def _temperatures(name):
+    """'0.2, 0.5 to 0.1 or 1 to 0.3': those that are tried."""
+    *first, last = map(yardsticks.tau_in_words, equal_time.TEMPERATURES[name])
+    return f"{', '.join(first)} or {last}"
 
 
 def _trained_on(name):

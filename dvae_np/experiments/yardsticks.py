@@ -179,6 +179,16 @@ class Measured:
         """Is the chosen step size the smallest or the largest that was tried?"""
         return self.choice(size, estimator)["lr"] in (RATES[0]["lr"], RATES[-1]["lr"])
 
+    def close(self, size, estimator):
+        """Is the second best of the trials, by validation, behind the best by less than the range of the three runs?"""
+        cell = self.record["cells"][f"{size} {estimator}"]
+        trials, runs = (
+            [each["validation"] for each in cell[kind].values() if each["validation"] is not None]
+            for kind in ("trials", "runs")
+        )
+        first, second, *_ = sorted(trials)
+        return second - first < max(runs) - min(runs)
+
     def steps(self, size, estimator):
         """The steps that fit into the time."""
         return self.record["cells"][f"{size} {estimator}"]["steps"]
