@@ -70,7 +70,8 @@ at most {equal_time.MOST_IMAGES:,}.
 Two yardsticks: the negative ELBO, and -log p(x), exact where all codes can be visited or summed, else bounded by
 {equal_time.BOUNDS[-1]:,} samples ("doubling S" is the change from half of them). VIMCO is trained
 on its own bound, and stopped and chosen by log p(x), or a bound of 100 samples on it; the others by the ELBO. A run that has
-not become better for {equal_time.PATIENCE:.0%} of its epochs is stopped, unless its temperature falls. To train one of them anew, beside its record:
+not become better for {equal_time.PATIENCE:.0%} of its epochs is stopped, unless its temperature falls. To train one of them
+anew, beside its record:
 `python -m dvae_np compare --train digits --cell "independent 2x8 exact"`.
 
 {(chr(10) * 2).join(parts)}"""
