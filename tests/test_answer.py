@@ -166,6 +166,17 @@ def test_the_words_about_larger_images(digits):
     assert all(abs(found.doubling) < 0.5 for found in mnist.sizes[HUGE])
 
 
+def test_the_words_about_some_thousand_codes_on_larger_images(digits):
+    mnist = Measured("mnist")
+    level = {"reinforce_loo", "gumbel_softmax", "vimco"}
+    assert set(yardsticks.best(mnist.sizes[SMALL], "negative_elbo")) == level
+    assert yardsticks.best(mnist.sizes[SMALL], "negative_evidence") == ["vimco"]
+    assert mnist.lead(SMALL) < -1.5 < -0.1 < digits.lead(SMALL)
+    assert next(found for found in mnist.sizes[SMALL] if found.estimator == "exact").waited == 1.0
+    runs = mnist.record["cells"][f"{SMALL} exact"]["runs"].values()
+    assert {run["epochs"] for run in runs} == {10}
+
+
 def test_a_smaller_size_does_not_stand_in_for_the_larger_one(monkeypatch):
     """Once MNIST has more sizes, the words are still about 20 latents of 10."""
     mnist = Measured("mnist")
