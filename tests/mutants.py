@@ -827,6 +827,7 @@ _BY_FILE = {
         (".get(\"trial\") != chosen", ".get(\"trial\") == chosen", "runs at another trial's setting are kept"),
         ("found += trials or runs", "found += runs", "no trials"),
         ("training.batches = round(steps / epochs)", "pass", "a whole epoch for a few steps"),
+        ('"reinmax": HARD, ', "", "one estimator at its default temperature alone"),
         ("(best | other for other in OTHERS)", "(FIRST | other for other in OTHERS)", "step sizes at the default temperature"),
     ),
     "text.py": (

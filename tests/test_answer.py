@@ -160,9 +160,10 @@ def test_the_words_about_larger_images(digits):
     assert sum(found.waited > 0.95 for found in mnist.sizes[HUGE]) > len(mnist.sizes[HUGE]) / 2
     warm, loo = (mnist.record["cells"][f"{HUGE} {name}"]["runs"]["1"] for name in ("gumbel_softmax", "reinforce_loo"))
     assert next(each for each in mnist.sizes[HUGE] if each.estimator == "reinforce_loo").waited > 0.95
-    there = {epoch: loss for epoch, _, loss in warm["curve"]}
-    epoch, _, last = loo["curve"][-1]
-    assert there[max(each for each in there if each <= epoch)] < last - 1
+    both = page_larger.in_step(warm["curve"], loo["curve"])
+    ahead = [epoch for epoch, losses in both.items() if losses[1] < losses[0]]
+    assert ahead == [epoch for epoch in both if ahead[0] <= epoch <= ahead[-1]]  # in one piece
+    assert max(both) > ahead[-1] and both[max(both)][0] < both[max(both)][1] - 1
     assert all(abs(found.doubling) < 0.5 for found in mnist.sizes[HUGE])
 
 
@@ -178,11 +179,12 @@ def test_the_words_about_some_thousand_codes_on_larger_images(digits):
 
 
 def test_a_smaller_size_does_not_stand_in_for_the_larger_one(monkeypatch):
-    """Once MNIST has more sizes, the words are still about 20 latents of 10."""
+    """A size that joins the record, and comes first, changes none of the words about the others."""
     mnist = Measured("mnist")
-    words = page_answer.larger_images(mnist)
-    monkeypatch.setattr(mnist, "sizes", {SMALL: Measured("digits").sizes[SMALL]} | mnist.sizes)
-    assert page_answer.larger_images(mnist) == words
+    words = page_larger.larger_images(mnist)
+    assert FEW not in mnist.sizes
+    monkeypatch.setattr(mnist, "sizes", {FEW: Measured("digits").sizes[FEW]} | mnist.sizes)
+    assert page_larger.larger_images(mnist) == words
 
 
 def test_curves_are_compared_at_epochs_that_both_have():

@@ -241,8 +241,8 @@ def runs_left(record, cells):
 
 def runs_of(cells):
     """How many trials and runs they take in all."""
-    warmths = (len(TEMPERATURES.get(each.estimator, (1,))) for each in cells.values())
-    return sum(warmth + len(OTHERS) + len(SEEDS) for warmth in warmths)
+    first = sum(len(TEMPERATURES.get(settings.estimator, (FIRST,))) for settings in cells.values())
+    return first + len(cells) * (len(OTHERS) + len(SEEDS))
 
 
 def command_of(name):
