@@ -510,65 +510,12 @@ def test_the_data_of_the_study(monkeypatch):
     np.testing.assert_array_equal(few.test.x, data.test.x[:100])
 
 
-def test_a_run_that_diverged_is_the_worst_and_not_forgotten():
-    record = study(
-        exact=((20.0, 20.2, 20.4), (19.5, 19.6, 19.7), False), vimco=((21.0, 21.1, 21.2), (19.0, 19.1, 19.2), True)
-    )
-    for name in ("exact", "vimco"):
-        record["cells"][f"independent 2x8 {name}"]["runs"]["2"] = {"validation": None, "error": "lr: training diverged"}
-    for found in yardsticks.findings(record)["independent 2x8"]:
-        assert sorted(found.negative_elbo)[2] == sorted(found.negative_evidence)[2] == np.inf
-    for name in ("exact", "vimco"):
-        record["cells"][f"independent 2x8 {name}"]["runs"] = {seed: {"error": "lr"} for seed in "123"}
-    assert "inf (inf to inf)" in yardsticks.training_table(record)
-
-
 def test_exact_pays_up_to_where_something_else_is_cheaper_for_the_first_time():
     model = lambda states, exact, other: {"name": "", "family": "independent", "states": states, "exact": exact,
                                           "gumbel_softmax": {"costs": {"0.1": {"milliseconds": other}}}}  # fmt: skip
     record = {"models": [model(100, 5.0, 2.0), model(4, 1.0, None), model(10, 1.0, 2.0), model(1000, 1.0, 2.0)]}
     assert rule.exact_up_to(record, 0.1) == 10
     assert rule.exact_up_to({"models": record["models"][:1]}, 0.1) == 0
-
-
-def study(**losses):
-    """A record of one size, with (negative ELBO, -log p(x)) of each estimator's three seeds; log p(x) a bound where told."""
-    cells = {}
-    for name, (elbos, evidences, sampled) in losses.items():
-        runs = {}
-        for seed, elbo, evidence in zip("123", elbos, evidences, strict=True):
-            bounds = {"2500": -evidence - 0.25, "5000": -evidence} if sampled else None
-            runs[seed] = {"negative_elbo": elbo, "log_likelihood": None if sampled else -evidence, "bounds": bounds,
-                          "best_epoch": 5, "epochs": 10}  # fmt: skip
-        trials = {str(i): {"validation": float(i != 1)} for i in range(4)}
-        cells[f"independent 2x8 {name}"] = {"steps": 1000, "milliseconds": 1.0, "trials": trials, "runs": runs}
-    return {"cells": cells}
-
-
-def test_the_two_yardsticks_of_equal_time():
-    """Which is the best by each, what is within the seeds' range of it, and how a bound is told from log p(x)."""
-    record = study(exact=((20.0, 20.2, 20.4), (19.5, 19.6, 19.7), False),
-                   reinforce_loo=((20.3, 20.5, 20.7), (19.8, 19.9, 20.0), False),
-                   vimco=((25.0, 26.0, 27.0), (19.0, 19.1, 19.2), True))  # fmt: skip
-    found = yardsticks.findings(record)["independent 2x8"]
-    assert yardsticks.best(found, "negative_elbo") == ["exact", "reinforce_loo"]
-    assert yardsticks.best(found, "negative_evidence") == ["vimco"]
-    assert [each.setting for each in found] == ["lr 0.001"] * 3 and found[0].waited == 0.5
-    assert found[0].doubling is None and found[2].doubling == pytest.approx(0.25)
-    table = yardsticks.training_table(record, markdown=True).splitlines()
-    assert "20.20 (20.00 to 20.40)" in table[2] and table[2].endswith("exact |")
-    assert "at most 19.10 (19.00 to 19.20)" in table[4] and table[4].endswith("-0.250 |")
-    lines = yardsticks.ranked(found).splitlines()[2:]
-    assert [line.split()[1] for line in lines] == ["exact", "reinforce_loo", "vimco"]
-    assert [f"| independent 2x8 {line}" for line in lines] == table[2:]
-    (line,) = yardsticks.answers(record, markdown=True).splitlines()[2:]
-    assert "exact, reinforce_loo" in line and "20.20 / 19.60" in line and "too many states" in line
-    assert yardsticks.finished(record) == yardsticks.findings(record)
-    record["cells"]["independent 2x8 vimco"]["runs"].pop("3")  # not done: no finding
-    assert yardsticks.finished(record) == {} and len(yardsticks.answers(record, markdown=True).splitlines()) == 2
-    assert [each.estimator for each in yardsticks.findings(record)["independent 2x8"]] == ["exact", "reinforce_loo"]
-    record["cells"]["independent 2x8 vimco"]["runs"] = {}  # its trials alone: the others can be shown
-    assert yardsticks.finished(record) == yardsticks.findings(record) != {}
 
 
 def test_the_first_model_is_lesson_00s():

@@ -11,7 +11,6 @@ from dvae_np.experiments.rule import FAMILIES
 from dvae_np.text import columns, markdown_columns, spread
 
 YARDSTICKS = ("negative_elbo", "negative_evidence")
-COLUMNS = ("estimator", "steps", "chosen", "test negative ELBO", "-log p(x), or a bound", "doubling S")
 WORDS = dict(zip(YARDSTICKS, ("negative ELBO: nats behind the best", "-log p(x): nats behind the best"), strict=True))
 
 
@@ -105,33 +104,26 @@ def behind(models):
 
 def training_table(record, markdown=False):
     """Medians and ranges over the seeds of the cells that are done."""
-    rows = [("model", *COLUMNS)]
-    rows += [(size, *_row(each)) for size, found in findings(record).items() for each in found]
+    rows = [("model", "estimator", "steps", "chosen", "test negative ELBO", "-log p(x), or a bound", "doubling S")]
+    for size, found in findings(record).items():
+        for each in found:
+            at_most, doubling = ("", "exact") if each.doubling is None else ("at most ", f"{-each.doubling:+.3f}")
+            rows.append((size, each.estimator, f"{each.steps:,}", each.setting, spread(each.negative_elbo),
+                         at_most + spread(each.negative_evidence), doubling))  # fmt: skip
     return markdown_columns(rows) if markdown else columns(rows)
 
 
-def ranked(found):
-    """The same of one size as a Markdown table, the best by the ELBO first."""
-    rows = sorted(found, key=lambda each: np.median(each.negative_elbo))
-    return markdown_columns([COLUMNS, *map(_row, rows)])
-
-
-def _row(each):
-    exact = each.doubling is None
-    return (each.estimator, f"{each.steps:,}", each.setting, spread(each.negative_elbo),
-            ("" if exact else "at most ") + spread(each.negative_evidence),
-            "exact" if exact else f"{-each.doubling:+.3f}")  # fmt: skip
-
-
 def answers(record, markdown=False):
-    """For each size: the best by the ELBO and by log p(x); and the two losses by three well-known estimators."""
+    """For each size: the best by the ELBO and by log p(x), with the lowest loss; and both losses by three well-known
+    estimators."""
     shown = ("exact", "reinforce_loo", "gumbel_softmax")
     rows = [("model", "best by the ELBO", "best by log p(x)", *(f"{name}: the two losses" for name in shown))]
     for size, found in finished(record).items():
         by_name = {each.estimator: each for each in found}
         cells = [" / ".join(f"{np.median(getattr(by_name[name], yardstick)):.2f}" for yardstick in YARDSTICKS)
                  if name in by_name else "too many states" for name in shown]  # fmt: skip
-        rows.append((size, *(", ".join(best(found, yardstick)) for yardstick in YARDSTICKS), *cells))
+        lowest = {by: min(np.median(getattr(each, by)) for each in found) for by in YARDSTICKS}
+        rows.append((size, *(f"{', '.join(best(found, by))}: {loss:.2f}" for by, loss in lowest.items()), *cells))
     return markdown_columns(rows) if markdown else columns(rows)
 
 
