@@ -129,6 +129,32 @@ def test_the_words_about_some_thousand_codes_on_larger_images(digits):
     assert {run["epochs"] for run in runs} == {10}
 
 
+def test_the_words_about_chains(digits):
+    """Leave-one-out is the best by the ELBO and VIMCO by log p(x), with small images and with larger ones."""
+    mnist = Measured("mnist")
+    for study in (digits, mnist):
+        assert yardsticks.best(study.sizes[CHAIN], "negative_elbo") == ["reinforce_loo"]
+        assert yardsticks.best(study.sizes[CHAIN], "negative_evidence") == ["vimco"]
+    assert mnist.steps(CHAIN, "exact") < mnist.steps(SMALL, "exact") / 10  # those are ten epochs
+    for name in ("gumbel_softmax", "straight_through_gumbel"):
+        assert 1.65 < mnist.steps(CHAIN, name) / mnist.steps(CHAIN, "reinforce_loo") < 1.75
+        elbo, evidence = mnist.apart(CHAIN, name, "reinforce_loo")
+        assert elbo > 1 and evidence <= 0
+    curve = [loss for *_, loss in mnist.record["cells"][f"{CHAIN} gumbel_softmax"]["runs"]["1"]["curve"]]
+    assert min(curve[: len(curve) // 2]) < max(curve[len(curve) // 3 :]) - 3 < min(curve) + 6 == curve[-2] + 6
+
+
+def test_the_words_about_trials_that_were_shorter():
+    """The two cells have a temperature that falls, and no other cell of MNIST has a trial that was better than its runs."""
+    mnist = Measured("mnist")
+    better = {
+        (size, found.estimator) for size, many in mnist.sizes.items() for found in many
+        if mnist.better_when_shorter(size, found.estimator)
+    }  # fmt: skip
+    assert better == {(CHAIN, "gumbel_softmax"), (SMALL, "straight_through_gumbel")}
+    assert all("tau_end" in mnist.choice(*cell) for cell in better)
+
+
 def test_a_smaller_size_does_not_stand_in_for_the_larger_one(monkeypatch):
     """A size that joins the record, and comes first, changes none of the words about the others."""
     mnist = Measured("mnist")

@@ -83,6 +83,7 @@ def test_medians_leads_and_distances(monkeypatch):
     assert found.lead(SIZE) == pytest.approx(0.15) and found.lead(SIZE, "vimco") == pytest.approx(-2)
     assert found.behind("gumbel_softmax", "reinforce_loo") == pytest.approx([-0.35])
     assert found.behind("gumbel_softmax", "reinforce_loo", "negative_evidence") == pytest.approx([0.4])
+    assert found.apart(SIZE, "vimco", "exact") == pytest.approx((2, -0.5))
     assert found.behind("gumbel_softmax", "reinmax") == []
     elbo, evidence = yardsticks.behind({"a model": found.sizes[SIZE]}).values()
     assert {name: beaten for name, (_, beaten) in elbo["a model"].items()} == {
@@ -100,13 +101,17 @@ def test_a_choice_at_an_edge(monkeypatch):
 
 
 def test_a_choice_that_is_close(monkeypatch):
-    """The trials of the study are 1 apart; its runs' validation losses differ by more, or by less."""
+    """The trials of the study are 1 apart; its runs' validation losses differ by more, or by less. The best trial has 0."""
     record = study(exact=(20.0, 19.0), vimco=(22.0, 18.5))
     for name, losses in (("exact", (5.0, 6.1, 5.5)), ("vimco", (5.0, 5.9, 5.5))):
         for run, loss in zip(record["cells"][f"{SIZE} {name}"]["runs"].values(), losses, strict=True):
             run["validation"] = loss
     found = measured(monkeypatch, record)
     assert [found.close(SIZE, name) for name in ("exact", "vimco")] == [True, False]
+    assert found.better_when_shorter(SIZE, "vimco")
+    for trial in record["cells"][f"{SIZE} vimco"]["trials"].values():
+        trial["validation"] += 5.6
+    assert not found.better_when_shorter(SIZE, "vimco")
 
 
 def test_curves_are_compared_at_epochs_that_both_have():

@@ -172,20 +172,30 @@ class Measured:
         return self.choice(size, estimator)["lr"] in (RATES[0]["lr"], RATES[-1]["lr"])
 
     def close(self, size, estimator):
-        """Is the second best of the trials, by validation, behind the best by less than the range of the three runs?"""
+        """Is the second best of the trials behind the best by less than the range of the three runs?"""
+        (first, second, *_), runs = self.validated(size, estimator)
+        return second - first < runs[-1] - runs[0]
+
+    def better_when_shorter(self, size, estimator):
+        """Is the best of the trials, where they are shorter, better than the median of the runs?"""
+        trials, runs = self.validated(size, estimator)
+        return trials[0] < np.median(runs)
+
+    def validated(self, size, estimator):
+        """The validation losses of the trials and of the runs, the lowest first. One that diverged has none."""
         cell = self.record["cells"][f"{size} {estimator}"]
-        trials, runs = (
-            [each["validation"] for each in cell[kind].values() if each["validation"] is not None]
-            for kind in ("trials", "runs")
-        )
-        first, second, *_ = sorted(trials)
-        return second - first < max(runs) - min(runs)
+        losses = ([each["validation"] for each in cell[kind].values()] for kind in ("trials", "runs"))
+        return [sorted(loss for loss in each if loss is not None) for each in losses]
 
     def steps(self, size, estimator):
         """The steps that fit into the time."""
         return self.record["cells"][f"{size} {estimator}"]["steps"]
 
+    def apart(self, size, estimator, other):
+        """How many nats one is behind another, by each yardstick."""
+        return tuple(self.nats(size, estimator, by) - self.nats(size, other, by) for by in YARDSTICKS)
+
     def behind(self, estimator, other, yardstick="negative_elbo"):
-        """How many nats one is behind another, of each size that has both."""
-        return [self.nats(size, estimator, yardstick) - self.nats(size, other, yardstick)
-                for size, found in self.sizes.items() if {estimator, other} <= {each.estimator for each in found}]  # fmt: skip
+        """The same by one of them, of each size that has both."""
+        there = (size for size, found in self.sizes.items() if {estimator, other} <= {each.estimator for each in found})
+        return [self.apart(size, estimator, other)[YARDSTICKS.index(yardstick)] for size in there]
