@@ -93,7 +93,7 @@ def test_the_words_about_larger_images(digits):
     mnist = Measured("mnist")
     assert yardsticks.best(mnist.sizes[HUGE], "negative_elbo") == ["reinmax"]
     assert set(yardsticks.best(mnist.sizes[HUGE], "negative_evidence")) == {"gumbel_softmax", "reinmax"}
-    relaxations = {"reinmax", "gumbel_softmax", "straight_through_gumbel"}
+    relaxations = set(page_larger.RELAXATIONS)
     for yardstick in yardsticks.YARDSTICKS:
         nats = lambda study, name, by=yardstick: study.nats(HUGE, name, by)
         assert (
@@ -123,6 +123,7 @@ def test_the_words_about_some_thousand_codes_on_larger_images(digits):
     level = {"reinforce_loo", "gumbel_softmax", "vimco"}
     assert set(yardsticks.best(mnist.sizes[SMALL], "negative_elbo")) == level
     assert yardsticks.best(mnist.sizes[SMALL], "negative_evidence") == ["vimco"]
+    assert all(mnist.apart(SMALL, name, "reinforce_loo")[1] < -0.5 for name in page_larger.RELAXATIONS)
     assert mnist.lead(SMALL) < -1.5 < -0.1 < digits.lead(SMALL)
     assert next(found for found in mnist.sizes[SMALL] if found.estimator == "exact").waited == 1.0
     runs = mnist.record["cells"][f"{SMALL} exact"]["runs"].values()
