@@ -34,11 +34,11 @@ def many_codes(mnist):
 **With very many codes relaxations win.** With 20 latents of 10 the three of them lead. ReinMax is
 {mnist.ahead("reinmax", size):.1f} nats ahead of Gumbel-Softmax by the ELBO, and level with it by the bounds on log p(x).
 Gumbel-Softmax is {elbo:.1f} nats ahead of leave-one-out by the ELBO, and {evidence:.1f} by the bounds; with the same latents on
-the digits it is behind by both. It decodes one code for an image where leave-one-out decodes four, so
-it gets {mnist.steps(size, SOFT):,} steps and not {mnist.steps(size, LOO):,}. At equal steps leave-one-out is ahead from epoch {ahead[0]} to {ahead[-1]}, and behind
-afterwards: after {last} epochs their validation losses are {both[last][0]:.1f} and {both[last][1]:.1f} (seed 1; each has
-its own step size). With more time the gap may become smaller: leave-one-out was best in its last epochs. Gumbel-Softmax and
-ReinMax chose other temperatures than on the digits: try them out on your own data."""
+the digits it is behind by both. It decodes one code for an image where leave-one-out decodes four, so it gets
+{mnist.steps(size, SOFT):,} steps and not {mnist.steps(size, LOO):,}. At equal steps leave-one-out is ahead from epoch
+{ahead[0]} to {ahead[-1]}, and behind afterwards: after {last} epochs their validation losses are {both[last][0]:.1f} and
+{both[last][1]:.1f} (seed 1; each has its own step size). With more time the gap may become smaller: leave-one-out was best in
+its last epochs. Gumbel-Softmax and ReinMax chose other temperatures than on the digits: try them out on your own data."""
 
 
 def some_thousand_codes(mnist):
