@@ -837,7 +837,8 @@ _BY_FILE = {
     "experiments/yardsticks.py": (
         ("(RATES[0][\"lr\"], RATES[-1][\"lr\"])", "(RATES[0][\"lr\"],)", "one edge of two"),
         ("return min(others, key=", "return max(others, key=", "the worst of the others for the best"),
-        ("second - first < max(runs)", "second - first > max(runs)", "a clear choice for a close one"),
+        ("second - first < runs[-1]", "second - first > runs[-1]", "a clear choice for a close one"),
+        ("trials[0] < np.median(runs)", "trials[0] > np.median(runs)", "a run that was better for a trial that was"),
         ("self.runner_up(size, estimator)) - self", "self.runner_up(size, estimator)) + self", "a lead that is a sum"),
         ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),
         ("ranked = sorted(found, key=lambda each: np.median(", "ranked = sorted(found, key=lambda each: -np.median(", "the worst for the best"),
@@ -907,7 +908,10 @@ _BY_FILE = {
         ("part(SINGLE, \"gumbel_softmax\", what) - part(", "part(SMALL, \"gumbel_softmax\", what) - part(", "another model than the words say"),
     ),
     "experiments/page_larger.py": (
-        ("if losses[1] < losses[0]]", "if losses[1] > losses[0]]", "the epochs at which the other one is ahead"),
+        ("if all(epoch in each for each in losses)", "if epoch in losses[1]", "epochs that a third has not"),
+    ),
+    "experiments/page_limits.py": (
+        ("if asked(*cell)]", "if not asked(*cell)]", "the other cells"),
     ),
     "experiments/page_rule.py": (
         ("took {min(rebar):,.0f}", "took {max(rebar):,.0f}", "the longest tuning for the shortest"),

@@ -114,9 +114,18 @@ def test_a_choice_that_is_close(monkeypatch):
     assert not found.better_when_shorter(SIZE, "vimco")
 
 
-def test_curves_are_compared_at_epochs_that_both_have():
-    first, second = [(1, 0.0, 9.0), (2, 0.0, 7.0), (4, 0.0, 3.0)], [(1, 0.0, 8.0), (3, 0.0, 5.0), (4, 0.0, 4.0)]
-    assert page_larger.in_step(first, second) == {1: [9.0, 8.0], 4: [3.0, 4.0]}
+def test_curves_are_compared_at_epochs_that_all_have(monkeypatch):
+    curves = {
+        "exact": {1: 9.0, 2: 7.0, 4: 3.0, 6: 2.0},
+        "vimco": {1: 8.0, 3: 5.0, 4: 4.0, 6: 1.0},
+        "reinmax": {1: 7.0, 4: 6.0},
+    }
+    record = study(**dict.fromkeys(curves, (20.0, 19.0)))
+    for name, losses in curves.items():
+        curve = [(epoch, 0.0, loss) for epoch, loss in losses.items()]
+        record["cells"][f"{SIZE} {name}"]["runs"]["1"]["curve"] = curve
+    found = measured(monkeypatch, record)
+    assert page_larger.in_step(found, SIZE, *curves) == {1: [9.0, 8.0, 7.0], 4: [3.0, 4.0, 6.0]}
 
 
 def test_a_data_set_is_there_once_a_size_is_finished(monkeypatch, tmp_path):

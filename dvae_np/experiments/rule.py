@@ -140,6 +140,12 @@ def cheapest(model, error):
     return min(reached, key=reached.get)
 
 
+def takes(record, size, estimator, error=1.0):
+    """The milliseconds to a gradient of this error on one model."""
+    (model,) = (model for model in record["models"] if model["name"] == size)
+    return model["exact"] if estimator == "exact" else model[estimator]["costs"][str(error)]["milliseconds"]
+
+
 def exact_up_to(record, error):
     """The joint states of independent latents, of the record's models, up to which `exact` is the cheapest to that error."""
     models = sorted(
