@@ -167,6 +167,17 @@ def test_the_words_about_chains(digits):
     assert rises > 3.5 and falls < -3 and together[last][0] < together[54][0] - 7
 
 
+def test_the_words_about_one_latent_on_larger_images():
+    """Gumbel-Softmax is the best by both, and behind the sum at equal epochs."""
+    mnist = Measured("mnist")
+    for yardstick in yardsticks.YARDSTICKS:
+        assert yardsticks.best(mnist.sizes[SINGLE], yardstick) == ["gumbel_softmax"]
+    together = page_larger.in_step(mnist, SINGLE, "exact", "gumbel_softmax")
+    assert all(total < soft for total, soft in together.values())
+    assert 3.8 < mnist.steps(SINGLE, "gumbel_softmax") / mnist.steps(SINGLE, "exact") < 4.2  # lesson 14
+    assert {run["epochs"] for run in mnist.record["cells"][f"{SINGLE} exact"]["runs"].values()} == {max(together)}
+
+
 def test_the_words_about_trials_that_were_shorter():
     """The two cells have a temperature that falls, and no other cell of MNIST has a trial that was better than its runs."""
     mnist = Measured("mnist")

@@ -26,7 +26,7 @@ def wrong_before(cost, digits):
 - *"In large spaces leave-one-out and ReinMax lead, and VIMCO by log p(x)."* On the digits. On MNIST relaxations
   lead with 20 latents of 10.
 - *"Structured codes ask for a relaxation."* For chains none was the best by the ELBO, on either data set.
-- *"Small K."* The number of joint codes that the decoder must see says more; one latent is the exception."""
+- *"Small K."* The number of joint codes that the decoder must see says more, and how many steps are left."""
 
 
 def not_known(digits, mnist):
@@ -45,8 +45,7 @@ def not_known(digits, mnist):
 - On the digits, other step sizes than the four from {equal_time.RATES[0]["lr"]} to {equal_time.RATES[-1]["lr"]}: at
   {len(those(digits, digits.at_an_edge))} of {cells} cells the choice is the smallest or the largest. The choice is by one seed:
   at {len(those(digits, digits.close))} cells the two best trials are closer together than the three seeds of the chosen
-  setting.
-  On MNIST, other temperatures: with 20 latents all relaxations chose the warmest that was tried.
+  setting. On MNIST, other temperatures: with 20 latents all relaxations chose the warmest that was tried.
 - Other numbers of samples than 4 for leave-one-out and VIMCO, and 1 for relaxations.
 - A decoder with a context c must see all K^N codes for *each* example. So the sum should pay up to fewer codes.
 - A GPU, which decodes many codes at once: nothing was measured on one.
