@@ -168,10 +168,10 @@ def test_the_words_about_chains(digits):
 
 
 def test_the_words_about_one_latent_on_larger_images():
-    """Gumbel-Softmax is the best by both, and behind the sum at equal epochs."""
+    """Gumbel-Softmax is the best by both, ReinMax level with it by log p(x); at equal epochs the sum is ahead."""
     mnist = Measured("mnist")
-    for yardstick in yardsticks.YARDSTICKS:
-        assert yardsticks.best(mnist.sizes[SINGLE], yardstick) == ["gumbel_softmax"]
+    assert yardsticks.best(mnist.sizes[SINGLE], "negative_elbo") == ["gumbel_softmax"]
+    assert set(yardsticks.best(mnist.sizes[SINGLE], "negative_evidence")) == {"gumbel_softmax", "reinmax"}
     together = page_larger.in_step(mnist, SINGLE, "exact", "gumbel_softmax")
     assert all(total < soft for total, soft in together.values())
     assert 3.8 < mnist.steps(SINGLE, "gumbel_softmax") / mnist.steps(SINGLE, "exact") < 4.2  # lesson 14
