@@ -124,7 +124,7 @@ def test_the_words_about_larger_images(digits):
         assert taus == differ.get(name, taus)
         assert taus[1][0] == max(how["hyper"]["tau"] for how in equal_time.TEMPERATURES[name])
     assert sum(found.waited > 0.95 for found in mnist.sizes[HUGE]) > len(mnist.sizes[HUGE]) / 2
-    together = page_larger.in_step(mnist, HUGE, "gumbel_softmax", "reinforce_loo", "reinmax")
+    together = mnist.in_step(HUGE, "gumbel_softmax", "reinforce_loo", "reinmax")
     soft, loo, reinmax = together[max(together)]
     assert max(together) > 50 and reinmax < soft - 2 < loo - 4
     assert all(abs(found.doubling) < 0.5 for found in mnist.sizes[HUGE])
@@ -135,7 +135,7 @@ def test_the_words_about_some_thousand_codes_on_larger_images(digits):
     level = {"reinforce_loo", "gumbel_softmax", "vimco"}
     assert set(yardsticks.best(mnist.sizes[SMALL], "negative_elbo")) == level
     assert yardsticks.best(mnist.sizes[SMALL], "negative_evidence") == ["vimco"]
-    assert page_larger.in_step(mnist, SMALL, "exact", "reinforce_loo")[10] == pytest.approx([131.7, 134.3], abs=0.1)
+    assert mnist.in_step(SMALL, "exact", "reinforce_loo")[10] == pytest.approx([131.7, 134.3], abs=0.1)
     by_log_p = partial(by_seed, mnist, SMALL, yardstick="negative_evidence")
     assert max(by_log_p("gumbel_softmax") + by_log_p("reinmax")) < min(by_log_p("reinforce_loo"))
     waited = {
@@ -162,7 +162,7 @@ def test_the_words_about_chains(digits):
     by_log_p = partial(by_seed, mnist, CHAIN, yardstick="negative_evidence")
     assert not ranges_apart(by_log_p("gumbel_softmax"), by_log_p("reinforce_loo"))
     assert max(by_log_p("straight_through_gumbel")) < min(by_log_p("reinforce_loo"))
-    together = page_larger.in_step(mnist, CHAIN, "gumbel_softmax", "straight_through_gumbel")
+    together = mnist.in_step(CHAIN, "gumbel_softmax", "straight_through_gumbel")
     (rises, falls), last = np.subtract(together[54], together[12]), max(together)
     assert rises > 3.5 and falls < -3 and together[last][0] < together[54][0] - 7
 
@@ -174,7 +174,7 @@ def test_the_words_about_one_latent_on_larger_images(digits):
     assert yardsticks.best(mnist.sizes[SINGLE], "negative_evidence") == ["reinmax", "gumbel_softmax"]
     assert mnist.apart(SINGLE, "reinmax", "gumbel_softmax")[1] < -2
     assert len(mnist.sizes[SINGLE]) < len(digits.sizes[SINGLE])  # "so far"
-    together = page_larger.in_step(mnist, SINGLE, "exact", "gumbel_softmax")
+    together = mnist.in_step(SINGLE, "exact", "gumbel_softmax")
     assert all(total < soft for total, soft in together.values())
     assert 3.8 < mnist.steps(SINGLE, "gumbel_softmax") / mnist.steps(SINGLE, "exact") < 4.2  # lesson 14
     assert {run["epochs"] for run in mnist.record["cells"][f"{SINGLE} exact"]["runs"].values()} == {max(together)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dvae_np import records
-from dvae_np.experiments import page_larger, yardsticks
+from dvae_np.experiments import yardsticks
 from dvae_np.experiments.yardsticks import Measured
 
 SIZE = "independent 2x8"
@@ -125,7 +125,7 @@ def test_curves_are_compared_at_epochs_that_all_have(monkeypatch):
         curve = [(epoch, 0.0, loss) for epoch, loss in losses.items()]
         record["cells"][f"{SIZE} {name}"]["runs"]["1"]["curve"] = curve
     found = measured(monkeypatch, record)
-    assert page_larger.in_step(found, SIZE, *curves) == {1: [9.0, 8.0, 7.0], 4: [3.0, 4.0, 6.0]}
+    assert found.in_step(SIZE, *curves) == {1: [9.0, 8.0, 7.0], 4: [3.0, 4.0, 6.0]}
 
 
 def test_a_data_set_is_there_once_a_size_is_finished(monkeypatch, tmp_path):

@@ -28,7 +28,7 @@ def many_codes(mnist):
     """20 latents of 10 categories."""
     size = MANY.name
     elbo, evidence = mnist.apart(size, LOO, SOFT)
-    together = in_step(mnist, size, SOFT, LOO, "reinmax")
+    together = mnist.in_step(size, SOFT, LOO, "reinmax")
     last = max(together)
     soft, loo, reinmax = together[last]
     return f"""\
@@ -46,7 +46,7 @@ def some_thousand_codes(mnist):
     """4 latents of 8 categories."""
     size = SEVERAL.name
     ahead = [-mnist.apart(size, name, LOO)[1] for name in (SOFT, "reinmax")]
-    total, soft, loo = in_step(mnist, size, "exact", SOFT, LOO)[10]
+    total, soft, loo = mnist.in_step(size, "exact", SOFT, LOO)[10]
     return f"""\
 **With 4,096 codes in 4 latents the exact sum is too slow.** On the digits it is level with the best. Here it is
 {-mnist.lead(size):.1f} nats behind by the ELBO. It got {mnist.steps(size, "exact"):,} steps, that is 10 epochs. After 10 epochs
@@ -83,7 +83,7 @@ def one_latent(mnist):
     done = [found.estimator for found in mnist.sizes[size]]
     left = [f"`{name}`" for name in ESTIMATORS[ONE.family] if name not in (*done, "local_expectation")]
     exact, loo = mnist.apart(size, "exact", SOFT), mnist.apart(size, LOO, SOFT)
-    together = in_step(mnist, size, "exact", SOFT)
+    together = mnist.in_step(size, "exact", SOFT)
     total, soft = together[max(together)]
     return f"""\
 **With one latent of 4,096 Gumbel-Softmax passes the sum.** On the digits the sum wins, with as many steps as leave-one-out.
@@ -94,10 +94,3 @@ Gumbel-Softmax by the ELBO. By log p(x) its median is {-mnist.apart(size, "reinm
 so much that the ranges meet. After {max(together)} epochs of each the validation losses are
 {total:.1f} with the sum and {soft:.1f} with Gumbel-Softmax (seed 1), and those were all that the sum
 got.{(left and f" Not done: {', '.join(left)}.") or ""}"""
-
-
-def in_step(study, size, *estimators):
-    """{epoch: [validation loss of each estimator]} with seed 1, of the epochs at which all were validated."""
-    curves = [study.record["cells"][f"{size} {name}"]["runs"]["1"]["curve"] for name in estimators]
-    losses = [{epoch: loss for epoch, _, loss in curve} for curve in curves]
-    return {epoch: [each[epoch] for each in losses] for epoch in losses[0] if all(epoch in each for each in losses)}

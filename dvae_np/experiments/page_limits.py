@@ -2,14 +2,12 @@
 
 from dvae_np.experiments import equal_time, rule
 
-SMALL = equal_time.SEVERAL.name
-
 
 def wrong_before(cost, digits):
     """What earlier answers, this package's among them, had wrong."""
     default, best, _ = rule.lost_by_defaults(cost, 0.3)["gumbel_softmax"]
-    models = len(cost["models"])
-    cheap, dear = (rule.takes(cost, SMALL, name) for name in ("gumbel_softmax", "reinforce_loo"))
+    models, size = len(cost["models"]), equal_time.SEVERAL.name
+    cheap, dear = (rule.takes(cost, size, name) for name in ("gumbel_softmax", "reinforce_loo"))
     return f"""\
 ## What was wrong in earlier answers
 
@@ -21,7 +19,7 @@ def wrong_before(cost, digits):
   code. As a product of conditionals the same sum is several times faster; a test checks this. For training it is still too
   slow if one decoder sees all latents.
 - *"The cheapest gradient trains the best model."* With 4 latents of 8 Gumbel-Softmax takes {cheap:.2g} ms
-  to an error of 1, and leave-one-out {dear:.2g}. After training it is {digits.ahead("reinforce_loo", SMALL):.2f} nats behind by
+  to an error of 1, and leave-one-out {dear:.2g}. After training it is {digits.ahead("reinforce_loo", size):.2f} nats behind by
   the ELBO.
 - *"In large spaces leave-one-out and ReinMax lead, and VIMCO by log p(x)."* On the digits. On MNIST relaxations
   lead with 20 latents of 10.

@@ -199,3 +199,9 @@ class Measured:
         """The same by one of them, of each size that has both."""
         there = (size for size, found in self.sizes.items() if {estimator, other} <= {each.estimator for each in found})
         return [self.apart(size, estimator, other)[YARDSTICKS.index(yardstick)] for size in there]
+
+    def in_step(self, size, *estimators):
+        """{epoch: [validation loss of each estimator]} with seed 1, of the epochs at which all were validated."""
+        curves = [self.record["cells"][f"{size} {name}"]["runs"]["1"]["curve"] for name in estimators]
+        losses = [{epoch: loss for epoch, _, loss in curve} for curve in curves]
+        return {epoch: [each[epoch] for each in losses] for epoch in losses[0] if all(epoch in each for each in losses)}
