@@ -168,12 +168,18 @@ def test_the_words_about_chains(digits):
 
 
 def test_the_words_about_one_latent_on_larger_images(digits):
-    """Gumbel-Softmax is the best by both, ReinMax level with it by log p(x); at equal epochs the sum is ahead."""
+    """Gumbel-Softmax is the best by both, ReinMax level with it by log p(x); at equal epochs the sum is ahead. By log p(x) the
+    sum is behind all three relaxations."""
     mnist = Measured("mnist")
     assert yardsticks.best(mnist.sizes[SINGLE], "negative_elbo") == ["gumbel_softmax"]
     assert yardsticks.best(mnist.sizes[SINGLE], "negative_evidence") == ["reinmax", "gumbel_softmax"]
     assert mnist.apart(SINGLE, "reinmax", "gumbel_softmax")[1] < -2
-    assert len(mnist.sizes[SINGLE]) < len(digits.sizes[SINGLE])  # "so far"
+    assert len(mnist.sizes[SINGLE]) == len(digits.sizes[SINGLE])
+    by_log_p = {found.estimator: found.negative_evidence for found in mnist.sizes[SINGLE]}
+    relaxations = ("gumbel_softmax", "straight_through_gumbel", "reinmax")
+    assert max(loss for name in relaxations for loss in by_log_p[name]) < min(by_log_p["exact"])
+    late = {found.estimator for found in mnist.sizes[SINGLE] if found.waited > 0.9}
+    assert late == set(by_log_p) - {"straight_through_gumbel"}
     together = mnist.in_step(SINGLE, "exact", "gumbel_softmax")
     assert all(total < soft for total, soft in together.values())
     assert 3.8 < mnist.steps(SINGLE, "gumbel_softmax") / mnist.steps(SINGLE, "exact") < 4.2  # lesson 14

@@ -56,7 +56,7 @@ A pair of numbers is the negative ELBO / -log p(x) after training, of the model 
 row. Rows with "28x28" are about MNIST, the others about the digits; on MNIST, too, VIMCO is the best by log p(x) with a chain
 or with 4 latents of 8. Codes are counted together: 4 latents of 8 have 4,096. Two are *level* if their ranges over three seeds
 meet; that does not show that they are equal. Where two are level, the one without a bias is named. `reinmax` and
-`local_expectation` take independent latents only. "So far": not all estimators were trained there yet.
+`local_expectation` take independent latents only.
 
 {what_to_take(digits, mnist)}
 
@@ -85,7 +85,7 @@ def what_to_take(digits, mnist, short=False):
         ("log p(x) counts, several latents, one decoder", "vimco", "", digits, HUGE, "reinforce_loo"),
         ("28x28: 4 latents of 8, or a chain", "reinforce_loo", "", mnist, SMALL, "gumbel_softmax"),
         ("28x28: 20 latents of 10", "reinmax", ", tau tried out", mnist, HUGE, "gumbel_softmax"),
-        ("28x28: one latent of 4,096, so far", "gumbel_softmax", ", tau tried out", mnist, SINGLE, "exact"),
+        ("28x28: one latent of 4,096", "gumbel_softmax", ", tau tried out", mnist, SINGLE, "exact"),
     )
     rows = [("your model", "take", "it reaches", "beside it")]
     for model, estimator, how, study, size, other in lines:
