@@ -47,7 +47,7 @@ A column is a model: "4 of 8" has 4 latents of 8 categories. All of its estimato
 as fit into it. **Bold**: the best median, and each estimator whose range over three seeds meets the range of the best. Empty:
 too many codes for a sum, or not measured there. "rows" is a chain, too: each of its latents emits a row of pixels. In chains
 `gumbel_softmax` is Gumbel-CRF (Fu et al. 2020), and `straight_through` goes through the marginals. With 20 latents -log p(x)
-is a bound of {equal_time.BOUNDS[-1]:,} samples. The darkest blue means about 2 nats or more. With 4,096 categories REBAR got
+is a bound of {equal_time.BOUNDS[-1]:,} samples. The darkest blue means 10 nats or more. With 4,096 categories REBAR got
 {digits.steps(SINGLE, "rebar"):,} steps on the digits, and learned next to nothing.
 
 ## What to take

@@ -171,7 +171,8 @@ def first_steps(figure, record):
 
 
 def nats_behind(figure, panels):
-    """Which estimator when: how many nats each is behind the best of its model, a panel for each yardstick; dark is far behind.
+    """Which estimator when: how many nats each is behind the best of its model, a panel for each yardstick; dark is far behind,
+    by the square root: half a nat on small images can be seen beside ten on larger ones.
 
     panels: {yardstick in words: {model in words: {estimator: (nats, does another beat it?)}}}; bold: no other does.
     """
@@ -179,10 +180,10 @@ def nats_behind(figure, panels):
     estimators = [name for name in TABLE if any(name in model for model in found)]
     for axes, (words, models) in zip(figure.subplots(len(panels), 1, sharex=True), panels.items(), strict=True):
         nats = np.array([[model.get(name, (np.nan,))[0] for model in models.values()] for name in estimators])
-        axes.imshow(nats, cmap="Blues", vmin=0, vmax=2, aspect="auto")
+        axes.imshow(nats**0.5, cmap="Blues", vmin=0, vmax=10**0.5, aspect="auto")
         for row, column in np.argwhere(~np.isnan(nats)):
             beaten = list(models.values())[column][estimators[row]][1]
-            colour, weight = "white" if nats[row, column] > 1.2 else "black", None if beaten else "bold"
+            colour, weight = "white" if nats[row, column] > 3.5 else "black", None if beaten else "bold"
             axes.text(column, row, f"{nats[row, column]:.2f}", ha="center", va="center", fontsize=7.5, color=colour,
                       fontweight=weight)  # fmt: skip
         axes.set_xticks(range(len(models)), models, fontsize=7.5)
