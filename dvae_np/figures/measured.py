@@ -100,14 +100,21 @@ def practical_rule(figure, record):
 
 
 def equal_time_size(findings):
-    """The inches of that picture: four panels a row."""
-    return max(6.5, 3.25 * min(4, len(findings))), 2.7 * -(-len(findings) // 4)
+    """The inches of that picture."""
+    rows, across = _grid(len(findings))
+    return max(6.5, 3.25 * across), 2.7 * rows
+
+
+def _grid(panels):
+    """(rows, panels a row): at most four, and rows as even as can be."""
+    rows = -(-panels // 4)
+    return rows, -(-panels // rows)
 
 
 def equal_time(figure, findings):
     """A panel for each model, a line for each estimator: from -log p(x), open, to the negative ELBO, filled; medians and
     ranges over the seeds. Its length is how far q is from the true posterior."""
-    panels = figure.subplots(-(-len(findings) // 4), min(4, len(findings)), squeeze=False)
+    panels = figure.subplots(*_grid(len(findings)), squeeze=False)
     for axes, (size, found) in zip_longest(panels.flat, findings.items(), fillvalue=("", [])):
         if not found:
             axes.set_axis_off()
