@@ -843,6 +843,7 @@ _BY_FILE = {
         ("-value for value in evidence]", "value for value in evidence]", "log p(x) for its loss"),
         ("ranked = sorted(found, key=lambda each: np.median(", "ranked = sorted(found, key=lambda each: -np.median(", "the worst for the best"),
         ("min(getattr(each, yardstick)) <= worst", "min(getattr(each, yardstick)) >= worst", "those that are beaten"),
+        ("np.subtract(found.negative_elbo, found.negative_evidence)", "np.subtract(found.negative_evidence, found.negative_elbo)", "a gap below zero"),
         ("if all(epoch in each for each in losses)", "if epoch in losses[1]", "epochs that a third has not"),
         ("float(np.median(np.subtract(many, few)))", "float(np.median(np.subtract(few, many)))", "the bound falls with more samples"),
     ),
@@ -909,7 +910,7 @@ _BY_FILE = {
         ("part(SINGLE, \"gumbel_softmax\", what) - part(", "part(SMALL, \"gumbel_softmax\", what) - part(", "another model than the words say"),
     ),
     "experiments/page_larger.py": (
-        ("low = min(curve[: len(curve) // 2]", "low = min(curve", "the end for the low before the rise"),
+        ("list(together)[: len(together) // 2]", "list(together)", "the end for the low before the rise"),
     ),
     "experiments/page_limits.py": (
         ("if asked(*cell)]", "if not asked(*cell)]", "the other cells"),

@@ -23,7 +23,7 @@ def digits():
 
 def by_seed(study, size, estimator, yardstick="negative_elbo"):
     """The losses of one cell."""
-    return getattr(next(found for found in study.sizes[size] if found.estimator == estimator), yardstick)
+    return getattr(study.found(size, estimator), yardstick)
 
 
 def test_the_words_about_the_exact_gradient(digits):
@@ -127,20 +127,23 @@ def test_the_words_about_larger_images(digits):
     together = mnist.in_step(HUGE, "gumbel_softmax", "reinforce_loo", "reinmax")
     soft, loo, reinmax = together[max(together)]
     assert max(together) > 50 and reinmax < soft - 2 < loo - 4
+    soft, loo, _ = together[10]  # early, leave-one-out is ahead of Gumbel-Softmax
+    assert loo < soft - 2
     assert all(abs(found.doubling) < 0.5 for found in mnist.sizes[HUGE])
 
 
 def test_the_words_about_few_codes_on_larger_images():
-    """The sum is the best by the ELBO alone and level with VIMCO by log p(x), at equal epochs level with leave-one-out."""
+    """The sum has the best median by the ELBO, by little; VIMCO by log p(x). At equal epochs the sum is not ahead."""
     mnist = Measured("mnist")
     assert yardsticks.best(mnist.sizes[FEW], "negative_elbo") == ["exact"] and mnist.runner_up(FEW) == "reinforce_loo"
-    assert yardsticks.best(mnist.sizes[FEW], "negative_evidence") == ["vimco", "exact"]
+    miss = min(by_seed(mnist, FEW, "reinforce_loo")) - max(by_seed(mnist, FEW, "exact"))
+    assert 0 < miss < 0.05 and yardsticks.best(mnist.sizes[FEW], "negative_evidence")[0] == "vimco"
     ahead = [total < loo for total, loo in mnist.in_step(FEW, "exact", "reinforce_loo").values()]
     assert 0.3 < np.mean(ahead) < 0.7 and ahead[0] != ahead[1] != ahead[2]
     steps = {name: mnist.steps(FEW, name) for name in ("exact", "reinforce_loo", "gumbel_softmax")}
     assert 0.95 < steps["gumbel_softmax"] / steps["exact"] < 1.05 and steps["exact"] > 2 * steps["reinforce_loo"]
-    gap = lambda name: np.subtract(by_seed(mnist, FEW, name), by_seed(mnist, FEW, name, "negative_evidence"))
-    assert all(gap(name).min() > gap("exact").max() + 2.5 for name in ("straight_through_gumbel", "reinmax"))
+    gaps = {name: mnist.gap(FEW, name) for name in ("exact", "straight_through_gumbel", "reinmax")}
+    assert gaps["exact"] < 2 < 5 < min(gaps["straight_through_gumbel"], gaps["reinmax"])
 
 
 def test_the_words_about_some_thousand_codes_on_larger_images(digits):
@@ -148,6 +151,7 @@ def test_the_words_about_some_thousand_codes_on_larger_images(digits):
     level = {"reinforce_loo", "gumbel_softmax", "vimco"}
     assert set(yardsticks.best(mnist.sizes[SMALL], "negative_elbo")) == level
     assert yardsticks.best(mnist.sizes[SMALL], "negative_evidence") == ["vimco"]
+    assert len(yardsticks.best(digits.sizes[SMALL], "negative_evidence")) == 4  # level with three others
     assert mnist.in_step(SMALL, "exact", "reinforce_loo")[10] == pytest.approx([131.7, 134.3], abs=0.1)
     by_log_p = partial(by_seed, mnist, SMALL, yardstick="negative_evidence")
     assert max(by_log_p("gumbel_softmax") + by_log_p("reinmax")) < min(by_log_p("reinforce_loo"))
@@ -176,8 +180,9 @@ def test_the_words_about_chains(digits):
     assert not ranges_apart(by_log_p("gumbel_softmax"), by_log_p("reinforce_loo"))
     assert max(by_log_p("straight_through_gumbel")) < min(by_log_p("reinforce_loo"))
     together = mnist.in_step(CHAIN, "gumbel_softmax", "straight_through_gumbel")
-    (rises, falls), last = np.subtract(together[54], together[12]), max(together)
-    assert rises > 3.5 and falls < -3 and together[last][0] < together[54][0] - 7
+    low, high, turn, last = (together[epoch] for epoch in (12, 54, 76, max(together)))
+    assert high[0] > low[0] + 3.5 and last[0] < high[0] - 7  # it rises, then falls
+    assert low[1] > high[1] + 3 > turn[1] + 3 and last[1] > turn[1] + 2  # falls, then rises
 
 
 def test_the_words_about_one_latent_on_larger_images(digits):
@@ -191,8 +196,9 @@ def test_the_words_about_one_latent_on_larger_images(digits):
     by_log_p = {found.estimator: found.negative_evidence for found in mnist.sizes[SINGLE]}
     relaxations = ("gumbel_softmax", "straight_through_gumbel", "reinmax")
     assert max(loss for name in relaxations for loss in by_log_p[name]) < min(by_log_p["exact"])
-    late = {found.estimator for found in mnist.sizes[SINGLE] if found.waited > 0.9}
-    assert late == set(by_log_p) - {"straight_through_gumbel"}
+    late = {name: mnist.found(SINGLE, name).waited for name in ("exact", *relaxations)}
+    assert late.pop("exact") == 1 > max(late.values())
+    assert min(by_seed(mnist, SINGLE, "straight_through_gumbel")) > max(by_seed(mnist, SINGLE, "exact"))
     together = mnist.in_step(SINGLE, "exact", "gumbel_softmax")
     assert all(total < soft for total, soft in together.values())
     assert 3.8 < mnist.steps(SINGLE, "gumbel_softmax") / mnist.steps(SINGLE, "exact") < 4.2  # lesson 14

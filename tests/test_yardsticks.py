@@ -84,7 +84,7 @@ def test_medians_leads_and_distances(monkeypatch):
     assert found.behind("gumbel_softmax", "reinforce_loo") == pytest.approx([-0.35])
     assert found.behind("gumbel_softmax", "reinforce_loo", "negative_evidence") == pytest.approx([0.4])
     assert found.apart(SIZE, "vimco", "exact") == pytest.approx((2, -0.5))
-    assert found.behind("gumbel_softmax", "reinmax") == []
+    assert found.behind("gumbel_softmax", "reinmax") == [] and found.gap(SIZE, "vimco") == pytest.approx(3.5)
     elbo, evidence = yardsticks.behind({"a model": found.sizes[SIZE]}).values()
     assert {name: beaten for name, (_, beaten) in elbo["a model"].items()} == {
         "exact": False, "reinforce_loo": True, "gumbel_softmax": False, "vimco": True}  # fmt: skip

@@ -140,10 +140,14 @@ class Measured:
         self.record = records.read(f"equal-time-{name}")
         self.sizes = finished(self.record)
 
+    def found(self, size, estimator):
+        """What one cell found."""
+        (found,) = (each for each in self.sizes[size] if each.estimator == estimator)
+        return found
+
     def nats(self, size, estimator, yardstick="negative_elbo"):
         """The loss of one cell."""
-        (found,) = (each for each in self.sizes[size] if each.estimator == estimator)
-        return float(np.median(getattr(found, yardstick)))
+        return float(np.median(getattr(self.found(size, estimator), yardstick)))
 
     def both(self, size, estimator):
         """'22.32 / 21.77': negative ELBO and -log p(x)."""
@@ -194,6 +198,11 @@ class Measured:
     def apart(self, size, estimator, other):
         """How many nats one is behind another, by each yardstick."""
         return tuple(self.nats(size, estimator, by) - self.nats(size, other, by) for by in YARDSTICKS)
+
+    def gap(self, size, estimator):
+        """How many nats its negative ELBO is above -log p(x): the median of the runs' own."""
+        found = self.found(size, estimator)
+        return float(np.median(np.subtract(found.negative_elbo, found.negative_evidence)))
 
     def behind(self, estimator, other, yardstick="negative_elbo"):
         """The same by one of them, of each size that has both."""
