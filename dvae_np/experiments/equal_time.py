@@ -27,7 +27,7 @@ MANY, SEVERAL, FEW, ONE = (Size("independent", N, K) for N, K in ((20, 10), (4, 
 CHAIN = Size("chain", 8, 4)
 SIZES = {  # in the order of their runs: what tells most comes first; "rows" has a latent for each row of pixels
     "digits": (MANY, ONE, Size("rows", 8, 32), SEVERAL, CHAIN, Size("independent", 5, 8), FEW),
-    "mnist": (MANY, SEVERAL, CHAIN, ONE, FEW),
+    "mnist": (MANY, SEVERAL, CHAIN, ONE, FEW, Size("independent", 3, 8)),
 }
 CHAINS = ("exact", "reinforce_loo", "vimco", "gumbel_softmax", "straight_through_gumbel", "straight_through")
 ESTIMATORS = {
