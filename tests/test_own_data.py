@@ -189,7 +189,9 @@ def test_a_file_is_trained_on_and_every_command_works_on_the_run(name, more, sai
     facts = Checkpoints(run).newest()[1]
     assert facts["data"]["sha256"] == data.source["sha256"] and facts["data"]["path"].endswith(name)
     content = (files / name).read_bytes()
-    (files / name).write_bytes(content.replace(b"red", b"rod") if name == "survey.csv" else content[:-1] + b"!")
+    (files / name).write_bytes(
+        content.replace(b"red", b"rod") if name == "survey.csv" else content[:-1] + bytes([content[-1] ^ 1])
+    )
     assert cli.main(["evaluate", run]) == 2
     assert "no longer the file" in (error := capsys.readouterr().err) or "data: " in error
 

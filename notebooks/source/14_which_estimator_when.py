@@ -335,7 +335,7 @@ def part(name, what):
 #
 # ## 5 A decision, in order
 #
-# Take the first row that fits. A semicolon means *and*.
+# Take the first row that fits. In the first column a semicolon means *and*.
 #
 # | your model | take | lesson |
 # |---|---|---|
@@ -347,8 +347,8 @@ def part(name, what):
 # | binary latents, two evaluations (measured in lesson 13) | `disarm` | 13 |
 # | a smooth $f$, independent latents, no bias allowed | `double_cv` or `rodeo`, their weights learned beside the model | 13 |
 # | $\log p(x)$ counts, one decoder of several latents; not very many codes on larger images | `vimco`, then its encoder alone; or `wake_phi` with dreams | 09, 22 |
-# | all others: many codes, any other chain, an $f$ without a slope, or no bias allowed | `reinforce_loo` with $S = 4$ or more | 06 |
 # | you must know what the others do wrong | `exact` on a small copy of your model, and `judge` | 15 |
+# | all others: many codes, any other chain, an $f$ without a slope, or no bias allowed | `reinforce_loo` with $S = 4$ or more | 06 |
 #
 # ## 6 Measure your own
 #
