@@ -12,6 +12,7 @@ from dvae_np.experiments.other_objectives import BY
 from dvae_np.experiments.page_answer import CHAIN, FEW, HUGE, LARGE, ROWS, SINGLE, SMALL
 from dvae_np.experiments.yardsticks import Measured
 
+SOME = equal_time.SOME.name  # of MNIST alone
 SHORT = (SMALL, LARGE, HUGE, SINGLE)
 SEVERAL = (FEW, SMALL, LARGE, HUGE)
 
@@ -144,6 +145,17 @@ def test_the_words_about_few_codes_on_larger_images():
     assert 0.95 < steps["gumbel_softmax"] / steps["exact"] < 1.05 and steps["exact"] > 2 * steps["reinforce_loo"]
     gaps = {name: mnist.gap(FEW, name) for name in ("exact", "straight_through_gumbel", "reinmax")}
     assert gaps["exact"] < 2 < 5 < min(gaps["straight_through_gumbel"], gaps["reinmax"])
+
+
+def test_the_words_about_some_hundred_codes_on_larger_images():
+    """Four are level by the ELBO, and VIMCO is alone by log p(x)."""
+    mnist = Measured("mnist")
+    assert yardsticks.best(mnist.sizes[SOME], "negative_elbo") == ["reinforce_loo", "gumbel_softmax", "exact", "vimco"]
+    assert yardsticks.best(mnist.sizes[SOME], "negative_evidence") == ["vimco"]
+    spread = {found.estimator: np.ptp(found.negative_elbo) for found in mnist.sizes[SOME]}
+    assert mnist.apart(SOME, "vimco", "reinforce_loo")[0] < spread["reinforce_loo"] < spread["exact"]
+    assert mnist.gap(SOME, "vimco") > mnist.gap(SOME, "reinforce_loo") + 3
+    assert all(2.5 < mnist.apart(SOME, name, "reinforce_loo")[0] for name in ("straight_through_gumbel", "reinmax"))
 
 
 def test_the_words_about_some_thousand_codes_on_larger_images(digits):
