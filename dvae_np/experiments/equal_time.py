@@ -23,7 +23,7 @@ from dvae_np.train.evaluation import MOST_STATES
 from dvae_np.train.loop import Training
 
 SECONDS = {"digits": 60, "mnist": 300}
-MANY, SEVERAL, SOME, FEW, ONE = (Size("independent", *NK) for NK in ((20, 10), (4, 8), (3, 8), (2, 8), (1, 4096)))
+MANY, SEVERAL, SOME, FEW, ONE = (Size("independent", N, K) for N, K in ((20, 10), (4, 8), (3, 8), (2, 8), (1, 4096)))
 CHAIN = Size("chain", 8, 4)
 SIZES = {  # in the order of their runs: what tells most comes first; "rows" has a latent for each row of pixels
     "digits": (MANY, ONE, Size("rows", 8, 32), SEVERAL, CHAIN, Size("independent", 5, 8), FEW),

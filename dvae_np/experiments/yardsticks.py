@@ -195,14 +195,14 @@ class Measured:
         """The steps that fit into the time."""
         return self.record["cells"][f"{size} {estimator}"]["steps"]
 
-    def apart(self, size, estimator, other):
-        """How many nats one is behind another, by each yardstick."""
-        return tuple(self.nats(size, estimator, by) - self.nats(size, other, by) for by in YARDSTICKS)
-
     def gap(self, size, estimator):
         """How many nats its negative ELBO is above -log p(x): the median of the runs' own."""
         found = self.found(size, estimator)
         return float(np.median(np.subtract(found.negative_elbo, found.negative_evidence)))
+
+    def apart(self, size, estimator, other):
+        """How many nats one is behind another, by each yardstick."""
+        return tuple(self.nats(size, estimator, by) - self.nats(size, other, by) for by in YARDSTICKS)
 
     def behind(self, estimator, other, yardstick="negative_elbo"):
         """The same by one of them, of each size that has both."""

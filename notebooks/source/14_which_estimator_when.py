@@ -339,15 +339,15 @@ def part(name, what):
 #
 # | your model | take | lesson |
 # |---|---|---|
+# | you want to know what another estimator does wrong | `exact` on a small copy of your model, and `judge` | 15 |
 # | up to some thousand codes, or one latent of thousands of categories, on small images, or up to 64 codes on larger ones; a decoder without a context | `exact` | 04 |
 # | a chain whose latents emit parts of $x$ | `exact`, by dynamic programming | 20 |
 # | larger images, and very many codes or one latent of thousands; a smooth $f$; a bias is acceptable | `reinmax` (independent latents) or `gumbel_softmax`, the temperature tuned | 08, 07 |
+# | $\log p(x)$ counts, one decoder of several latents; not very many codes on larger images | `vimco`, then its encoder alone; or `wake_phi` with dreams | 09, 22 |
 # | several latents of few categories, up to some ten thousand codes; small images | `local_expectation`: every alternative of one latent, the others sampled | 12 |
 # | one latent of thousands of categories, few of them likely, and an $f$ that must be computed for each example | `sum_and_sample`; `unordered_set` for few samples, as its time grows fast with $S$ | 12 |
 # | binary latents, two evaluations (measured in lesson 13) | `disarm` | 13 |
 # | a smooth $f$, independent latents, no bias allowed | `double_cv` or `rodeo`, their weights learned beside the model | 13 |
-# | $\log p(x)$ counts, one decoder of several latents; not very many codes on larger images | `vimco`, then its encoder alone; or `wake_phi` with dreams | 09, 22 |
-# | you must know what the others do wrong | `exact` on a small copy of your model, and `judge` | 15 |
 # | all others: many codes, any other chain, an $f$ without a slope, or no bias allowed | `reinforce_loo` with $S = 4$ or more | 06 |
 #
 # ## 6 Measure your own
