@@ -20,7 +20,7 @@ import dvae_np
 from dvae_np import cli, records
 from dvae_np.check import judge
 from dvae_np.estimators import TABLE, markdown_by_lesson, markdown_table
-from dvae_np.experiments import page_answer, reproduce
+from dvae_np.experiments import page_answer, reproduce, tour
 from dvae_np.experiments.completion import VARIANTS
 from dvae_np.experiments.page import headline
 from dvae_np.experiments.yardsticks import Measured
@@ -196,14 +196,17 @@ def test_the_judged_example_says_what_the_readme_says(tmp_path):
     )
 
 
-def test_the_recorded_numbers_are_what_training_gives():
-    """One of the twelve runs, again: within 0.1 nats (the rounding of other BLAS kernels moved it by 0.002)."""
-    recorded = records.read("tour")["trained"]["exact"][1]
-    settings = recorded["settings"] | {"hidden": tuple(recorded["settings"]["hidden"])}
-    data = load("digits")
-    found = evaluate(fit(data, Settings(**settings)).params, data.test.x)
-    assert found.negative_elbo == pytest.approx(recorded["test"]["negative_elbo"], abs=0.1)
-    assert found.log_likelihood == pytest.approx(recorded["test"]["log_likelihood"], abs=0.1)
+@pytest.mark.parametrize("estimator", tour.ESTIMATORS)
+def test_the_recorded_numbers_are_what_training_gives(estimator):
+    """The medians of three runs, again: within 0.15 nats (the rounding of other BLAS kernels moved them by up to 0.08)."""
+    runs, data = records.read("tour")["trained"][estimator], load("digits")
+    settings = [run["settings"] | {"hidden": tuple(run["settings"]["hidden"])} for run in runs]
+    found = [vars(evaluate(fit(data, Settings(**each)).params, data.test.x)) for each in settings]
+    for quantity in ("negative_elbo", "log_likelihood"):
+        again, recorded = (
+            np.median([test[quantity] for test in tests]) for tests in (found, [r["test"] for r in runs])
+        )
+        assert again == pytest.approx(recorded, abs=0.15)
 
 
 def test_the_example_prints_what_it_says():
