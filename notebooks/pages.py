@@ -25,13 +25,25 @@ def filled(text, values):
     return FIELD.sub(lambda found: values[found.groups()], text)
 
 
+def run(book, **options):
+    """Execute a notebook in place. Of two kernels that start at the same moment one may die, as both chose the same port: it is
+    started again, at most twice."""
+    from nbclient import NotebookClient
+
+    for left in (2, 1, 0):
+        try:
+            return NotebookClient(book, kernel_name="python3", **options).execute()
+        except RuntimeError as error:
+            if "before replying" not in str(error) or not left:
+                raise
+
+
 def executed(book, folder, fill=True):
     """(the notebook run from top to bottom in a fresh kernel, {(expression, format): words} of the fields in its text).
 
     Warnings are errors, and there is no network. Without `fill` fields stay as they are: unsolved exercises have no values.
     """
     import nbformat
-    from nbclient import NotebookClient
 
     asked = []
     if fill:
@@ -42,7 +54,7 @@ def executed(book, folder, fill=True):
     book.cells.insert(0, nbformat.v4.new_code_cell(GUARD))
     book.cells.append(nbformat.v4.new_code_cell(f"print(*(words for _, words in [{pairs}]), sep='\\n')"))
     options = {"resources": {"metadata": {"path": str(folder)}}, "extra_arguments": ["--log-level=ERROR"]}
-    NotebookClient(book, timeout=300, kernel_name="python3", coalesce_streams=True, **options).execute()
+    run(book, timeout=300, coalesce_streams=True, **options)
     book.cells.pop(0)
     printed = "".join(output.text for output in book.cells.pop().outputs).splitlines()
     values = dict(zip(asked, printed, strict=False))

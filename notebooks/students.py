@@ -7,11 +7,14 @@ for instructors; a link that would lead out of DIR becomes plain words.
 
 import json
 import re
+from inspect import getsource
 from pathlib import Path
+
+from pages import run
 
 HERE = Path(__file__).parent
 PAGES = ("README.md", "SYMBOLS.md", "RECIPES.md", "PROJECT.md", "project.py")
-CHECK = '''\
+CHECK = f'''\
 """Does everything run here? python check.py: runs every exercise notebook as it was handed out; some minutes."""
 
 import os
@@ -19,21 +22,23 @@ import sys
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
+
+
+{getsource(run)}
 
 wrong = 0
 for path in sorted((Path(__file__).parent / "exercises").glob("*.ipynb")):
     book = nbformat.read(path, 4)
     os.chdir(path.parent)
     try:
-        NotebookClient(book, timeout=120, kernel_name="python3", extra_arguments=["--log-level=ERROR"]).execute()
+        run(book, timeout=120, extra_arguments=["--log-level=ERROR"])
     except Exception as error:
         wrong += 1
-        print(f"{path.name}: {error}")
+        print(f"{{path.name}}: {{error}}")
         continue
     printed = "".join(o.get("text", "") for c in book.cells if c.cell_type == "code" for o in c.outputs)
-    print(f"{path.name}: runs; {printed.count('not attempted yet')} exercises to do")
-print("all of them run" if not wrong else f"{wrong} do not run")
+    print(f"{{path.name}}: runs; {{printed.count('not attempted yet')}} exercises to do")
+print("all of them run" if not wrong else f"{{wrong}} do not run")
 sys.exit(bool(wrong))
 '''
 

@@ -1,10 +1,14 @@
 """The students' edition: everything that a student needs, nothing that gives an answer away, no link that leads nowhere."""
 
+import inspect
 import json
 import re
 import subprocess
 import sys
 
+import nbclient
+import nbformat
+import pages
 import pytest
 import students
 from test_notebooks import BOOKS, FEWEST, NOTEBOOKS
@@ -71,6 +75,32 @@ def test_the_command(tmp_path):
     assert "and check.py" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.parametrize(
+    ("failures", "message", "passes"),
+    [(2, "Kernel died before replying to kernel_info", True), (3, "Kernel died before replying to kernel_info", False),
+     (1, "a cell failed", False)],
+)  # fmt: skip
+def test_a_kernel_that_dies_as_it_starts_is_started_again(monkeypatch, failures, message, passes):
+    """At most twice; what fails later, never. The students' check does the same: it is the same function."""
+    starts = []
+
+    def execute(client):
+        starts.append(client)
+        if len(starts) <= failures:
+            raise RuntimeError(message)
+        return client.nb
+
+    monkeypatch.setattr(nbclient.NotebookClient, "execute", execute)
+    book = nbformat.v4.new_notebook()
+    if passes:
+        assert pages.run(book) is book and len(starts) == 3
+    else:
+        with pytest.raises(RuntimeError, match=message):
+            pages.run(book)
+        assert len(starts) == failures
+    assert inspect.getsource(pages.run) in students.CHECK
+
+
 @pytest.mark.notebooks
 def test_its_check_runs_and_tells_what_does_not(edition):
     """Of two notebooks: all of them would take a minute and a half, and run in test_notebooks.py."""
@@ -78,7 +108,7 @@ def test_its_check_runs_and_tells_what_does_not(edition):
         if path.name[:2] not in ("06", "12"):
             path.unlink()
     found = subprocess.run([sys.executable, edition / "check.py"], capture_output=True, text=True, check=False)
-    assert found.returncode == 0 and found.stdout.splitlines()[-1] == "all of them run"
+    assert found.returncode == 0 and found.stdout.splitlines()[-1] == "all of them run", found.stdout + found.stderr
     assert "06_baselines.ipynb: runs; 4 exercises to do" in found.stdout
     broken = edition / "exercises" / "06_baselines.ipynb"
     broken.write_text(broken.read_text(encoding="utf-8").replace("import numpy", "import nunpy"), encoding="utf-8")
